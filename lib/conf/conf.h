@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * conf.h - daemon configuration from one table a program
+ *
+ *   name value;                  one item
+ *   section label { ... }        a block with items of its own, may repeat (vm jump01 { ... })
+ *
+ * The table says name, type, range, default and one line of help; parsing, checking, -t, the
+ * "--help-config" text and the man page's list all derive from it. Unknown, repeated, missing
+ * and out-of-range items are diagnostics with positions, all in one run.
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+#include "lib/conf/diag.h"
+
+enum conf_type {
+	CONF_T_STRING, /* char *, owned */
+	CONF_T_NUMBER, /* uint64_t; with unit suffix: ms s m h (stored in ms), KiB MiB GiB (bytes) */
+	CONF_T_BOOL, /* bool: yes/no */
+	CONF_T_ENDPOINT, /* char *, owned; checked by io later, kept as text */
+	CONF_T_PATH, /* char *, owned; absolute */
+	CONF_T_LIST, /* struct conf_list: comma separated words/strings/addresses as text */
+};
+
+struct conf_list {
+	char **items; /* owned */
+	size_t n;
+};
+
+struct conf_item {
+	const char *name;
+	enum conf_type type;
+	size_t offset; /* into the struct that is filled */
+	const char *def; /* default as text; NULL: must be given; "" for none */
+	uint64_t min, max; /* numbers: value; strings: length; lists: count */
+	const char *help;
+};
+
+struct conf_section {
+	const char *name; /* NULL: the top level */
+	const struct conf_item *items;
+	size_t n_items;
+	size_t size; /* of the element struct (sections); its first member is char *label, owned */
+	size_t offset; /* of the struct conf_array in the top-level struct */
+	size_t max; /* most blocks */
+};
+
+struct conf_array {
+	void *elems; /* owned */
+	size_t n;
+};
+
+struct conf_table {
+	const struct conf_section *sections; /* [0] is the top level */
+	size_t n_sections;
+};
+
+/* @into: zeroed struct; filled only when there is no error. 0, -GI_ESYNTAX (see diags), -ENOMEM */
+GI_MUST_CHECK int conf_parse(const struct conf_table *t, const char *text, size_t len,
+	struct conf_diags *diags, void *into);
+/* whole file; -errno of open/read, then as conf_parse; @ret_text (owned) keeps the source for diags */
+GI_MUST_CHECK int conf_read_file(const char *path, size_t max, char **ret_text, size_t *ret_len);
+void conf_free(const struct conf_table *t, void *into);
+void conf_help(const struct conf_table *t, struct gi_buf *out);
+
+/*
+ * conf_main - what every daemon's main does first, one way to do it:
+ *   PROG [-c FILE] [-t] [-d] [-h|--help] [-V|--version] [--help-config]
+ * Reads FILE (default IDFW_SYSCONFDIR/PROG.conf), prints diagnostics to stderr.
+ * Returns 0 go on; 1 the program should exit with *ret_exit (0 after -h/-V/-t, 2 usage,
+ * 78 EX_CONFIG on configuration errors). -d sets *ret_debug.
+ */
+GI_MUST_CHECK int conf_main(int argc, char **argv, const char *prog, const char *summary,
+	const struct conf_table *t, void *into, bool *ret_debug, int *ret_exit);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * chan.h - framed, bounded, non-blocking channel over a connected stream socket or TLS
+ *
+ * A frame is a 4-byte big-endian length (of the payload, 1..max_frame) and the payload.
+ * Reads are bounded: at most one frame is buffered beyond what the owner consumed; a length of
+ * 0 or over max_frame closes the channel with -GI_EPROTO. Writes go to a queue of at most
+ * max_queue bytes; beyond that io_chan_send() returns -GI_EFULL and queues nothing: what to do
+ * is the owner's decision (and its counter). Writes are gathered and flushed once a loop round.
+ *
+ * Callbacks: frame() for each whole frame (buf is borrowed for the call), closed() exactly once,
+ * then never another; in both the owner may call io_chan_free(), the memory goes at the end
+ * of the round. drained() when the queue fell below half of max_queue after it was over it.
+ * Source: docs/wire.md "Frames".
+ */
+#ifndef IO_CHAN_H
+#define IO_CHAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "lib/base/err.h"
+#include "lib/io/loop.h"
+
+struct io_chan;
+struct io_tls;
+
+struct io_chan_ops {
+	void (*ready)(void *arg, struct io_chan *c); /* optional; connected and (TLS) handshake done */
+	void (*frame)(void *arg, struct io_chan *c, const uint8_t *buf, size_t len);
+	void (*closed)(void *arg, struct io_chan *c, int err, const char *why);
+	void (*drained)(void *arg, struct io_chan *c); /* optional */
+};
+
+struct io_chan_conf {
+	size_t max_frame; /* payload bytes */
+	size_t max_queue; /* bytes waiting to be sent */
+};
+
+/*
+ * io_chan_new - wrap a descriptor
+ * @fd: takes (also on error); non-blocking is set here; may still be connecting
+ * @tls: takes, or NULL for plain
+ * @ops, @arg: borrows until closed()
+ */
+GI_MUST_CHECK int io_chan_new(struct io_loop *l, int fd, struct io_tls *tls,
+	const struct io_chan_conf *conf, const struct io_chan_ops *ops, void *arg, struct io_chan **ret);
+void io_chan_free(struct io_chan *c); /* NULL is fine; closes; closed() is not called */
+/* queue one frame; 0, -GI_EFULL, -GI_ELIMIT (over max_frame), -ENOTCONN, -ENOMEM */
+GI_MUST_CHECK int io_chan_send(struct io_chan *c, const void *buf, size_t len);
+size_t io_chan_queued(const struct io_chan *c); /* bytes */
+void io_chan_read_pause(struct io_chan *c); /* back pressure: stop reading from the peer */
+void io_chan_read_resume(struct io_chan *c);
+int io_chan_fd(const struct io_chan *c); /* borrowed, for SO_PEERCRED and the like */
+struct io_tls *io_chan_tls(const struct io_chan *c); /* borrowed or NULL */
+uint64_t io_chan_frames_in(const struct io_chan *c);
+uint64_t io_chan_frames_out(const struct io_chan *c);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * priv.h - giving up privileges, once, at start
+ */
+#ifndef IO_PRIV_H
+#define IO_PRIV_H
+
+#include <stdint.h>
+#include "lib/base/err.h"
+
+enum io_cap { IO_CAP_NET_ADMIN = 1 };
+
+/*
+ * io_priv_drop - become @user (and its groups), keep only @caps, set no_new_privs and
+ * PR_SET_DUMPABLE 0; when not root: only no_new_privs. A user that does not exist: -GI_ENOTFOUND.
+ * @user: NULL keeps the uid (the pusher: uid stays, capabilities go but for @caps)
+ */
+GI_MUST_CHECK int io_priv_drop(const char *user, unsigned int caps);
+/* a seccomp deny list for processes that parse: execve, ptrace, mount, module, bpf, keyctl, ... -> EPERM */
+GI_MUST_CHECK int io_priv_seccomp_parser(void);
+
+#endif
