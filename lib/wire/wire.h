@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * wire.h - bytes <-> messages, the only way in which programs of ours talk
+ *
+ * The message structs are protobuf-c's (idfw.pb-c.h, prefix Idfw__): this header and the
+ * generated one are all that a program includes. Decoding uses a bounded allocator (at most
+ * WIRE_ALLOC_MAX bytes a message, counted), checks every limit of docs/wire.md (lengths, counts,
+ * UTF-8 cleanliness, enum ranges) and the sender's right to send that body (wire_may_send).
+ */
+#ifndef WIRE_WIRE_H
+#define WIRE_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+#include "idfw.pb-c.h"
+
+#define WIRE_VERSION_MIN 1
+#define WIRE_VERSION_MAX 1
+#define WIRE_FRAME_MAX (64u << 10) /* Envelope, packed */
+#define WIRE_ROUTED_MAX (WIRE_FRAME_MAX + 1024u)
+#define WIRE_ALLOC_MAX (1u << 20)
+#define WIRE_USER_MAX 256 /* bytes */
+#define WIRE_TEXT_MAX 256
+#define WIRE_ADDRS_MAX 64
+#define WIRE_PORT_AGENT 5005 /* vsock port, and the suffix of the per-VM unix socket */
+
+/* who speaks, seen from the receiver */
+enum wire_sender { WIRE_AGENT, WIRE_SVM_TO_AGENT, WIRE_CTL, WIRE_SVM_TO_CTL, WIRE_DIR_CHILD, WIRE_SVM_TO_DIR };
+enum wire_state { WIRE_NEW /* nothing received yet: Hello or HelloAck/Refused only */, WIRE_OPEN };
+
+bool wire_may_send(enum wire_sender who, enum wire_state state, int body_case);
+
+/*
+ * wire_envelope_decode - one received frame
+ * @ret: returned owned, wire_envelope_free(); untouched on error
+ * @ret_why: borrowed static text for the log
+ * Errors: -GI_EPROTO, -GI_EDENIED, -GI_ELIMIT, -ENOMEM
+ */
+GI_MUST_CHECK int wire_envelope_decode(const void *buf, size_t len, enum wire_sender who, enum wire_state state,
+	Idfw__Envelope **ret, const char **ret_why);
+void wire_envelope_free(Idfw__Envelope *e);
+/* appends the packed message (no length prefix: io_chan adds it) to out; -GI_ELIMIT over the frame limit */
+GI_MUST_CHECK int wire_envelope_encode(const Idfw__Envelope *e, struct gi_buf *out);
+
+GI_MUST_CHECK int wire_routed_decode(const void *buf, size_t len, bool from_mux, enum wire_state state,
+	Idfw__Routed **ret, const char **ret_why);
+void wire_routed_free(Idfw__Routed *r);
+GI_MUST_CHECK int wire_routed_encode(const Idfw__Routed *r, struct gi_buf *out);
+
+/* highest common version, or -GI_EVERSION with words that name both ranges in @ret_why */
+GI_MUST_CHECK int wire_version_choose(const Idfw__Hello *h, uint32_t *ret_version, char ret_why[WIRE_TEXT_MAX]);
+const char *wire_body_name(int body_case); /* "Event", "Delta", ... for logs */
+
+#endif
