@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ctl.h - the control socket: idfwctl's requests, answered from the engine and the store
+ *
+ * A unix socket (mode 0660, group of the configuration); the peer's uid (SO_PEERCRED) is the "by"
+ * of every audit record. Row shapes: docs/control.md, the same that `idfwctl --json` prints.
+ */
+#ifndef SVM_IDFW_CTL_H
+#define SVM_IDFW_CTL_H
+
+#include "lib/io/loop.h"
+#include "svm-idfw/engine.h"
+#include "svm-idfw/store.h"
+
+#define CTL_CLIENTS_MAX 64
+#define CTL_POLICY_MAX (4u << 20)
+
+struct idfw_ctl;
+
+struct idfw_ctl_ops {
+	/* parse, store, publish; diagnostics (rendered) into @out; 0, -GI_ESYNTAX, other */
+	int (*policy_commit)(void *arg, const char *text, size_t len, const char *by, struct gi_buf *out, uint64_t *ret_generation);
+	/* rendered links: one JSON object a mux into cb */
+	void (*links)(void *arg, void (*cb)(void *cb_arg, const char *json_row), void *cb_arg);
+};
+
+GI_MUST_CHECK int idfw_ctl_new(struct io_loop *l, const char *endpoint, struct idfw_engine *e, struct idfw_store *s,
+	const struct idfw_ctl_ops *ops, void *arg, struct idfw_ctl **ret);
+void idfw_ctl_free(struct idfw_ctl *c);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dir.h - the directory, seen from the engine's process: a child that may die
+ *
+ * dir.c is the parent's side: it starts `svm-idfw --directory` (child.h), gives it the
+ * configuration as command line and environment-free file name, sends DirLookup (at most
+ * DIR_INFLIGHT_MAX at once, the rest waits in a bounded queue, one entry a principal), kills it when an answer is
+ * later than the deadline, restarts it with backoff. dirchild.c is the child: libldap, nothing
+ * else; it sends DirResult, DirChanged, DirState.
+ * Source: RFC 4511, 4513, 4515; MS-ADTS 3.1.1 (tokenGroups, USNs); shared facts in docs/directory.md.
+ */
+#ifndef SVM_IDFW_DIR_H
+#define SVM_IDFW_DIR_H
+
+#include "lib/io/loop.h"
+#include "svm-idfw/engine.h"
+
+#define DIR_INFLIGHT_MAX 64
+#define DIR_QUEUE_MAX 200000
+
+struct idfw_dir_conf { /* one `directory NAME { ... }` block */
+	char *label; /* owned, as conf.h wants it first */
+	char *type; /* "ad" or "openldap" */
+	char *uri; /* ldaps://dc1.corp.example */
+	char *base; /* DC=corp,DC=example */
+	char *bind_user; /* UPN, DOM\user or DN; simple bind over TLS */
+	char *password_file;
+	char *ca_file;
+	uint64_t poll_ms; /* how often changes are looked for; 500 */
+	uint64_t deadline_ms; /* for one answer; 5000 */
+};
+
+struct idfw_dir;
+
+struct idfw_dir_ops {
+	void (*principal)(void *arg, const char *key, const struct idfw_principal *found);
+	void (*changed)(void *arg, bool all, const char *const *sids, size_t n_sids);
+	void (*state)(void *arg, bool up, const char *why);
+};
+
+/* @conf_file, @label: how the child finds its block again */
+GI_MUST_CHECK int idfw_dir_new(struct io_loop *l, const char *conf_file, const struct idfw_dir_conf *conf,
+	const struct idfw_dir_ops *ops, void *arg, struct idfw_dir **ret);
+void idfw_dir_free(struct idfw_dir *d);
+/* @name: as PAM gave it; @key is handed back; @sid: text or "" ; -GI_EFULL */
+GI_MUST_CHECK int idfw_dir_lookup(struct idfw_dir *d, const char *key, const char *name, const char *sid);
+
+/* the child's main: never returns but with its exit code; descriptor 3 is the parent */
+int idfw_dir_child_main(const struct idfw_dir_conf *conf);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * engine.h - the owner of all state: sessions, principals, VMs, policy. Pure core.
+ *
+ * Events and a clock go in by the idfw_engine_* functions; state changes and pushes come out by
+ * struct idfw_out. No descriptor, no clock read, no blocking call, one thread. A scenario file
+ * (tests/replay/) drives it with a fake clock, directory, store and push.
+ *
+ *   guests.c (mux links) --events--> engine --planner--> deltas/rulesets --> guests.c
+ *   dir.c (directory child) --principals--> engine --lookups--> dir.c
+ *   store.c (database thread) --durable(seq)--> engine --records--> store.c
+ *   ctl.c (control socket) reads the structs below, calls kick and policy
+ *
+ * Everything a guest says is about its own VM only.
+ */
+#ifndef SVM_IDFW_ENGINE_H
+#define SVM_IDFW_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uthash.h>
+#include "fw/fw.h"
+#include "lib/base/addr.h"
+#include "lib/base/err.h"
+#include "lib/wire/wire.h"
+#include "policy/policy.h"
+
+#define IDFW_VMS_MAX 65536
+#define IDFW_SESSIONS_MAX 2000000 /* in all */
+#define IDFW_SESSIONS_VM_MAX 200000 /* on one VM */
+#define IDFW_EPOCHS_MAX 16 /* old marks of a subject that are still remapped */
+#define IDFW_MIN_UID_DEFAULT 1000 /* sessions of lower uids are recorded, never looked up */
+
+struct idfw_engine;
+struct idfw_vm;
+
+struct idfw_group {
+	char *name, *dn, *sid; /* owned; "" when unknown; sid as S-1-... text */
+};
+
+enum idfw_presence { IDFW_P_PENDING, IDFW_P_FOUND, IDFW_P_NOT_FOUND, IDFW_P_UNAVAILABLE };
+
+/* a directory account; shared by all its sessions; keyed by the name that PAM gave, folded to lower case */
+struct idfw_principal {
+	char *key; /* owned */
+	char *name, *upn, *dn, *sid; /* owned; "" while unknown */
+	uint8_t guid[16];
+	enum idfw_presence presence;
+	struct idfw_group *groups; /* owned */
+	size_t n_groups;
+	uint64_t resolved_ms; /* when the directory last answered, real time; 0 never */
+	bool lookup_running, lookup_again;
+	struct pol_set member_of; /* under the present policy */
+	size_t n_sessions; /* live ones */
+	struct idfw_session *sessions; /* list by p_next */
+	UT_hash_handle hh;
+};
+
+struct idfw_session {
+	struct idfw_vm *vm;
+	uint64_t id; /* the agent's number */
+	uint8_t boot_id[16];
+	char *user, *service, *tty, *rhost, *auth; /* owned */
+	uint32_t uid, leader_pid;
+	uint64_t leader_start;
+	struct gi_addr peer;
+	uint64_t opened_ms; /* guest's clock, real time */
+	uint64_t seen_ms; /* ours, real time */
+	uint64_t enforced_ms; /* all enforcement points acknowledged; 0 not yet */
+	uint64_t db_id; /* row in the store: the session's name for humans (idfwctl who, kick) */
+	bool kicked; /* recorded, no access */
+	struct idfw_principal *principal; /* NULL: system user (uid below min_uid) */
+	struct idfw_session *p_prev, *p_next; /* of the same principal */
+	struct idfw_session *v_prev, *v_next; /* of the same VM */
+	UT_hash_handle hh; /* by (vm, boot, id) */
+};
+
+struct idfw_vm {
+	char *name; /* owned */
+	bool connected;
+	char *mux, *transport; /* owned; "" */
+	uint64_t connected_ms; /* real time */
+	struct gi_prefix *allowed; /* owned; what the inventory lets it claim; n 0: anything */
+	size_t n_allowed;
+	struct gi_addr *addrs; /* owned; accepted claims */
+	size_t n_addrs;
+	uint8_t boot_id[16];
+	uint64_t seq; /* highest event taken in, this boot */
+	uint64_t acked_seq; /* highest durable */
+	uint64_t want_generation, want_version; /* what we last sent */
+	uint64_t have_generation, have_version; /* what it last acknowledged */
+	char last_error[256]; /* of the last failed application, "" */
+	struct idfw_session *sessions; /* list by v_next */
+	size_t n_sessions;
+	struct fw_state *want; /* what its kernel is to hold */
+	struct pol_compiled *compiled;
+	struct idfw_plan *plan; /* planner's own (subjects, marks, pending acks) */
+	UT_hash_handle hh;
+};
+
+/* what goes to the database; text fields are borrowed for the call */
+enum idfw_record_kind {
+	IDFW_REC_LOGIN, IDFW_REC_LOGOUT, IDFW_REC_DECISION, /* groups of a session resolved or changed */
+	IDFW_REC_PUSH, IDFW_REC_PUSH_FAILED, IDFW_REC_ENFORCED, IDFW_REC_KICK, IDFW_REC_POLICY,
+	IDFW_REC_GUEST_UP, IDFW_REC_GUEST_DOWN, IDFW_REC_REFUSED, /* a claim that was not accepted */
+	IDFW_REC_DIRECTORY, /* up, down */
+};
+
+struct idfw_record {
+	enum idfw_record_kind kind;
+	uint64_t time_ms; /* ours */
+	const char *vm; /* "" none */
+	const struct idfw_session *session; /* NULL none */
+	enum _Idfw__EndReason end_reason; /* LOGOUT */
+	uint64_t end_ms; /* LOGOUT: guest's clock */
+	uint64_t seq; /* event number that caused it, 0 none: acknowledged to the agent when durable */
+	const char *detail; /* one JSON object as text, "" none: groups, generation, error, ... */
+};
+
+struct idfw_out { /* all must be set; @arg first */
+	void *arg;
+	void (*send)(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e);
+	void (*send_state)(void *arg, struct idfw_vm *vm, const struct fw_state *s); /* whole ruleset */
+	void (*send_delta)(void *arg, struct idfw_vm *vm, const struct fw_delta *d);
+	void (*close_guest)(void *arg, struct idfw_vm *vm, const char *why);
+	void (*lookup)(void *arg, struct idfw_principal *p); /* answer: idfw_engine_principal() */
+	void (*store)(void *arg, const struct idfw_record *r); /* @r->session->db_id is set by the engine */
+};
+
+struct idfw_engine_conf {
+	uint32_t min_uid;
+	uint64_t ready_timeout_ms; /* SessionReady DEGRADED after this; 2000 */
+};
+
+GI_MUST_CHECK int idfw_engine_new(const struct idfw_engine_conf *conf, const struct idfw_out *out, struct idfw_engine **ret);
+void idfw_engine_free(struct idfw_engine *e);
+/* before any event: the clock of this round; monotonic for deadlines, real for records */
+void idfw_engine_clock(struct idfw_engine *e, uint64_t mono_ms, uint64_t real_ms);
+uint64_t idfw_engine_tick(struct idfw_engine *e); /* runs what is due; returns mono ms of the next deadline, 0 none */
+
+/* start: what the database knew (before the first guest) */
+GI_MUST_CHECK int idfw_engine_restore_vm(struct idfw_engine *e, const char *vm, const uint8_t boot_id[16], uint64_t seq);
+GI_MUST_CHECK int idfw_engine_restore_session(struct idfw_engine *e, const char *vm, const Idfw__Session *s,
+	const uint8_t boot_id[16], uint64_t db_id, uint64_t seen_ms, bool kicked);
+GI_MUST_CHECK int idfw_engine_restore_principal(struct idfw_engine *e, const struct idfw_principal *p); /* copies */
+void idfw_engine_next_db_id(struct idfw_engine *e, uint64_t next);
+
+/* policy: takes @p; generation must be higher than before; every VM gets a new ruleset, flows are re-judged */
+GI_MUST_CHECK int idfw_engine_policy(struct idfw_engine *e, struct pol_policy *p, uint64_t generation);
+
+/* guests; a negative return means: drop that guest, @ret_why (static text) says why */
+GI_MUST_CHECK int idfw_engine_guest_up(struct idfw_engine *e, const char *vm, const char *mux, const Idfw__VmUp *up, struct idfw_vm **ret);
+GI_MUST_CHECK int idfw_engine_guest_message(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Envelope *m, const char **ret_why);
+void idfw_engine_guest_down(struct idfw_engine *e, struct idfw_vm *vm, const char *why);
+
+/* directory; groups etc. are copied */
+void idfw_engine_principal(struct idfw_engine *e, const char *key, const struct idfw_principal *found);
+void idfw_engine_directory_changed(struct idfw_engine *e, bool all, const char *const *sids, size_t n_sids);
+void idfw_engine_directory_state(struct idfw_engine *e, bool up, const char *why);
+
+/* store: every record up to and including this event of this boot is on disk */
+void idfw_engine_durable(struct idfw_engine *e, struct idfw_vm *vm, const uint8_t boot_id[16], uint64_t seq);
+
+/* control */
+GI_MUST_CHECK int idfw_engine_kick(struct idfw_engine *e, uint64_t db_id, const char *by, const char *reason); /* -GI_ENOTFOUND */
+struct idfw_vm *idfw_engine_vms(struct idfw_engine *e); /* uthash head, by name */
+struct idfw_vm *idfw_engine_vm(struct idfw_engine *e, const char *name);
+struct idfw_principal *idfw_engine_principals(struct idfw_engine *e); /* uthash head */
+const struct pol_policy *idfw_engine_policy_now(const struct idfw_engine *e, uint64_t *ret_generation);
+
+struct idfw_stats {
+	uint64_t logins, logouts, duplicates, gaps, refused, pushes, deltas, push_failures, lookups, kicks;
+	size_t sessions, principals, vms, vms_connected;
+	bool directory_up;
+	char directory_why[256];
+};
+void idfw_engine_stats(const struct idfw_engine *e, struct idfw_stats *ret);
+
+#endif
