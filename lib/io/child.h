@@ -21,6 +21,7 @@ struct io_child {
 	pid_t pid; /* 0: not running */
 	int pidfd; /* -1 */
 	int fd; /* our end of the socketpair; -1; non-blocking; the owner may wrap it (then sets -1) */
+	struct io_loop *loop; /* private */
 	struct io_fd watch; /* private */
 	void (*exited)(struct io_child *c, int wait_status);
 	void *arg;

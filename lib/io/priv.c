@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * priv.c - giving up privileges, once, at start
+ *
+ * Every daemon calls io_priv_drop() after it opened what needs root; the processes that parse a
+ * peer's bytes then also take the seccomp list. Invariant: on any error the caller must exit, the
+ * process may be half way down. Source: capabilities(7), seccomp(2), SECURITY.md.
+ */
+#include "lib/io/priv.h"
+
+#include <pwd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <unistd.h>
+#include <sys/prctl.h>
+#include <cap-ng.h>
+#include <seccomp.h>
+
+static int priv_caps(const struct passwd *pw, unsigned int caps);
+
+int io_priv_drop(const char *user, unsigned int caps)
+{
+	const struct passwd *pw = NULL;
+	int err;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	if (geteuid() != 0)
+		return 0;
+	if (user) {
+		errno = 0;
+		pw = getpwnam(user);
+		if (!pw)
+			return errno ? -errno : -GI_ENOTFOUND;
+	}
+	err = priv_caps(pw, caps);
+	if (err < 0)
+		return err;
+	/* a change of uid resets it, so it comes last */
+	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int io_priv_seccomp_parser(void)
+{
+	static const int denied[] = { SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace),
+		SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(mount),
+		SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(chroot), SCMP_SYS(move_mount),
+		SCMP_SYS(open_tree), SCMP_SYS(fsopen), SCMP_SYS(fsmount), SCMP_SYS(init_module),
+		SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(kexec_load),
+		SCMP_SYS(kexec_file_load), SCMP_SYS(bpf), SCMP_SYS(perf_event_open),
+		SCMP_SYS(userfaultfd), SCMP_SYS(keyctl), SCMP_SYS(add_key), SCMP_SYS(request_key),
+		SCMP_SYS(unshare), SCMP_SYS(setns), SCMP_SYS(reboot), SCMP_SYS(swapon),
+		SCMP_SYS(swapoff), SCMP_SYS(acct), SCMP_SYS(quotactl), SCMP_SYS(settimeofday),
+		SCMP_SYS(clock_settime), SCMP_SYS(adjtimex), SCMP_SYS(clock_adjtime),
+		SCMP_SYS(sethostname), SCMP_SYS(setdomainname), SCMP_SYS(iopl), SCMP_SYS(ioperm),
+		SCMP_SYS(personality), SCMP_SYS(io_uring_setup), SCMP_SYS(open_by_handle_at) };
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	int err = 0;
+
+	if (!ctx)
+		return -ENOMEM;
+	for (size_t i = 0; err == 0 && i < GI_ARRAY_SIZE(denied); i++) {
+		if (denied[i] < 0) /* this architecture does not have it */
+			continue;
+		err = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
+	}
+	if (err == 0)
+		err = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return err;
+}
+
+static int priv_caps(const struct passwd *pw, unsigned int caps)
+{
+	capng_clear(CAPNG_SELECT_BOTH);
+	if ((caps & IO_CAP_NET_ADMIN) && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+						 CAP_NET_ADMIN) < 0)
+		return -EPERM;
+	if (pw) {
+		if (capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,
+			    CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_BOUNDING) != 0)
+			return -EPERM;
+		if (pw->pw_uid != 0 && (getuid() == 0 || setuid(0) == 0))
+			return -EPERM;
+	} else if (capng_apply(CAPNG_SELECT_BOTH) != 0) {
+		return -EPERM;
+	}
+	/* believe the kernel, not the library: nothing more than asked for is left */
+	if (capng_get_caps_process() < 0)
+		return -EPERM;
+	for (unsigned int cap = 0; cap <= CAP_LAST_CAP; cap++) {
+		bool want = cap == CAP_NET_ADMIN && (caps & IO_CAP_NET_ADMIN);
+
+		if (capng_have_capability(CAPNG_PERMITTED, cap) != (want ? 1 : 0))
+			return -EPERM;
+	}
+	return 0;
+}
