@@ -30,13 +30,16 @@
 #define IDFW_SESSIONS_MAX 2000000 /* in all */
 #define IDFW_SESSIONS_VM_MAX 200000 /* on one VM */
 #define IDFW_EPOCHS_MAX 16 /* old marks of a subject that are still remapped */
+#define IDFW_PRINCIPALS_MAX 400000 /* cached; those without sessions make room */
 #define IDFW_MIN_UID_DEFAULT 1000 /* sessions of lower uids are recorded, never looked up */
 
 struct idfw_engine;
 struct idfw_vm;
+struct plan_subject;
+struct plan_ready;
 
 struct idfw_group {
-	char *name, *dn, *sid; /* owned; "" when unknown; sid as S-1-... text */
+	char *name, *dn, *sid; /* owned (in the engine: interned); "" when unknown; sid as S-1-... text */
 };
 
 enum idfw_presence { IDFW_P_PENDING, IDFW_P_FOUND, IDFW_P_NOT_FOUND, IDFW_P_UNAVAILABLE };
@@ -51,29 +54,39 @@ struct idfw_principal {
 	size_t n_groups;
 	uint64_t resolved_ms; /* when the directory last answered, real time; 0 never */
 	bool lookup_running, lookup_again;
+	bool stale; /* the directory may know better: asked before the next login is served */
+	bool held; /* cached groups wait for that answer */
 	struct pol_set member_of; /* under the present policy */
 	size_t n_sessions; /* live ones */
 	struct idfw_session *sessions; /* list by p_next */
-	UT_hash_handle hh;
+	UT_hash_handle hh; /* private: keyed hash, walk it only */
 };
 
+/* compact: there may be two millions of them */
 struct idfw_session {
-	struct idfw_vm *vm;
-	uint64_t id; /* the agent's number */
-	uint8_t boot_id[16];
-	char *user, *service, *tty, *rhost, *auth; /* owned */
-	uint32_t uid, leader_pid;
+	struct { /* hash key: contiguous, no padding */
+		struct idfw_vm *vm;
+		uint64_t id; /* the agent's number */
+		uint8_t boot_id[16];
+	};
+	uint64_t db_id; /* row in the store: the session's name for humans (idfwctl who, kick) */
+	const char *user, *service, *tty, *rhost, *auth; /* interned by the engine; never NULL */
 	uint64_t leader_start;
-	struct gi_addr peer;
 	uint64_t opened_ms; /* guest's clock, real time */
 	uint64_t seen_ms; /* ours, real time */
 	uint64_t enforced_ms; /* all enforcement points acknowledged; 0 not yet */
-	uint64_t db_id; /* row in the store: the session's name for humans (idfwctl who, kick) */
+	uint32_t uid, leader_pid;
+	struct gi_addr peer;
 	bool kicked; /* recorded, no access */
+	bool counted; /* engine's: contributes its groups now */
+	uint32_t snap; /* engine's: snapshot that last named it */
 	struct idfw_principal *principal; /* NULL: system user (uid below min_uid) */
+	struct plan_subject *subject; /* planner's: its (VM, uid) */
+	struct plan_ready *ready; /* who waits for it to be enforced, or NULL */
 	struct idfw_session *p_prev, *p_next; /* of the same principal */
 	struct idfw_session *v_prev, *v_next; /* of the same VM */
-	UT_hash_handle hh; /* by (vm, boot, id) */
+	struct idfw_session *s_prev, *s_next; /* of the same subject */
+	UT_hash_handle hh; /* by (vm, id, boot_id); private: keyed hash, do not HASH_FIND */
 };
 
 struct idfw_vm {
@@ -105,12 +118,14 @@ enum idfw_record_kind {
 	IDFW_REC_PUSH, IDFW_REC_PUSH_FAILED, IDFW_REC_ENFORCED, IDFW_REC_KICK, IDFW_REC_POLICY,
 	IDFW_REC_GUEST_UP, IDFW_REC_GUEST_DOWN, IDFW_REC_REFUSED, /* a claim that was not accepted */
 	IDFW_REC_DIRECTORY, /* up, down */
+	IDFW_REC_ADDRESSES, /* a VM's addresses changed; audit word "addresses" */
 };
 
 struct idfw_record {
 	enum idfw_record_kind kind;
 	uint64_t time_ms; /* ours */
 	const char *vm; /* "" none */
+	const uint8_t *boot_id; /* 16 bytes: the VM's boot that @seq belongs to; NULL only without a VM */
 	const struct idfw_session *session; /* NULL none */
 	enum _Idfw__EndReason end_reason; /* LOGOUT */
 	uint64_t end_ms; /* LOGOUT: guest's clock */
@@ -121,16 +136,21 @@ struct idfw_record {
 struct idfw_out { /* all must be set; @arg first */
 	void *arg;
 	void (*send)(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e);
-	void (*send_state)(void *arg, struct idfw_vm *vm, const struct fw_state *s); /* whole ruleset */
-	void (*send_delta)(void *arg, struct idfw_vm *vm, const struct fw_delta *d);
+	/* pushes: all of it is queued, or nothing and negative (tried again later as a whole state) */
+	int (*send_state)(void *arg, struct idfw_vm *vm, const struct fw_state *s);
+	int (*send_delta)(void *arg, struct idfw_vm *vm, const struct fw_delta *d);
+	/* ends the guest's connection; never calls back into the engine (no guest_down follows) */
 	void (*close_guest)(void *arg, struct idfw_vm *vm, const char *why);
-	void (*lookup)(void *arg, struct idfw_principal *p); /* answer: idfw_engine_principal() */
-	void (*store)(void *arg, const struct idfw_record *r); /* @r->session->db_id is set by the engine */
+	/* answer, later: idfw_engine_principal(); negative: not asked, tried again */
+	int (*lookup)(void *arg, struct idfw_principal *p);
+	/* @r->session->db_id is set by the engine; negative (-GI_EFULL): not taken */
+	int (*store)(void *arg, const struct idfw_record *r);
 };
 
 struct idfw_engine_conf {
 	uint32_t min_uid;
 	uint64_t ready_timeout_ms; /* SessionReady DEGRADED after this; 2000 */
+	uint64_t seed[2]; /* random: keys the hash tables and where marks begin; 0 0 in tests */
 };
 
 GI_MUST_CHECK int idfw_engine_new(const struct idfw_engine_conf *conf, const struct idfw_out *out, struct idfw_engine **ret);
@@ -138,6 +158,8 @@ void idfw_engine_free(struct idfw_engine *e);
 /* before any event: the clock of this round; monotonic for deadlines, real for records */
 void idfw_engine_clock(struct idfw_engine *e, uint64_t mono_ms, uint64_t real_ms);
 uint64_t idfw_engine_tick(struct idfw_engine *e); /* runs what is due; returns mono ms of the next deadline, 0 none */
+/* at the end of each loop round: gathered changes go out, one delta a VM; acknowledgements too */
+void idfw_engine_flush(struct idfw_engine *e);
 
 /* start: what the database knew (before the first guest) */
 GI_MUST_CHECK int idfw_engine_restore_vm(struct idfw_engine *e, const char *vm, const uint8_t boot_id[16], uint64_t seq);
