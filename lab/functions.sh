@@ -321,6 +321,76 @@ lab_ssh() {
 LAB_SSH_OPTIONS=(-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR
 	-o PreferredAuthentications=keyboard-interactive -o NumberOfPasswordPrompts=1 -o ConnectTimeout=10)
 
+# A login that stays: lab_login NAME VM USER opens it, lab_run NAME CMD... runs commands in it,
+# lab_logout NAME ends it as "exit" does. The shell there reads its commands from our pipe.
+declare -A LAB_LOGIN_FD=() LAB_LOGIN_PID=()
+
+lab_login() {
+	local name=$1 vm=$2 user=$3 fd base=$LAB_DIR/login/$1
+	mkdir -p "$LAB_DIR/login"
+	rm -f "$base.in"
+	mkfifo "$base.in"
+	echo 'end-0 0' >"$base.out"
+	echo 0 >"$base.sent"
+	exec {fd}<>"$base.in"
+	lab_ssh "$vm" "$user" bash <"$base.in" >>"$base.out" 2>&1 {fd}>&- &
+	LAB_LOGIN_PID[$name]=$!
+	LAB_LOGIN_FD[$name]=$fd
+	lab_run "$name" true || {
+		lab_say "login of $user on $vm failed: $(tail -n 3 "$base.out")"
+		return 1
+	}
+}
+
+# lab_send NAME CMD... - start a command in the login and do not wait; lab_answer NAME waits for it.
+lab_send() {
+	local name=$1 count
+	count=$(($(<"$LAB_DIR/login/$1.sent") + 1))
+	shift
+	printf '%s\necho "end-%d $?"\n' "$*" $count >&"${LAB_LOGIN_FD[$name]}"
+	echo $count >"$LAB_DIR/login/$name.sent"
+}
+lab_answered() { grep -q "^end-$2 " "$LAB_DIR/login/$1.out"; }
+# lab_answer NAME - prints what the last command printed; its exit status, or 255 when none came.
+lab_answer() {
+	local count out=$LAB_DIR/login/$1.out status
+	count=$(<"$LAB_DIR/login/$1.sent")
+	lab_wait_for 20 lab_answered "$1" "$count" || return 255
+	sed -n "/^end-$((count - 1)) /,/^end-$count /p" "$out" | grep -v '^end-' || true
+	status=$(sed -n "s/^end-$count //p" "$out")
+	return "$status"
+}
+lab_run() {
+	lab_send "$@"
+	lab_answer "$1"
+}
+
+lab_logout() {
+	local fd=${LAB_LOGIN_FD[$1]}
+	echo exit >&"$fd"
+	wait "${LAB_LOGIN_PID[$1]}" || true
+	exec {fd}>&-
+	unset "LAB_LOGIN_FD[$1]" "LAB_LOGIN_PID[$1]"
+}
+
+# lab_pull NAME HOST PORT - in the login, start a transfer that outlives it; lab_pull_* read its log.
+lab_pull() {
+	lab_run "$1" "rm -f pull.log; setsid nohup /run/lab/stream.py pull $2 $3 pull.log 60 </dev/null >pull.out 2>&1 &"
+}
+# lab_pulled VM USER - lines that have arrived so far
+lab_pulled() { lab_in "$1" sh -c "cat '/home/$2/pull.log' 2>/dev/null | wc -l"; }
+lab_pull_runs() { [ "$(lab_pulled "$1" "$2")" -ge 10 ]; }
+# lab_pull_last VM USER - unix ms of the last line's arrival
+lab_pull_last() { lab_in "$1" sh -c "tail -n 1 '/home/$2/pull.log'" | cut -d ' ' -f 1; }
+
+# lab_logs - the last lines of each log, to stderr
+lab_logs() {
+	local f
+	for f in "$LAB_DIR"/log/*; do
+		[ ! -s "$f" ] || printf -- '---- %s\n%s\n' "${f##*/}" "$(tail -n 20 "$f")" >&2
+	done
+}
+
 # ---- up and down ---------------------------------------------------------------------------------
 
 lab_services() {
@@ -390,3 +460,6 @@ lab_processes() {
 		! grep -qsF "/${LAB_DIR##*/}/m/" "$p/mountinfo" || echo "${p#/proc/}"
 	done
 }
+
+# shellcheck source=lab/product.sh
+. "$LAB_TOP/lab/product.sh"

@@ -1,0 +1,116 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# lab/product.sh - idfw's daemons in the lab: their configuration, starting, killing, asking.
+# Part of lab/functions.sh, which sources it. Paths are those of a real installation, but the
+# programs come from the build tree.
+
+# MACHINE daemon program configuration
+LAB_DAEMONS=("svm svm-idfw svm-idfw/svm-idfw" "host gi-mux mux/gi-mux"
+	"jump01 gi-netagent netagent/gi-netagent" "web01 gi-netagent netagent/gi-netagent"
+	"db01 gi-netagent netagent/gi-netagent")
+
+lab_conf_svm() {
+	cat <<-'E'
+		listen "tcp:10.77.9.10:5443";
+		ca "/etc/idfw/tls/ca.crt";
+		cert "/etc/idfw/tls/svm.crt";
+		key "/etc/idfw/tls/svm.key";
+		mux-names host1;
+		state-dir "/var/lib/idfw";
+		policy "/etc/idfw/policy.idfw";
+		control-socket "/run/idfw/svm.sock";
+		user "_idfw";
+		directory corp {
+			type ad;
+			uri "ldaps://dc1.corp.example";
+			base "DC=corp,DC=example";
+			bind-user "svc-idfw@corp.example";
+			password-file "/etc/idfw/directory.password";
+			ca "/etc/idfw/tls/ca.crt";
+			poll 500ms;
+		}
+	E
+}
+
+lab_conf_host() {
+	local m
+	cat <<-'E'
+		svm "tcp:10.77.9.10:5443";
+		svm-name "svm";
+		host-name "host1";
+		ca "/etc/idfw/tls/ca.crt";
+		cert "/etc/idfw/tls/host.crt";
+		key "/etc/idfw/tls/host.key";
+		user "_idfw";
+	E
+	for m in "${LAB_VMS[@]}"; do
+		cat <<-E
+			vm $m {
+				listen "unix:/run/idfw/vm/$m/$m.sock_5005";
+				addresses 10.77.${LAB_NET[$m]}.10, fd77:${LAB_NET[$m]}::10;
+			}
+		E
+	done
+}
+
+lab_conf_vm() {
+	cat <<-E
+		mux "unix:/run/idfw-host/$1.sock_5005";
+		pam-socket "/run/idfw/pam.sock";
+		spool-dir "/var/lib/idfw/spool";
+		user "_idfw";
+	E
+}
+
+lab_put() { lab_in "$1" sh -c "umask 022; cat >$2"; }
+
+lab_configure() {
+	local m
+	lab_conf_svm | lab_put svm /etc/idfw/svm-idfw.conf
+	lab_put svm /etc/idfw/policy.idfw <"$LAB_TOP/lab/policy.idfw"
+	lab_in svm install -o _idfw -m 600 /dev/stdin /etc/idfw/directory.password <<<'Svc-Idfw-Passw0rd'
+	lab_conf_host | lab_put host /etc/idfw/gi-mux.conf
+	for m in "${LAB_VMS[@]}"; do
+		lab_conf_vm "$m" | lab_put "$m" /etc/idfw/gi-netagent.conf
+	done
+}
+
+# lab_daemon MACHINE - start the product's daemon of that machine; lab_kill9 MACHINE - kill -9 it.
+lab_daemon() {
+	local d
+	for d in "${LAB_DAEMONS[@]}"; do
+		read -r m name program <<<"$d"
+		[ "$m" = "$1" ] || continue
+		lab_spawn "$m" "$name" "$LAB_BUILD/$program" -c "/etc/idfw/$name.conf"
+	done
+}
+lab_daemon_name() {
+	local d
+	for d in "${LAB_DAEMONS[@]}"; do
+		[ "${d%% *}" != "$1" ] || cut -d ' ' -f 2 <<<"$d"
+	done
+}
+lab_kill9() { lab_signal "$1" "$(lab_daemon_name "$1")" KILL; }
+
+# lab_ctl ARGS... - idfwctl, on the service VM
+lab_ctl() { lab_in svm "$LAB_BUILD/idfwctl/idfwctl" -s /run/idfw/svm.sock "$@"; }
+
+# Every VM is connected and runs the ruleset that the policy wants.
+lab_in_sync() {
+	local rows
+	rows=$(lab_ctl --json status 2>/dev/null) || true
+	[ "$(grep -c '"in_sync": *true' <<<"$rows")" = ${#LAB_VMS[@]} ]
+}
+
+lab_daemons() {
+	local m
+	lab_configure
+	for m in svm host "${LAB_VMS[@]}"; do
+		lab_daemon "$m"
+	done
+	lab_wait_for 15 lab_in_sync || {
+		lab_logs
+		lab_ctl status >&2 || true
+		lab_die 'the VMs do not run the policy'
+	}
+}
