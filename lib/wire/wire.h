@@ -22,9 +22,31 @@
 #define WIRE_FRAME_MAX (64u << 10) /* Envelope, packed */
 #define WIRE_ROUTED_MAX (WIRE_FRAME_MAX + 1024u)
 #define WIRE_ALLOC_MAX (1u << 20)
-#define WIRE_USER_MAX 256 /* bytes */
+#define WIRE_USER_MAX 256 /* bytes, as all lengths here, without a NUL */
 #define WIRE_TEXT_MAX 256
+#define WIRE_SOFTWARE_MAX 64
+#define WIRE_SERVICE_MAX 64 /* PAM service, tty, transport */
+#define WIRE_AUTH_MAX 1024
+#define WIRE_DN_MAX 2048
+#define WIRE_SID_MAX 68
+#define WIRE_CTL_TEXT_MAX 1024
+#define WIRE_CTL_ARGS_MAX 64
+#define WIRE_CTL_DATA_MAX (4u << 20)
+#define WIRE_BOOT_ID_LEN 16
 #define WIRE_ADDRS_MAX 64
+#define WIRE_SESSIONS_MAX 1024 /* in one Snapshot part */
+#define WIRE_ELEMS_MAX 4096 /* in one RulesetPart or Marks */
+#define WIRE_OPS_MAX 1024 /* in one Delta */
+#define WIRE_DIR_GROUPS_MAX 1024 /* in one DirResult */
+#define WIRE_DIR_SIDS_MAX 512 /* in one DirChanged */
+/* of a whole ruleset; fw/fwwire.c asserts that they are fw's */
+#define WIRE_RULESET_GROUPS_MAX 4096
+#define WIRE_RULESET_RULES_MAX 8192
+#define WIRE_RULESET_ELEMS_MAX 4000000
+#define WIRE_RULE_PEERS_MAX 64
+#define WIRE_RULE_SERVICES_MAX 64
+#define WIRE_GROUP_NETS_MAX 4096
+#define WIRE_SETS 11
 #define WIRE_PORT_AGENT 5005 /* vsock port, and the suffix of the per-VM unix socket */
 
 /* who speaks, seen from the receiver */
@@ -42,7 +64,11 @@ bool wire_may_send(enum wire_sender who, enum wire_state state, int body_case);
 GI_MUST_CHECK int wire_envelope_decode(const void *buf, size_t len, enum wire_sender who, enum wire_state state,
 	Idfw__Envelope **ret, const char **ret_why);
 void wire_envelope_free(Idfw__Envelope *e);
-/* appends the packed message (no length prefix: io_chan adds it) to out; -GI_ELIMIT over the frame limit */
+/*
+ * appends the packed message (no length prefix: io_chan adds it) to out
+ * Errors: -GI_ELIMIT (over the frame limit or a field's), -GI_EPROTO (a value that the peer would
+ * have to refuse: unclean text, wrong length, no body), out's own
+ */
 GI_MUST_CHECK int wire_envelope_encode(const Idfw__Envelope *e, struct gi_buf *out);
 
 GI_MUST_CHECK int wire_routed_decode(const void *buf, size_t len, bool from_mux, enum wire_state state,
@@ -52,6 +78,8 @@ GI_MUST_CHECK int wire_routed_encode(const Idfw__Routed *r, struct gi_buf *out);
 
 /* highest common version, or -GI_EVERSION with words that name both ranges in @ret_why */
 GI_MUST_CHECK int wire_version_choose(const Idfw__Hello *h, uint32_t *ret_version, char ret_why[WIRE_TEXT_MAX]);
+/* in place: control characters become spaces, bytes that are not UTF-8 '?', cut at @max bytes (buffer has max + 1) */
+void wire_text_sanitize(char *text, size_t max);
 const char *wire_body_name(int body_case); /* "Event", "Delta", ... for logs */
 
 #endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * wire.c - frames to messages and back, for every program
+ *
+ * A peer's bytes meet protobuf-c here and nowhere else. Its memory comes from a budget: what a
+ * frame asks for in all may not pass WIRE_ALLOC_MAX, freed or not, so no 64 KiB frame can make a
+ * receiver hold or churn more than that. Then rights.c, then check.c; only then the caller.
+ * Source: docs/wire.md; protobuf encoding specification.
+ */
+#include "lib/wire/wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/text.h"
+#include "lib/wire/check.h"
+
+struct budget {
+	size_t left; /* bytes */
+	bool over, no_memory;
+};
+
+static void *budget_alloc(void *arg, size_t size)
+{
+	struct budget *b = arg;
+	void *p;
+
+	if (size > b->left) {
+		b->over = true;
+		return NULL;
+	}
+	b->left -= size;
+	p = malloc(size ? size : 1);
+	if (!p)
+		b->no_memory = true;
+	return p;
+}
+
+static void budget_free(void *arg, void *p)
+{
+	(void)arg;
+	free(p);
+}
+
+static int unpack(const ProtobufCMessageDescriptor *desc, const void *buf, size_t len, size_t max,
+	ProtobufCMessage **ret, const char **ret_why)
+{
+	struct budget b = { .left = WIRE_ALLOC_MAX };
+	ProtobufCAllocator alloc = {
+		.alloc = budget_alloc, .free = budget_free, .allocator_data = &b
+	};
+	ProtobufCMessage *m;
+
+	if (len > max) {
+		*ret_why = "frame too large";
+		return -GI_ELIMIT;
+	}
+	m = protobuf_c_message_unpack(desc, &alloc, len, buf);
+	if (m) {
+		*ret = m;
+		return 0;
+	}
+	if (b.over) {
+		*ret_why = "message needs too much memory";
+		return -GI_ELIMIT;
+	}
+	*ret_why = b.no_memory ? "out of memory" : "not a valid protobuf message";
+	return b.no_memory ? -ENOMEM : -GI_EPROTO;
+}
+
+static int pack(const ProtobufCMessage *m, size_t max, struct gi_buf *out)
+{
+	uint8_t flat[WIRE_ROUTED_MAX];
+	size_t size = protobuf_c_message_get_packed_size(m);
+
+	if (size > max || size > sizeof(flat))
+		return -GI_ELIMIT;
+	protobuf_c_message_pack(m, flat);
+	gi_buf_append(out, flat, size);
+	return gi_buf_error(out);
+}
+
+/* what only the sender's side of the conversation decides */
+static int check_sender(const Idfw__Envelope *e, enum wire_sender who, const char **ret_why)
+{
+	if (who == WIRE_AGENT && e->body_case == IDFW__ENVELOPE__BODY_HELLO &&
+		e->hello->boot_id.len != WIRE_BOOT_ID_LEN) {
+		*ret_why = "Hello: an agent's boot_id has 16 bytes";
+		return -GI_EPROTO;
+	}
+	return 0;
+}
+
+int wire_envelope_decode(const void *buf, size_t len, enum wire_sender who, enum wire_state state,
+	Idfw__Envelope **ret, const char **ret_why)
+{
+	ProtobufCMessage *m = NULL;
+	Idfw__Envelope *e;
+	const char *why = "";
+	int err;
+
+	err = unpack(&idfw__envelope__descriptor, buf, len, WIRE_FRAME_MAX, &m, &why);
+	e = (Idfw__Envelope *)m;
+	if (!err && e->body_case == IDFW__ENVELOPE__BODY__NOT_SET) {
+		why = "no body, or one of a later protocol";
+		err = -GI_EPROTO;
+	}
+	if (!err && !wire_may_send(who, state, (int)e->body_case)) {
+		why = state == WIRE_NEW ? "not allowed as first message"
+					: "this sender may not send that message";
+		err = -GI_EDENIED;
+	}
+	if (!err)
+		err = wire_check_envelope(e, &why);
+	if (!err)
+		err = check_sender(e, who, &why);
+	if (err) {
+		wire_envelope_free(e);
+		*ret_why = why;
+		return err;
+	}
+	*ret = e;
+	return 0;
+}
+
+void wire_envelope_free(Idfw__Envelope *e)
+{
+	idfw__envelope__free_unpacked(e, NULL); /* budget_alloc is malloc underneath */
+}
+
+int wire_envelope_encode(const Idfw__Envelope *e, struct gi_buf *out)
+{
+	const char *why;
+	int err = wire_check_envelope(e, &why);
+
+	return err ? err : pack(&e->base, WIRE_FRAME_MAX, out);
+}
+
+int wire_routed_decode(const void *buf, size_t len, bool from_mux, enum wire_state state,
+	Idfw__Routed **ret, const char **ret_why)
+{
+	ProtobufCMessage *m = NULL;
+	Idfw__Routed *r;
+	const char *why = "";
+	int err;
+
+	err = unpack(&idfw__routed__descriptor, buf, len, WIRE_ROUTED_MAX, &m, &why);
+	r = (Idfw__Routed *)m;
+	if (!err && r->body_case == IDFW__ROUTED__BODY__NOT_SET) {
+		why = "Routed: no body, or one of a later protocol";
+		err = -GI_EPROTO;
+	}
+	if (!err && !wire_may_send_routed(from_mux, state, (int)r->body_case)) {
+		why = state == WIRE_NEW ? "Routed: not allowed as first message"
+					: "Routed: this side may not send that message";
+		err = -GI_EDENIED;
+	}
+	if (!err)
+		err = wire_check_routed(r, &why);
+	if (err) {
+		wire_routed_free(r);
+		*ret_why = why;
+		return err;
+	}
+	*ret = r;
+	return 0;
+}
+
+void wire_routed_free(Idfw__Routed *r)
+{
+	idfw__routed__free_unpacked(r, NULL);
+}
+
+int wire_routed_encode(const Idfw__Routed *r, struct gi_buf *out)
+{
+	const char *why;
+	int err = wire_check_routed(r, &why);
+
+	return err ? err : pack(&r->base, WIRE_ROUTED_MAX, out);
+}
+
+int wire_version_choose(const Idfw__Hello *h, uint32_t *ret_version, char ret_why[WIRE_TEXT_MAX])
+{
+	if (h->version_min > WIRE_VERSION_MAX || h->version_max < WIRE_VERSION_MIN) {
+		/* longest case is far below WIRE_TEXT_MAX */
+		(void)snprintf(ret_why, WIRE_TEXT_MAX,
+			"no common protocol version: you speak %u to %u, this side %u to %u; %s",
+			h->version_min, h->version_max, WIRE_VERSION_MIN, WIRE_VERSION_MAX,
+			h->version_min > WIRE_VERSION_MAX ? "upgrade this side first"
+							  : "upgrade your side");
+		return -GI_EVERSION;
+	}
+	*ret_version = h->version_max < WIRE_VERSION_MAX ? h->version_max : WIRE_VERSION_MAX;
+	return 0;
+}
+
+void wire_text_sanitize(char *text, size_t max)
+{
+	size_t len = strnlen(text, max);
+
+	text[len] = '\0';
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			text[i] = ' ';
+	/* a cut or foreign byte sequence: keep what is plain ASCII */
+	if (!gi_text_is_clean(text, max))
+		for (size_t i = 0; i < len; i++)
+			if ((unsigned char)text[i] >= 0x80)
+				text[i] = '?';
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_rights.c - the table of docs/wire.md "Who may send what", sender by sender
+ *
+ * Written out a second time on purpose, and from the sender's side: a row added to rights.c
+ * by mistake shows up as a difference here.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include "lib/wire/wire.h"
+
+#define B(x) IDFW__ENVELOPE__BODY_##x
+
+static const struct {
+	enum wire_sender who;
+	enum wire_state state;
+	int bodies[16]; /* 0 ends */
+} allowed[] = {
+	{ WIRE_AGENT, WIRE_NEW, { B(HELLO) } },
+	{ WIRE_AGENT, WIRE_OPEN,
+		{ B(PING), B(PONG), B(EVENT), B(SNAPSHOT), B(APPLIED), B(MARKS) } },
+	{ WIRE_SVM_TO_AGENT, WIRE_NEW, { B(HELLO_ACK), B(REFUSED) } },
+	{ WIRE_SVM_TO_AGENT, WIRE_OPEN,
+		{ B(REFUSED), B(PING), B(PONG), B(EVENT_ACK), B(RULESET_BEGIN), B(RULESET_PART),
+			B(RULESET_COMMIT), B(DELTA), B(SESSION_READY), B(KICK) } },
+	{ WIRE_CTL, WIRE_NEW, { B(HELLO), B(CTL_REQUEST) } },
+	{ WIRE_CTL, WIRE_OPEN, { B(CTL_REQUEST), B(CTL_DATA) } },
+	{ WIRE_SVM_TO_CTL, WIRE_NEW,
+		{ B(HELLO_ACK), B(REFUSED), B(CTL_ROW), B(CTL_TEXT), B(CTL_END) } },
+	{ WIRE_SVM_TO_CTL, WIRE_OPEN, { B(REFUSED), B(CTL_ROW), B(CTL_TEXT), B(CTL_END) } },
+	{ WIRE_DIR_CHILD, WIRE_NEW, { B(PONG), B(DIR_RESULT), B(DIR_CHANGED), B(DIR_STATE) } },
+	{ WIRE_DIR_CHILD, WIRE_OPEN, { B(PONG), B(DIR_RESULT), B(DIR_CHANGED), B(DIR_STATE) } },
+	{ WIRE_SVM_TO_DIR, WIRE_NEW, { B(PING), B(DIR_LOOKUP) } },
+	{ WIRE_SVM_TO_DIR, WIRE_OPEN, { B(PING), B(DIR_LOOKUP) } },
+};
+
+static bool expected(size_t row, int body)
+{
+	for (size_t i = 0; i < GI_ARRAY_SIZE(allowed[row].bodies); i++)
+		if (body && allowed[row].bodies[i] == body)
+			return true;
+	return false;
+}
+
+static void test_may_send_matches_the_documented_table(void **state)
+{
+	(void)state;
+	for (size_t row = 0; row < GI_ARRAY_SIZE(allowed); row++)
+		for (int body = 0; body < 64; body++)
+			if (wire_may_send(allowed[row].who, allowed[row].state, body) !=
+				expected(row, body))
+				fail_msg("sender %d state %d: %s", (int)allowed[row].who,
+					(int)allowed[row].state, wire_body_name(body));
+}
+
+static void test_may_send_unknown_sender_is_denied(void **state)
+{
+	(void)state;
+	assert_false(wire_may_send((enum wire_sender)6, WIRE_OPEN, B(PING)));
+	assert_false(wire_may_send((enum wire_sender) - 1, WIRE_OPEN, B(PING)));
+}
+
+static void test_body_name_has_words_for_all(void **state)
+{
+	(void)state;
+	assert_string_equal(wire_body_name(B(DELTA)), "Delta");
+	assert_string_equal(wire_body_name(B(DIR_STATE)), "DirState");
+	assert_string_equal(wire_body_name(0), "nothing");
+	assert_string_equal(wire_body_name(9999), "nothing");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_may_send_matches_the_documented_table),
+		cmocka_unit_test(test_may_send_unknown_sender_is_denied),
+		cmocka_unit_test(test_body_name_has_words_for_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

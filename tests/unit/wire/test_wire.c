@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_wire.c - round trips, truncations, budgets and version choice of lib/wire
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "lib/wire/wire.h"
+#include "tests/unit/wire/samples.h"
+
+static struct sample all[SAMPLES];
+static struct routed_sample all_routed[ROUTED_SAMPLES];
+
+static void test_envelope_each_body_round_trip(void **state)
+{
+	(void)state;
+	samples_init(all);
+	for (size_t i = 0; i < SAMPLES; i++) {
+		struct gi_buf one, two;
+		Idfw__Envelope *got = NULL;
+		const char *why = "";
+
+		gi_buf_init(&one, WIRE_FRAME_MAX);
+		gi_buf_init(&two, WIRE_FRAME_MAX);
+		assert_int_equal(wire_envelope_encode(&all[i].e, &one), 0);
+		if (wire_envelope_decode(one.data, one.len, all[i].who, all[i].state, &got, &why))
+			fail_msg("%s: %s", wire_body_name(all[i].body), why);
+		assert_int_equal(got->body_case, all[i].body);
+		assert_int_equal(wire_envelope_encode(got, &two), 0);
+		assert_int_equal(one.len, two.len);
+		assert_memory_equal(one.data, two.data, one.len);
+		wire_envelope_free(got);
+		gi_buf_fini(&one);
+		gi_buf_fini(&two);
+	}
+}
+
+static void test_envelope_fields_survive(void **state)
+{
+	struct gi_buf b;
+	Idfw__Envelope *got = NULL;
+	const char *why;
+
+	(void)state;
+	samples_init(all);
+	gi_buf_init(&b, WIRE_FRAME_MAX);
+	assert_int_equal(wire_envelope_encode(&all[5].e, &b), 0);
+	assert_int_equal(wire_envelope_decode(b.data, b.len, WIRE_AGENT, WIRE_OPEN, &got, &why), 0);
+	assert_int_equal(got->event->seq, 42);
+	assert_int_equal(got->event->body_case, IDFW__EVENT__BODY_OPEN);
+	assert_string_equal(got->event->open->session->user, "alice");
+	assert_int_equal(got->event->open->session->uid, 1000);
+	assert_int_equal(got->event->open->session->opened_ms, 1700000000000);
+	assert_int_equal(got->event->open->session->peer_addr.len, 4);
+	wire_envelope_free(got);
+	gi_buf_fini(&b);
+}
+
+static void test_envelope_every_truncation_is_refused(void **state)
+{
+	(void)state;
+	samples_init(all);
+	for (size_t i = 0; i < SAMPLES; i++) {
+		struct gi_buf b;
+
+		gi_buf_init(&b, WIRE_FRAME_MAX);
+		assert_int_equal(wire_envelope_encode(&all[i].e, &b), 0);
+		for (size_t cut = 0; cut < b.len; cut++) {
+			Idfw__Envelope *got = NULL;
+			const char *why = NULL;
+			uint8_t *copy =
+				malloc(cut + 1); /* exact size: a sanitizer sees an overread */
+
+			assert_non_null(copy);
+			memcpy(copy, b.data, cut);
+			assert_int_equal(wire_envelope_decode(
+						 copy, cut, all[i].who, all[i].state, &got, &why),
+				-GI_EPROTO);
+			assert_null(got);
+			assert_non_null(why);
+			free(copy);
+		}
+		gi_buf_fini(&b);
+	}
+}
+
+static void test_routed_each_body_round_trip_and_truncation(void **state)
+{
+	(void)state;
+	routed_samples_init(all_routed);
+	for (size_t i = 0; i < ROUTED_SAMPLES; i++) {
+		struct routed_sample *s = &all_routed[i];
+		struct gi_buf one, two;
+		Idfw__Routed *got = NULL;
+		const char *why = "";
+
+		gi_buf_init(&one, WIRE_ROUTED_MAX);
+		gi_buf_init(&two, WIRE_ROUTED_MAX);
+		assert_int_equal(wire_routed_encode(&s->r, &one), 0);
+		if (wire_routed_decode(one.data, one.len, s->from_mux, s->state, &got, &why))
+			fail_msg("routed %zu: %s", i, why);
+		assert_int_equal(wire_routed_encode(got, &two), 0);
+		assert_int_equal(one.len, two.len);
+		assert_memory_equal(one.data, two.data, one.len);
+		wire_routed_free(got);
+		for (size_t cut = 0; cut < one.len; cut++) {
+			got = NULL;
+			assert_int_not_equal(wire_routed_decode(one.data, cut, s->from_mux,
+						     s->state, &got, &why),
+				0);
+			assert_null(got);
+		}
+		gi_buf_fini(&one);
+		gi_buf_fini(&two);
+	}
+}
+
+static void test_routed_wrong_side_or_state_is_denied(void **state)
+{
+	(void)state;
+	routed_samples_init(all_routed);
+	for (size_t i = 0; i < ROUTED_SAMPLES; i++) {
+		struct routed_sample *s = &all_routed[i];
+		int body = (int)s->r.body_case;
+		bool both = body == IDFW__ROUTED__BODY_PING || body == IDFW__ROUTED__BODY_PONG ||
+			    body == IDFW__ROUTED__BODY_ENVELOPE;
+		struct gi_buf b;
+		Idfw__Routed *got = NULL;
+		const char *why;
+
+		gi_buf_init(&b, WIRE_ROUTED_MAX);
+		assert_int_equal(wire_routed_encode(&s->r, &b), 0);
+		if (!both)
+			assert_int_equal(wire_routed_decode(
+						 b.data, b.len, !s->from_mux, s->state, &got, &why),
+				-GI_EDENIED);
+		if (body != IDFW__ROUTED__BODY_REFUSED)
+			assert_int_equal(
+				wire_routed_decode(b.data, b.len, s->from_mux,
+					s->state == WIRE_NEW ? WIRE_OPEN : WIRE_NEW, &got, &why),
+				-GI_EDENIED);
+		assert_null(got);
+		gi_buf_fini(&b);
+	}
+}
+
+static void test_routed_largest_envelope_fits(void **state)
+{
+	static uint8_t big[WIRE_FRAME_MAX + 1];
+	char vm[] = "a234567890123456789012345678901234567890123456x";
+	Idfw__Routed r;
+	struct gi_buf b;
+
+	(void)state;
+	gi_buf_init(&b, WIRE_ROUTED_MAX);
+	idfw__routed__init(&r);
+	r.vm = vm;
+	r.body_case = IDFW__ROUTED__BODY_ENVELOPE;
+	r.envelope = (ProtobufCBinaryData){ WIRE_FRAME_MAX, big };
+	assert_int_equal(wire_routed_encode(&r, &b), 0);
+	assert_true(b.len > WIRE_FRAME_MAX);
+	r.envelope.len++;
+	assert_int_equal(wire_routed_encode(&r, &b), -GI_ELIMIT);
+	gi_buf_fini(&b);
+}
+
+static void test_decode_over_frame_max_is_limit(void **state)
+{
+	static uint8_t big[WIRE_ROUTED_MAX + 1];
+	Idfw__Envelope *e = NULL;
+	Idfw__Routed *r = NULL;
+	const char *why;
+
+	(void)state;
+	assert_int_equal(
+		wire_envelope_decode(big, WIRE_FRAME_MAX + 1, WIRE_AGENT, WIRE_NEW, &e, &why),
+		-GI_ELIMIT);
+	assert_int_equal(
+		wire_routed_decode(big, sizeof(big), true, WIRE_NEW, &r, &why), -GI_ELIMIT);
+}
+
+/* 32,000 empty Groups in one frame would be megabytes of structs */
+static void test_decode_amplification_stops_at_the_budget(void **state)
+{
+	static uint8_t f[WIRE_FRAME_MAX];
+	size_t n = 0, body = 65000;
+	Idfw__Envelope *e = NULL;
+	const char *why = "";
+
+	(void)state;
+	f[n++] = 10 << 3 | 2; /* ruleset_part */
+	f[n++] = (uint8_t)(0x80 | (body & 0x7f));
+	f[n++] = (uint8_t)(0x80 | ((body >> 7) & 0x7f));
+	f[n++] = (uint8_t)(body >> 14);
+	for (size_t i = 0; i < body / 2; i++) {
+		f[n++] = 1 << 3 | 2; /* group */
+		f[n++] = 0;
+	}
+	assert_int_equal(
+		wire_envelope_decode(f, n, WIRE_SVM_TO_AGENT, WIRE_OPEN, &e, &why), -GI_ELIMIT);
+	assert_string_equal(why, "message needs too much memory");
+	assert_null(e);
+}
+
+static void test_decode_no_body_is_refused(void **state)
+{
+	const uint8_t later[] = { 0xfa, 0x07, 0 }; /* field 127, empty */
+	Idfw__Envelope *e = NULL;
+	const char *why;
+
+	(void)state;
+	assert_int_equal(wire_envelope_decode("", 0, WIRE_AGENT, WIRE_OPEN, &e, &why), -GI_EPROTO);
+	assert_int_equal(
+		wire_envelope_decode(later, sizeof(later), WIRE_AGENT, WIRE_OPEN, &e, &why),
+		-GI_EPROTO);
+}
+
+static void test_encode_over_frame_max_is_limit(void **state)
+{
+	static uint8_t big[WIRE_FRAME_MAX];
+	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+	Idfw__CtlData d = IDFW__CTL_DATA__INIT;
+	struct gi_buf b;
+
+	(void)state;
+	gi_buf_init(&b, WIRE_ROUTED_MAX);
+	d.data = (ProtobufCBinaryData){ sizeof(big), big };
+	e.body_case = IDFW__ENVELOPE__BODY_CTL_DATA;
+	e.ctl_data = &d;
+	assert_int_equal(wire_envelope_encode(&e, &b), -GI_ELIMIT);
+	d.data.len -= 16;
+	assert_int_equal(wire_envelope_encode(&e, &b), 0);
+	gi_buf_fini(&b);
+}
+
+static void test_version_choose_names_both_ranges(void **state)
+{
+	static const struct {
+		uint32_t min, max;
+		int err;
+	} cases[] = {
+		{ 1, 1, 0 },
+		{ 1, 9, 0 },
+		{ 2, 3, -GI_EVERSION },
+		{ 4000000000u, 4294967295u, -GI_EVERSION },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(cases); i++) {
+		Idfw__Hello h = IDFW__HELLO__INIT;
+		char why[WIRE_TEXT_MAX] = "";
+		uint32_t version = 0;
+
+		h.version_min = cases[i].min;
+		h.version_max = cases[i].max;
+		assert_int_equal(wire_version_choose(&h, &version, why), cases[i].err);
+		if (!cases[i].err) {
+			assert_int_equal(version, 1);
+			continue;
+		}
+		assert_int_equal(version, 0);
+		assert_non_null(strstr(why, "1 to 1"));
+		assert_non_null(strstr(why, i == 2 ? "2 to 3" : "4000000000 to 4294967295"));
+	}
+}
+
+static void test_text_sanitize_makes_text_clean(void **state)
+{
+	char a[] = "line\none\ttwo", b[] = "caf\xc3\xa9", c[] = "caf\xc3";
+
+	(void)state;
+	wire_text_sanitize(a, sizeof(a) - 1);
+	assert_string_equal(a, "line one two");
+	wire_text_sanitize(b, sizeof(b) - 1);
+	assert_string_equal(b, "caf\xc3\xa9");
+	wire_text_sanitize(c, sizeof(c) - 1);
+	assert_string_equal(c, "caf?");
+	wire_text_sanitize(a, 4);
+	assert_string_equal(a, "line");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_envelope_each_body_round_trip),
+		cmocka_unit_test(test_envelope_fields_survive),
+		cmocka_unit_test(test_envelope_every_truncation_is_refused),
+		cmocka_unit_test(test_routed_each_body_round_trip_and_truncation),
+		cmocka_unit_test(test_routed_wrong_side_or_state_is_denied),
+		cmocka_unit_test(test_routed_largest_envelope_fits),
+		cmocka_unit_test(test_decode_over_frame_max_is_limit),
+		cmocka_unit_test(test_decode_amplification_stops_at_the_budget),
+		cmocka_unit_test(test_decode_no_body_is_refused),
+		cmocka_unit_test(test_encode_over_frame_max_is_limit),
+		cmocka_unit_test(test_version_choose_names_both_ranges),
+		cmocka_unit_test(test_text_sanitize_makes_text_clean),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
