@@ -77,7 +77,8 @@ struct fw_service {
 };
 
 struct fw_rule {
-	char name[GI_NAME_MAX + 1]; /* section/rule name, in comments, logs and explain */
+	/* in comments, logs and explain: a name, or a section's and a rule's name with '/' between */
+	char name[GI_NAME_MAX + 1];
 	enum fw_dir dir;
 	enum fw_action action;
 	bool log;
@@ -127,13 +128,23 @@ struct fw_elem fw_elem_uid(uint32_t uid, uint32_t mark); /* UID_MARK */
 struct fw_elem fw_elem_addr(const struct gi_addr *a, uint32_t mark); /* ADDR4_MARK or ADDR6_MARK */
 struct fw_elem fw_elem_remark(uint32_t old_mark, uint32_t mark);
 struct fw_elem fw_elem_base(uint8_t family, uint32_t mark);
-struct fw_elem fw_elem_group_addr(enum fw_set set4, uint16_t group, const struct gi_addr *a); /* FW_GA4 or FW_IA4: 6 is chosen by family */
+/* FW_GA4 or FW_IA4: 6 is chosen by family */
+struct fw_elem fw_elem_group_addr(enum fw_set set4, uint16_t group, const struct gi_addr *a);
 /* shape: key length fits the set, group < n_groups and uses the set, marks not 0; -GI_EPROTO */
 GI_MUST_CHECK int fw_elem_check(const struct fw_elem *e, const struct fw_ruleset *rs);
+/* the same without the value, for removals; @rs NULL: whatever needs no ruleset. -GI_EPROTO */
+GI_MUST_CHECK int fw_key_check(const struct fw_key *k, const struct fw_ruleset *rs);
+int fw_key_cmp(const struct fw_key *a, const struct fw_key *b); /* set, group, bytes */
+uint32_t fw_key_u32(const struct fw_key *k); /* the number of a 4-byte key */
 bool fw_set_is_map(enum fw_set set);
+bool fw_proto_has_ports(uint8_t proto);
 
 void fw_ruleset_free(struct fw_ruleset *rs); /* NULL is fine */
-/* names, indexes, ranges, limits; the pusher runs it on everything it is handed. -GI_EPROTO, -GI_ELIMIT */
+/*
+ * fw_ruleset_check - names, indexes, ranges, limits; the pusher runs it on everything it is handed
+ * @ret_why: static words on -GI_EPROTO and -GI_ELIMIT
+ * Errors: -GI_EPROTO, -GI_ELIMIT, -ENOMEM
+ */
 GI_MUST_CHECK int fw_ruleset_check(const struct fw_ruleset *rs, const char **ret_why);
 
 /* ---- state: state.c ---- */
@@ -151,24 +162,37 @@ size_t fw_state_count(const struct fw_state *s);
 /* every element, in a stable order (set, group, key) when sorted */
 GI_MUST_CHECK int fw_state_each(const struct fw_state *s, bool sorted,
 	int (*cb)(void *arg, const struct fw_elem *e), void *arg);
-/* operations that turn the elements of @have into those of @want (same ruleset); -GI_ELIMIT over FW_DELTA_MAX */
-GI_MUST_CHECK int fw_state_diff(const struct fw_state *have, const struct fw_state *want, struct fw_delta **ret);
-void fw_delta_free(struct fw_delta *d);
-/* gathers operations for one VM; last writer of a key wins; removals come out first */
+/*
+ * fw_state_diff - operations that turn one state's elements into another's (same ruleset)
+ * @have, @want: borrow
+ * @ret: returned owned, fw_delta_free(); generation from @want's ruleset, versions from both
+ *
+ * Shape:   <= FW_DELTA_MAX operations, removals first, each part sorted by (set, group, key)
+ * Errors:  -ENOMEM, -GI_ELIMIT (too many operations)
+ */
+GI_MUST_CHECK int fw_state_diff(const struct fw_state *have, const struct fw_state *want,
+	struct fw_delta **ret);
+void fw_delta_free(struct fw_delta *d); /* NULL is fine */
+/* last writer of a key wins; removals come out first, each part sorted by (set, group, key) */
 void fw_delta_sort(struct fw_delta *d);
 
 /* ---- render: render.c ---- */
 #define FW_TABLE "idfw"
+/* name of a set in the kernel; @group within @rs for the per-group sets, else both are not looked at */
 const char *fw_set_nft_name(const struct fw_ruleset *rs, uint8_t set, uint16_t group, char buf[64]);
 /*
  * fw_render - the nft text for a whole state
+ * @s: borrows; has a ruleset
  * @prepare: what must stand before (table, interval sets with content-addressed names and their
  *     elements): applied as a first transaction, since a new interval set in the same transaction
- *     as its rule is not atomic (shared facts, ADR 0003)
+ *     as its rule is not atomic (ADR 0003)
  * @commit: the rules, the hash sets and maps with all elements; one transaction that replaces
- *     whatever ran before, keeps no old chain, and deletes interval sets no longer used
- * Both borrow nothing and are deterministic: same state, same text.
- * Errors: -GI_ELIMIT (text too large), -ENOMEM
+ *     whatever ran before. Chains and sets that an older ruleset left cannot be named here: the
+ *     pusher finds them in the kernel and deletes them in the same transaction (push_nft.c)
+ *
+ * Shape:   deterministic: same state, same text; no name that gi_text_is_name() refuses
+ * Errors:  -GI_ELIMIT (text over the buffers' ceilings, too many rules in the kernel),
+ *          -GI_EPROTO (an element that does not fit the ruleset), -EINVAL (no ruleset), -ENOMEM
  */
 GI_MUST_CHECK int fw_render(const struct fw_state *s, struct gi_buf *prepare, struct gi_buf *commit);
 
