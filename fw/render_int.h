@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * render_int.h - between render.c (sets, base chains) and render_rules.c (the rules' chains)
+ */
+#ifndef FW_RENDER_INT_H
+#define FW_RENDER_INT_H
+
+#include "fw/fw.h"
+
+/* nft rules in one ruleset: what dispatch by port may multiply a policy to */
+#define FW_RENDER_RULES_MAX 262144
+
+/* names of the interval sets with a group's prefixes; 0: the group has none of that family */
+struct fw_net_names {
+	uint64_t v4, v6;
+};
+
+/*
+ * fw_render_rules - the chains that judge: <dir>_rules and all that it leads to
+ * @nets: borrows; by group index
+ * Errors: -GI_ELIMIT (FW_RENDER_RULES_MAX; the buffer's ceiling is sticky in @out), -ENOMEM
+ */
+GI_MUST_CHECK int fw_render_rules(const struct fw_ruleset *rs, const struct fw_net_names *nets,
+	struct gi_buf *out);
+
+#endif
