@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# lab/checks.sh - what the demo and the tests ask of a lab: who reaches what, when a transfer was
+# cut, what the audit trail says. Each prints its finding; FAILED counts the bad ones.
+# shellcheck disable=SC2034 # some are read by those who source this
+
+DB=10.77.3.10 DB6=fd77:3::10 WEB=10.77.2.10
+CUT_MS=200     # a cut counts as "at once" when the last byte came no later than this
+GROUP_MS=2500  # a change in the directory is seen within this (polled each 500 ms; promised: 2 s)
+FAILED=0
+
+tell() { printf '   %s\n' "$*"; }
+ok() { printf '   ok    %s\n' "$*"; }
+bad() {
+	printf '   FAIL  %s\n' "$*"
+	FAILED=$((FAILED + 1))
+}
+# check TEXT CMD... - CMD decides
+check() {
+	local text=$1
+	shift
+	if "$@"; then ok "$text"; else bad "$text"; fi
+}
+since() { echo "$(($(lab_now_ms) - $1)) ms"; }
+
+# reaches LOGIN HOST PORT WHAT / reaches_not ...: a new connection from within the login
+reaches() {
+	local start line
+	start=$(lab_now_ms)
+	if line=$(lab_run "$1" "/run/lab/stream.py probe $2 $3"); then
+		ok "$4: \"$line\" received ($(since "$start"))"
+	else
+		bad "$4: $line"
+	fi
+}
+reaches_not() {
+	local line
+	if line=$(lab_run "$1" "/run/lab/stream.py probe $2 $3 700"); then
+		bad "$4: \"$line\" received"
+	else
+		ok "$4: $line"
+	fi
+}
+
+# cut_at VM USER WHEN WHAT [MS]: of the user's transfer nothing came later than MS after WHEN
+cut_at() {
+	local lines last
+	sleep 0.6
+	lines=$(lab_pulled "$1" "$2")
+	sleep 0.3
+	last=$(lab_pull_last "$1" "$2")
+	if [ "$lines" -ge 10 ] && [ "$lines" = "$(lab_pulled "$1" "$2")" ] &&
+		[ $((last - $3)) -le "${5:-$CUT_MS}" ]; then
+		ok "$4: last of $lines lines $((last - $3)) ms after it"
+	else
+		bad "$4: $lines lines, then $(lab_pulled "$1" "$2"), last $((last - $3)) ms after it"
+	fi
+}
+
+# A process that the user left behind on the VM tries again.
+leftover_reaches_not() {
+	local line id
+	id=$(lab_in "$1" id -u "$2")
+	if line=$(lab_in "$1" setpriv --reuid "$id" --regid "$id" --clear-groups \
+		/run/lab/stream.py probe $DB 5432 700); then
+		bad "$2's leftover process on $1 still reaches $DB:5432: $line"
+	else
+		ok "$2's leftover process on $1 gets no new connection: $line"
+	fi
+}
+
+transfer() {
+	lab_pull "$1" $DB 5432
+	lab_wait_for 3 lab_pull_runs "$2" "$3" || bad "$3's transfer from db01 does not run"
+}
+
+# unbroken VM USER [WHAT]: the user's transfer lost no line and had no long gap
+unbroken() {
+	local report
+	if report=$(lab_in "$1" cat "/home/$2/pull.log" | awk '
+		{ if (NR > 1 && $3 != n + 1) lost++; if (NR > 1 && $1 - t > gap) gap = $1 - t; t = $1; n = $3 }
+		END { printf "%d lines, %d lost, longest gap %d ms", NR, lost, gap
+		      exit !(NR > 50 && !lost && gap < 1000) }'); then
+		ok "$2's transfer${3:+ $3}: $report"
+	else
+		bad "$2's transfer${3:+ $3}: $report"
+	fi
+}
+
+# audited KIND USER REASON: the audit trail has it
+audited() {
+	lab_ctl --json audit --limit 10000 | grep -E "\"kind\": *\"$1\"" |
+		grep -E "\"user\": *\"$2\"" | grep -e "$3" >/dev/null
+}
