@@ -27,7 +27,7 @@ trap 'exit 1' HUP INT TERM
 
 # su_session USER: a session through PAM that needs no directory to authenticate (root's su)
 su_session() {
-	lab_spawn jump01 "su-$1" su - "$1" -s /bin/sh -c 'while :; do sleep 1; done'
+	lab_spawn jump01 "su-$1" su - "$1" -s /bin/sh -c 'exec sleep 600'
 }
 su_end() { lab_signal jump01 "su-$1" KILL; }
 
