@@ -28,7 +28,7 @@ struct guest {
 	struct bench *b;
 	unsigned int idx;
 	struct io_chan *chan;
-	uint64_t seq, acked; /* events */
+	uint64_t seq, acked;		/* events */
 	uint64_t opened, ready, closed; /* sessions */
 	uint64_t target;
 	uint64_t *sent_ns; /* by session id - 1 */
@@ -99,7 +99,8 @@ static void send_snapshot_and_marks(struct guest *g)
 	Idfw__Snapshot s = IDFW__SNAPSHOT__INIT;
 	Idfw__Marks m = IDFW__MARKS__INIT;
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
-	uint8_t addr[4] = { 10, (uint8_t)(200 + (g->idx >> 16)), (uint8_t)(g->idx >> 8), (uint8_t)g->idx };
+	uint8_t addr[4] = { 10, (uint8_t)(200 + (g->idx >> 16)), (uint8_t)(g->idx >> 8),
+		(uint8_t)g->idx };
 	ProtobufCBinaryData bd = { .len = 4, .data = addr };
 
 	a.n_addr = 1;
@@ -209,12 +210,16 @@ static void print_phase(struct bench *b, const char *what)
 	uint64_t n = b->per_guest * b->n_guests;
 	double sec = (double)(b->last_ack_ns - b->begin_ns) / 1e9;
 
-	printf("{\"bench\":\"guests\",\"phase\":\"%s\",\"guests\":%u,\"sessions\":%lu,\"seconds\":%.3f,\"per_second\":%.0f,"
-	       "\"ack_p50_us\":%.0f,\"ack_p99_us\":%.0f,\"ready_p50_us\":%.0f,\"ready_p99_us\":%.0f,"
+	printf("{\"bench\":\"guests\",\"phase\":\"%s\",\"guests\":%u,\"sessions\":%lu,\"seconds\":%"
+	       ".3f,\"per_second\":%.0f,"
+	       "\"ack_p50_us\":%.0f,\"ack_p99_us\":%.0f,\"ready_p50_us\":%.0f,\"ready_p99_us\":%."
+	       "0f,"
 	       "\"ready\":%lu,\"degraded\":%lu,\"deltas\":%lu,\"rulesets\":%lu,\"ops\":%lu}\n",
 		what, b->n_guests, n, sec, (double)n / sec, percentile_us(b->ack_ns, b->acks, 0.5),
-		percentile_us(b->ack_ns, b->acks, 0.99), percentile_us(b->ready_ns, b->readies, 0.5),
-		percentile_us(b->ready_ns, b->readies, 0.99), b->readies, b->degraded, b->deltas, b->rulesets, b->ops);
+		percentile_us(b->ack_ns, b->acks, 0.99),
+		percentile_us(b->ready_ns, b->readies, 0.5),
+		percentile_us(b->ready_ns, b->readies, 0.99), b->readies, b->degraded, b->deltas,
+		b->rulesets, b->ops);
 	fflush(stdout);
 }
 
@@ -287,7 +292,8 @@ static void on_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t le
 	const char *why = "";
 
 	(void)c;
-	if (wire_envelope_decode(buf, len, WIRE_SVM_TO_AGENT, g->up ? WIRE_OPEN : WIRE_NEW, &e, &why))
+	if (wire_envelope_decode(
+		    buf, len, WIRE_SVM_TO_AGENT, g->up ? WIRE_OPEN : WIRE_NEW, &e, &why))
 		die("bad frame", why);
 	switch (e->body_case) {
 	case IDFW__ENVELOPE__BODY_HELLO_ACK:
@@ -324,7 +330,8 @@ static void on_closed(void *arg, struct io_chan *c, int err, const char *why)
 	struct guest *g = arg;
 
 	(void)c;
-	fprintf(stderr, "bench_guests: guest %u: %s (%s)\n", g->idx, gi_strerror(err), why ? why : "");
+	fprintf(stderr, "bench_guests: guest %u: %s (%s)\n", g->idx, gi_strerror(err),
+		why ? why : "");
 	exit(1);
 }
 
@@ -336,7 +343,9 @@ static void on_connected(void *arg, struct io_chan *c)
 	send_hello(g);
 }
 
-static const struct io_chan_ops ops = { .ready = on_connected, .frame = on_frame, .closed = on_closed };
+static const struct io_chan_ops ops = {
+	.ready = on_connected, .frame = on_frame, .closed = on_closed
+};
 
 static void connect_guest(struct bench *b, struct guest *g)
 {
@@ -382,7 +391,8 @@ static void setup(struct bench *b)
 int main(int argc, char **argv)
 {
 	static const struct option opts[] = { { "dir", 1, NULL, 'd' }, { "guests", 1, NULL, 'g' },
-		{ "sessions", 1, NULL, 's' }, { "users", 1, NULL, 'u' }, { "prefix", 1, NULL, 'p' }, { 0 } };
+		{ "sessions", 1, NULL, 's' }, { "users", 1, NULL, 'u' }, { "prefix", 1, NULL, 'p' },
+		{ 0 } };
 	struct bench b = { .dir = NULL, .user_format = "u", .n_guests = 10, .n_users = 1000 };
 	unsigned long sessions = 1000;
 	int o;
@@ -402,7 +412,8 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (!b.dir || !b.n_guests || !b.n_users || sessions < b.n_guests) {
-		fprintf(stderr, "usage: bench_guests --dir DIR --guests G --sessions N --users U [--prefix P]\n");
+		fprintf(stderr, "usage: bench_guests --dir DIR --guests G --sessions N --users U "
+				"[--prefix P]\n");
 		return 2;
 	}
 	b.per_guest = sessions / b.n_guests;

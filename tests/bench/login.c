@@ -60,7 +60,8 @@ static size_t exchange(const char *path, const char *block, size_t len, char *re
 	ssize_t n;
 
 	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) || send(fd, block, len, MSG_NOSIGNAL) < 0)
+	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) ||
+		send(fd, block, len, MSG_NOSIGNAL) < 0)
 		die(path);
 	n = recv(fd, reply, size - 1, 0);
 	if (n <= 0)
@@ -80,12 +81,14 @@ static const char *value_of(const char *block, size_t len, const char *key)
 	return "";
 }
 
-static uint64_t session_open(const struct options *o, const char *user, unsigned int uid, char status[32])
+static uint64_t session_open(
+	const struct options *o, const char *user, unsigned int uid, char status[32])
 {
 	char block[512], reply[4097];
 	int len = snprintf(block, sizeof(block),
-		"IDFW=1%cEVENT=open%cUSER=%s%cUID=%u%cSERVICE=sshd%cTTY=ssh%cRHOST=10.77.7.10%cWAIT=1%cTIMEOUT_MS=10000", 0, 0,
-		user, 0, uid, 0, 0, 0, 0, 0);
+		"IDFW=1%cEVENT=open%cUSER=%s%cUID=%u%cSERVICE=sshd%cTTY=ssh%cRHOST=10.77.7.10%"
+		"cWAIT=1%cTIMEOUT_MS=10000",
+		0, 0, user, 0, uid, 0, 0, 0, 0, 0);
 	size_t n = exchange(o->socket, block, (size_t)len + 1, reply, sizeof(reply));
 
 	snprintf(status, 32, "%s", value_of(reply, n, "STATUS"));
@@ -95,8 +98,9 @@ static uint64_t session_open(const struct options *o, const char *user, unsigned
 static void session_close(const struct options *o, const char *user, unsigned int uid, uint64_t id)
 {
 	char block[512], reply[4097];
-	int len = snprintf(block, sizeof(block), "IDFW=1%cEVENT=close%cUSER=%s%cUID=%u%cSERVICE=sshd%cSESSION=%lu", 0, 0, user,
-		0, uid, 0, 0, (unsigned long)id);
+	int len = snprintf(block, sizeof(block),
+		"IDFW=1%cEVENT=close%cUSER=%s%cUID=%u%cSERVICE=sshd%cSESSION=%lu", 0, 0, user, 0,
+		uid, 0, 0, (unsigned long)id);
 
 	exchange(o->socket, block, (size_t)len + 1, reply, sizeof(reply));
 }
@@ -115,8 +119,10 @@ static void print_result(const char *what, uint64_t *v, unsigned int n, unsigned
 		exit(1);
 	}
 	qsort(v, n, sizeof(*v), cmp_u64);
-	printf("{\"bench\":\"%s\",\"n\":%u,\"p50_us\":%.1f,\"p99_us\":%.1f,\"min_us\":%.1f,\"max_us\":%.1f,\"bad\":%u}\n", what, n,
-		(double)v[n / 2] / 1e3, (double)v[(n - 1) * 99 / 100] / 1e3, (double)v[0] / 1e3, (double)v[n - 1] / 1e3, bad);
+	printf("{\"bench\":\"%s\",\"n\":%u,\"p50_us\":%.1f,\"p99_us\":%.1f,\"min_us\":%.1f,\"max_"
+	       "us\":%.1f,\"bad\":%u}\n",
+		what, n, (double)v[n / 2] / 1e3, (double)v[(n - 1) * 99 / 100] / 1e3,
+		(double)v[0] / 1e3, (double)v[n - 1] / 1e3, bad);
 	fflush(stdout);
 }
 
@@ -183,7 +189,8 @@ static void wait_for(volatile uint64_t *got, uint64_t more, unsigned int most_ms
 static int bench_revoke(const struct options *o)
 {
 	uint64_t *v = calloc(o->count, sizeof(*v));
-	volatile uint64_t *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	volatile uint64_t *shared =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned int n = 0, bad = 0;
 
 	if (!v || shared == MAP_FAILED)
@@ -224,7 +231,8 @@ static int bench_revoke(const struct options *o)
 
 static int serve(const struct options *o)
 {
-	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)o->port) };
+	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6,
+		.sin6_port = htons((uint16_t)o->port) };
 	int one = 1, zero = 0, fd = socket(AF_INET6, SOCK_STREAM, 0);
 
 	signal(SIGCHLD, SIG_IGN);
@@ -253,10 +261,13 @@ next:
 
 int main(int argc, char **argv)
 {
-	static const struct option opts[] = { { "socket", 1, NULL, 's' }, { "users", 1, NULL, 'n' }, { "user", 1, NULL, 'n' },
-		{ "first-uid", 1, NULL, 'u' }, { "uid", 1, NULL, 'u' }, { "distinct", 1, NULL, 'd' }, { "count", 1, NULL, 'c' },
-		{ "server", 1, NULL, 'a' }, { "port", 1, NULL, 'p' }, { 0 } };
-	struct options o = { .user = "alice", .uid = 2001, .distinct = 1, .count = 200, .port = 5433 };
+	static const struct option opts[] = { { "socket", 1, NULL, 's' }, { "users", 1, NULL, 'n' },
+		{ "user", 1, NULL, 'n' }, { "first-uid", 1, NULL, 'u' }, { "uid", 1, NULL, 'u' },
+		{ "distinct", 1, NULL, 'd' }, { "count", 1, NULL, 'c' }, { "server", 1, NULL, 'a' },
+		{ "port", 1, NULL, 'p' }, { 0 } };
+	struct options o = {
+		.user = "alice", .uid = 2001, .distinct = 1, .count = 200, .port = 5433
+	};
 	const char *mode = argc > 1 ? argv[1] : "";
 	int c;
 
@@ -265,14 +276,29 @@ int main(int argc, char **argv)
 		unsigned int number = optarg ? (unsigned int)strtoul(optarg, NULL, 10) : 0;
 
 		switch (c) {
-		case 's': o.socket = optarg; break;
-		case 'n': o.user = optarg; break;
-		case 'a': o.server = optarg; break;
-		case 'u': o.uid = number; break;
-		case 'd': o.distinct = number; break;
-		case 'c': o.count = number; break;
-		case 'p': o.port = number; break;
-		default: return 2;
+		case 's':
+			o.socket = optarg;
+			break;
+		case 'n':
+			o.user = optarg;
+			break;
+		case 'a':
+			o.server = optarg;
+			break;
+		case 'u':
+			o.uid = number;
+			break;
+		case 'd':
+			o.distinct = number;
+			break;
+		case 'c':
+			o.count = number;
+			break;
+		case 'p':
+			o.port = number;
+			break;
+		default:
+			return 2;
 		}
 	}
 	if (!strcmp(mode, "serve"))
@@ -281,6 +307,7 @@ int main(int argc, char **argv)
 		return bench_login(&o);
 	if (!strcmp(mode, "revoke") && o.socket && o.server && o.count)
 		return bench_revoke(&o);
-	fprintf(stderr, "usage: bench_login login|revoke|serve ... (see the head of tests/bench/login.c)\n");
+	fprintf(stderr, "usage: bench_login login|revoke|serve ... (see the head of "
+			"tests/bench/login.c)\n");
 	return 2;
 }
