@@ -79,11 +79,7 @@ lab_in() {
 
 # lab_machine_start MACHINE - namespaces and process 1; the machine is ready when its file says so.
 lab_machine_start() {
-	local m=$1 keep=("$LAB_TOP")
-	case $LAB_BUILD/ in
-	"$LAB_TOP"/*) ;;
-	*) [ ! -d "$LAB_BUILD" ] || keep+=("$LAB_BUILD") ;;
-	esac
+	local m=$1
 	# The shell writes down who it is before it becomes the holder: a crash in between leaves
 	# nothing that lab_down would not find.
 	# shellcheck disable=SC2016
@@ -92,7 +88,7 @@ lab_machine_start() {
 		stat=$(<"/proc/$$/stat"); read -r -a field <<<"${stat##*) }"
 		echo "$$ ${field[19]}" >"$record"
 		exec unshare --mount --net --uts --pid --fork --kill-child --mount-proc "$@"' \
-		holder "$LAB_DIR/pid/$m" "$LAB_TOP/lab/machine" "$m" "$LAB_DIR" "${keep[@]}" \
+		holder "$LAB_DIR/pid/$m" "$LAB_TOP/lab/machine" "$m" "$LAB_DIR" "$LAB_BUILD" \
 		</dev/null >>"$LAB_DIR/log/machine-$m.log" 2>&1 9>&- &
 	disown
 }
@@ -158,8 +154,8 @@ lab_krb5_conf() {
 # lab_pam VM [OPTIONS] - the stacks of the services through which people come in. The password is
 # the directory's; the session goes to pam_gi (when it is built) with OPTIONS.
 lab_pam() {
-	local module=$LAB_BUILD/pam_gi/.libs/pam_gi.so
-	[ -e "$module" ] || module=
+	local module=
+	[ ! -e "$LAB_BUILD/pam_gi/.libs/pam_gi.so" ] || module=/run/lab/build/pam_gi/.libs/pam_gi.so
 	# shellcheck disable=SC2016
 	lab_in "$1" bash -c '
 		for s in sshd login su sudo; do
@@ -268,20 +264,18 @@ lab_dc_start() {
 	local key cache=$LAB_BUILD/lab-dc.tar
 	key=$({ cat "$LAB_TOP"/lab/{dc,directory.py} && samba --version; } | sha256sum)
 	if [ "$(cat "$cache.key" 2>/dev/null)" != "$key" ]; then
-		lab_in dc "$LAB_TOP/lab/dc" provision
-		[ ! -d "$LAB_BUILD" ] || {
-			rm -f "$cache.key"
-			lab_in dc tar -C /var/lib/idfw -cf - samba >"$cache.$$"
-			mv "$cache.$$" "$cache"
-			echo "$key" >"$cache.key"
-		}
+		lab_in dc /run/lab/bin/dc provision
+		rm -f "$cache.key"
+		lab_in dc tar -C /var/lib/idfw -cf - samba >"$cache.$$"
+		mv "$cache.$$" "$cache"
+		echo "$key" >"$cache.key"
 	else
 		lab_in dc tar -C /var/lib/idfw -xf - <"$cache"
 	fi
 	lab_dc_run
 }
 lab_dc_run() {
-	lab_spawn dc samba "$LAB_TOP/lab/dc" run
+	lab_spawn dc samba /run/lab/bin/dc run
 	lab_wait_for 30 lab_dc_answers || {
 		tail -n 20 "$LAB_DIR"/log/dc-samba.log "$LAB_DIR"/m/dc/var/samba/log/samba.log >&2
 		lab_die 'the domain controller does not answer'
@@ -413,6 +407,7 @@ lab_up() {
 	[[ $LAB =~ ^[a-z0-9][a-z0-9-]{0,30}$ ]] || lab_die "bad name for a lab: $LAB"
 	[ "$(id -u)" = 0 ] || lab_die 'needs root (namespaces, mounts)'
 	mkdir -m 711 "$LAB_DIR" || lab_die "$LAB_DIR is there: lab $LAB is up, or run: dev lab down"
+	[ -d "$LAB_BUILD" ] || lab_die "no build tree $LAB_BUILD"
 	lab_files
 	lab_keys
 	for m in "${LAB_MACHINES[@]}"; do

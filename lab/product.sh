@@ -81,7 +81,7 @@ lab_daemon() {
 	for d in "${LAB_DAEMONS[@]}"; do
 		read -r m name program <<<"$d"
 		[ "$m" = "$1" ] || continue
-		lab_spawn "$m" "$name" "$LAB_BUILD/$program" -c "/etc/idfw/$name.conf"
+		lab_spawn "$m" "$name" "/run/lab/build/$program" -c "/etc/idfw/$name.conf"
 	done
 }
 lab_daemon_name() {
@@ -93,7 +93,7 @@ lab_daemon_name() {
 lab_kill9() { lab_signal "$1" "$(lab_daemon_name "$1")" KILL; }
 
 # lab_ctl ARGS... - idfwctl, on the service VM
-lab_ctl() { lab_in svm "$LAB_BUILD/idfwctl/idfwctl" -s /run/idfw/svm.sock "$@"; }
+lab_ctl() { lab_in svm /run/lab/build/idfwctl/idfwctl -s /run/idfw/svm.sock "$@"; }
 
 # Every VM is connected and runs the ruleset that the policy wants.
 lab_in_sync() {
