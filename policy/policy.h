@@ -19,7 +19,7 @@
 #include "lib/conf/diag.h"
 
 #define POL_GROUPS_MAX FW_GROUPS_MAX
-#define POL_RULES_MAX FW_RULES_MAX
+#define POL_RULES_MAX (FW_RULES_MAX / 2) /* each may be compiled in both directions */
 #define POL_NEST_MAX 32 /* groups within groups; cycles are errors */
 
 struct pol_policy;

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * member.c - who is in which group of the policy
+ *
+ * Direct members are found in one sorted table of keys (kind letter and folded name), a handful of
+ * binary searches a principal, independent of the number of groups in the policy; then one pass
+ * over the nesting edges adds the groups that hold those. Called for every session that svm-idfw
+ * resolves, so it allocates the answer only.
+ * Names are compared without case (ASCII); DNs also without white space around "=", "," and "+".
+ */
+#include "policy/tree.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_MAX (2 * POL_TEXT_MAX + 2) /* folding a DN may double it */
+
+/* ---- sets ---- */
+
+int pol_set_init(struct pol_set *s, size_t n)
+{
+	uint64_t *bits = calloc(n / 64 + 1, sizeof(bits[0]));
+
+	if (!bits)
+		return -ENOMEM;
+	s->bits = bits;
+	s->n = n;
+	return 0;
+}
+
+void pol_set_fini(struct pol_set *s)
+{
+	free(s->bits);
+	*s = (struct pol_set){ 0 };
+}
+
+void pol_set_add(struct pol_set *s, size_t group)
+{
+	s->bits[group / 64] |= UINT64_C(1) << (group % 64);
+}
+
+bool pol_set_has(const struct pol_set *s, size_t group)
+{
+	return group < s->n && (s->bits[group / 64] >> (group % 64) & 1);
+}
+
+bool pol_set_equal(const struct pol_set *a, const struct pol_set *b)
+{
+	if (a->n != b->n)
+		return false;
+	if (a->n == 0)
+		return true;
+	return memcmp(a->bits, b->bits, (a->n / 64 + 1) * sizeof(a->bits[0])) == 0;
+}
+
+void pol_set_close(const struct pol_policy *p, struct pol_set *s)
+{
+	for (size_t i = 0; i < p->n_edges; i++) {
+		if (pol_set_has(s, p->edges[i].child))
+			pol_set_add(s, p->edges[i].parent);
+	}
+}
+
+/* ---- folding ---- */
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)tolower((unsigned char)c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* one character of a DN, escapes undone; @ret_escaped: it was written with a backslash */
+static const char *dn_char(const char *dn, char *ret, bool *ret_escaped)
+{
+	*ret_escaped = dn[0] == '\\' && dn[1] != '\0';
+	if (!*ret_escaped) {
+		*ret = dn[0];
+		return dn + 1;
+	}
+	if (hex_value(dn[1]) >= 0 && hex_value(dn[2]) >= 0) {
+		*ret = (char)(hex_value(dn[1]) * 16 + hex_value(dn[2]));
+		return dn + 3;
+	}
+	*ret = dn[1];
+	return dn + 2;
+}
+
+static bool dn_special(char c)
+{
+	return c != '\0' && strchr(",+\"\\<>;=#", c);
+}
+
+int pol_dn_fold(const char *dn, char *dst, size_t size)
+{
+	size_t n = 0, spaces = 0; /* spaces: unescaped, at the end of what is written */
+	bool escaped, start = true;
+	char c;
+
+	while (*dn) {
+		dn = dn_char(dn, &c, &escaped);
+		if (n + 3 > size)
+			return -GI_ELIMIT;
+		if (!escaped && c == ' ' && start)
+			continue;
+		if (!escaped && (c == ',' || c == '=' || c == '+')) {
+			n -= spaces;
+			start = true;
+		} else {
+			start = false;
+			if (escaped && (dn_special(c) || c == '\0'))
+				dst[n++] = '\\';
+			if (c == '\0')
+				c = '0'; /* "\0": a NUL cannot be in a text */
+		}
+		spaces = !escaped && c == ' ' ? spaces + 1 : 0;
+		dst[n++] = (char)tolower((unsigned char)c);
+	}
+	dst[n - spaces] = '\0';
+	return 0;
+}
+
+static int fold(const char *text, char *dst, size_t size)
+{
+	size_t n = strlen(text);
+
+	if (n >= size)
+		return -GI_ELIMIT;
+	for (size_t i = 0; i <= n; i++)
+		dst[i] = (char)tolower((unsigned char)text[i]);
+	return 0;
+}
+
+static const char kind_letter[POL_K_COUNT] = {
+	[POL_K_DIRECTORY] = 'g', [POL_K_DIRECTORY_DN] = 'd', [POL_K_DIRECTORY_SID] = 's',
+	[POL_K_USER] = 'u', [POL_K_VM] = 'v',
+};
+
+static int make_key(enum pol_kind kind, const char *text, char key[KEY_MAX])
+{
+	key[0] = kind_letter[kind];
+	if (kind == POL_K_DIRECTORY_DN)
+		return pol_dn_fold(text, key + 1, KEY_MAX - 1);
+	if (kind == POL_K_VM)
+		return gi_text_copy(key + 1, KEY_MAX - 1, text); /* our own names: as they are */
+	return fold(text, key + 1, KEY_MAX - 1);
+}
+
+/* ---- the table ---- */
+
+static int key_cmp(const void *a, const void *b)
+{
+	const struct pol_key *ka = a, *kb = b;
+	int c = strcmp(ka->text, kb->text);
+
+	return c ? c : (int)ka->group - (int)kb->group;
+}
+
+static int add_keys(struct pol_policy *p, uint16_t group)
+{
+	const struct pol_members *m = &p->groups[group].members;
+	char key[KEY_MAX];
+
+	for (size_t i = 0; i < m->n; i++) {
+		struct pol_key *k = &p->keys[p->n_keys];
+
+		if (m->list[i].kind == POL_K_GROUP || m->list[i].kind == POL_K_NET)
+			continue;
+		if (make_key(m->list[i].kind, m->list[i].text, key) != 0)
+			return -GI_ELIMIT; /* cannot be: POL_TEXT_MAX is checked, KEY_MAX follows */
+		k->text = pol_strdup(p, key);
+		if (!k->text)
+			return -ENOMEM;
+		k->group = group;
+		p->n_keys++;
+	}
+	return 0;
+}
+
+/* keys are sorted, so the VMs stand together */
+static int list_vms(struct pol_policy *p)
+{
+	p->vms = pol_alloc(p, (p->n_keys + 1) * sizeof(p->vms[0]));
+	if (!p->vms)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n_keys; i++) {
+		const char *name = p->keys[i].text + 1;
+
+		if (p->keys[i].text[0] == 'v' &&
+			(p->n_vms == 0 || strcmp(p->vms[p->n_vms - 1], name) != 0))
+			p->vms[p->n_vms++] = name;
+	}
+	return 0;
+}
+
+int pol_member_index(struct pol_policy *p)
+{
+	size_t n = 0;
+	int err;
+
+	for (size_t i = 0; i < p->n_groups; i++)
+		n += p->groups[i].members.n;
+	p->keys = pol_alloc(p, (n + 1) * sizeof(p->keys[0]));
+	if (!p->keys)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n_groups; i++) {
+		err = add_keys(p, (uint16_t)i);
+		if (err)
+			return err;
+	}
+	qsort(p->keys, p->n_keys, sizeof(p->keys[0]), key_cmp);
+	return list_vms(p);
+}
+
+/* adds every group that has this direct member */
+static void lookup(const struct pol_policy *p, enum pol_kind kind, const char *text,
+	struct pol_set *s)
+{
+	char key[KEY_MAX];
+	size_t lo = 0, hi = p->n_keys;
+
+	if (!text || text[0] == '\0' || make_key(kind, text, key) != 0)
+		return; /* longer than any name that a policy can have */
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strcmp(p->keys[mid].text, key) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < p->n_keys && strcmp(p->keys[lo].text, key) == 0; lo++)
+		pol_set_add(s, p->keys[lo].group);
+}
+
+int pol_groups_of_principal(const struct pol_policy *p, const struct pol_principal *who,
+	struct pol_set *ret)
+{
+	struct pol_set s;
+	int err = pol_set_init(&s, p->n_groups);
+
+	if (err)
+		return err;
+	if (who) {
+		lookup(p, POL_K_USER, who->name, &s);
+		lookup(p, POL_K_USER, who->upn, &s);
+		lookup(p, POL_K_USER, who->sid, &s);
+		for (size_t i = 0; i < who->n_groups; i++) {
+			lookup(p, POL_K_DIRECTORY, who->groups[i].name, &s);
+			lookup(p, POL_K_DIRECTORY_DN, who->groups[i].dn, &s);
+			lookup(p, POL_K_DIRECTORY_SID, who->groups[i].sid, &s);
+		}
+		pol_set_close(p, &s);
+	}
+	*ret = s;
+	return 0;
+}
+
+int pol_groups_of_vm(const struct pol_policy *p, const char *vm, struct pol_set *ret)
+{
+	struct pol_set s;
+	int err = pol_set_init(&s, p->n_groups);
+
+	if (err)
+		return err;
+	lookup(p, POL_K_VM, vm, &s);
+	pol_set_close(p, &s);
+	*ret = s;
+	return 0;
+}
+
+size_t pol_group_count(const struct pol_policy *p)
+{
+	return p->n_groups;
+}
+
+const char *pol_group_name(const struct pol_policy *p, size_t group)
+{
+	return p->groups[group].name;
+}
+
+size_t pol_vm_count(const struct pol_policy *p)
+{
+	return p->n_vms;
+}
+
+const char *pol_vm_name(const struct pol_policy *p, size_t i)
+{
+	return p->vms[i];
+}
