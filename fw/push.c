@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * push.c - from the model to the kernel: whole rulesets, deltas, read-back
+ *
+ * Runs in gi-netagent's pusher process, which holds CAP_NET_ADMIN. It checks everything itself and
+ * remembers what the kernel was last told to hold; a delta is only applied on top of that. When a
+ * transaction's end is unknown the memory is dropped, and only a whole ruleset goes from there.
+ * Half a ruleset is never in the kernel: each transaction leaves a whole one.
+ */
+#include "fw/push.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/netfilter.h>
+#include "fw/push_int.h"
+
+#define TEXT_MAX (1024u * 1024 * 1024) /* FW_ELEMS_MAX elements with both ends in IPv6 fit */
+#define OBJECT_NAME_MAX 120
+#define DUMP_TRIES 16
+
+/* keys of the map `stamp` */
+enum { STAMP_GEN_HI = 1, STAMP_GEN_LO = 2, STAMP_VER_HI = 3, STAMP_VER_LO = 4 };
+
+struct fw_push {
+	struct fw_mnl *mnl; /* owned */
+	struct fw_state *state; /* owned; NULL: not known */
+};
+
+static int sweep(struct fw_push *p, const char *prepare, const char *commit, struct gi_buf *out);
+static int delta_check(const struct fw_push *p, const struct fw_delta *d, char ret_why[FW_WHY_MAX]);
+static int delta_sorted(const struct fw_delta *d, struct fw_delta *ret_copy);
+static void delta_batch(struct fw_push *p, const struct fw_delta *d);
+static int delta_remember(struct fw_push *p, const struct fw_delta *d);
+
+int fw_push_new(struct fw_push **ret, char ret_why[256])
+{
+	struct fw_push *p = calloc(1, sizeof(*p));
+	int rc;
+
+	snprintf(ret_why, FW_WHY_MAX, "out of memory");
+	if (!p)
+		return -ENOMEM;
+	rc = fw_mnl_new(&p->mnl, ret_why);
+	if (rc < 0) {
+		free(p);
+		return rc;
+	}
+	ret_why[0] = '\0';
+	*ret = p;
+	return 0;
+}
+
+void fw_push_free(struct fw_push *p)
+{
+	if (!p)
+		return;
+	fw_mnl_free(p->mnl);
+	fw_state_free(p->state);
+	free(p);
+}
+
+const struct fw_state *fw_push_state(const struct fw_push *p)
+{
+	return p->state;
+}
+
+static int refuse(int rc, const char *words, char ret_why[FW_WHY_MAX])
+{
+	snprintf(ret_why, FW_WHY_MAX, "%s", words ? words : gi_strerror(rc));
+	return rc;
+}
+
+/* ---- whole rulesets ---- */
+
+/*
+ * First the interval sets, which nothing refers to yet; then one transaction that empties the
+ * chains, deletes what is not wanted any more and fills everything anew.
+ */
+int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256])
+{
+	const struct fw_ruleset *rs = fw_state_ruleset(s);
+	struct gi_buf prepare, commit, all;
+	const char *why = NULL;
+	int rc = -EINVAL;
+
+	gi_buf_init(&prepare, TEXT_MAX);
+	gi_buf_init(&commit, TEXT_MAX);
+	gi_buf_init(&all, TEXT_MAX);
+	if (rs)
+		rc = fw_ruleset_check(rs, &why);
+	if (rc == 0)
+		rc = fw_render(s, &prepare, &commit);
+	if (rc == 0)
+		rc = sweep(p, gi_buf_str(&prepare), gi_buf_str(&commit), &all);
+	if (rc == 0) {
+		gi_buf_append(&all, commit.data, commit.len);
+		rc = gi_buf_error(&all);
+	}
+	gi_buf_fini(&commit);
+	if (rc < 0) {
+		refuse(rc, why, ret_why);
+		goto out;
+	}
+	rc = fw_nft_run(gi_buf_str(&prepare), ret_why);
+	if (rc == 0)
+		rc = fw_nft_run(gi_buf_str(&all), ret_why);
+	if (rc < 0)
+		goto out;
+	fw_state_free(p->state);
+	p->state = s;
+	ret_why[0] = '\0';
+out:
+	gi_buf_fini(&prepare);
+	gi_buf_fini(&all);
+	return rc;
+}
+
+/* what the texts make: each chain, set and map is opened on a line of its own */
+struct made {
+	char (*names)[OBJECT_NAME_MAX + 8]; /* owned; "chain x", "set y", sorted */
+	size_t n, room;
+};
+
+static int made_cmp(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static int made_add(struct made *m, const char *kind, const char *name, size_t len)
+{
+	if (m->n == m->room) {
+		size_t room = m->room ? 2 * m->room : 64;
+		void *names = realloc(m->names, room * sizeof(*m->names));
+
+		if (!names)
+			return -ENOMEM;
+		m->names = names;
+		m->room = room;
+	}
+	if (len > OBJECT_NAME_MAX)
+		return -GI_ELIMIT;
+	snprintf(m->names[m->n++], sizeof(*m->names), "%s %.*s", kind, (int)len, name);
+	return 0;
+}
+
+static int made_scan(struct made *m, const char *text)
+{
+	static const struct {
+		const char *opening, *kind;
+	} lines[] = {
+		{ "\tchain ", "chain" },
+		{ "add set inet " FW_TABLE " ", "set" },
+		{ "add map inet " FW_TABLE " ", "set" },
+	};
+	int rc = 0;
+
+	for (const char *l = text; l && *l && rc == 0; l = strchr(l, '\n') ? strchr(l, '\n') + 1 : NULL) {
+		for (size_t i = 0; i < GI_ARRAY_SIZE(lines) && rc == 0; i++) {
+			size_t n = strlen(lines[i].opening);
+
+			if (strncmp(l, lines[i].opening, n) == 0)
+				rc = made_add(m, lines[i].kind, l + n, strcspn(l + n, " \n"));
+		}
+	}
+	return rc;
+}
+
+static bool made_has(const struct made *m, const char *kind, const char *name)
+{
+	char key[sizeof(*m->names)];
+
+	snprintf(key, sizeof(key), "%s %s", kind, name);
+	return m->n > 0 && bsearch(key, m->names, m->n, sizeof(*m->names), made_cmp);
+}
+
+struct sweep_arg {
+	struct made made;
+	struct gi_buf chains, sets;
+};
+
+static int sweep_object(void *arg, enum fw_object kind, const char *name)
+{
+	struct sweep_arg *a = arg;
+	const char *word = kind == FW_OBJ_MAP ? "map" : "set";
+
+	if (!gi_text_is_name(name, OBJECT_NAME_MAX))
+		return 0; /* not ours, and not to be printed */
+	if (made_has(&a->made, kind == FW_OBJ_CHAIN ? "chain" : "set", name))
+		return 0;
+	if (kind == FW_OBJ_CHAIN) {
+		gi_buf_printf(&a->chains, "delete chain inet " FW_TABLE " %s\n", name);
+		return 0;
+	}
+	/* emptied first: a deleted set's elements match until the very end (see render.c, gen_) */
+	gi_buf_printf(&a->sets, "flush %s inet " FW_TABLE " %s\n", word, name);
+	gi_buf_printf(&a->sets, "delete %s inet " FW_TABLE " %s\n", word, name);
+	return 0;
+}
+
+/* what stands in the kernel and is in neither text goes, rules first */
+static int sweep(struct fw_push *p, const char *prepare, const char *commit, struct gi_buf *out)
+{
+	struct sweep_arg a = { .made = { 0 } };
+	int rc;
+
+	gi_buf_init(&a.chains, TEXT_MAX);
+	gi_buf_init(&a.sets, TEXT_MAX);
+	rc = made_scan(&a.made, prepare);
+	if (rc == 0)
+		rc = made_scan(&a.made, commit);
+	if (rc < 0)
+		goto out;
+	qsort(a.made.names, a.made.n, sizeof(*a.made.names), made_cmp);
+	rc = -EINTR;
+	for (int i = 0; i < DUMP_TRIES && rc == -EINTR; i++) {
+		gi_buf_reset(&a.chains);
+		gi_buf_reset(&a.sets);
+		rc = fw_mnl_objects(p->mnl, sweep_object, &a);
+	}
+	if (rc == -ENOENT) /* no table yet */
+		rc = 0;
+	if (rc == 0 && (a.chains.len > 0 || a.sets.len > 0)) {
+		gi_buf_printf(out, "flush table inet " FW_TABLE "\n");
+		gi_buf_append(out, a.chains.data, a.chains.len);
+		gi_buf_append(out, a.sets.data, a.sets.len);
+	}
+	if (rc == 0)
+		rc = gi_buf_error(&a.chains) < 0 ? gi_buf_error(&a.chains) : gi_buf_error(&a.sets);
+out:
+	gi_buf_fini(&a.chains);
+	gi_buf_fini(&a.sets);
+	free(a.made.names);
+	return rc;
+}
+
+/* ---- deltas ---- */
+
+int fw_push_delta(struct fw_push *p, const struct fw_delta *d, char ret_why[256])
+{
+	struct fw_delta copy = { 0 };
+	int rc = delta_check(p, d, ret_why);
+
+	if (rc < 0)
+		return rc;
+	rc = delta_sorted(d, &copy);
+	if (rc < 0)
+		return refuse(rc, NULL, ret_why);
+	if (copy.ops)
+		d = &copy;
+	fw_mnl_begin(p->mnl);
+	delta_batch(p, d);
+	rc = fw_mnl_commit(p->mnl);
+	if (rc == 0)
+		rc = delta_remember(p, d);
+	else if (rc == -ENOBUFS)
+		fw_state_free(p->state), p->state = NULL;
+	free(copy.ops);
+	if (rc < 0)
+		return refuse(rc, NULL, ret_why);
+	ret_why[0] = '\0';
+	return 0;
+}
+
+static int delta_check(const struct fw_push *p, const struct fw_delta *d, char ret_why[FW_WHY_MAX])
+{
+	const struct fw_ruleset *rs = p->state ? fw_state_ruleset(p->state) : NULL;
+	int rc;
+
+	if (!rs)
+		return refuse(-GI_ESTATE, "no ruleset is known to run", ret_why);
+	if (d->generation != rs->generation || d->from_version != fw_state_version(p->state))
+		return refuse(-GI_ESTATE, "delta does not follow what runs", ret_why);
+	if (d->n_ops > FW_DELTA_MAX || fw_state_count(p->state) + d->n_ops > FW_ELEMS_MAX)
+		return refuse(-GI_ELIMIT, "too many operations or elements", ret_why);
+	for (size_t i = 0; i < d->n_ops; i++) {
+		const struct fw_op *op = &d->ops[i];
+
+		rc = op->del ? fw_key_check(&op->elem.key, rs) : fw_elem_check(&op->elem, rs);
+		if (rc < 0)
+			return refuse(rc, "an element does not fit the ruleset", ret_why);
+	}
+	return 0;
+}
+
+/* one operation a key, sorted: as it comes, or in a copy (@ret_copy->ops then is owned) */
+static int delta_sorted(const struct fw_delta *d, struct fw_delta *ret_copy)
+{
+	size_t i;
+
+	for (i = 1; i < d->n_ops; i++) {
+		const struct fw_op *a = &d->ops[i - 1], *b = &d->ops[i];
+
+		if (a->del == b->del ? fw_key_cmp(&a->elem.key, &b->elem.key) >= 0 : !a->del)
+			break;
+	}
+	if (i >= d->n_ops && !(d->n_ops > 1 && d->ops[0].del && !d->ops[d->n_ops - 1].del))
+		return 0; /* only removals or only additions, in order */
+	*ret_copy = *d;
+	ret_copy->ops = malloc(d->n_ops * sizeof(*d->ops));
+	if (!ret_copy->ops)
+		return -ENOMEM;
+	memcpy(ret_copy->ops, d->ops, d->n_ops * sizeof(*d->ops));
+	fw_delta_sort(ret_copy);
+	return 0;
+}
+
+/* the kernel keeps marks and uids in its own byte order, families by its own numbers */
+static void raw_of_elem(const struct fw_elem *e, struct fw_raw *r)
+{
+	uint32_t v = fw_key_u32(&e->key);
+
+	r->key_len = e->key.len;
+	r->data = e->mark;
+	switch (e->key.set) {
+	case FW_LIVE:
+	case FW_UID_MARK:
+	case FW_REMARK:
+	case FW_SG:
+		memcpy(r->key, &v, sizeof(v));
+		break;
+	case FW_BASE_MARK:
+		r->key[0] = e->key.data[0] == 4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+		break;
+	default:
+		memcpy(r->key, e->key.data, e->key.len);
+	}
+}
+
+static void change(struct fw_push *p, bool del, const struct fw_elem *e)
+{
+	char name[64];
+	struct fw_raw r;
+
+	raw_of_elem(e, &r);
+	fw_set_nft_name(fw_state_ruleset(p->state), e->key.set, e->key.group, name);
+	fw_mnl_change(p->mnl, name, del, &r, fw_set_is_map(e->key.set));
+}
+
+static void change_u32(struct fw_push *p, const char *set, bool del, uint32_t key, uint32_t data, bool map)
+{
+	struct fw_raw r = { .key_len = 4, .data = data };
+
+	memcpy(r.key, &key, sizeof(key));
+	fw_mnl_change(p->mnl, set, del, &r, map);
+}
+
+/* the helper set of current base marks; the other family may have the same mark */
+static void change_base(struct fw_push *p, bool del, const struct fw_op *op)
+{
+	struct fw_elem other = fw_elem_base(op->elem.key.data[0] == 4 ? 6 : 4, 0);
+	uint32_t old, mark;
+
+	if (!del)
+		change_u32(p, "base", false, op->elem.mark, 0, false);
+	else if (fw_state_get(p->state, &op->elem.key, &old) &&
+		!(fw_state_get(p->state, &other.key, &mark) && mark == old))
+		change_u32(p, "base", true, old, 0, false);
+}
+
+static void change_stamp(struct fw_push *p, uint32_t key, uint32_t have, uint32_t want)
+{
+	if (have == want)
+		return;
+	change_u32(p, "stamp", true, key, 0, true);
+	change_u32(p, "stamp", false, key, want, true);
+}
+
+/* all removals, among them those of values that are replaced, then all additions */
+static void delta_batch(struct fw_push *p, const struct fw_delta *d)
+{
+	uint64_t have = fw_state_version(p->state), want = d->version;
+	uint32_t old;
+
+	for (size_t i = 0; i < d->n_ops; i++) {
+		const struct fw_op *op = &d->ops[i];
+		bool known = fw_state_get(p->state, &op->elem.key, &old);
+		bool replaced = !op->del && known && old != op->elem.mark;
+
+		if (replaced || (op->del && (known || fw_mnl_has_destroy(p->mnl))))
+			change(p, true, &op->elem);
+		if ((replaced || op->del) && op->elem.key.set == FW_BASE_MARK)
+			change_base(p, true, op);
+	}
+	for (size_t i = 0; i < d->n_ops; i++) {
+		const struct fw_op *op = &d->ops[i];
+
+		if (op->del)
+			continue;
+		change(p, false, &op->elem);
+		if (op->elem.key.set == FW_BASE_MARK)
+			change_base(p, false, op);
+	}
+	change_stamp(p, STAMP_VER_HI, (uint32_t)(have >> 32), (uint32_t)(want >> 32));
+	change_stamp(p, STAMP_VER_LO, (uint32_t)have, (uint32_t)want);
+}
+
+/* the kernel has it; when memory runs out here, only a whole ruleset can follow */
+static int delta_remember(struct fw_push *p, const struct fw_delta *d)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < d->n_ops && rc == 0; i++)
+		rc = fw_state_apply(p->state, &d->ops[i]);
+	if (rc < 0) {
+		fw_state_free(p->state);
+		p->state = NULL;
+		return rc;
+	}
+	fw_state_set_version(p->state, d->version);
+	return 0;
+}
+
+/* ---- read-back ---- */
+
+struct marks_arg {
+	struct fw_state *found;
+	enum fw_set set;
+};
+
+static int on_mark(void *arg, const struct fw_raw *r)
+{
+	struct marks_arg *a = arg;
+	struct fw_op op = { .del = false };
+	struct gi_addr addr;
+	uint32_t v;
+
+	memcpy(&v, r->key, sizeof(v));
+	if (a->set == FW_UID_MARK)
+		op.elem = fw_elem_uid(v, r->data);
+	else if (a->set == FW_REMARK)
+		op.elem = fw_elem_remark(v, r->data);
+	else if (a->set == FW_BASE_MARK)
+		op.elem = fw_elem_base(r->key[0] == NFPROTO_IPV4 ? 4 : 6, r->data);
+	else if (gi_addr_from_bytes(r->key, r->key_len, &addr) == 0)
+		op.elem = fw_elem_addr(&addr, r->data);
+	/* what does not look like ours was not put there by us */
+	return fw_elem_check(&op.elem, NULL) < 0 ? 0 : fw_state_apply(a->found, &op);
+}
+
+int fw_push_marks(struct fw_push *p, int (*cb)(void *arg, const struct fw_elem *e), void *arg)
+{
+	static const enum fw_set sets[] = { FW_UID_MARK, FW_ADDR4_MARK, FW_ADDR6_MARK, FW_REMARK,
+		FW_BASE_MARK };
+	struct marks_arg a = { 0 };
+	char name[64];
+	int rc = fw_state_new(&a.found); /* a dump that starts again gives some twice */
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(sets) && rc == 0; i++) {
+		a.set = sets[i];
+		fw_set_nft_name(NULL, (uint8_t)a.set, 0, name);
+		rc = -EINTR;
+		for (int k = 0; k < DUMP_TRIES && rc == -EINTR; k++)
+			rc = fw_mnl_elems(p->mnl, name, on_mark, &a);
+	}
+	if (rc == 0)
+		rc = fw_state_each(a.found, true, cb, arg);
+	fw_state_free(a.found);
+	return rc;
+}
+
+static int on_stamp(void *arg, const struct fw_raw *r)
+{
+	uint32_t *stamp = arg, key;
+
+	memcpy(&key, r->key, sizeof(key));
+	if (key <= STAMP_VER_LO)
+		stamp[key] = r->data;
+	return 0;
+}
+
+int fw_push_running(struct fw_push *p, uint64_t *ret_generation, uint64_t *ret_version)
+{
+	uint32_t stamp[STAMP_VER_LO + 1] = { 0 };
+	int rc = -EINTR;
+
+	for (int i = 0; i < DUMP_TRIES && rc == -EINTR; i++)
+		rc = fw_mnl_elems(p->mnl, "stamp", on_stamp, stamp);
+	if (rc < 0)
+		return rc;
+	*ret_generation = (uint64_t)stamp[STAMP_GEN_HI] << 32 | stamp[STAMP_GEN_LO];
+	*ret_version = (uint64_t)stamp[STAMP_VER_HI] << 32 | stamp[STAMP_VER_LO];
+	return 0;
+}

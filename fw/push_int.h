@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * push_int.h - between push.c (what to do) and its two back ends push_nft.c and push_mnl.c (how)
+ */
+#ifndef FW_PUSH_INT_H
+#define FW_PUSH_INT_H
+
+#include "fw/fw.h"
+
+#define FW_WHY_MAX 256
+
+/*
+ * fw_nft_run - one transaction of nft text by libnftables
+ * @text: NUL-terminated; only from fw_render() and validated names
+ * @ret_why: first line of libnftables' complaint
+ * Errors: -EIO (refused: nothing changed), -ENOMEM
+ * libnftables exits the process when it runs out of memory or cannot open its socket.
+ */
+GI_MUST_CHECK int fw_nft_run(const char *text, char ret_why[FW_WHY_MAX]);
+
+struct fw_mnl; /* one long-lived netlink socket */
+
+GI_MUST_CHECK int fw_mnl_new(struct fw_mnl **ret, char ret_why[FW_WHY_MAX]);
+void fw_mnl_free(struct fw_mnl *m);
+bool fw_mnl_has_destroy(const struct fw_mnl *m);
+
+/*
+ * Dumps: -EINTR when the ruleset changed meanwhile: what @cb was told is worth nothing, again.
+ * What stands in our table, chains and named sets:
+ */
+enum fw_object { FW_OBJ_CHAIN, FW_OBJ_SET, FW_OBJ_MAP };
+GI_MUST_CHECK int fw_mnl_objects(struct fw_mnl *m,
+	int (*cb)(void *arg, enum fw_object kind, const char *name), void *arg);
+
+/* elements of one set, key and value as the kernel has them; none when there is no such set */
+struct fw_raw {
+	uint8_t key[16];
+	uint8_t key_len; /* 1, 4 or 16 */
+	uint32_t data; /* maps */
+};
+GI_MUST_CHECK int fw_mnl_elems(struct fw_mnl *m, const char *set,
+	int (*cb)(void *arg, const struct fw_raw *e), void *arg);
+
+/*
+ * A batch: begin, any number of changes, commit. Errors while it is put together are sticky and
+ * come out of commit. Changes to one set that follow each other share a message.
+ */
+void fw_mnl_begin(struct fw_mnl *m);
+void fw_mnl_change(struct fw_mnl *m, const char *set, bool del, const struct fw_raw *e, bool map);
+/* 0; the kernel's -errno: nothing changed; -ENOBUFS: nobody knows; -GI_ELIMIT: batch too large */
+GI_MUST_CHECK int fw_mnl_commit(struct fw_mnl *m);
+
+#endif
