@@ -44,6 +44,8 @@ static void pol_yyerror(const struct conf_pos *pos, struct pol_parser *ctx, cons
 static void add_ports(struct pol_parser *ctx, uint64_t lo, uint64_t hi, struct conf_pos pos);
 static void add_type(struct pol_parser *ctx, const char *name, uint64_t number, struct conf_pos pos);
 static void add_proto(struct pol_parser *ctx, uint64_t number, struct conf_pos pos);
+static void add_any(struct pol_parser *ctx);
+static void broken(struct pol_parser *ctx);
 }
 
 %initial-action { @$ = (struct conf_pos){ 1, 1, 1, 1 }; }
@@ -89,9 +91,9 @@ statement:
 |	service_head '{' items error '}'	{ pol_tree_service_broken(ctx); yyerrok; }
 |	section_head '{' rules '}'
 |	section_head '{' rules error '}'	{ yyerrok; }
-|	error ';'	{ yyerrok; }
-|	error '{' junk '}'	{ yyerrok; }
-|	error '}'	{ yyerrok; }
+|	error ';'	{ broken(ctx); yyerrok; }
+|	error '{' junk '}'	{ broken(ctx); yyerrok; }
+|	error '}'	{ broken(ctx); yyerrok; }
 ;
 
 /* what stands in the block of a statement that was not understood */
@@ -204,7 +206,7 @@ ports:
 port:
 	NUMBER	{ add_ports(ctx, $1, $1, @$); }
 |	NUMBER '-' NUMBER	{ add_ports(ctx, $1, $3, @$); }
-|	ANY	{ add_ports(ctx, 1, UINT16_MAX, @$); }
+|	ANY	{ add_any(ctx); }
 ;
 
 types:
@@ -215,7 +217,7 @@ types:
 type:
 	WORD	{ add_type(ctx, $WORD, 0, @$); }
 |	NUMBER	{ add_type(ctx, NULL, $NUMBER, @$); }
-|	ANY	{ struct fw_service any = pol_service_any(ctx->proto); pol_tree_service_item(ctx, &any); }
+|	ANY	{ add_any(ctx); }
 ;
 
 protos:
@@ -308,6 +310,11 @@ inline_ports:
 
 		if (pol_service_ports(ctx, $1, $3, @$, &s))
 			pol_tree_svcref(ctx, NULL, &s, @$);
+	}
+|	ANY	{
+		struct fw_service s = pol_service_any(ctx->proto);
+
+		pol_tree_svcref(ctx, NULL, &s, @$);
 	}
 ;
 
@@ -404,6 +411,20 @@ static void add_proto(struct pol_parser *ctx, uint64_t number, struct conf_pos p
 		pol_tree_service_item(ctx, &s);
 	else
 		pol_tree_service_broken(ctx);
+}
+
+static void add_any(struct pol_parser *ctx)
+{
+	struct fw_service s = pol_service_any(ctx->proto);
+
+	pol_tree_service_item(ctx, &s);
+}
+
+/* a statement ended early: if it was a group or service, it may be empty for that reason alone */
+static void broken(struct pol_parser *ctx)
+{
+	pol_tree_group_broken(ctx);
+	pol_tree_service_broken(ctx);
 }
 
 /* a symbol as the user knows it */

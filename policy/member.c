@@ -88,9 +88,10 @@ static const char *dn_char(const char *dn, char *ret, bool *ret_escaped)
 	return dn + 2;
 }
 
+/* what means something else without its backslash ("=" and "#" inside a value do not) */
 static bool dn_special(char c)
 {
-	return c != '\0' && strchr(",+\"\\<>;=#", c);
+	return c != '\0' && strchr(",+\"\\<>;", c);
 }
 
 int pol_dn_fold(const char *dn, char *dst, size_t size)
@@ -99,6 +100,8 @@ int pol_dn_fold(const char *dn, char *dst, size_t size)
 	bool escaped, start = true;
 	char c;
 
+	if (size == 0)
+		return -GI_ELIMIT;
 	while (*dn) {
 		dn = dn_char(dn, &c, &escaped);
 		if (n + 3 > size)

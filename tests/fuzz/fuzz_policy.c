@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fuzz_policy.c - policy texts: parsed, shown as JSON, compiled for two VMs, rendered
+ *
+ * Any bytes give a policy or diagnostics. What compiles must satisfy fw_ruleset_check(), which
+ * guards the privileged side, must render, and must come out the same twice.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/policy.h"
+
+#define TEXT_MAX (256u << 20)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void render(struct pol_compiled *c, struct gi_buf *out)
+{
+	struct gi_buf commit;
+	struct fw_state *s;
+
+	if (fw_state_new(&s) != 0)
+		return;
+	fw_state_set_ruleset(s, c->ruleset);
+	c->ruleset = NULL;
+	gi_buf_init(&commit, TEXT_MAX);
+	if (fw_render(s, out, &commit) == 0)
+		gi_buf_append(out, gi_buf_str(&commit), commit.len);
+	else if (gi_buf_error(out) == 0 && gi_buf_error(&commit) == 0)
+		gi_buf_reset(out); /* a limit of the kernel's: allowed */
+	gi_buf_fini(&commit);
+	fw_state_free(s);
+}
+
+static void compile(const struct pol_policy *p, const struct pol_vm *vm, struct gi_buf *out)
+{
+	struct pol_compiled *c;
+	const char *why;
+
+	if (pol_compile(p, vm, 1, &c) != 0)
+		return;
+	if (fw_ruleset_check(c->ruleset, &why) != 0)
+		abort();
+	render(c, out);
+	pol_compiled_free(c);
+}
+
+static void use(const struct pol_policy *p)
+{
+	static const struct pol_dirgroup group = { "eng", "CN=eng,DC=x", "S-1-5-21-1-2-3-512" };
+	static const struct pol_principal who = { "alice", "alice@x", "S-1-5-1-1", NULL, &group, 1 };
+	struct gi_addr addrs[2];
+	struct pol_vm vms[2] = { { "db01", addrs, 2 }, { "x", NULL, 0 } };
+	struct gi_buf out, again;
+	struct pol_set set;
+
+	if (gi_addr_parse("10.77.3.10", &addrs[0]) || gi_addr_parse("fd77:3::10", &addrs[1]))
+		abort();
+	gi_buf_init(&out, TEXT_MAX);
+	gi_buf_init(&again, TEXT_MAX);
+	if (pol_to_json(p, &out) != 0)
+		abort();
+	for (size_t i = 0; i < 2; i++) {
+		gi_buf_reset(&out);
+		gi_buf_reset(&again);
+		compile(p, &vms[i], &out);
+		compile(p, &vms[i], &again);
+		if (out.len != again.len || memcmp(gi_buf_str(&out), gi_buf_str(&again), out.len) != 0)
+			abort();
+	}
+	if (pol_groups_of_principal(p, &who, &set) == 0)
+		pol_set_fini(&set);
+	gi_buf_fini(&out);
+	gi_buf_fini(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct pol_policy *p = NULL;
+	struct conf_diags diags;
+	struct gi_buf out;
+
+	conf_diags_init(&diags, "fuzz", (const char *)data, size);
+	if (pol_parse((const char *)data, size, &diags, &p) == 0)
+		use(p);
+	else if (diags.n_errors == 0 && size <= (4u << 20))
+		abort();
+	gi_buf_init(&out, TEXT_MAX);
+	conf_diags_render(&diags, &out);
+	gi_buf_fini(&out);
+	conf_diags_fini(&diags);
+	pol_free(p);
+	return 0;
+}
