@@ -22,7 +22,7 @@ struct conf_parser {
 	struct conf_diags *diags;
 	struct conf_lexer *lexer;
 	struct conf_token tok; /* the one that is looked at */
-	int err; /* sticky: -ENOMEM */
+	int err;	       /* sticky: -ENOMEM */
 };
 
 struct conf_text { /* one value as it stood */
@@ -31,8 +31,7 @@ struct conf_text { /* one value as it stood */
 	char text[CONF_TOKEN_MAX + 1];
 };
 
-static void parse_block(
-	struct conf_parser *p, const struct conf_section *s, void *base, void *top);
+static void parse_block(struct conf_parser *p, const struct conf_section *s, void *base, void *top);
 static void parse_section(struct conf_parser *p, const struct conf_section *s, void *top);
 static void parse_item(struct conf_parser *p, const struct conf_item *item, void *base, bool *seen);
 static bool parse_text(struct conf_parser *p, struct conf_text *ret);
@@ -60,8 +59,8 @@ int conf_parse(const struct conf_table *t, const char *text, size_t len, struct 
 	int err = conf_lexer_new(text, len, diags, &p.lexer);
 
 	if (err == -GI_ELIMIT) {
-		conf_diag_add(diags, CONF_ERROR, &first, "file is larger than %u bytes",
-			CONF_SOURCE_MAX);
+		conf_diag_add(
+			diags, CONF_ERROR, &first, "file is larger than %u bytes", CONF_SOURCE_MAX);
 		return -GI_ESYNTAX;
 	}
 	if (err < 0)
@@ -262,8 +261,8 @@ static bool store_text(
 	int err;
 
 	if (v->quoted && (item->type == CONF_T_NUMBER || item->type == CONF_T_BOOL)) {
-		conf_diag_add(p->diags, CONF_ERROR, &v->pos, "%s is written without quotes",
-			item->name);
+		conf_diag_add(
+			p->diags, CONF_ERROR, &v->pos, "%s is written without quotes", item->name);
 		return false;
 	}
 	err = conf_value_store(item, v->text, base, why);

@@ -46,7 +46,8 @@ static const struct conf_item vm_items[] = {
 
 static const struct conf_section sections[] = {
 	{ NULL, top_items, GI_ARRAY_SIZE(top_items), 0, 0, 0 },
-	{ "vm", vm_items, GI_ARRAY_SIZE(vm_items), sizeof(struct vm), offsetof(struct conf, vms), 2 },
+	{ "vm", vm_items, GI_ARRAY_SIZE(vm_items), sizeof(struct vm), offsetof(struct conf, vms),
+		2 },
 };
 
 static const struct conf_table table = { sections, GI_ARRAY_SIZE(sections) };
@@ -108,10 +109,11 @@ static void test_parse_defaults(void **state)
 
 static void test_parse_everything(void **state)
 {
-	struct conf c = good("# all\nname \"a b\"; listen \"tcp:[fd77::2]:5443\"; state /srv/x_1/y.z;\n"
-			     "timeout 2s; enforce no; allow \"bob, s\", 10.0.0.0/8, wheel;\n"
-			     "vm jump01 { socket vsock:7:5005; limit 64KiB; }\n"
-			     "vm \"web-01\" { socket tcp:10.0.0.1:5; tags a, 7, fd77::/64; }\n");
+	struct conf c =
+		good("# all\nname \"a b\"; listen \"tcp:[fd77::2]:5443\"; state /srv/x_1/y.z;\n"
+		     "timeout 2s; enforce no; allow \"bob, s\", 10.0.0.0/8, wheel;\n"
+		     "vm jump01 { socket vsock:7:5005; limit 64KiB; }\n"
+		     "vm \"web-01\" { socket tcp:10.0.0.1:5; tags a, 7, fd77::/64; }\n");
 	const struct vm *vm = c.vms.elems;
 
 	(void)state;
@@ -149,8 +151,8 @@ static void test_parse_units(void **state)
 	for (size_t i = 0; i < GI_ARRAY_SIZE(t); i++) {
 		struct conf c;
 
-		(void)snprintf(text, sizeof(text), "listen unix:/x; vm a { socket unix:/y; limit %s; }",
-			t[i].text);
+		(void)snprintf(text, sizeof(text),
+			"listen unix:/x; vm a { socket unix:/y; limit %s; }", t[i].text);
 		c = good(text);
 		assert_true(((struct vm *)c.vms.elems)->limit == t[i].want);
 		conf_free(&table, &c);
@@ -165,10 +167,12 @@ static void test_parse_bad_values(void **state)
 		{ "timeout 9;", "timeout must be between 10 and 60000" },
 		{ "timeout 61s;", "timeout must be between 10 and 60000" },
 		{ "timeout 18446744073709551615h;", "timeout must be between 10 and 60000" },
-		{ "timeout 5y;", "timeout must be a number, with ms s m h or KiB MiB GiB behind it or "
-				 "without" },
-		{ "timeout soon;", "timeout must be a number, with ms s m h or KiB MiB GiB behind it or "
-				   "without" },
+		{ "timeout 5y;",
+			"timeout must be a number, with ms s m h or KiB MiB GiB behind it or "
+			"without" },
+		{ "timeout soon;",
+			"timeout must be a number, with ms s m h or KiB MiB GiB behind it or "
+			"without" },
 		{ "timeout \"20\";", "timeout is written without quotes" },
 		{ "enforce maybe;", "enforce must be yes or no" },
 		{ "enforce \"yes\";", "enforce is written without quotes" },
@@ -248,10 +252,10 @@ static void test_parse_limits_of_sections(void **state)
 static void test_parse_lexer_mistakes_are_said_once(void **state)
 {
 	(void)state;
-	bad("listen unix:/x$y;", "f:1:15: error: \"$\" is not allowed here; quote it if it belongs to "
-				 "a value\n");
-	bad("listen \"unix:/x;\ntimeout 1s;",
-		"f:1:8: error: string is not closed on its line\n");
+	bad("listen unix:/x$y;",
+		"f:1:15: error: \"$\" is not allowed here; quote it if it belongs to "
+		"a value\n");
+	bad("listen \"unix:/x;\ntimeout 1s;", "f:1:8: error: string is not closed on its line\n");
 	bad("", "f:1:1: error: listen must be given\n");
 }
 
@@ -320,8 +324,8 @@ static void test_help_lists_the_table(void **state)
 }
 
 /* stdout and stderr go to files while conf_main() runs */
-static int run_main(int argc, char **argv, struct conf *c, bool *debug, int *code, char *out,
-	size_t size)
+static int run_main(
+	int argc, char **argv, struct conf *c, bool *debug, int *code, char *out, size_t size)
 {
 	char path[] = "/tmp/idfw-conf-XXXXXX";
 	int fd = mkstemp(path), save_out = dup(1), save_err = dup(2), rc;

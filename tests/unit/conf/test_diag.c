@@ -160,7 +160,8 @@ static void test_suggest_nearest_within_two(void **state)
 		{ "qq", NULL },
 		{ "x", NULL }, /* as far from vm as it is long */
 		{ "", NULL },
-		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+			NULL },
 	};
 
 	(void)state;

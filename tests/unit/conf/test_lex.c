@@ -107,19 +107,25 @@ static void test_mistakes_are_bad_tokens_with_one_diagnostic(void **state)
 		{ "18446744073709551616 a", "BAD W:a ", "1:1: error: number is too large\n" },
 		{ "10.1.2.3/8;", "BAD ; ",
 			"1:1: error: 10.1.2.3/8 has host bits set; did you mean 10.0.0.0/8?\n" },
-		{ "10.0.0.256", "BAD ", "1:1: error: 10.0.0.256 is not a valid address or prefix\n" },
-		{ "10.0.0.1/33", "BAD ", "1:1: error: 10.0.0.1/33 is not a valid address or prefix\n" },
+		{ "10.0.0.256", "BAD ",
+			"1:1: error: 10.0.0.256 is not a valid address or prefix\n" },
+		{ "10.0.0.1/33", "BAD ",
+			"1:1: error: 10.0.0.1/33 is not a valid address or prefix\n" },
 		{ "\"abc", "BAD ", "1:1: error: string is not closed on its line\n" },
 		{ "\"abc\\", "BAD ", "1:1: error: string is not closed on its line\n" },
 		{ "\"abc\nx", "BAD W:x ", "1:1: error: string is not closed on its line\n" },
 		{ "\"a\\qb\" x", "BAD W:x ",
 			"1:1: error: unknown escape in string; there are \\\" \\\\ \\n \\t\n" },
 		{ "a $ b", "W:a BAD W:b ",
-			"1:3: error: \"$\" is not allowed here; quote it if it belongs to a value\n" },
+			"1:3: error: \"$\" is not allowed here; quote it if it belongs to a "
+			"value\n" },
 		{ "\xc3\xa4\xc3\xb6 b", "BAD W:b ",
-			"1:1: error: \"\xc3\xa4\xc3\xb6\" is not allowed here; quote it if it belongs to "
+			"1:1: error: \"\xc3\xa4\xc3\xb6\" is not allowed here; quote it if it "
+			"belongs to "
 			"a value\n" },
-		{ "a\n\x01\x1b" "b", "W:a BAD W:b ", "2:1: error: control character U+0001\n" },
+		{ "a\n\x01\x1b"
+		  "b",
+			"W:a BAD W:b ", "2:1: error: control character U+0001\n" },
 		{ "\"a\xff\" b", "BAD W:b ", "1:3: error: not valid UTF-8\n" },
 		{ "\"\\\x01\" b", "BAD W:b ", "1:3: error: control character U+0001\n" },
 		{ "# \xff\nb", "W:b ", "1:3: error: not valid UTF-8\n" },

@@ -69,11 +69,13 @@ static X509 *make(struct cert_ca *ca, EVP_PKEY *key, const char *cn, const char 
 	ASN1_INTEGER_set(X509_get_serialNumber(cert), serial++);
 	X509_gmtime_adj(X509_getm_notBefore(cert), begin);
 	X509_gmtime_adj(X509_getm_notAfter(cert), days * (long)CERT_DAY_SEC);
-	must(X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, (const unsigned char *)"idfw test",
-		     -1, -1, 0), "O");
+	must(X509_NAME_add_entry_by_txt(
+		     name, "O", MBSTRING_UTF8, (const unsigned char *)"idfw test", -1, -1, 0),
+		"O");
 	if (cn)
 		must(X509_NAME_add_entry_by_txt(
-			     name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0), "CN");
+			     name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0),
+			"CN");
 	must(X509_set_issuer_name(cert, ca ? X509_get_subject_name(ca->cert) : name), "issuer");
 	must(X509_set_pubkey(cert, key), "key");
 	add_ext(cert, ca ? ca->cert : cert, NID_basic_constraints,
@@ -123,7 +125,8 @@ void cert_issue(struct cert_ca *ca, const char *dir, const char *name, const cha
 	cert = make(ca, key, cn, san, days);
 	write_cert(cert, dir, name);
 	f = create(dir, name, "key");
-	must(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) && fclose(f) == 0, "write key");
+	must(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) && fclose(f) == 0,
+		"write key");
 	X509_free(cert);
 	EVP_PKEY_free(key);
 }

@@ -25,9 +25,9 @@
 #define NOBODY 65534
 
 /* in the child: a line number that is never 0 modulo 256 */
-#define CHECK(cond) \
-	do { \
-		if (!(cond)) \
+#define CHECK(cond)                                \
+	do {                                       \
+		if (!(cond))                       \
 			_exit(__LINE__ % 255 + 1); \
 	} while (0)
 

@@ -255,8 +255,9 @@ static struct io_endpoint endpoint_tcp(bool six)
 		in6.sin6_addr = in6addr_loopback;
 	else
 		((struct sockaddr_in *)&in6)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(fd, (struct sockaddr *)&in6,
-				 six ? sizeof(in6) : sizeof(struct sockaddr_in)), 0);
+	assert_int_equal(
+		bind(fd, (struct sockaddr *)&in6, six ? sizeof(in6) : sizeof(struct sockaddr_in)),
+		0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&in6, &len), 0);
 	close(fd);
 	(void)snprintf(text, sizeof(text), six ? "tcp:[::1]:%u" : "tcp:127.0.0.1:%u",

@@ -316,7 +316,8 @@ static void rogue_client(SSL_CTX *ctx)
 	SSL *ssl = SSL_new(ctx);
 	int fds[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
 	end_wrap(&pair, &pair.b, fds[1], tls(true, "svm", "ca", NULL), MAX_FRAME, MAX_QUEUE);
 	assert_int_equal(SSL_set_fd(ssl, fds[0]), 1);
 	SSL_set_connect_state(ssl);
