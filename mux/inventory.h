@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * inventory.h - gi-mux's configuration, and the guests that it names
+ *
+ * The inventory is what identity rests on: a guest is who its listener or CID says, and nothing
+ * that it sends can change that. Pure values; guest.c acts on the difference of two inventories.
+ */
+#ifndef MUX_INVENTORY_H
+#define MUX_INVENTORY_H
+
+#include "lib/base/addr.h"
+#include "lib/base/text.h"
+#include "lib/conf/conf.h"
+
+#define MUX_VMS_MAX 4096
+#define MUX_LISTEN_MAX 160
+
+struct mux_conf_vm { /* vm NAME { ... } */
+	char *label; /* first, as conf.h wants it */
+	char *listen;
+	uint64_t cid;
+	struct conf_list addresses;
+};
+
+struct mux_conf {
+	char *svm, *svm_name, *host_name, *ca, *cert, *key, *user;
+	uint64_t vsock_port, max_queue, max_queue_up;
+	uint64_t idle_ms, deadline_ms, retry_ms;
+	struct conf_array vms; /* of struct mux_conf_vm */
+};
+
+extern const struct conf_table mux_conf_table;
+
+struct mux_vm {
+	char name[GI_NAME_MAX + 1];
+	char listen[MUX_LISTEN_MAX]; /* endpoint text, "" none */
+	uint32_t cid;		     /* 0 none */
+	struct gi_prefix *allowed;   /* owned; n 0: any address */
+	size_t n_allowed;
+};
+
+struct mux_inventory {
+	struct mux_vm *vms; /* owned, sorted by name */
+	size_t n;
+	uint32_t vsock_port; /* 0: no VM has a CID */
+};
+
+/*
+ * mux_inventory_build - from the parsed configuration, checked as a whole
+ * @ret_why: says which VM and what is wrong
+ * Errors: -EINVAL, -ENOMEM
+ */
+GI_MUST_CHECK int mux_inventory_build(
+	const struct mux_conf *conf, struct mux_inventory *ret, char ret_why[256]);
+void mux_inventory_free(struct mux_inventory *inv);
+const struct mux_vm *mux_inventory_find(const struct mux_inventory *inv, const char *name);
+/* whose guest speaks from this CID; NULL: nobody's */
+const struct mux_vm *mux_inventory_by_cid(const struct mux_inventory *inv, uint32_t cid);
+/* same listener, CID and addresses: a running guest need not notice */
+bool mux_vm_equal(const struct mux_vm *a, const struct mux_vm *b);
+
+#endif
