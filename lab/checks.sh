@@ -92,3 +92,47 @@ audited() {
 	lab_ctl --json audit --limit 10000 | grep -E "\"kind\": *\"$1\"" |
 		grep -E "\"user\": *\"$2\"" | grep -e "$3" >/dev/null
 }
+
+# ---- for tests -----------------------------------------------------------------------------------
+
+# lab_test - a lab of the test's own, up with its daemons, and down at its end however that comes.
+lab_test() {
+	[ "$(id -u)" = 0 ] || {
+		echo 'needs root (namespaces, mounts)'
+		exit 77
+	}
+	trap lab_test_end EXIT
+	trap 'exit 1' HUP INT TERM
+	lab_up
+	lab_daemons
+}
+lab_test_end() {
+	local rc=$?
+	trap '' HUP INT TERM
+	[ "$rc.$FAILED" = 0.0 ] || lab_logs
+	lab_down || rc=1
+	[ "$FAILED" = 0 ] || rc=1
+	echo "$FAILED checks failed, status $rc"
+	exit "$rc"
+}
+
+# su_session USER: a session through PAM that needs no directory to authenticate (root's su)
+su_session() {
+	lab_spawn jump01 "su-$1" su - "$1" -s /bin/sh -c 'exec sleep 600'
+}
+su_end() { lab_signal jump01 "su-$1" KILL; }
+
+# as USER HOST PORT [MS]: a process of the user on jump01 tries a new connection
+as() {
+	local id
+	id=$(lab_in jump01 id -u "$1")
+	lab_in jump01 setpriv --reuid "$id" --regid "$id" --clear-groups \
+		/run/lab/stream.py "${@:2}"
+}
+gains() { as "$1" until $DB 5432 open "${2:-5000}" >/dev/null; }
+loses() { as "$1" until $DB 5432 shut "${2:-5000}" >/dev/null; }
+live() { lab_ctl --json who "$1" | grep -E "\"vm\": *\"jump01\"" >/dev/null; }
+not_live() { ! live "$1"; }
+ended_in_last() {
+	lab_ctl --json last --user "$1" --limit 1 | grep -E '"closed_ms": *[0-9]' >/dev/null
+}

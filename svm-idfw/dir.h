@@ -12,6 +12,7 @@
 #ifndef SVM_IDFW_DIR_H
 #define SVM_IDFW_DIR_H
 
+#include "lib/conf/conf.h"
 #include "lib/io/loop.h"
 #include "svm-idfw/engine.h"
 
@@ -30,6 +31,12 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	uint64_t deadline_ms; /* for one answer; 5000 */
 };
 
+/* the items of that block, for the program's configuration table */
+#define IDFW_DIR_CONF_ITEMS 8
+extern const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS];
+/* what the table cannot say: type, uri, base; @ret_why: static text; -EINVAL */
+GI_MUST_CHECK int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why);
+
 struct idfw_dir;
 
 struct idfw_dir_ops {
@@ -38,11 +45,19 @@ struct idfw_dir_ops {
 	void (*state)(void *arg, bool up, const char *why);
 };
 
-/* @conf_file, @label: how the child finds its block again */
+/*
+ * idfw_dir_new - starts the child as: svm-idfw --directory LABEL -c CONF_FILE
+ * @conf_file: how the child finds its block (conf->label) again
+ * @conf: borrowed until idfw_dir_free()
+ */
 GI_MUST_CHECK int idfw_dir_new(struct io_loop *l, const char *conf_file, const struct idfw_dir_conf *conf,
 	const struct idfw_dir_ops *ops, void *arg, struct idfw_dir **ret);
 void idfw_dir_free(struct idfw_dir *d);
-/* @name: as PAM gave it; @key is handed back; @sid: text or "" ; -GI_EFULL */
+/*
+ * idfw_dir_lookup - one principal() follows, later; a key that waits already is not asked twice
+ * @name: as PAM gave it; @key is handed back; @sid: text or "", spares one request. All copied
+ * Errors: -GI_EFULL, -ENOMEM
+ */
 GI_MUST_CHECK int idfw_dir_lookup(struct idfw_dir *d, const char *key, const char *name, const char *sid);
 
 /* the child's main: never returns but with its exit code; descriptor 3 is the parent */

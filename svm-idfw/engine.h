@@ -193,6 +193,7 @@ const struct pol_policy *idfw_engine_policy_now(const struct idfw_engine *e, uin
 
 struct idfw_stats {
 	uint64_t logins, logouts, duplicates, gaps, refused, pushes, deltas, push_failures, lookups, kicks;
+	uint64_t unrecorded; /* records that the store did not take and no event waits for */
 	size_t sessions, principals, vms, vms_connected;
 	bool directory_up;
 	char directory_why[256];

@@ -22,11 +22,11 @@ struct gi_addr {
 
 struct gi_prefix {
 	struct gi_addr addr; /* host bits are zero */
-	uint8_t len; /* 0..32 or 0..128 */
+	uint8_t len;	     /* 0..32 or 0..128 */
 };
 
 GI_MUST_CHECK int gi_addr_parse(const char *text, struct gi_addr *ret); /* -EINVAL */
-/* "10.0.0.0/8", or a bare address (= /32, /128); host bits set: -EINVAL unless @lax (then masked) */
+/* "10.0.0.0/8" or a bare address (/32, /128); host bits set: -EINVAL unless @lax (then masked) */
 GI_MUST_CHECK int gi_prefix_parse(const char *text, bool lax, struct gi_prefix *ret);
 const char *gi_addr_format(const struct gi_addr *a, char buf[GI_ADDR_STRLEN]); /* returns buf */
 const char *gi_prefix_format(const struct gi_prefix *p, char buf[GI_ADDR_STRLEN]);

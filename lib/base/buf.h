@@ -25,8 +25,8 @@ void gi_buf_fini(struct gi_buf *b); /* also wipes the content (explicit_bzero) *
 void gi_buf_append(struct gi_buf *b, const void *data, size_t len);
 void gi_buf_printf(struct gi_buf *b, const char *fmt, ...) GI_PRINTF(2, 3);
 void gi_buf_consume(struct gi_buf *b, size_t len); /* drops the first len bytes (len <= b->len) */
-void gi_buf_reset(struct gi_buf *b); /* length 0, error 0, memory kept */
-int gi_buf_error(const struct gi_buf *b); /* 0, -GI_ELIMIT, -ENOMEM */
-const char *gi_buf_str(const struct gi_buf *b); /* never NULL */
+void gi_buf_reset(struct gi_buf *b);		   /* length 0, error 0, memory kept */
+int gi_buf_error(const struct gi_buf *b);	   /* 0, -GI_ELIMIT, -ENOMEM */
+const char *gi_buf_str(const struct gi_buf *b);	   /* never NULL */
 
 #endif

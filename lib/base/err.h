@@ -11,15 +11,15 @@
 #include <errno.h>
 
 enum gi_err {
-	GI_ELIMIT = 1000, /* a named maximum was reached (the contract says which) */
-	GI_EPROTO = 1001, /* a peer's bytes are malformed */
-	GI_EDENIED = 1002, /* a well-formed message that this sender may not send (now) */
-	GI_EVERSION = 1003, /* no common protocol version */
-	GI_EFULL = 1004, /* bounded queue is full; nothing was queued */
-	GI_ESYNTAX = 1005, /* user's text is wrong; diagnostics say where */
-	GI_ESTATE = 1006, /* generation/version does not follow; a full push is needed */
-	GI_ETLS = 1007, /* TLS failed; the text says why */
-	GI_ECLOSED = 1008, /* peer closed in order */
+	GI_ELIMIT = 1000,    /* a named maximum was reached (the contract says which) */
+	GI_EPROTO = 1001,    /* a peer's bytes are malformed */
+	GI_EDENIED = 1002,   /* a well-formed message that this sender may not send (now) */
+	GI_EVERSION = 1003,  /* no common protocol version */
+	GI_EFULL = 1004,     /* bounded queue is full; nothing was queued */
+	GI_ESYNTAX = 1005,   /* user's text is wrong; diagnostics say where */
+	GI_ESTATE = 1006,    /* generation/version does not follow; a full push is needed */
+	GI_ETLS = 1007,	     /* TLS failed; the text says why */
+	GI_ECLOSED = 1008,   /* peer closed in order */
 	GI_ENOTFOUND = 1009, /* no such thing (session, VM, principal, ...) */
 };
 

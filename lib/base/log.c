@@ -58,8 +58,11 @@ void gi_log(enum gi_log_level level, const char *fmt, ...)
 
 static size_t log_head(char *line, size_t size, enum gi_log_level level)
 {
-	static const char *const words[] = { [GI_LOG_ERR] = "error", [GI_LOG_WARN] = "warning",
-		[GI_LOG_NOTICE] = "notice", [GI_LOG_INFO] = "info", [GI_LOG_DEBUG] = "debug" };
+	static const char *const words[] = { [GI_LOG_ERR] = "error",
+		[GI_LOG_WARN] = "warning",
+		[GI_LOG_NOTICE] = "notice",
+		[GI_LOG_INFO] = "info",
+		[GI_LOG_DEBUG] = "debug" };
 	struct timespec ts = { 0 };
 	struct tm tm = { 0 };
 	char when[32];

@@ -15,7 +15,13 @@
 
 #define GI_LOG_MAX 2048
 
-enum gi_log_level { GI_LOG_ERR = 3, GI_LOG_WARN = 4, GI_LOG_NOTICE = 5, GI_LOG_INFO = 6, GI_LOG_DEBUG = 7 };
+enum gi_log_level {
+	GI_LOG_ERR = 3,
+	GI_LOG_WARN = 4,
+	GI_LOG_NOTICE = 5,
+	GI_LOG_INFO = 6,
+	GI_LOG_DEBUG = 7
+};
 
 /* gi_log_init - @prog: borrows, static text; @level: entries above it are dropped */
 void gi_log_init(const char *prog, enum gi_log_level level);

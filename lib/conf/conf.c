@@ -22,7 +22,7 @@ struct conf_parser {
 	struct conf_diags *diags;
 	struct conf_lexer *lexer;
 	struct conf_token tok; /* the one that is looked at */
-	int err; /* sticky: -ENOMEM */
+	int err;	       /* sticky: -ENOMEM */
 };
 
 struct conf_text { /* one value as it stood */
@@ -31,8 +31,7 @@ struct conf_text { /* one value as it stood */
 	char text[CONF_TOKEN_MAX + 1];
 };
 
-static void parse_block(
-	struct conf_parser *p, const struct conf_section *s, void *base, void *top);
+static void parse_block(struct conf_parser *p, const struct conf_section *s, void *base, void *top);
 static void parse_section(struct conf_parser *p, const struct conf_section *s, void *top);
 static void parse_item(struct conf_parser *p, const struct conf_item *item, void *base, bool *seen);
 static bool parse_text(struct conf_parser *p, struct conf_text *ret);
@@ -60,8 +59,8 @@ int conf_parse(const struct conf_table *t, const char *text, size_t len, struct 
 	int err = conf_lexer_new(text, len, diags, &p.lexer);
 
 	if (err == -GI_ELIMIT) {
-		conf_diag_add(diags, CONF_ERROR, &first, "file is larger than %u bytes",
-			CONF_SOURCE_MAX);
+		conf_diag_add(
+			diags, CONF_ERROR, &first, "file is larger than %u bytes", CONF_SOURCE_MAX);
 		return -GI_ESYNTAX;
 	}
 	if (err < 0)
@@ -254,40 +253,39 @@ static void parse_section(struct conf_parser *p, const struct conf_section *s, v
 		conf_diag_add(p->diags, CONF_ERROR, &p->tok.pos, "} of %s is missing", s->name);
 }
 
-static bool store_text(struct conf_parser *p, const struct conf_item *item,
-	const struct conf_text *v, void *base, bool repeated)
+/* false: a mistake (told) or no memory */
+static bool store_text(
+	struct conf_parser *p, const struct conf_item *item, const struct conf_text *v, void *base)
 {
 	char why[CONF_WHY_MAX] = "";
 	int err;
 
-	if (repeated)
-		return true;
 	if (v->quoted && (item->type == CONF_T_NUMBER || item->type == CONF_T_BOOL)) {
-		conf_diag_add(p->diags, CONF_ERROR, &v->pos, "%s is written without quotes",
-			item->name);
-		return true;
+		conf_diag_add(
+			p->diags, CONF_ERROR, &v->pos, "%s is written without quotes", item->name);
+		return false;
 	}
 	err = conf_value_store(item, v->text, base, why);
 	if (err == -GI_ESYNTAX)
 		conf_diag_add(p->diags, CONF_ERROR, &v->pos, "%s", why);
 	else if (err < 0)
 		p->err = err;
-	return err == 0 || err == -GI_ESYNTAX;
+	return err == 0;
 }
 
-/* name value; or name value, value; */
+/* name value; or name value, value; after the first mistake values are only skipped */
 static void parse_item(struct conf_parser *p, const struct conf_item *item, void *base, bool *seen)
 {
 	struct conf_pos at = p->tok.pos;
 	char why[CONF_WHY_MAX] = "";
+	bool store = !*seen;
 	struct conf_text v;
-	bool repeated = *seen;
 
-	if (repeated)
+	if (*seen)
 		conf_diag_add(p->diags, CONF_ERROR, &at, "%s is repeated", item->name);
 	*seen = true;
-	parse_next(p);
-	for (;;) {
+	do {
+		parse_next(p); /* the name, or a comma */
 		if (!parse_text(p, &v)) {
 			if (p->tok.kind != CONF_BAD)
 				conf_diag_add(p->diags, CONF_ERROR, &p->tok.pos,
@@ -295,12 +293,8 @@ static void parse_item(struct conf_parser *p, const struct conf_item *item, void
 			parse_skip(p);
 			return;
 		}
-		if (!store_text(p, item, &v, base, repeated))
-			return;
-		if (item->type != CONF_T_LIST || p->tok.kind != ',')
-			break;
-		parse_next(p);
-	}
+		store = store && store_text(p, item, &v, base);
+	} while (item->type == CONF_T_LIST && p->tok.kind == ',');
 	if (p->tok.kind != ';') {
 		if (p->tok.kind != CONF_BAD)
 			conf_diag_add(p->diags, CONF_ERROR, &p->tok.pos,
@@ -309,7 +303,7 @@ static void parse_item(struct conf_parser *p, const struct conf_item *item, void
 		return;
 	}
 	parse_next(p);
-	if (item->type == CONF_T_LIST && conf_value_check_list(item, base, why) < 0)
+	if (store && item->type == CONF_T_LIST && conf_value_check_list(item, base, why) < 0)
 		conf_diag_add(p->diags, CONF_ERROR, &at, "%s", why);
 }
 

@@ -20,12 +20,13 @@
 #include "lib/conf/diag.h"
 
 enum conf_type {
-	CONF_T_STRING, /* char *, owned */
-	CONF_T_NUMBER, /* uint64_t; with unit suffix: ms s m h (stored in ms), KiB MiB GiB (bytes) */
-	CONF_T_BOOL, /* bool: yes/no */
+	CONF_T_STRING,	 /* char *, owned */
+	CONF_T_NUMBER,	 /* uint64_t; with unit suffix: ms s m h (stored in ms), KiB MiB GiB (bytes)
+			  */
+	CONF_T_BOOL,	 /* bool: yes/no */
 	CONF_T_ENDPOINT, /* char *, owned; checked by io later, kept as text */
-	CONF_T_PATH, /* char *, owned; absolute */
-	CONF_T_LIST, /* struct conf_list: comma separated words/strings/addresses as text */
+	CONF_T_PATH,	 /* char *, owned; absolute */
+	CONF_T_LIST,	 /* struct conf_list: comma separated words/strings/addresses as text */
 };
 
 struct conf_list {
@@ -36,8 +37,8 @@ struct conf_list {
 struct conf_item {
 	const char *name;
 	enum conf_type type;
-	size_t offset; /* into the struct that is filled */
-	const char *def; /* default as text; NULL: must be given; "" for none */
+	size_t offset;	   /* into the struct that is filled */
+	const char *def;   /* default as text; NULL: must be given; "" for none */
 	uint64_t min, max; /* numbers: value; strings: length; lists: count */
 	const char *help;
 };
@@ -48,7 +49,7 @@ struct conf_section {
 	size_t n_items;
 	size_t size; /* of the element struct (sections); its first member is char *label, owned */
 	size_t offset; /* of the struct conf_array in the top-level struct */
-	size_t max; /* most blocks */
+	size_t max;    /* most blocks */
 };
 
 struct conf_array {
@@ -64,7 +65,8 @@ struct conf_table {
 /* @into: zeroed struct; filled only when there is no error. 0, -GI_ESYNTAX (see diags), -ENOMEM */
 GI_MUST_CHECK int conf_parse(const struct conf_table *t, const char *text, size_t len,
 	struct conf_diags *diags, void *into);
-/* whole file; -errno of open/read, then as conf_parse; @ret_text (owned) keeps the source for diags */
+/* whole file; -errno of open/read, then as conf_parse; @ret_text (owned) keeps the source for diags
+ */
 GI_MUST_CHECK int conf_read_file(const char *path, size_t max, char **ret_text, size_t *ret_len);
 void conf_free(const struct conf_table *t, void *into);
 void conf_help(const struct conf_table *t, struct gi_buf *out);

@@ -16,7 +16,7 @@
 #include <string.h>
 #include "lib/base/text.h"
 
-#define DIAG_TEXT_MAX 512 /* bytes of one message */
+#define DIAG_TEXT_MAX 512  /* bytes of one message */
 #define DIAG_QUOTE_MAX 160 /* bytes of a quoted source line */
 #define SUGGEST_WORD_MAX 64
 #define SUGGEST_DISTANCE 2
@@ -30,8 +30,7 @@ struct diag_order {
 static int diag_order_cmp(const void *a, const void *b);
 static void diag_render_one(
 	const struct conf_diags *d, const struct conf_diag *diag, struct gi_buf *out);
-static void diag_quote(
-	const struct conf_diags *d, const struct conf_pos *pos, struct gi_buf *out);
+static void diag_quote(const struct conf_diags *d, const struct conf_pos *pos, struct gi_buf *out);
 static size_t diag_distance(const char *a, const char *b);
 
 void conf_diags_init(struct conf_diags *d, const char *file, const char *source, size_t len)
@@ -146,8 +145,9 @@ static size_t diag_put_clean(struct gi_buf *out, const char *text, size_t len)
 static void diag_render_one(
 	const struct conf_diags *d, const struct conf_diag *diag, struct gi_buf *out)
 {
-	static const char *const words[] = { [CONF_ERROR] = "error", [CONF_WARNING] = "warning",
-		[CONF_NOTE] = "note" };
+	static const char *const words[] = {
+		[CONF_ERROR] = "error", [CONF_WARNING] = "warning", [CONF_NOTE] = "note"
+	};
 	size_t len = strlen(diag->text);
 
 	if (d->file)
@@ -181,7 +181,8 @@ static void diag_quote(const struct conf_diags *d, const struct conf_pos *pos, s
 		len--;
 	if (mark > len || len > DIAG_QUOTE_MAX)
 		return;
-	stop = pos->end_line == pos->line && pos->end_col > pos->col ? (size_t)pos->end_col - 1 : len;
+	stop = pos->end_line == pos->line && pos->end_col > pos->col ? (size_t)pos->end_col - 1
+								     : len;
 	gi_buf_printf(out, "    ");
 	for (size_t i = 0; i < len;)
 		i += diag_put_clean(out, p + i, len - i);

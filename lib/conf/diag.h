@@ -17,7 +17,7 @@
 #define CONF_DIAG_MAX 100 /* then one "too many errors" and no more */
 
 struct conf_pos {
-	int line, col; /* from 1; columns count bytes, tabs are one */
+	int line, col;	       /* from 1; columns count bytes, tabs are one */
 	int end_line, end_col; /* one behind the last */
 };
 
@@ -30,7 +30,7 @@ struct conf_diag {
 };
 
 struct conf_diags {
-	const char *file; /* borrows; shown in front */
+	const char *file;   /* borrows; shown in front */
 	const char *source; /* borrows; the whole text, for the quoted line */
 	size_t source_len;
 	struct conf_diag *list; /* owned, in order of the report */

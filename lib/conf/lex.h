@@ -32,7 +32,8 @@ struct conf_token {
 struct conf_lexer; /* flex inside */
 
 /* -GI_ELIMIT over CONF_SOURCE_MAX, -ENOMEM; @text: borrows for the call, @diags: until free */
-GI_MUST_CHECK int conf_lexer_new(const char *text, size_t len, struct conf_diags *diags, struct conf_lexer **ret);
+GI_MUST_CHECK int conf_lexer_new(
+	const char *text, size_t len, struct conf_diags *diags, struct conf_lexer **ret);
 void conf_lexer_free(struct conf_lexer *l);
 /*
  * conf_lexer_next - next token; returns its kind (also in ret->kind), or -ENOMEM (kind CONF_EOF)

@@ -222,8 +222,8 @@ static int value_list(const struct conf_item *item, const char *text, void *fiel
 		return -GI_ESYNTAX;
 	}
 	if (!*text || !gi_text_is_clean(text, strlen(text))) {
-		(void)snprintf(why, CONF_WHY_MAX,
-			"%s: an item is empty or has control characters", item->name);
+		(void)snprintf(why, CONF_WHY_MAX, "%s: an item is empty or has control characters",
+			item->name);
 		return -GI_ESYNTAX;
 	}
 	items = reallocarray(list->items, list->n + 1, sizeof(*items));

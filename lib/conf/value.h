@@ -19,8 +19,8 @@
  *
  * Errors:  -GI_ESYNTAX, -ENOMEM
  */
-GI_MUST_CHECK int conf_value_store(const struct conf_item *item, const char *text, void *base,
-	char why[CONF_WHY_MAX]);
+GI_MUST_CHECK int conf_value_store(
+	const struct conf_item *item, const char *text, void *base, char why[CONF_WHY_MAX]);
 GI_MUST_CHECK int conf_value_check_list(
 	const struct conf_item *item, const void *base, char why[CONF_WHY_MAX]);
 /* the table's default; a bad one is our bug and trips an assert. -ENOMEM */

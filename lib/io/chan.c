@@ -27,7 +27,7 @@
 enum chan_state { CHAN_CONNECTING, CHAN_HANDSHAKE, CHAN_OPEN, CHAN_CLOSED };
 
 struct chan_bytes {
-	uint8_t *data; /* owned */
+	uint8_t *data;	     /* owned */
 	size_t at, end, cap; /* [at, end) is live */
 };
 
@@ -348,8 +348,8 @@ static bool chan_read(struct io_chan *c)
 			break;
 		if (err == 0 && n == 0) {
 			err = c->in.end > c->in.at ? -GI_EPROTO : -GI_ECLOSED;
-			why = c->in.end > c->in.at ? "closed in the middle of a frame" :
-						     "closed by the peer";
+			why = c->in.end > c->in.at ? "closed in the middle of a frame"
+						   : "closed by the peer";
 		}
 		if (err < 0) {
 			chan_fail(c, err, why ? why : gi_strerror(err));

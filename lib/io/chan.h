@@ -26,7 +26,8 @@ struct io_chan;
 struct io_tls;
 
 struct io_chan_ops {
-	void (*ready)(void *arg, struct io_chan *c); /* optional; connected and (TLS) handshake done */
+	void (*ready)(
+		void *arg, struct io_chan *c); /* optional; connected and (TLS) handshake done */
 	void (*frame)(void *arg, struct io_chan *c, const uint8_t *buf, size_t len);
 	void (*closed)(void *arg, struct io_chan *c, int err, const char *why);
 	void (*drained)(void *arg, struct io_chan *c); /* optional */
@@ -44,14 +45,15 @@ struct io_chan_conf {
  * @ops, @arg: borrows until closed()
  */
 GI_MUST_CHECK int io_chan_new(struct io_loop *l, int fd, struct io_tls *tls,
-	const struct io_chan_conf *conf, const struct io_chan_ops *ops, void *arg, struct io_chan **ret);
+	const struct io_chan_conf *conf, const struct io_chan_ops *ops, void *arg,
+	struct io_chan **ret);
 void io_chan_free(struct io_chan *c); /* NULL is fine; closes; closed() is not called */
 /* queue one frame; 0, -GI_EFULL, -GI_ELIMIT (over max_frame), -ENOTCONN, -ENOMEM */
 GI_MUST_CHECK int io_chan_send(struct io_chan *c, const void *buf, size_t len);
 size_t io_chan_queued(const struct io_chan *c); /* bytes */
-void io_chan_read_pause(struct io_chan *c); /* back pressure: stop reading from the peer */
+void io_chan_read_pause(struct io_chan *c);	/* back pressure: stop reading from the peer */
 void io_chan_read_resume(struct io_chan *c);
-int io_chan_fd(const struct io_chan *c); /* borrowed, for SO_PEERCRED and the like */
+int io_chan_fd(const struct io_chan *c);	     /* borrowed, for SO_PEERCRED and the like */
 struct io_tls *io_chan_tls(const struct io_chan *c); /* borrowed or NULL */
 uint64_t io_chan_frames_in(const struct io_chan *c);
 uint64_t io_chan_frames_out(const struct io_chan *c);

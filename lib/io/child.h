@@ -20,17 +20,20 @@
 struct io_child {
 	pid_t pid; /* 0: not running */
 	int pidfd; /* -1 */
-	int fd; /* our end of the socketpair; -1; non-blocking; the owner may wrap it (then sets -1) */
+	int fd; /* our end of the socketpair; -1; non-blocking; the owner may wrap it (then sets -1)
+		 */
 	struct io_loop *loop; /* private */
-	struct io_fd watch; /* private */
+	struct io_fd watch;   /* private */
 	void (*exited)(struct io_child *c, int wait_status);
 	void *arg;
 };
 
-/* @sock_type: SOCK_STREAM (for io_chan) or SOCK_SEQPACKET; exited() once when it is gone and reaped */
-GI_MUST_CHECK int io_child_start(struct io_loop *l, struct io_child *c, char *const argv[], int sock_type,
-	void (*exited)(struct io_child *, int), void *arg);
+/* @sock_type: SOCK_STREAM (for io_chan) or SOCK_SEQPACKET; exited() once when it is gone and reaped
+ */
+GI_MUST_CHECK int io_child_start(struct io_loop *l, struct io_child *c, char *const argv[],
+	int sock_type, void (*exited)(struct io_child *, int), void *arg);
 void io_child_kill(struct io_child *c); /* SIGKILL; exited() follows */
-void io_child_stop(struct io_loop *l, struct io_child *c); /* at our own end: kill, reap, no callback */
+void io_child_stop(
+	struct io_loop *l, struct io_child *c); /* at our own end: kill, reap, no callback */
 
 #endif

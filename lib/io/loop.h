@@ -42,7 +42,7 @@ struct io_idle { /* runs once, after the present round of events (deferred free,
 
 GI_MUST_CHECK int io_loop_new(struct io_loop **ret);
 void io_loop_free(struct io_loop *l);
-void io_loop_run(struct io_loop *l); /* until io_loop_stop */
+void io_loop_run(struct io_loop *l);			  /* until io_loop_stop */
 void io_loop_run_once(struct io_loop *l, int timeout_ms); /* tests */
 void io_loop_stop(struct io_loop *l);
 

@@ -73,8 +73,8 @@ int io_priv_seccomp_parser(void)
 static int priv_caps(const struct passwd *pw, unsigned int caps)
 {
 	capng_clear(CAPNG_SELECT_BOTH);
-	if ((caps & IO_CAP_NET_ADMIN) && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
-						 CAP_NET_ADMIN) < 0)
+	if ((caps & IO_CAP_NET_ADMIN) &&
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN) < 0)
 		return -EPERM;
 	if (pw) {
 		if (capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,

@@ -16,7 +16,8 @@ enum io_cap { IO_CAP_NET_ADMIN = 1 };
  * @user: NULL keeps the uid (the pusher: uid stays, capabilities go but for @caps)
  */
 GI_MUST_CHECK int io_priv_drop(const char *user, unsigned int caps);
-/* a seccomp deny list for processes that parse: execve, ptrace, mount, module, bpf, keyctl, ... -> EPERM */
+/* a seccomp deny list for processes that parse: execve, ptrace, mount, module, bpf, keyctl, ... ->
+ * EPERM */
 GI_MUST_CHECK int io_priv_seccomp_parser(void);
 
 #endif

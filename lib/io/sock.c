@@ -99,7 +99,8 @@ int io_sock_accept(int listen_fd, int *ret_fd)
 	int fd;
 
 	do
-		fd = accept4(listen_fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		fd = accept4(
+			listen_fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
 	if (fd < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;

@@ -30,7 +30,8 @@ struct io_endpoint {
 	char text[160]; /* as given, for logs */
 };
 
-GI_MUST_CHECK int io_endpoint_parse(const char *text, struct io_endpoint *ret); /* -EINVAL, -GI_ELIMIT */
+GI_MUST_CHECK int io_endpoint_parse(
+	const char *text, struct io_endpoint *ret); /* -EINVAL, -GI_ELIMIT */
 /*
  * io_sock_listen - bind and listen; unix: a stale socket file is removed only when nobody
  * answers on it (-EADDRINUSE otherwise); @mode applies to unix sockets

@@ -79,14 +79,13 @@ int io_tls_ctx_new(const struct io_tls_conf *conf, char ret_why[256], struct io_
 	if (SSL_CTX_set_min_proto_version(ctx->ssl, TLS1_3_VERSION) != 1)
 		goto out;
 	SSL_CTX_set_options(ctx->ssl, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
-	SSL_CTX_set_mode(ctx->ssl,
-		SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-			SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(ctx->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
+					   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+					   SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(ctx->ssl, SSL_SESS_CACHE_OFF);
 	if (SSL_CTX_set_num_tickets(ctx->ssl, 0) != 1)
 		goto out;
-	SSL_CTX_set_verify(
-		ctx->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	SSL_CTX_set_verify(ctx->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	err = tls_load(ctx->ssl, conf, ret_why);
 	if (err < 0)
 		goto out;
@@ -276,8 +275,8 @@ static int tls_setup_name(SSL *ssl, const char *server_name)
 		return -EINVAL;
 	if (X509_VERIFY_PARAM_set1_ip_asc(param, server_name) == 1)
 		return 0;
-	X509_VERIFY_PARAM_set_hostflags(param,
-		X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	X509_VERIFY_PARAM_set_hostflags(
+		param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
 	if (X509_VERIFY_PARAM_set1_host(param, server_name, 0) != 1)
 		return -ENOMEM;
 	return SSL_set_tlsext_host_name(ssl, server_name) == 1 ? 0 : -ENOMEM;
@@ -303,8 +302,8 @@ static int tls_result(struct tls_conn *c, int rc, const char *what)
 	case SSL_ERROR_SYSCALL:
 		c->broken = true;
 		if (saved_errno != 0 && ERR_peek_error() == 0) {
-			(void)snprintf(c->why, sizeof(c->why), "%s: %s", what,
-				gi_strerror(-saved_errno));
+			(void)snprintf(
+				c->why, sizeof(c->why), "%s: %s", what, gi_strerror(-saved_errno));
 			return -saved_errno;
 		}
 		break;
@@ -346,7 +345,8 @@ static int tls_read_peer_name(struct tls_conn *c)
 	at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
 	if (at < 0)
 		return -GI_ETLS;
-	len = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+	len = ASN1_STRING_to_UTF8(
+		&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
 	if (len > 0 && (size_t)len == strnlen((char *)utf8, (size_t)len) &&
 		gi_text_is_clean((char *)utf8, IO_TLS_NAME_MAX) &&
 		gi_text_copy(c->peer, sizeof(c->peer), (char *)utf8) == 0) {

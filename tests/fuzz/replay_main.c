@@ -76,8 +76,8 @@ int main(int argc, char **argv)
 	name = name ? name + 1 : argv[0];
 	name = strstr(name, "fuzz_") ? strstr(name, "fuzz_") + 5 : name;
 	if (argc == 1) {
-		(void)snprintf(corpus, sizeof(corpus), "%s/tests/fuzz/corpus/%s", top ? top : ".",
-			name);
+		(void)snprintf(
+			corpus, sizeof(corpus), "%s/tests/fuzz/corpus/%s", top ? top : ".", name);
 		sum = replay_path(corpus);
 	}
 	for (int i = 1; i < argc && n >= 0; i++) {

@@ -78,7 +78,8 @@ static void test_addr_from_bytes_lengths(void **state)
 	assert_int_equal(a.bytes[4], 0);
 	for (size_t len = 0; len <= 20; len++) {
 		if (len != 4 && len != 16)
-			assert_int_equal(gi_addr_from_bytes("01234567890123456789", len, &a), -EINVAL);
+			assert_int_equal(
+				gi_addr_from_bytes("01234567890123456789", len, &a), -EINVAL);
 	}
 }
 

@@ -70,8 +70,7 @@ static void test_log_journal_line_has_priority(void **state)
 	gi_info("c");
 	gi_debug("d");
 	capture_end();
-	assert_string_equal(
-		line, "<3>gi-test: a\n<5>gi-test: b\n<6>gi-test: c\n<7>gi-test: d\n");
+	assert_string_equal(line, "<3>gi-test: a\n<5>gi-test: b\n<6>gi-test: c\n<7>gi-test: d\n");
 }
 
 static void test_log_level_drops_what_is_above(void **state)
@@ -93,8 +92,9 @@ static void test_log_hostile_text_stays_one_line(void **state)
 	capture_begin();
 	gi_info("%s", "eve\n<3>gi-test: forged\r\x1b[2J\xff\xc2\x85 \xc3\xa4");
 	capture_end();
-	assert_string_equal(line, "<6>gi-test: eve\\x0a<3>gi-test: forged\\x0d\\x1b[2J\\xff\\xc2\\x85 "
-				  "\xc3\xa4\n");
+	assert_string_equal(line,
+		"<6>gi-test: eve\\x0a<3>gi-test: forged\\x0d\\x1b[2J\\xff\\xc2\\x85 "
+		"\xc3\xa4\n");
 }
 
 static void test_log_long_text_is_cut_at_max(void **state)

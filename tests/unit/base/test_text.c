@@ -58,7 +58,8 @@ static void test_copy_fits_or_is_empty(void **state)
 static void test_is_name_alphabet_and_length(void **state)
 {
 	static const char *const good[] = { "a", "_", "web-01", "Z9_-", "abcde" };
-	static const char *const bad[] = { "", "9a", "-a", "a b", "a.b", "a\n", "\xc3\xa4", "a\xc3\xa4" };
+	static const char *const bad[] = { "", "9a", "-a", "a b", "a.b", "a\n", "\xc3\xa4",
+		"a\xc3\xa4" };
 
 	(void)state;
 	for (size_t i = 0; i < GI_ARRAY_SIZE(good); i++)
@@ -84,7 +85,7 @@ static void test_utf8_shortest_form_only(void **state)
 		{ "\xf0\x9f\x90\xa7", 4, 4, 0x1f427 },
 		{ "\xf4\x8f\xbf\xbf", 4, 4, 0x10ffff },
 		{ "\xf4\x90\x80\x80", 4, 0, 0 }, /* over U+10FFFF */
-		{ "\xc0\x80", 2, 0, 0 }, /* overlong */
+		{ "\xc0\x80", 2, 0, 0 },	 /* overlong */
 		{ "\xc1\xbf", 2, 0, 0 },
 		{ "\xe0\x9f\xbf", 3, 0, 0 },
 		{ "\xf0\x8f\xbf\xbf", 4, 0, 0 },
@@ -93,7 +94,9 @@ static void test_utf8_shortest_form_only(void **state)
 		{ "\xff", 1, 0, 0 },
 		{ "\xc3", 1, 0, 0 }, /* cut off */
 		{ "\xe2\x82", 2, 0, 0 },
-		{ "\xc3" "a", 2, 0, 0 },
+		{ "\xc3"
+		  "a",
+			2, 0, 0 },
 	};
 
 	(void)state;
@@ -107,7 +110,8 @@ static void test_utf8_shortest_form_only(void **state)
 
 static void test_is_clean_refuses_controls_and_bad_utf8(void **state)
 {
-	static const char *const bad[] = { "a\n", "\t", "\x1b[2J", "\x7f", "\xc2\x85", "\xff", "a\xc3" };
+	static const char *const bad[] = { "a\n", "\t", "\x1b[2J", "\x7f", "\xc2\x85", "\xff",
+		"a\xc3" };
 
 	(void)state;
 	assert_true(gi_text_is_clean("", 0));

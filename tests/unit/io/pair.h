@@ -24,7 +24,7 @@
 
 struct end {
 	struct io_chan *chan; /* NULL after free */
-	int fd; /* raw end; -1 */
+	int fd;		      /* raw end; -1 */
 	int ready, closed, drained;
 	int err;
 	char why[256];
@@ -137,12 +137,12 @@ static inline void pair_fini(struct pair *p)
 }
 
 /* rounds until @cond; fails when it does not come true */
-#define pair_until(p, cond) \
-	do { \
-		int rounds_ = 0; \
-		while (!(cond) && rounds_++ < PAIR_ROUNDS) \
+#define pair_until(p, cond)                                        \
+	do {                                                       \
+		int rounds_ = 0;                                   \
+		while (!(cond) && rounds_++ < PAIR_ROUNDS)         \
 			io_loop_run_once((p)->loop, PAIR_WAIT_MS); \
-		assert_true(cond); \
+		assert_true(cond);                                 \
 	} while (0)
 
 #endif

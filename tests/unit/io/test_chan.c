@@ -107,7 +107,8 @@ static void test_send_gathers_into_one_write(void **state)
 	pair_until(p, p->a.ready);
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(io_chan_send(p->a.chan, "0123456", 7), 0);
-	assert_int_equal(recv(p->b.fd, got, sizeof(got), MSG_DONTWAIT), -1); /* not before the end */
+	assert_int_equal(
+		recv(p->b.fd, got, sizeof(got), MSG_DONTWAIT), -1); /* not before the end */
 	io_loop_run_once(p->loop, 0);
 	assert_int_equal(recv(p->b.fd, got, sizeof(got), MSG_DONTWAIT), 110);
 }
@@ -382,11 +383,13 @@ static void test_new_bad_arguments_close_the_descriptor(void **state)
 	for (size_t i = 0; i < GI_ARRAY_SIZE(bad); i++) {
 		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-		assert_int_equal(io_chan_new(p.loop, fd, NULL, &bad[i], &end_ops, &p.a, &c), -EINVAL);
+		assert_int_equal(
+			io_chan_new(p.loop, fd, NULL, &bad[i], &end_ops, &p.a, &c), -EINVAL);
 		assert_int_equal(fcntl(fd, F_GETFD), -1);
 	}
-	assert_int_equal(io_chan_new(p.loop, -1, NULL, &(struct io_chan_conf){ 1, 1 }, &end_ops, &p.a,
-				 &c), -EBADF);
+	assert_int_equal(
+		io_chan_new(p.loop, -1, NULL, &(struct io_chan_conf){ 1, 1 }, &end_ops, &p.a, &c),
+		-EBADF);
 	assert_null(c);
 	pair_fini(&p);
 }

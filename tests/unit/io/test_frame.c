@@ -38,8 +38,8 @@ static void test_next_length_out_of_range_is_eproto(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < GI_ARRAY_SIZE(t); i++)
-		assert_int_equal(io_frame_next((const uint8_t *)t[i].head, 4, t[i].max, &len),
-			-GI_EPROTO);
+		assert_int_equal(
+			io_frame_next((const uint8_t *)t[i].head, 4, t[i].max, &len), -GI_EPROTO);
 	assert_int_equal(io_frame_next((const uint8_t *)"\0\0\0\x64", 4, 100, &len), -EAGAIN);
 }
 

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * adopt.c - flows survive our own restart: the marks a guest's kernel holds are taken over
+ *
+ * Runs in svm-idfw's engine, once a guest, at its first connection after our start. A reported
+ * mark of a subject that we know becomes an old epoch of it: its flows are judged again under
+ * today's entitlement, without a gap. A mark whose subject is not known yet (the directory has
+ * not answered, the other VM has not connected) lives on as it is until somebody claims it, for
+ * at most IDFW_ADOPT_MS. A uid whose sessions ended meanwhile is not adopted: its flows die.
+ * What the guest reports can only concern its own kernel (ADR 0008).
+ */
+#include "svm-idfw/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool elem_from_wire(const Idfw__Element *w, struct fw_elem *ret)
+{
+	struct fw_elem el = {.mark = w->mark};
+	size_t len = w->set == FW_ADDR6_MARK ? 16 : w->set == FW_BASE_MARK ? 1 : 4;
+
+	if (w->set < FW_UID_MARK || w->set > FW_BASE_MARK || w->key.len != len || !w->mark || w->group)
+		return false;
+	el.key.set = (uint8_t)w->set;
+	el.key.len = (uint8_t)len;
+	memcpy(el.key.data, w->key.data, len);
+	*ret = el;
+	return true;
+}
+
+int plan_marks_add(struct idfw_vm *vm, const Idfw__Marks *m)
+{
+	struct plan_reported *r = &vm->plan->reported;
+
+	if (m->first)
+		r->n = 0;
+	if (r->n + m->n_elem > FW_ELEMS_MAX)
+		return -GI_ELIMIT;
+	if (r->n + m->n_elem > r->cap) {
+		size_t cap = (r->n + m->n_elem) * 2;
+		struct fw_elem *n = realloc(r->elems, cap * sizeof(*n));
+
+		if (!n)
+			return -ENOMEM;
+		r->elems = n;
+		r->cap = cap;
+	}
+	for (size_t i = 0; i < m->n_elem; i++)
+		if (!elem_from_wire(m->elem[i], &r->elems[r->n++]))
+			return -GI_EPROTO;
+	return 0;
+}
+
+static uint32_t key_u32(const struct fw_key *k)
+{
+	return (uint32_t)k->data[0] << 24 | (uint32_t)k->data[1] << 16 | (uint32_t)k->data[2] << 8 | k->data[3];
+}
+
+/* ---- orphans ---- */
+
+static void orphan_id(const struct fw_key *key, uint8_t id[18])
+{
+	id[0] = key->set;
+	id[1] = key->len;
+	memcpy(id + 2, key->data, sizeof(key->data));
+}
+
+static struct plan_orphan *orphan_find(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key)
+{
+	uint8_t id[18];
+	unsigned int h;
+	struct plan_orphan *o;
+
+	orphan_id(key, id);
+	h = idfw_hashv(e->conf.seed, id, sizeof(id));
+	HASH_FIND_BYHASHVALUE(hh, vm->plan->orphans, id, sizeof(id), h, o);
+	return o;
+}
+
+static void emit_live(struct idfw_engine *e, struct idfw_vm *vm, bool del, uint32_t mark)
+{
+	struct fw_elem el = fw_elem_mark(FW_LIVE, 0, mark);
+
+	plan_emit(e, vm, del, &el);
+}
+
+static void orphan_add(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_elem *el)
+{
+	struct plan_orphan *o;
+	unsigned int h;
+
+	if (orphan_find(e, vm, &el->key))
+		return;
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return;
+	orphan_id(&el->key, o->id);
+	o->mark = el->mark;
+	h = idfw_hashv(e->conf.seed, o->id, sizeof(o->id));
+	HASH_ADD_BYHASHVALUE(hh, vm->plan->orphans, id, sizeof(o->id), h, o);
+	emit_live(e, vm, false, o->mark);
+}
+
+void plan_orphan_claim(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
+{
+	struct plan_orphan *o = vm->plan->orphans ? orphan_find(e, vm, &s->key) : NULL;
+
+	if (!o)
+		return;
+	emit_live(e, vm, true, o->mark);
+	(void)plan_subject_old_add(e, vm, s, o->mark);
+	HASH_DEL(vm->plan->orphans, o);
+	free(o);
+}
+
+void plan_orphan_drop(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key)
+{
+	struct plan_orphan *o = vm->plan->orphans ? orphan_find(e, vm, key) : NULL;
+
+	if (!o)
+		return;
+	emit_live(e, vm, true, o->mark);
+	HASH_DEL(vm->plan->orphans, o);
+	free(o);
+}
+
+void plan_orphans_due(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	struct idfw_plan *p = vm->plan;
+	struct plan_orphan *o, *next;
+
+	if (!p->orphans)
+		return;
+	if (e->mono_ms < p->orphans_until_ms) {
+		idfw_due(e, p->orphans_until_ms);
+		return;
+	}
+	HASH_ITER(hh, p->orphans, o, next) {
+		emit_live(e, vm, true, o->mark);
+		if (o->id[0] != FW_UID_MARK)
+			plan_retire_mark(e, vm, o->mark);
+		HASH_DEL(p->orphans, o);
+		free(o);
+	}
+}
+
+void plan_orphans_readd(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	struct plan_orphan *o, *next;
+
+	HASH_ITER(hh, vm->plan->orphans, o, next)
+		emit_live(e, vm, false, o->mark);
+}
+
+void plan_orphans_free(struct idfw_vm *vm)
+{
+	struct plan_orphan *o, *next;
+
+	HASH_ITER(hh, vm->plan->orphans, o, next) {
+		HASH_DEL(vm->plan->orphans, o);
+		free(o);
+	}
+	free(vm->plan->reported.elems);
+	vm->plan->reported = (struct plan_reported){0};
+}
+
+/* ---- adoption ---- */
+
+struct owner { /* of a reported mark */
+	uint32_t mark;
+	struct plan_subject *subject;
+};
+
+static int owner_cmp(const void *a, const void *b)
+{
+	const struct owner *x = a, *y = b;
+
+	return x->mark < y->mark ? -1 : x->mark > y->mark;
+}
+
+static bool revoked(const struct idfw_plan *p, const struct fw_key *key)
+{
+	if (key->set != FW_UID_MARK)
+		return false;
+	for (size_t i = 0; i < p->n_revoked; i++)
+		if (p->revoked[i] == key_u32(key))
+			return true;
+	return false;
+}
+
+/* the subjects of the reported marks, sorted by mark; marks without one become orphans */
+static size_t owners_find(struct idfw_engine *e, struct idfw_vm *vm, struct owner *owners)
+{
+	struct idfw_plan *p = vm->plan;
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->reported.n; i++) {
+		const struct fw_elem *el = &p->reported.elems[i];
+		struct plan_subject *s;
+
+		if (el->key.set == FW_REMARK || revoked(p, &el->key))
+			continue;
+		s = el->key.set == FW_BASE_MARK ? &p->base : plan_find(e, vm, &el->key);
+		if (s && s->mark)
+			owners[n++] = (struct owner){.mark = el->mark, .subject = s};
+		else if (el->key.set != FW_UID_MARK || s)
+			orphan_add(e, vm, el);
+	}
+	qsort(owners, n, sizeof(*owners), owner_cmp);
+	return n;
+}
+
+static void marks_bump(struct idfw_engine *e, struct idfw_plan *p)
+{
+	if (e->conf.seed[0] || e->conf.seed[1])
+		return; /* each start begins elsewhere */
+	for (size_t i = 0; i < p->reported.n; i++) {
+		const struct fw_elem *el = &p->reported.elems[i];
+
+		if (el->mark >= p->next_mark)
+			p->next_mark = el->mark + 1;
+		if (el->key.set == FW_REMARK && key_u32(&el->key) >= p->next_mark)
+			p->next_mark = key_u32(&el->key) + 1;
+	}
+}
+
+void plan_adopt(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	struct idfw_plan *p = vm->plan;
+	struct owner *owners = NULL;
+	size_t n = 0;
+
+	if (p->reported.n && vm->compiled)
+		owners = calloc(p->reported.n, sizeof(*owners));
+	if (owners) {
+		marks_bump(e, p);
+		plan_renew(e, vm);
+		n = owners_find(e, vm, owners);
+		for (size_t i = 0; i < p->reported.n; i++) { /* the oldest first */
+			const struct fw_elem *el = &p->reported.elems[i];
+			struct owner key = {.mark = el->mark}, *o;
+
+			if (el->key.set != FW_REMARK)
+				continue;
+			o = bsearch(&key, owners, n, sizeof(*owners), owner_cmp);
+			if (o)
+				(void)plan_subject_old_add(e, vm, o->subject, key_u32(&el->key));
+		}
+		for (size_t i = 0; i < n; i++)
+			(void)plan_subject_old_add(e, vm, owners[i].subject, owners[i].mark);
+		p->orphans_until_ms = e->mono_ms + IDFW_ADOPT_MS;
+		idfw_due(e, p->orphans_until_ms);
+	}
+	free(owners);
+	free(p->reported.elems);
+	p->reported = (struct plan_reported){0};
+	free(p->revoked);
+	p->revoked = NULL;
+	p->n_revoked = 0;
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * core.h - what the engine's own files share; engine.h is what everybody else sees
+ *
+ *   engine.c     life, clock, policy, records, flush
+ *   vm.c         a guest's connection and its numbered events
+ *   snapshot.c   all sessions of a guest as of an event
+ *   addr.c       whose address is it
+ *   session.c    sessions begin and end
+ *   principal.c  directory accounts: cache, lookups
+ *   ready.c      who waits for which acknowledgement
+ *   plan.c       subjects and their marks, epochs (ADR 0008)
+ *   adopt.c      marks of before our own restart
+ *   fan.c        what one VM's sessions and addresses mean for the others
+ *   push.c       operations -> versions: deltas, whole states, acknowledgements
+ *
+ * An engine event (a message, an answer of the directory, a commit) changes the wanted state of
+ * some VMs at once; plan_event_end() makes what it did to each VM one indivisible unit;
+ * idfw_engine_flush() packs whole units into deltas.
+ */
+#ifndef SVM_IDFW_CORE_H
+#define SVM_IDFW_CORE_H
+
+#include "lib/base/buf.h"
+#include "lib/base/log.h"
+#include "svm-idfw/engine.h"
+#include "svm-idfw/intern.h"
+
+#define IDFW_INFLIGHT_MAX 8 /* versions sent and not acknowledged, a VM */
+#define IDFW_BACKLOG_MAX 65536 /* operations that wait; more: the whole state */
+#define IDFW_RETIRED_MAX 1024 /* marks of ended address subjects that are still judged again */
+#define IDFW_RETIRED_MS 600000
+#define IDFW_MARK_FIRST 0x100
+#define IDFW_START_MS 2000 /* a guest's snapshot and marks are waited for so long */
+#define IDFW_SNAP_WAIT_MS 1000 /* a snapshot waits for the events before it so long */
+#define IDFW_SNAP_BYTES_MAX (64u << 20)
+#define IDFW_ADOPT_MS 10000 /* reported marks that nobody claims live so long */
+#define IDFW_HOLD_MS 1000 /* the database is full: a guest's events are refused so long */
+#define IDFW_RETRY_MS 5000 /* lookups that failed are asked again */
+#define IDFW_BACKOFF_MIN_MS 200 /* whole states after a refused one */
+#define IDFW_BACKOFF_MAX_MS 30000
+#define IDFW_CAUSE_MAX 160
+#define IDFW_READY_NAMES 8 /* VMs that an audit record of readiness names */
+
+struct plan_subject {
+	struct fw_key key; /* its element in UID_MARK or ADDR*_MARK; hashed from key.len on */
+	uint8_t n_old;
+	uint16_t n_groups;
+	uint32_t mark; /* 0: judged as nobody */
+	uint32_t n_counted; /* uid: sessions that give it groups */
+	uint32_t *old; /* owned; earlier marks, oldest first, up to IDFW_EPOCHS_MAX */
+	uint16_t *groups; /* owned; of the ruleset, ascending */
+	uint64_t unit; /* that changed it last */
+	struct idfw_session *sessions; /* uid: list by s_next */
+	UT_hash_handle hh;
+};
+
+struct plan_ready {
+	struct idfw_session *session; /* NULL: it ended */
+	uint64_t began_ms, deadline_ms; /* monotonic */
+	uint32_t waiting; /* acknowledgements, and 1 while its groups are not known */
+	bool resolving, sent, listed;
+	uint32_t n_vms;
+	const struct idfw_vm *vms[IDFW_READY_NAMES];
+	struct plan_ready *prev, *next; /* all that have a deadline, in its order */
+};
+
+struct plan_wait {
+	struct plan_ready *ready;
+	uint64_t unit;
+	struct plan_wait *next;
+};
+
+struct plan_op {
+	struct fw_op op;
+	uint64_t unit;
+};
+
+struct plan_sent {
+	uint64_t version, unit;
+};
+
+struct plan_retired {
+	uint32_t mark;
+	uint64_t until_ms;
+};
+
+struct plan_reported { /* what the guest's kernel held when it connected */
+	struct fw_elem *elems; /* owned */
+	size_t n, cap;
+};
+
+struct plan_orphan { /* a live mark of before our start that no subject has claimed yet */
+	uint8_t id[18]; /* of its key: set, length, data */
+	uint32_t mark;
+	UT_hash_handle hh;
+};
+
+enum plan_phase { PLAN_OFF, PLAN_HELLO, PLAN_STARTING, PLAN_RUNNING };
+
+struct idfw_plan {
+	/* groups */
+	uint32_t *count; /* owned; by policy group: counted sessions here that are members */
+	struct pol_set named; /* policy groups that this VM is in by name */
+	uint8_t *deny; /* owned; by ruleset group: in a rule that does not accept */
+	bool has_out; /* some rule looks at the user */
+	/* subjects */
+	struct plan_subject base, *users, *peers;
+	struct plan_orphan *orphans;
+	uint64_t orphans_until_ms;
+	struct plan_retired *retired; /* owned; a queue, oldest first */
+	size_t n_retired;
+	uint32_t next_mark;
+	uint32_t *revoked; /* owned; uids that ended before the marks of a first connection came */
+	size_t n_revoked;
+	/* this event */
+	uint64_t stamp;
+	bool touched, rejudge;
+	struct idfw_vm *touched_next;
+	/* pushing */
+	bool broken; /* the wanted state could not be kept: nothing is pushed until the next policy */
+	bool dirty;
+	struct idfw_vm *dirty_next;
+	struct plan_op *ops; /* owned */
+	size_t n_ops, cap_ops;
+	uint64_t unit, acked_unit; /* the open one; the last acknowledged */
+	struct plan_sent sent[IDFW_INFLIGHT_MAX];
+	size_t n_sent;
+	bool need_full;
+	uint64_t full_at_ms;
+	unsigned int n_bad; /* refused in a row */
+	uint64_t ignore_to; /* refusals of versions up to here are old news */
+	char cause[IDFW_CAUSE_MAX];
+	unsigned int n_causes;
+	struct plan_wait *wait_head, *wait_tail;
+	/* the connection */
+	enum plan_phase phase;
+	bool fresh; /* nothing was sent since our own start */
+	bool snap_done, marks_done, ack_due;
+	uint64_t start_deadline_ms;
+	uint32_t snap;
+	uint8_t **parts; /* owned; a snapshot that waits for the events before it, packed */
+	size_t *part_lens;
+	size_t n_parts, parts_bytes;
+	uint64_t parts_seq, parts_deadline_ms;
+	bool parts_last, snap_open;
+	struct plan_reported reported;
+	uint64_t hold_until_ms; /* the database is full; 0 no */
+	struct gi_addr *claims; /* owned; what the guest says, accepted or not */
+	size_t n_claims;
+};
+
+struct plan_ref { /* one use of a policy group by a VM's ruleset */
+	struct idfw_vm *vm;
+	uint16_t group; /* of the ruleset */
+	uint8_t use; /* enum pol_use */
+};
+
+struct plan_refs {
+	struct plan_ref *list; /* owned */
+	size_t n, cap;
+};
+
+struct idfw_owner { /* an address belongs to one VM */
+	uint8_t key[17]; /* family, bytes */
+	struct idfw_vm *vm;
+	UT_hash_handle hh;
+};
+
+enum idfw_dir_state { IDFW_DIR_UNKNOWN, IDFW_DIR_UP, IDFW_DIR_DOWN };
+
+struct idfw_engine {
+	struct idfw_engine_conf conf;
+	struct idfw_out out;
+	uint64_t mono_ms, real_ms;
+	uint64_t next_due_ms; /* 0 none */
+	struct idfw_strtab strings;
+	struct idfw_vm *vms;
+	struct idfw_principal *principals;
+	struct idfw_session *sessions;
+	struct idfw_owner *owners;
+	uint64_t next_db_id;
+	/* policy */
+	struct pol_policy *policy;
+	uint64_t generation;
+	size_t n_groups;
+	struct plan_refs *refs; /* owned; by policy group */
+	/* this event */
+	uint64_t stamp;
+	struct idfw_vm *touched, *dirty;
+	struct plan_ready *ready; /* pushes are made because of it; or NULL */
+	char cause[IDFW_CAUSE_MAX];
+	size_t *changed; /* owned; scratch: policy groups whose count began or ended */
+	size_t n_changed;
+	uint16_t *scratch; /* owned; FW_GROUPS_MAX */
+	struct gi_buf json; /* scratch for record details */
+	/* waiting */
+	struct plan_ready *ready_head, *ready_tail;
+	uint64_t retry_ms; /* failed lookups are tried again; 0 none */
+	enum idfw_dir_state dir;
+	struct idfw_stats stats;
+};
+
+/* ---- engine.c ---- */
+/* a record; -GI_EFULL etc. is counted; for events the caller decides */
+GI_MUST_CHECK int idfw_record(struct idfw_engine *e, enum idfw_record_kind kind, const struct idfw_vm *vm,
+	const struct idfw_session *s, uint64_t seq, const char *detail);
+/* the same where nothing depends on it: a record that is not taken is counted */
+void idfw_note(struct idfw_engine *e, enum idfw_record_kind kind, const struct idfw_vm *vm,
+	const struct idfw_session *s, const char *detail);
+void idfw_due(struct idfw_engine *e, uint64_t mono_ms);
+void idfw_cause(struct idfw_engine *e, const char *fmt, ...) GI_PRINTF(2, 3);
+/* JSON text into a buffer, quoted and escaped */
+void idfw_json(struct gi_buf *b, const char *text);
+/* {"why": why, name: value}; value NULL: without; borrowed until the next call */
+const char *idfw_json_why(struct idfw_engine *e, const char *why, const char *name, const char *value);
+
+/* ---- vm.c ---- */
+GI_MUST_CHECK int idfw_vm_get(struct idfw_engine *e, const char *name, struct idfw_vm **ret); /* or makes it */
+void idfw_vm_free(struct idfw_engine *e, struct idfw_vm *vm);
+void idfw_vm_due(struct idfw_engine *e, struct idfw_vm *vm); /* deadlines; asks for the next */
+void idfw_vm_drop(struct idfw_engine *e, struct idfw_vm *vm, const char *why); /* we close it */
+void idfw_vm_hold(struct idfw_engine *e, struct idfw_vm *vm);
+/* addr.c: the guest's whole list; seq 0: from a snapshot */
+GI_MUST_CHECK int idfw_vm_addresses(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Addresses *a, uint64_t seq);
+struct idfw_vm *idfw_addr_owner(struct idfw_engine *e, const struct gi_addr *a);
+void idfw_owners_free(struct idfw_engine *e);
+/* snapshot.c */
+GI_MUST_CHECK int idfw_vm_snapshot(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Snapshot *s, const char **ret_why);
+/* a snapshot that waited: its time has come when the events before it are in, or @now */
+GI_MUST_CHECK int idfw_vm_snapshot_late(struct idfw_engine *e, struct idfw_vm *vm, bool now);
+void idfw_vm_snapshot_drop(struct idfw_vm *vm);
+
+/* ---- session.c ---- */
+struct idfw_session *idfw_session_find(struct idfw_engine *e, struct idfw_vm *vm, uint64_t id, const uint8_t boot_id[16]);
+/* -GI_EFULL: the record was not taken, nothing changed; seq 0: from a snapshot, nobody waits */
+GI_MUST_CHECK int idfw_session_open(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq);
+/* with its record; -GI_EFULL: access is gone, the session stays until it can be recorded */
+GI_MUST_CHECK int idfw_session_end(struct idfw_engine *e, struct idfw_session *s, Idfw__EndReason reason, uint64_t end_ms,
+	uint64_t seq);
+void idfw_session_end_all(struct idfw_engine *e, struct idfw_vm *vm, Idfw__EndReason reason);
+void idfw_session_free(struct idfw_engine *e, struct idfw_session *s); /* unlinks; no record */
+/* groups came, went or changed (@had: of its principal before): what this session gives follows */
+void idfw_session_sync(struct idfw_engine *e, struct idfw_session *s, const struct pol_set *had);
+void idfw_session_kicks_again(struct idfw_engine *e, struct idfw_vm *vm); /* a guest is back */
+void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, const char *reason);
+
+/* ---- principal.c ---- */
+GI_MUST_CHECK int idfw_principal_get(struct idfw_engine *e, const char *user, struct idfw_principal **ret);
+void idfw_principal_free(struct idfw_engine *e, struct idfw_principal *p);
+void idfw_principal_lookup(struct idfw_engine *e, struct idfw_principal *p);
+/* is a login of this account served from what is known, or must the directory be asked first? */
+void idfw_principal_login(struct idfw_engine *e, struct idfw_principal *p);
+bool idfw_principal_grants(const struct idfw_principal *p);
+GI_MUST_CHECK int idfw_principal_groups(const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret);
+void idfw_principal_retry(struct idfw_engine *e);
+
+/* ---- ready.c ---- */
+GI_MUST_CHECK int ready_new(struct idfw_engine *e, struct idfw_session *s);
+void ready_wait(struct idfw_engine *e, struct plan_ready *r, struct idfw_vm *vm, uint64_t unit);
+void ready_acked(struct idfw_engine *e, struct idfw_vm *vm); /* up to plan->acked_unit */
+void ready_vm_gone(struct idfw_engine *e, struct idfw_vm *vm);
+/* groups are known (or never will be: @degraded) */
+void ready_resolved(struct idfw_engine *e, struct idfw_session *s, bool degraded);
+void ready_session_gone(struct idfw_engine *e, struct idfw_session *s);
+void ready_due(struct idfw_engine *e);
+void ready_send(struct idfw_engine *e, struct idfw_session *s, Idfw__SessionReady__State state);
+
+/* ---- plan.c ---- */
+GI_MUST_CHECK int plan_new(struct idfw_engine *e, struct idfw_vm *vm);
+void plan_free(struct idfw_vm *vm);
+struct plan_subject *plan_user(struct idfw_engine *e, struct idfw_vm *vm, uint32_t uid); /* or makes it; NULL: memory */
+void plan_user_drop(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s); /* no session left */
+struct plan_subject *plan_find(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key); /* or NULL */
+/* groups of a uid follow its counted sessions; none counted any more: hard revocation */
+void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s);
+/* groups of a remote address follow its owner's sessions (@u NULL: it has no owner now) */
+void plan_peer_update(struct idfw_engine *e, struct idfw_vm *vm, const struct idfw_vm *u, const struct gi_addr *a);
+void plan_rejudge(struct idfw_engine *e, struct idfw_vm *vm); /* every flow, at the end of the event */
+void plan_rejudge_now(struct idfw_engine *e, struct idfw_vm *vm);
+/* a new ruleset is in vm->want: every subject anew, old marks remapped */
+void plan_restart(struct idfw_engine *e, struct idfw_vm *vm);
+void plan_renew(struct idfw_engine *e, struct idfw_vm *vm); /* marks that no kernel has seen yet are given anew */
+void plan_retire_mark(struct idfw_engine *e, struct idfw_vm *vm, uint32_t mark);
+void plan_retired_due(struct idfw_engine *e, struct idfw_vm *vm);
+/* adopt.c */
+GI_MUST_CHECK int plan_marks_add(struct idfw_vm *vm, const Idfw__Marks *m);
+void plan_adopt(struct idfw_engine *e, struct idfw_vm *vm); /* the reported marks become old epochs */
+void plan_orphan_drop(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key);
+void plan_orphan_claim(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s);
+void plan_orphans_due(struct idfw_engine *e, struct idfw_vm *vm);
+void plan_orphans_readd(struct idfw_engine *e, struct idfw_vm *vm);
+void plan_orphans_free(struct idfw_vm *vm);
+bool plan_subject_old_add(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, uint32_t mark);
+
+/* ---- fan.c ---- */
+void fan_session(struct idfw_engine *e, struct idfw_vm *u, const struct pol_set *had, const struct pol_set *has);
+void fan_addr_add(struct idfw_engine *e, struct idfw_vm *u, const struct gi_addr *a);
+void fan_addr_del(struct idfw_engine *e, struct idfw_vm *u, const struct gi_addr *a);
+void fan_from(struct idfw_engine *e, struct idfw_vm *u); /* all that u means for everybody */
+void fan_to(struct idfw_engine *e, struct idfw_vm *w); /* all that everybody means for w */
+/* compiles for one VM into vm->compiled, with its named groups and counts */
+GI_MUST_CHECK int fan_compile(struct idfw_engine *e, struct idfw_vm *vm);
+/* vm->compiled begins to hold: ruleset into vm->want, uses into the index, subjects anew */
+void fan_install(struct idfw_engine *e, struct idfw_vm *vm);
+void fan_recount(struct idfw_engine *e, struct idfw_vm *vm);
+/* the VM's addresses changed: its rules may have */
+void fan_recompile(struct idfw_engine *e, struct idfw_vm *vm);
+
+/* ---- push.c ---- */
+void plan_emit(struct idfw_engine *e, struct idfw_vm *vm, bool del, const struct fw_elem *el);
+void plan_touch(struct idfw_engine *e, struct idfw_vm *vm);
+void plan_dirty(struct idfw_engine *e, struct idfw_vm *vm);
+void plan_event_end(struct idfw_engine *e);
+void plan_full(struct idfw_engine *e, struct idfw_vm *vm, uint64_t at_ms); /* the whole state is to be sent */
+void plan_flush(struct idfw_engine *e, struct idfw_vm *vm);
+void plan_applied(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Applied *a);
+void plan_push_stop(struct idfw_engine *e, struct idfw_vm *vm); /* the guest is gone */
+
+static inline uint64_t pol_set_word(const struct pol_set *s, size_t w)
+{
+	return s->bits && w * 64 < s->n ? s->bits[w] : 0;
+}
+
+#endif

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirad.c - Active Directory: an account's groups by tokenGroups, changes by USN
+ *
+ * Runs in the directory child. tokenGroups (one base search) gives the SIDs of all security groups,
+ * transitive and with the primary group; names come from the SID cache, unknown ones by one OR
+ * filter. Changes: highestCommittedUSN of the root DSE; when it moved, the objects with a higher
+ * uSNChanged are looked at. Each write takes one USN and an object shows its last one only, so as
+ * many objects as USNs means that nothing is hidden; fewer may mean a deletion, which an ordinary
+ * account cannot see: then everyone is looked up again.
+ * Source: MS-ADTS 3.1.1.4.5.19 (tokenGroups), 3.1.1.1.9 (USNs), 3.1.1.3.1.2.4 (<SID=...>).
+ */
+#include "svm-idfw/dirback.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/base/text.h"
+
+#define AD_OR_MAX 100 /* SIDs in one filter */
+#define AD_FILTER_MAX (64u << 10)
+
+static const char *const ad_user_attrs[] = { "objectGUID", "objectSid", "sAMAccountName", NULL };
+static const char *const ad_group_attrs[] = { "objectGUID", "objectSid", "sAMAccountName", "cn",
+	NULL };
+
+static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
+static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
+	struct dir_answer *ret, char why[DIR_WHY_MAX]);
+static int ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
+
+const struct dir_back_ops dir_back_ad = {
+	.begin = ad_begin, .lookup = ad_lookup, .poll = ad_poll
+};
+
+/* ---- what the server says about itself ---- */
+
+struct ad_root {
+	struct dir_back *b;
+	char server[DIR_WHY_MAX], root[DIR_DN_MAX], config[DIR_DN_MAX];
+	uint64_t usn;
+};
+
+static int ad_root_nc(void *arg, const uint8_t *value, size_t len)
+{
+	struct dir_back *b = arg;
+
+	if (b->n_nc == DIR_NC_MAX)
+		return 0;
+	b->nc[b->n_nc] = strndup((const char *)value, len);
+	return b->nc[b->n_nc++] ? 0 : -ENOMEM;
+}
+
+static int ad_root_entry(void *arg, struct dldap_entry *e)
+{
+	struct ad_root *r = arg;
+	char usn[24];
+
+	(void)dldap_entry_text(e, "dsServiceName", r->server, sizeof(r->server));
+	(void)dldap_entry_text(e, "defaultNamingContext", r->root, sizeof(r->root));
+	(void)dldap_entry_text(e, "configurationNamingContext", r->config, sizeof(r->config));
+	if (!dldap_entry_text(e, "highestCommittedUSN", usn, sizeof(usn)) ||
+		gi_text_u64(usn, 0, UINT64_MAX, &r->usn) < 0)
+		r->usn = 0;
+	return r->b ? dldap_entry_each(e, "namingContexts", ad_root_nc, r->b) : 0;
+}
+
+static int ad_root_read(struct dldap *d, struct ad_root *r, char why[DIR_WHY_MAX])
+{
+	static const char *const all[] = { "dsServiceName", "defaultNamingContext",
+		"configurationNamingContext", "highestCommittedUSN", "namingContexts", NULL };
+	static const char *const usn[] = { "highestCommittedUSN", NULL };
+	const struct dldap_query q = { .base = "", .filter = "(objectClass=*)",
+		.scope = DLDAP_BASE, .attrs = r->b ? all : usn, .max = 1, .entry = ad_root_entry,
+		.arg = r };
+
+	return dldap_search(d, &q, why);
+}
+
+static int ad_netbios_entry(void *arg, struct dldap_entry *e)
+{
+	struct dir_back *b = arg;
+
+	(void)dldap_entry_text(e, "nETBIOSName", b->netbios, sizeof(b->netbios));
+	return 0;
+}
+
+/* CORP of CORP\alice: the cross reference of our domain */
+static int ad_netbios(struct dir_back *b, const char *config, char why[DIR_WHY_MAX])
+{
+	static const char *const attrs[] = { "nETBIOSName", NULL };
+	struct gi_buf filter;
+	int err;
+
+	gi_buf_init(&filter, AD_FILTER_MAX);
+	gi_buf_printf(&filter, "(&(objectClass=crossRef)(nCName=");
+	dir_filter_escape(&filter, b->root, strlen(b->root));
+	gi_buf_append(&filter, "))", 2);
+	err = gi_buf_error(&filter);
+	if (err == 0) {
+		const struct dldap_query q = { .base = config, .filter = gi_buf_str(&filter),
+			.scope = DLDAP_SUBTREE, .attrs = attrs, .max = 4,
+			.entry = ad_netbios_entry, .arg = b };
+
+		err = dldap_search(b->look, &q, why);
+	}
+	gi_buf_fini(&filter);
+	return err;
+}
+
+static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
+{
+	struct ad_root r = { .b = b };
+	int err;
+
+	while (b->n_nc)
+		free(b->nc[--b->n_nc]);
+	err = ad_root_read(b->watch, &r, why);
+	if (err < 0)
+		return err;
+	if (r.root[0] == '\0' || r.usn == 0 || gi_text_copy(b->root, sizeof(b->root), r.root) < 0 ||
+		dir_base_domain(r.root, b->domain) < 0) {
+		dir_why(why, "%s is no Active Directory (no defaultNamingContext); "
+			"type openldap?", b->conf->uri);
+		return -GI_EPROTO;
+	}
+	err = ad_netbios(b, r.config, why);
+	if (err < 0 && err != -GI_ENOTFOUND)
+		return err;
+	/* the same server, nothing happened meanwhile: what others know is still right */
+	ret->all = strcmp(b->server, r.server) != 0 || b->usn != r.usn;
+	if (ret->all)
+		dir_cache_clear(b->cache);
+	memcpy(b->server, r.server, sizeof(b->server));
+	b->usn = r.usn;
+	return 0;
+}
+
+/* ---- an account and its groups ---- */
+
+struct ad_token {
+	struct dir_answer *answer;
+	const char *account; /* expected; NULL: any */
+	unsigned int found;
+	bool wrong_name;
+	struct dir_sid *sids; /* owned */
+	size_t n_sids, cap;
+};
+
+static int ad_token_value(void *arg, const uint8_t *value, size_t len)
+{
+	struct ad_token *t = arg;
+	char text[SID_TEXT_MAX];
+
+	if (sid_to_text(value, len, text) < 0)
+		return -GI_EPROTO;
+	if (t->n_sids == DIR_ANSWER_GROUPS_MAX)
+		return -GI_ELIMIT;
+	if (t->n_sids == t->cap) {
+		size_t cap = t->cap ? t->cap * 2 : 64;
+		struct dir_sid *grown = reallocarray(t->sids, cap, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		t->sids = grown;
+		t->cap = cap;
+	}
+	memcpy(t->sids[t->n_sids].bytes, value, len);
+	t->sids[t->n_sids++].len = len;
+	return 0;
+}
+
+static int ad_token_entry(void *arg, struct dldap_entry *e)
+{
+	struct ad_token *t = arg;
+	int err = dir_answer_account(t->answer, e);
+
+	if (err < 0)
+		return err;
+	t->found++;
+	t->wrong_name = t->account && strcasecmp(t->answer->name, t->account) != 0;
+	return dldap_entry_each(e, "tokenGroups", ad_token_value, t);
+}
+
+/* base search on the account by SID or GUID: its identity and all its groups' SIDs */
+static int ad_token(struct dir_back *b, const char *base, struct ad_token *t,
+	char why[DIR_WHY_MAX])
+{
+	static const char *const attrs[] = { "objectGUID", "objectSid", "sAMAccountName",
+		"tokenGroups", NULL };
+	const struct dldap_query q = { .base = base, .filter = "(objectClass=user)",
+		.scope = DLDAP_BASE, .attrs = attrs, .max = 1, .entry = ad_token_entry, .arg = t };
+	int err;
+
+	t->n_sids = 0;
+	t->found = 0;
+	err = dldap_search(b->look, &q, why);
+	return err == -GI_ENOTFOUND ? 0 : err; /* then found is 0 */
+}
+
+static int ad_find_entry(void *arg, struct dldap_entry *e)
+{
+	struct ad_token *t = arg;
+
+	t->found++;
+	return dir_answer_account(t->answer, e);
+}
+
+static int ad_find(struct dir_back *b, const struct dir_name *n, bool upn, struct ad_token *t,
+	char why[DIR_WHY_MAX])
+{
+	struct gi_buf filter;
+	int err;
+
+	t->found = 0;
+	gi_buf_init(&filter, AD_FILTER_MAX);
+	dir_filter_user(&filter, n, upn);
+	err = gi_buf_error(&filter);
+	if (err == 0) {
+		const struct dldap_query q = { .base = b->conf->base,
+			.filter = gi_buf_str(&filter), .scope = DLDAP_SUBTREE,
+			.attrs = ad_user_attrs, .max = 2, .entry = ad_find_entry, .arg = t };
+
+		err = dldap_search(b->look, &q, why);
+	}
+	gi_buf_fini(&filter);
+	return err == -GI_ELIMIT ? 0 : err; /* then found is over 1 */
+}
+
+/* @ret_base: "<GUID=...>"; a DN as text may be spelt in several ways, this may not */
+static void ad_guid_base(const uint8_t guid[16], char ret_base[48])
+{
+	size_t i, at = (size_t)snprintf(ret_base, 48, "<GUID=");
+
+	for (i = 0; i < 16; i++)
+		at += (size_t)snprintf(ret_base + at, 48 - at, "%02x", guid[i]);
+	(void)snprintf(ret_base + at, 48 - at, ">");
+}
+
+/* by name: stored UPN first, then the account name; 0 with the status set when there is none */
+static int ad_by_name(struct dir_back *b, const struct dir_name *n, struct ad_token *t,
+	char why[DIR_WHY_MAX])
+{
+	char base[48];
+	int err = 0;
+
+	if (n->form == DIR_NAME_UPN)
+		err = ad_find(b, n, true, t, why);
+	if (err == 0 && t->found == 0 && dir_domain_is_ours(b, n->domain))
+		err = ad_find(b, n, false, t, why);
+	if (err < 0)
+		return err;
+	if (t->found == 0) {
+		dir_answer_fail(t->answer, IDFW__DIR_RESULT__STATUS__NOT_FOUND,
+			"no account \"%.100s\" below %.100s", n->account, b->conf->base);
+		return 0;
+	}
+	if (t->found > 1 || !t->answer->has_guid) {
+		dir_answer_fail(t->answer, IDFW__DIR_RESULT__STATUS__AMBIGUOUS,
+			"more than one account \"%.100s\"", n->account);
+		return 0;
+	}
+	ad_guid_base(t->answer->guid, base);
+	err = ad_token(b, base, t, why);
+	if (err == 0 && t->found == 0) /* deleted between the two searches */
+		dir_answer_fail(t->answer, IDFW__DIR_RESULT__STATUS__NOT_FOUND,
+			"no account \"%.100s\" any more", n->account);
+	return err;
+}
+
+static int ad_names_entry(void *arg, struct dldap_entry *e)
+{
+	struct dir_back *b = arg;
+	struct dir_group g;
+	int err = dir_group_read(&g, e);
+
+	if (err < 0)
+		return err;
+	err = g.sid_len ? dir_cache_put(b->cache, &g) : 0;
+	dir_group_fini(&g);
+	return err;
+}
+
+/* names of up to AD_OR_MAX SIDs into the cache; those that no entry has get one without a name */
+static int ad_names(struct dir_back *b, const struct dir_sid *const *sids, size_t n,
+	char why[DIR_WHY_MAX])
+{
+	struct gi_buf filter;
+	size_t i;
+	int err;
+
+	gi_buf_init(&filter, AD_FILTER_MAX);
+	gi_buf_append(&filter, "(|", 2);
+	for (i = 0; i < n; i++) {
+		gi_buf_printf(&filter, "(objectSid=");
+		dir_filter_escape(&filter, sids[i]->bytes, sids[i]->len);
+		gi_buf_append(&filter, ")", 1);
+	}
+	gi_buf_append(&filter, ")", 1);
+	err = gi_buf_error(&filter);
+	if (err == 0) {
+		const struct dldap_query q = { .base = b->root, .filter = gi_buf_str(&filter),
+			.scope = DLDAP_SUBTREE, .attrs = ad_group_attrs, .page = b->page,
+			.max = AD_OR_MAX * 2, .entry = ad_names_entry, .arg = b };
+
+		err = dldap_search(b->look, &q, why);
+	}
+	gi_buf_fini(&filter);
+	for (i = 0; err == 0 && i < n; i++) {
+		struct dir_group none = { .sid_len = sids[i]->len };
+
+		memcpy(none.sid, sids[i]->bytes, none.sid_len);
+		if (!dir_cache_get(b->cache, none.sid, none.sid_len))
+			err = dir_cache_put(b->cache, &none);
+	}
+	return err;
+}
+
+static int ad_groups(struct dir_back *b, struct ad_token *t, char why[DIR_WHY_MAX])
+{
+	const struct dir_sid *unknown[AD_OR_MAX];
+	const struct dir_group *g;
+	size_t i, n = 0;
+	int err = 0;
+
+	for (i = 0; err == 0 && i < t->n_sids; i++) {
+		if (!dir_cache_get(b->cache, t->sids[i].bytes, t->sids[i].len))
+			unknown[n++] = &t->sids[i];
+		if (n == AD_OR_MAX || (n && i + 1 == t->n_sids)) {
+			err = ad_names(b, unknown, n, why);
+			n = 0;
+		}
+	}
+	if (err == 0 && n)
+		err = ad_names(b, unknown, n, why);
+	for (i = 0; err == 0 && i < t->n_sids; i++) {
+		struct dir_group bare = { .sid_len = t->sids[i].len };
+
+		memcpy(bare.sid, t->sids[i].bytes, bare.sid_len);
+		g = dir_cache_get(b->cache, bare.sid, bare.sid_len);
+		err = dir_answer_add(t->answer, g ? g : &bare);
+	}
+	return err;
+}
+
+static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
+	struct dir_answer *ret, char why[DIR_WHY_MAX])
+{
+	struct ad_token t = { .answer = ret };
+	struct dir_name n;
+	char text[SID_TEXT_MAX], base[SID_TEXT_MAX + 8];
+	int err = 0;
+
+	ret->status = IDFW__DIR_RESULT__STATUS__OK;
+	if (dir_name_parse(name, &n) < 0 ||
+		(n.form == DIR_NAME_DOMAIN && !dir_domain_is_ours(b, n.domain))) {
+		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__NOT_FOUND,
+			"\"%.100s\" is no name of an account in %.100s", name, b->domain);
+		return 0;
+	}
+	/* known from before: one request instead of two, when it is still called so */
+	if (n.form != DIR_NAME_UPN && sid_len && sid_to_text(sid, sid_len, text) == 0) {
+		t.account = n.account;
+		(void)snprintf(base, sizeof(base), "<SID=%s>", text);
+		err = ad_token(b, base, &t, why);
+	}
+	if (err == 0 && (t.found == 0 || t.wrong_name)) {
+		t.account = NULL;
+		t.wrong_name = false;
+		err = ad_by_name(b, &n, &t, why);
+	}
+	if (err == 0 && ret->status == IDFW__DIR_RESULT__STATUS__OK)
+		err = ad_groups(b, &t, why);
+	free(t.sids);
+	if (err == -GI_ELIMIT) {
+		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,
+			"\"%.100s\" is in more than %d groups", name, DIR_ANSWER_GROUPS_MAX);
+		err = 0;
+	}
+	return err;
+}
+
+/* ---- changes ---- */
+
+struct ad_scan {
+	struct dir_back *b;
+	struct dir_changes *out;
+	uint64_t objects;
+	bool group, user; /* of the entry at hand */
+};
+
+static int ad_scan_class(void *arg, const uint8_t *value, size_t len)
+{
+	struct ad_scan *s = arg;
+
+	s->group |= len == 5 && strncasecmp((const char *)value, "group", 5) == 0;
+	s->user |= len == 4 && strncasecmp((const char *)value, "user", 4) == 0;
+	return 0;
+}
+
+static int ad_scan_entry(void *arg, struct dldap_entry *e)
+{
+	struct ad_scan *s = arg;
+	struct dir_sid sid = { .len = 0 };
+
+	s->objects++;
+	s->group = s->user = false;
+	(void)dldap_entry_each(e, "objectClass", ad_scan_class, s);
+	(void)dldap_entry_bytes(e, "objectSid", sid.bytes, sizeof(sid.bytes), &sid.len);
+	if (s->group) {
+		s->out->all = true;
+		if (sid.len)
+			dir_cache_drop(s->b->cache, sid.bytes, sid.len);
+	} else if (s->user && sid.len) {
+		if (s->out->n_sids == DIR_CHANGES_MAX)
+			return -GI_ELIMIT;
+		s->out->sids[s->out->n_sids++] = sid;
+	}
+	return 0;
+}
+
+/* everything in one naming context whose last write is after b->usn, up to @last */
+static int ad_scan(struct dir_back *b, const char *base, uint64_t last, struct ad_scan *s,
+	char why[DIR_WHY_MAX])
+{
+	static const char *const attrs[] = { "objectClass", "objectSid", NULL };
+	char filter[96];
+	const struct dldap_query q = { .base = base, .filter = filter, .scope = DLDAP_SUBTREE,
+		.attrs = attrs, .page = b->page, .max = DIR_CHANGES_MAX, .entry = ad_scan_entry,
+		.arg = s };
+
+	(void)snprintf(filter, sizeof(filter), "(&(uSNChanged>=%llu)(uSNChanged<=%llu))",
+		(unsigned long long)b->usn + 1, (unsigned long long)last);
+	return dldap_search(b->watch, &q, why);
+}
+
+static int ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
+{
+	struct ad_scan s = { .b = b, .out = ret };
+	struct ad_root r = { .b = NULL };
+	uint64_t moved;
+	size_t i;
+	int err = ad_root_read(b->watch, &r, why);
+
+	if (err < 0 || r.usn == b->usn)
+		return err;
+	if (r.usn < b->usn) { /* restored from a backup: nothing that we remember is worth anything */
+		ret->all = true;
+		dir_cache_clear(b->cache);
+	} else {
+		moved = r.usn - b->usn;
+		err = ad_scan(b, b->root, r.usn, &s, why);
+		for (i = 0; err == 0 && s.objects < moved && !ret->all && i < b->n_nc; i++)
+			if (strcasecmp(b->nc[i], b->root) != 0)
+				err = ad_scan(b, b->nc[i], r.usn, &s, why);
+		if (err == -GI_ELIMIT) {
+			ret->all = true;
+			err = 0;
+		}
+		/* fewer objects than writes: one may be gone, or was written twice */
+		if (err == 0 && s.objects < moved)
+			ret->all = true;
+	}
+	if (err < 0)
+		return err;
+	b->usn = r.usn;
+	return 0;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirback.c - answers of the directory child, and reading accounts and groups from entries
+ *
+ * Shared by both back ends. Invariant: an answer is whole or it is a failure; an account's groups
+ * are never cut at a limit, since a missing group may be one that a drop rule names.
+ */
+#include "svm-idfw/dirback.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/base/text.h"
+
+static char *back_text(const char *s, size_t max);
+static bool back_uuid(const char *text, uint8_t ret[16]);
+static size_t back_sid(struct dldap_entry *e, uint8_t ret[SID_BYTES_MAX]);
+
+int dir_answer_add(struct dir_answer *a, const struct dir_group *g)
+{
+	struct dir_group *grown, copy = *g;
+
+	if (a->n_groups >= DIR_ANSWER_GROUPS_MAX)
+		return -GI_ELIMIT;
+	if (a->n_groups == a->cap) {
+		size_t cap = a->cap ? a->cap * 2 : 64;
+
+		grown = reallocarray(a->groups, cap, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		a->groups = grown;
+		a->cap = cap;
+	}
+	copy.name = back_text(g->name, DIR_NAME_MAX);
+	copy.dn = back_text(g->dn, DIR_DN_MAX - 1);
+	if (!copy.name || !copy.dn) {
+		dir_group_fini(&copy);
+		return -ENOMEM;
+	}
+	a->groups[a->n_groups++] = copy;
+	return 0;
+}
+
+void dir_answer_fini(struct dir_answer *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->n_groups; i++)
+		dir_group_fini(&a->groups[i]);
+	free(a->groups);
+	free(a->dn);
+	free(a->name);
+	*a = (struct dir_answer){ .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
+}
+
+void dir_answer_fail(struct dir_answer *a, enum _Idfw__DirResult__Status status, const char *fmt, ...)
+{
+	char text[DIR_WHY_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	dir_answer_fini(a);
+	a->status = status;
+	dir_why(a->text, "%s", text);
+}
+
+int dir_answer_account(struct dir_answer *a, struct dldap_entry *e)
+{
+	char name[DIR_NAME_MAX + 1], *dn = NULL;
+	int err = dldap_entry_dn(e, &dn);
+
+	if (err < 0)
+		return err;
+	if (!dldap_entry_text(e, "sAMAccountName", name, sizeof(name)))
+		(void)dldap_entry_text(e, "uid", name, sizeof(name));
+	free(a->dn);
+	free(a->name);
+	a->dn = back_text(dn, DIR_DN_MAX - 1);
+	a->name = back_text(name, DIR_NAME_MAX);
+	free(dn);
+	a->has_guid = dir_entry_guid(e, a->guid);
+	a->sid_len = back_sid(e, a->sid);
+	return a->dn && a->name ? 0 : -ENOMEM;
+}
+
+int dir_group_read(struct dir_group *g, struct dldap_entry *e)
+{
+	char name[DIR_NAME_MAX + 1];
+	int err;
+
+	*g = (struct dir_group){ .has_guid = false };
+	err = dldap_entry_dn(e, &g->dn);
+	if (err < 0)
+		return err;
+	if (!dldap_entry_text(e, "sAMAccountName", name, sizeof(name)))
+		(void)dldap_entry_text(e, "cn", name, sizeof(name));
+	g->name = strdup(name);
+	if (!g->name) {
+		dir_group_fini(g);
+		return -ENOMEM;
+	}
+	g->has_guid = dir_entry_guid(e, g->guid);
+	g->sid_len = back_sid(e, g->sid);
+	return 0;
+}
+
+void dir_group_fini(struct dir_group *g)
+{
+	free(g->name);
+	free(g->dn);
+	g->name = g->dn = NULL;
+}
+
+bool dir_entry_guid(struct dldap_entry *e, uint8_t ret_guid[16])
+{
+	char text[40];
+	size_t len;
+
+	if (dldap_entry_bytes(e, "objectGUID", ret_guid, 16, &len) && len == 16)
+		return true;
+	return dldap_entry_text(e, "entryUUID", text, sizeof(text)) && back_uuid(text, ret_guid);
+}
+
+bool dir_domain_is_ours(const struct dir_back *b, const char *domain)
+{
+	return domain[0] == '\0' || strcasecmp(domain, b->domain) == 0 ||
+		(b->netbios[0] && strcasecmp(domain, b->netbios) == 0);
+}
+
+/* a copy, "" when a message could not carry it */
+static char *back_text(const char *s, size_t max)
+{
+	return strdup(s && gi_text_is_clean(s, max) ? s : "");
+}
+
+/* length; 0 when there is none or it is no SID */
+static size_t back_sid(struct dldap_entry *e, uint8_t ret[SID_BYTES_MAX])
+{
+	char text[SID_TEXT_MAX];
+	size_t len;
+
+	if (!dldap_entry_bytes(e, "objectSid", ret, SID_BYTES_MAX, &len) ||
+		sid_to_text(ret, len, text) < 0)
+		return 0;
+	return len;
+}
+
+static bool back_uuid(const char *text, uint8_t ret[16])
+{
+	size_t n = 0;
+	int high = -1;
+
+	for (; *text; text++) {
+		int d = *text >= '0' && *text <= '9' ? *text - '0' :
+			(*text | 0x20) >= 'a' && (*text | 0x20) <= 'f' ?
+				(*text | 0x20) - 'a' + 10 : -1;
+
+		if (*text == '-')
+			continue;
+		if (d < 0 || n == 16)
+			return false;
+		if (high < 0) {
+			high = d;
+		} else {
+			ret[n++] = (uint8_t)(high << 4 | d);
+			high = -1;
+		}
+	}
+	return n == 16 && high < 0;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirback.h - what the directory child can do with one kind of directory
+ *
+ * Two back ends, Active Directory (dirad.c) and OpenLDAP (diropenldap.c), on two connections each:
+ * lookups on one, looking for changes on the other. All calls block. dirchild.c opens, closes and
+ * times; a back end only asks and understands answers.
+ */
+#ifndef SVM_IDFW_DIRBACK_H
+#define SVM_IDFW_DIRBACK_H
+
+#include "svm-idfw/dir.h"
+#include "svm-idfw/dircache.h"
+#include "svm-idfw/dirldap.h"
+#include "svm-idfw/dirname.h"
+
+#define DIR_ANSWER_GROUPS_MAX 10000 /* of one account; more: UNAVAILABLE with a reason, never a part */
+#define DIR_CHANGES_MAX 1000 /* accounts reported one by one; more: all */
+#define DIR_NC_MAX 16 /* naming contexts that are searched for changes */
+#define DIR_DN_MAX 2048 /* longer ones are reported as "" */
+
+struct dir_answer {
+	enum _Idfw__DirResult__Status status;
+	char text[DIR_WHY_MAX]; /* for all but OK */
+	char *dn, *name; /* owned */
+	uint8_t guid[16], sid[SID_BYTES_MAX];
+	bool has_guid;
+	size_t sid_len;
+	struct dir_group *groups; /* owned, names and DNs too */
+	size_t n_groups, cap;
+};
+
+struct dir_sid {
+	uint8_t bytes[SID_BYTES_MAX];
+	size_t len;
+};
+
+struct dir_changes {
+	bool all;
+	struct dir_sid *sids; /* owned by the child, DIR_CHANGES_MAX */
+	size_t n_sids;
+};
+
+struct dir_back;
+
+struct dir_back_ops {
+	/* both connections are new: read what the server says about itself; changes since before */
+	int (*begin)(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
+	/* 0 with an answer of any status; negative: the connection is of no more use */
+	int (*lookup)(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
+		struct dir_answer *ret, char why[DIR_WHY_MAX]);
+	int (*poll)(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
+};
+
+struct dir_back {
+	const struct dir_back_ops *ops;
+	const struct idfw_dir_conf *conf; /* borrowed */
+	struct dldap *look, *watch; /* the child's; NULL while down */
+	unsigned int page;
+	char server[DIR_WHY_MAX]; /* who answered, "" never */
+	char domain[DIR_NAME_MAX + 1]; /* corp.example */
+	char netbios[DIR_NAME_MAX + 1]; /* CORP; "" unknown */
+	char root[DIR_DN_MAX]; /* of the domain: groups may be outside of conf->base */
+	char *nc[DIR_NC_MAX]; /* owned: where changes may be */
+	size_t n_nc;
+	uint64_t usn; /* AD: highest that was looked at */
+	char csn[1024]; /* OpenLDAP: all values, sorted as they came */
+	struct dir_cache *cache;
+};
+
+extern const struct dir_back_ops dir_back_ad, dir_back_openldap;
+
+/* copies @g; 0, -GI_ELIMIT, -ENOMEM; a DN or name that no message can carry becomes "" */
+GI_MUST_CHECK int dir_answer_add(struct dir_answer *a, const struct dir_group *g);
+void dir_answer_fini(struct dir_answer *a);
+/* status and words; drops groups that were found */
+void dir_answer_fail(struct dir_answer *a, enum _Idfw__DirResult__Status status, const char *fmt, ...)
+	GI_PRINTF(3, 4);
+/* DN, objectGUID, objectSid, account name of the entry into the answer; -ENOMEM */
+GI_MUST_CHECK int dir_answer_account(struct dir_answer *a, struct dldap_entry *e);
+/* the same for a group; @g's texts are owned, dir_group_fini(); -ENOMEM */
+GI_MUST_CHECK int dir_group_read(struct dir_group *g, struct dldap_entry *e);
+void dir_group_fini(struct dir_group *g);
+/* 16 bytes of objectGUID, or of entryUUID's text */
+bool dir_entry_guid(struct dldap_entry *e, uint8_t ret_guid[16]);
+/* "", true when one of the two is without the domain part or it is ours, without case */
+bool dir_domain_is_ours(const struct dir_back *b, const char *domain);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirchild.c - the directory child: one blocking call after another, for the engine's process
+ *
+ * Runs as `svm-idfw --directory LABEL`, started by dir.c, which kills it when it is late. Everything
+ * here blocks and that is its purpose: nothing but a process of its own bounds a stalled TLS
+ * handshake. One lookup a loop round, so that each answer leaves before the next call; every poll_ms
+ * it looks for changes and says how it is (DirState), which also tells the parent that it lives.
+ * Invariants: every DirLookup gets one answer (the last part has `last`); no answer without a
+ * working connection but UNAVAILABLE; nothing is executed and no capability is held.
+ * Source: docs/directory.md, lib/wire/idfw.proto.
+ */
+#include "svm-idfw/dir.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/text.h"
+#include "lib/io/chan.h"
+#include "lib/io/child.h"
+#include "lib/io/priv.h"
+#include "lib/io/sock.h"
+#include "svm-idfw/dirback.h"
+
+#define CHILD_WAITING_MAX (2 * DIR_INFLIGHT_MAX)
+#define CHILD_PART_BYTES (48u << 10) /* groups of one DirResult: below a frame with all the rest */
+#define CHILD_PAGE 500
+#define CHILD_BACKOFF_MAX_MS 5000
+
+struct child {
+	struct io_loop *loop;
+	struct io_chan *chan;
+	struct dir_back back;
+	struct io_timer poll, work;
+	struct io_backoff backoff;
+	uint64_t retry_ms; /* not before, monotonic */
+	bool up;
+	char why[DIR_WHY_MAX];
+	Idfw__Envelope *waiting[CHILD_WAITING_MAX]; /* owned; a ring */
+	size_t first, n_waiting;
+	struct dir_sid changed[DIR_CHANGES_MAX];
+	int exit_code;
+};
+
+static void child_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len);
+static void child_closed(void *arg, struct io_chan *c, int err, const char *why);
+static void child_poll_cb(struct io_timer *w);
+static void child_work_cb(struct io_timer *w);
+static void child_connect(struct child *s);
+static void child_disconnect(struct child *s);
+static void child_lookup(struct child *s, const Idfw__DirLookup *l);
+static void child_send(struct child *s, const Idfw__Envelope *e);
+static void child_send_state(struct child *s);
+static void child_send_changes(struct child *s, const struct dir_changes *c);
+static void child_send_answer(struct child *s, uint64_t id, const struct dir_answer *a,
+	uint64_t took_ms);
+
+int idfw_dir_child_main(const struct idfw_dir_conf *conf)
+{
+	static const struct io_chan_ops ops = { .frame = child_frame, .closed = child_closed };
+	static const struct io_chan_conf chan = { .max_frame = WIRE_FRAME_MAX,
+		.max_queue = 16u << 20 };
+	struct child *s = calloc(1, sizeof(*s));
+	int err = -ENOMEM;
+
+	if (!s)
+		goto out;
+	s->back.conf = conf;
+	s->back.ops = strcmp(conf->type, "ad") == 0 ? &dir_back_ad : &dir_back_openldap;
+	s->back.page = CHILD_PAGE;
+	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
+	/* before libldap's first call: no ldap.conf, no .ldaprc, no LDAP* variables */
+	if (setenv("LDAPNOINIT", "1", 1) < 0)
+		goto out;
+	err = dir_cache_new(DIR_CACHE_MAX, &s->back.cache);
+	if (err == 0)
+		err = io_priv_drop(NULL, 0);
+	if (err == 0)
+		err = io_priv_seccomp_parser();
+	if (err == 0)
+		err = io_loop_new(&s->loop);
+	if (err == 0)
+		err = io_chan_new(s->loop, IO_CHILD_FD, NULL, &chan, &ops, s, &s->chan);
+	if (err < 0)
+		goto out;
+	io_timer_start(s->loop, &s->poll, 0, conf->poll_ms, child_poll_cb, s);
+	io_loop_run(s->loop);
+out:
+	if (err < 0)
+		gi_err("directory: cannot start: %s", gi_strerror(err));
+	if (s) {
+		child_disconnect(s);
+		for (; s->n_waiting; s->n_waiting--)
+			wire_envelope_free(s->waiting[s->first++ % CHILD_WAITING_MAX]);
+		while (s->back.n_nc)
+			free(s->back.nc[--s->back.n_nc]);
+		dir_cache_free(s->back.cache);
+		io_chan_free(s->chan);
+		io_loop_free(s->loop);
+		err = err < 0 ? 1 : s->exit_code;
+	}
+	free(s);
+	return err < 0 ? 1 : err;
+}
+
+/* ---- from the parent ---- */
+
+static void child_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len)
+{
+	struct child *s = arg;
+	Idfw__Envelope *e = NULL;
+	const char *why = "too many lookups at once";
+	int err = wire_envelope_decode(buf, len, WIRE_SVM_TO_DIR, WIRE_OPEN, &e, &why);
+
+	(void)c;
+	if (err == 0 && e->body_case == IDFW__ENVELOPE__BODY_DIR_LOOKUP &&
+		s->n_waiting < CHILD_WAITING_MAX) {
+		s->waiting[(s->first + s->n_waiting++) % CHILD_WAITING_MAX] = e;
+		if (s->n_waiting == 1)
+			io_timer_start(s->loop, &s->work, 0, 0, child_work_cb, s);
+		return;
+	}
+	wire_envelope_free(e);
+	gi_err("directory: bad message from the parent: %s", why);
+	s->exit_code = 1;
+	io_loop_stop(s->loop);
+}
+
+static void child_closed(void *arg, struct io_chan *c, int err, const char *why)
+{
+	struct child *s = arg;
+
+	(void)c;
+	(void)err;
+	(void)why;
+	io_loop_stop(s->loop); /* the parent is gone */
+}
+
+static void child_work_cb(struct io_timer *w)
+{
+	struct child *s = w->arg;
+	Idfw__Envelope *e;
+
+	if (s->n_waiting == 0)
+		return;
+	e = s->waiting[s->first++ % CHILD_WAITING_MAX];
+	s->n_waiting--;
+	child_lookup(s, e->dir_lookup);
+	wire_envelope_free(e);
+	if (s->n_waiting)
+		io_timer_start(s->loop, &s->work, 0, 0, child_work_cb, s);
+}
+
+/* ---- the server ---- */
+
+static void child_poll_cb(struct io_timer *w)
+{
+	struct child *s = w->arg;
+	struct dir_changes ch = { .sids = s->changed };
+
+	if (!s->up) {
+		if (io_clock_mono_ms() >= s->retry_ms)
+			child_connect(s);
+	} else if (s->back.ops->poll(&s->back, &ch, s->why) < 0) {
+		child_disconnect(s);
+		child_connect(s); /* servers close idle connections: that alone is no outage */
+	} else {
+		child_send_changes(s, &ch);
+	}
+	child_send_state(s);
+}
+
+static void child_connect(struct child *s)
+{
+	const struct idfw_dir_conf *c = s->back.conf;
+	/* libldap's own limits come first, so that the parent has to kill only what has none */
+	const struct dldap_conf conf = { .uri = c->uri, .bind_user = c->bind_user,
+		.ca_file = c->ca_file, .password_file = c->password_file,
+		.timeout_ms = (unsigned int)(c->deadline_ms * 2 / 5) };
+	struct dir_changes ch = { .sids = s->changed };
+	int err;
+
+	err = dldap_open(&conf, s->why, &s->back.look);
+	if (err == 0)
+		err = dldap_open(&conf, s->why, &s->back.watch);
+	if (err == 0)
+		err = s->back.ops->begin(&s->back, &ch, s->why);
+	if (err < 0) {
+		if (s->why[0] == '\0')
+			dir_why(s->why, "%s: %s", c->uri, gi_strerror(err));
+		child_disconnect(s);
+		s->retry_ms = io_clock_mono_ms() + io_backoff_next(&s->backoff);
+		return;
+	}
+	s->up = true;
+	s->why[0] = '\0';
+	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
+	child_send_state(s); /* first: who hears of changes asks at once */
+	child_send_changes(s, &ch);
+}
+
+static void child_disconnect(struct child *s)
+{
+	dldap_close(s->back.look);
+	dldap_close(s->back.watch);
+	s->back.look = s->back.watch = NULL;
+	s->up = false;
+}
+
+static void child_lookup(struct child *s, const Idfw__DirLookup *l)
+{
+	struct dir_answer a = { .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
+	uint64_t began = io_clock_mono_ms();
+	bool was_up = s->up;
+	int err = -ENOTCONN, tries;
+
+	if (!s->up && began >= s->retry_ms)
+		child_connect(s);
+	for (tries = 0; s->up && tries < 2; tries++) {
+		dir_answer_fini(&a);
+		err = s->back.ops->lookup(&s->back, l->name, l->sid.data, l->sid.len, &a, s->why);
+		if (err != -ECONNRESET && err != -ETIMEDOUT)
+			break;
+		child_disconnect(s);
+		if (err == -ETIMEDOUT || tries > 0)
+			break;
+		child_connect(s);
+	}
+	if (err < 0)
+		dir_answer_fail(&a, IDFW__DIR_RESULT__STATUS__UNAVAILABLE, "%s",
+			s->why[0] ? s->why : gi_strerror(err));
+	if (was_up != s->up)
+		child_send_state(s); /* first: the engine asks again when it is up */
+	child_send_answer(s, l->id, &a, io_clock_mono_ms() - began);
+	dir_answer_fini(&a);
+}
+
+/* ---- to the parent ---- */
+
+static void child_send(struct child *s, const Idfw__Envelope *e)
+{
+	struct gi_buf out;
+	int err;
+
+	gi_buf_init(&out, WIRE_FRAME_MAX);
+	err = wire_envelope_encode(e, &out);
+	if (err == 0)
+		err = io_chan_send(s->chan, out.data, out.len);
+	gi_buf_fini(&out);
+	if (err == 0)
+		return;
+	/* half an answer must not stay: the parent starts us again and tells the engine */
+	gi_err("directory: cannot answer: %s", gi_strerror(err));
+	s->exit_code = 1;
+	io_loop_stop(s->loop);
+}
+
+static void child_send_state(struct child *s)
+{
+	Idfw__DirState st = IDFW__DIR_STATE__INIT;
+	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+	char empty[] = "";
+
+	st.up = s->up;
+	st.server = s->back.server;
+	st.text = s->up ? empty : s->why;
+	st.usn = s->back.usn;
+	e.body_case = IDFW__ENVELOPE__BODY_DIR_STATE;
+	e.dir_state = &st;
+	child_send(s, &e);
+}
+
+static void child_send_changes(struct child *s, const struct dir_changes *c)
+{
+	ProtobufCBinaryData sid[WIRE_DIR_SIDS_MAX];
+	Idfw__DirChanged ch = IDFW__DIR_CHANGED__INIT;
+	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+	size_t at = 0;
+
+	if (!c->all && c->n_sids == 0)
+		return;
+	e.body_case = IDFW__ENVELOPE__BODY_DIR_CHANGED;
+	e.dir_changed = &ch;
+	ch.all = c->all;
+	ch.sid = sid;
+	do {
+		ch.n_sid = 0;
+		while (!c->all && at < c->n_sids && ch.n_sid < WIRE_DIR_SIDS_MAX) {
+			sid[ch.n_sid++] = (ProtobufCBinaryData){ .len = c->sids[at].len,
+				.data = c->sids[at].bytes };
+			at++;
+		}
+		child_send(s, &e);
+	} while (!c->all && at < c->n_sids);
+}
+
+static void child_group_init(Idfw__DirGroup *p, struct dir_group *g)
+{
+	idfw__dir_group__init(p);
+	p->dn = g->dn;
+	p->name = g->name;
+	p->guid = (ProtobufCBinaryData){ .len = g->has_guid ? sizeof(g->guid) : 0, .data = g->guid };
+	p->sid = (ProtobufCBinaryData){ .len = g->sid_len, .data = g->sid };
+}
+
+static void child_send_answer(struct child *s, uint64_t id, const struct dir_answer *a,
+	uint64_t took_ms)
+{
+	Idfw__DirGroup group[WIRE_DIR_GROUPS_MAX], *list[WIRE_DIR_GROUPS_MAX];
+	size_t at = 0;
+
+	do {
+		Idfw__DirResult r = IDFW__DIR_RESULT__INIT;
+		Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+		size_t bytes = 0;
+		char empty[] = "";
+
+		r.id = id;
+		r.status = a->status;
+		r.text = (char *)(uintptr_t)a->text;
+		r.dn = a->dn ? a->dn : empty;
+		r.name = a->name ? a->name : empty;
+		r.guid = (ProtobufCBinaryData){ .len = a->has_guid ? sizeof(a->guid) : 0,
+			.data = (uint8_t *)(uintptr_t)a->guid };
+		r.sid = (ProtobufCBinaryData){ .len = a->sid_len,
+			.data = (uint8_t *)(uintptr_t)a->sid };
+		r.group = list;
+		r.took_ms = (uint32_t)took_ms;
+		while (at < a->n_groups && r.n_group < WIRE_DIR_GROUPS_MAX) {
+			struct dir_group *g = &a->groups[at];
+
+			bytes += strlen(g->dn) + strlen(g->name) + sizeof(g->sid) + 64;
+			if (r.n_group && bytes > CHILD_PART_BYTES)
+				break;
+			child_group_init(&group[r.n_group], g);
+			list[r.n_group] = &group[r.n_group];
+			r.n_group++;
+			at++;
+		}
+		r.last = at == a->n_groups;
+		e.body_case = IDFW__ENVELOPE__BODY_DIR_RESULT;
+		e.dir_result = &r;
+		child_send(s, &e);
+	} while (at < a->n_groups);
+}

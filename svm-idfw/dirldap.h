@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirldap.h - one authenticated connection to a directory, and searches on it
+ *
+ * The whole of libldap that the directory child uses; ldap.h is included by dirldap.c alone. All
+ * calls block; each has a time limit where libldap has one (the TLS handshake and name service have
+ * none: the parent's deadline bounds them).
+ * Source: RFC 4511, 4513, 2696 (pages); docs/directory.md.
+ */
+#ifndef SVM_IDFW_DIRLDAP_H
+#define SVM_IDFW_DIRLDAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "lib/base/err.h"
+#include "svm-idfw/dirwhy.h"
+
+struct dldap;
+struct dldap_entry; /* lives for one callback */
+
+struct dldap_conf { /* all borrowed for the call */
+	const char *uri, *bind_user, *ca_file, *password_file;
+	unsigned int timeout_ms;
+};
+
+enum dldap_scope { DLDAP_BASE, DLDAP_SUBTREE };
+
+struct dldap_query {
+	const char *base, *filter;
+	enum dldap_scope scope;
+	const char *const *attrs; /* NULL-terminated */
+	unsigned int page; /* entries a page; 0: not paged */
+	unsigned int max; /* entries in all; one more is -GI_ELIMIT */
+	int (*entry)(void *arg, struct dldap_entry *e); /* negative ends the search */
+	void *arg;
+};
+
+/*
+ * dldap_open - connect, TLS with host name check, simple bind
+ * @why: says what is wrong and what to try; "" on success
+ * Errors: -EACCES (password file's mode, credentials), -ENOENT.. (files), -ECONNREFUSED,
+ *         -ETIMEDOUT, -GI_ETLS, -EINVAL (uri), -ENOMEM
+ */
+GI_MUST_CHECK int dldap_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX],
+	struct dldap **ret);
+void dldap_close(struct dldap *d); /* NULL is fine */
+
+/*
+ * dldap_search - run @q, calling entry() for each
+ * Errors: -GI_ENOTFOUND (no such base), -GI_ELIMIT, -ETIMEDOUT and -ECONNRESET (the connection is
+ *         of no more use), -EACCES, -GI_EPROTO (any other refusal), what entry() returned
+ */
+GI_MUST_CHECK int dldap_search(struct dldap *d, const struct dldap_query *q, char why[DIR_WHY_MAX]);
+
+/* copies the entry's DN; -ENOMEM */
+GI_MUST_CHECK int dldap_entry_dn(struct dldap_entry *e, char **ret_dn);
+/* each value of an attribute, until @cb returns non-zero, which is then returned */
+int dldap_entry_each(struct dldap_entry *e, const char *attr,
+	int (*cb)(void *arg, const uint8_t *value, size_t len), void *arg);
+/* first value, as bytes; false: none, or longer than @size (then *ret_len is 0) */
+bool dldap_entry_bytes(struct dldap_entry *e, const char *attr, void *buf, size_t size,
+	size_t *ret_len);
+/* first value as text in @buf, "" when there is none or it does not fit or has a NUL */
+bool dldap_entry_text(struct dldap_entry *e, const char *attr, char *buf, size_t size);
+
+#endif

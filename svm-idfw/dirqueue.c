@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirqueue.c - lookups that wait for the directory: bounded, one a principal, in order
+ *
+ * Pure memory of dir.c in svm-idfw's process. Keys come from guests, so the table is bounded by the
+ * caller's maximum. Invariant: an entry is in by_key always, in by_id exactly while it runs, and in
+ * one of the two lists.
+ */
+#include "svm-idfw/dirqueue.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "svm-idfw/sid.h"
+
+static void ask_unlink(struct dir_queue *q, struct dir_ask *a);
+static int ask_text(char **slot, const char *text);
+static int ask_sid(char **slot, const ProtobufCBinaryData *sid);
+static int ask_group(struct dir_ask *a, const Idfw__DirGroup *g);
+
+void dir_queue_init(struct dir_queue *q, size_t max)
+{
+	*q = (struct dir_queue){ .max = max, .next_id = 1 };
+}
+
+void dir_queue_fini(struct dir_queue *q)
+{
+	struct dir_ask *a;
+
+	while ((a = dir_queue_take(q)) != NULL)
+		dir_ask_free(a);
+}
+
+int dir_queue_put(struct dir_queue *q, const char *key, const char *name, const char *sid)
+{
+	struct dir_ask *a = NULL;
+
+	HASH_FIND_STR(q->by_key, key, a);
+	if (a) {
+		a->again |= a->id != 0;
+		return 0;
+	}
+	if (HASH_COUNT(q->by_key) >= q->max)
+		return -GI_EFULL;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return -ENOMEM;
+	a->key = strdup(key);
+	a->name = strdup(name);
+	a->sid = strdup(sid);
+	if (!a->key || !a->name || !a->sid) {
+		dir_ask_free(a);
+		return -ENOMEM;
+	}
+	HASH_ADD_KEYPTR(hh, q->by_key, a->key, strlen(a->key), a);
+	DL_APPEND(q->waiting, a);
+	q->n_waiting++;
+	return 0;
+}
+
+struct dir_ask *dir_queue_start(struct dir_queue *q)
+{
+	struct dir_ask *a = q->waiting;
+
+	if (!a)
+		return NULL;
+	DL_DELETE(q->waiting, a);
+	q->n_waiting--;
+	a->id = q->next_id++;
+	DL_APPEND(q->running, a);
+	q->n_running++;
+	HASH_ADD(hh_id, q->by_id, id, sizeof(a->id), a);
+	return a;
+}
+
+struct dir_ask *dir_queue_running(struct dir_queue *q, uint64_t id)
+{
+	struct dir_ask *a = NULL;
+
+	HASH_FIND(hh_id, q->by_id, &id, sizeof(id), a);
+	return a;
+}
+
+int dir_queue_finish(struct dir_queue *q, struct dir_ask *a)
+{
+	ask_unlink(q, a);
+	return a->again ? dir_queue_put(q, a->key, a->name, a->sid) : 0;
+}
+
+struct dir_ask *dir_queue_take(struct dir_queue *q)
+{
+	struct dir_ask *a = q->running ? q->running : q->waiting;
+
+	if (a)
+		ask_unlink(q, a);
+	return a;
+}
+
+void dir_ask_free(struct dir_ask *a)
+{
+	size_t i;
+
+	if (!a)
+		return;
+	for (i = 0; i < a->found.n_groups; i++) {
+		free(a->found.groups[i].name);
+		free(a->found.groups[i].dn);
+		free(a->found.groups[i].sid);
+	}
+	free(a->found.groups);
+	free(a->found.name);
+	free(a->found.upn);
+	free(a->found.dn);
+	free(a->found.sid);
+	free(a->key);
+	free(a->name);
+	free(a->sid);
+	free(a);
+}
+
+int dir_ask_part(struct dir_ask *a, const Idfw__DirResult *r)
+{
+	size_t i;
+	int err;
+
+	a->found.presence = r->status == IDFW__DIR_RESULT__STATUS__OK ? IDFW_P_FOUND :
+		r->status == IDFW__DIR_RESULT__STATUS__UNAVAILABLE ? IDFW_P_UNAVAILABLE :
+		IDFW_P_NOT_FOUND;
+	if (r->guid.len == sizeof(a->found.guid))
+		memcpy(a->found.guid, r->guid.data, sizeof(a->found.guid));
+	err = ask_text(&a->found.name, r->name);
+	if (err == 0)
+		err = ask_text(&a->found.dn, r->dn);
+	if (err == 0)
+		err = ask_text(&a->found.upn, "");
+	if (err == 0)
+		err = ask_sid(&a->found.sid, &r->sid);
+	for (i = 0; err == 0 && i < r->n_group; i++)
+		err = ask_group(a, r->group[i]);
+	return err;
+}
+
+static void ask_unlink(struct dir_queue *q, struct dir_ask *a)
+{
+	HASH_DELETE(hh, q->by_key, a);
+	if (a->id) {
+		HASH_DELETE(hh_id, q->by_id, a);
+		DL_DELETE(q->running, a);
+		q->n_running--;
+	} else {
+		DL_DELETE(q->waiting, a);
+		q->n_waiting--;
+	}
+}
+
+static int ask_text(char **slot, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*slot);
+	*slot = copy;
+	return 0;
+}
+
+static int ask_sid(char **slot, const ProtobufCBinaryData *sid)
+{
+	char text[SID_TEXT_MAX] = "";
+	int err = sid->len ? sid_to_text(sid->data, sid->len, text) : 0;
+
+	return err < 0 ? err : ask_text(slot, text);
+}
+
+static int ask_group(struct dir_ask *a, const Idfw__DirGroup *g)
+{
+	struct idfw_group *grown, *slot;
+	int err;
+
+	if (a->found.n_groups >= DIR_ASK_GROUPS_MAX)
+		return -GI_ELIMIT;
+	if (a->found.n_groups == a->cap_groups) {
+		size_t cap = a->cap_groups ? a->cap_groups * 2 : 64;
+
+		grown = reallocarray(a->found.groups, cap, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		a->found.groups = grown;
+		a->cap_groups = cap;
+	}
+	slot = &a->found.groups[a->found.n_groups++];
+	*slot = (struct idfw_group){ .name = NULL };
+	err = ask_text(&slot->name, g->name);
+	if (err == 0)
+		err = ask_text(&slot->dn, g->dn);
+	if (err == 0)
+		err = ask_sid(&slot->sid, &g->sid);
+	return err;
+}

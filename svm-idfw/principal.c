@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * principal.c - directory accounts: the cache, when to ask, what an answer changes
+ *
+ * Runs in svm-idfw's engine. One principal an account name, shared by its sessions; one lookup at
+ * a time for each, asked again when something changed while it ran. Failure directions:
+ *   directory down: what is cached serves; an unknown account gets no group until it is back
+ *   answer "not found": groups are gone at once, running sessions lose access
+ *   cached, but the directory may know better: a first login waits for the answer
+ */
+#include "svm-idfw/core.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void fold(const char *user, char *out, size_t size)
+{
+	size_t i;
+
+	for (i = 0; user[i] && i + 1 < size; i++)
+		out[i] = (char)(user[i] >= 'A' && user[i] <= 'Z' ? user[i] + 32 : user[i]);
+	out[i] = '\0';
+}
+
+static struct idfw_principal *find(struct idfw_engine *e, const char *key)
+{
+	struct idfw_principal *p;
+	size_t len = strlen(key);
+	unsigned int h = idfw_hashv(e->conf.seed, key, len);
+
+	HASH_FIND_BYHASHVALUE(hh, e->principals, key, (unsigned int)len, h, p);
+	return p;
+}
+
+static void groups_free(struct idfw_engine *e, struct idfw_group *g, size_t n)
+{
+	for (size_t i = 0; g && i < n; i++) {
+		idfw_str_put(&e->strings, g[i].name);
+		idfw_str_put(&e->strings, g[i].dn);
+		idfw_str_put(&e->strings, g[i].sid);
+	}
+	free(g);
+}
+
+static void fields_free(struct idfw_engine *e, struct idfw_principal *p)
+{
+	idfw_str_put(&e->strings, p->name);
+	idfw_str_put(&e->strings, p->upn);
+	idfw_str_put(&e->strings, p->dn);
+	idfw_str_put(&e->strings, p->sid);
+	groups_free(e, p->groups, p->n_groups);
+}
+
+void idfw_principal_free(struct idfw_engine *e, struct idfw_principal *p)
+{
+	HASH_DEL(e->principals, p);
+	fields_free(e, p);
+	pol_set_fini(&p->member_of);
+	idfw_str_put(&e->strings, p->key);
+	free(p);
+}
+
+static char *intern(struct idfw_engine *e, const char *text)
+{
+	return (char *)(uintptr_t)idfw_str_get(&e->strings, text);
+}
+
+/* fills name..groups of @to from @from; @to is untouched on error */
+static int fields_copy(struct idfw_engine *e, struct idfw_principal *to, const struct idfw_principal *from)
+{
+	struct idfw_principal n = {0};
+	bool ok;
+
+	n.name = intern(e, from->name);
+	n.upn = intern(e, from->upn);
+	n.dn = intern(e, from->dn);
+	n.sid = intern(e, from->sid);
+	ok = n.name && n.upn && n.dn && n.sid;
+	n.groups = calloc(from->n_groups + 1, sizeof(*n.groups));
+	n.n_groups = n.groups ? from->n_groups : 0;
+	ok = ok && n.groups;
+	for (size_t i = 0; i < n.n_groups; i++) {
+		n.groups[i].name = intern(e, from->groups[i].name);
+		n.groups[i].dn = intern(e, from->groups[i].dn);
+		n.groups[i].sid = intern(e, from->groups[i].sid);
+		ok = ok && n.groups[i].name && n.groups[i].dn && n.groups[i].sid;
+	}
+	if (!ok) {
+		fields_free(e, &n);
+		return -ENOMEM;
+	}
+	fields_free(e, to);
+	to->name = n.name;
+	to->upn = n.upn;
+	to->dn = n.dn;
+	to->sid = n.sid;
+	to->groups = n.groups;
+	to->n_groups = n.n_groups;
+	memcpy(to->guid, from->guid, sizeof(to->guid));
+	return 0;
+}
+
+/* room for one more: an account without sessions that came long ago */
+static bool make_room(struct idfw_engine *e)
+{
+	struct idfw_principal *p, *next;
+
+	if (HASH_COUNT(e->principals) < IDFW_PRINCIPALS_MAX)
+		return true;
+	HASH_ITER(hh, e->principals, p, next) {
+		if (!p->sessions && !p->lookup_running) {
+			idfw_principal_free(e, p);
+			return true;
+		}
+	}
+	return false;
+}
+
+int idfw_principal_get(struct idfw_engine *e, const char *user, struct idfw_principal **ret)
+{
+	static const struct idfw_principal empty;
+	char key[WIRE_USER_MAX + 1];
+	struct idfw_principal *p;
+	unsigned int h;
+	int r;
+
+	fold(user, key, sizeof(key));
+	p = find(e, key);
+	if (p) {
+		*ret = p;
+		return 0;
+	}
+	if (!make_room(e))
+		return -GI_ELIMIT;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->key = intern(e, key);
+	p->presence = IDFW_P_PENDING;
+	r = p->key ? fields_copy(e, p, &empty) : -ENOMEM;
+	if (r < 0) {
+		idfw_str_put(&e->strings, p->key);
+		free(p);
+		return r;
+	}
+	h = idfw_hashv(e->conf.seed, key, strlen(key));
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, e->principals, p->key, strlen(key), h, p);
+	*ret = p;
+	return 0;
+}
+
+bool idfw_principal_grants(const struct idfw_principal *p)
+{
+	return p && p->presence == IDFW_P_FOUND && !p->held;
+}
+
+int idfw_principal_groups(const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret)
+{
+	struct pol_principal who = {.name = p->name, .upn = p->upn, .sid = p->sid, .dn = p->dn};
+	struct pol_dirgroup *g;
+	int r;
+
+	if (!pol)
+		return 0;
+	if (p->presence != IDFW_P_FOUND)
+		return pol_groups_of_principal(pol, NULL, ret);
+	g = calloc(p->n_groups + 1, sizeof(*g));
+	if (!g)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n_groups; i++)
+		g[i] = (struct pol_dirgroup){.name = p->groups[i].name, .dn = p->groups[i].dn, .sid = p->groups[i].sid};
+	who.groups = g;
+	who.n_groups = p->n_groups;
+	r = pol_groups_of_principal(pol, &who, ret);
+	free(g);
+	return r;
+}
+
+/* ---- asking ---- */
+
+void idfw_principal_lookup(struct idfw_engine *e, struct idfw_principal *p)
+{
+	if (p->lookup_running) {
+		p->lookup_again = true;
+		return;
+	}
+	p->lookup_running = true;
+	e->stats.lookups++;
+	if (e->out.lookup(e->out.arg, p) < 0) {
+		p->lookup_running = false;
+		e->retry_ms = e->mono_ms + IDFW_RETRY_MS;
+		idfw_due(e, e->retry_ms);
+	}
+}
+
+void idfw_principal_login(struct idfw_engine *e, struct idfw_principal *p)
+{
+	bool serving = false;
+	const struct idfw_session *s;
+
+	for (s = p->sessions; s && !serving; s = s->p_next)
+		serving = s->counted;
+	if (p->presence == IDFW_P_FOUND && !p->stale)
+		return;
+	if (p->presence == IDFW_P_FOUND && !serving && e->dir != IDFW_DIR_DOWN)
+		p->held = true;
+	if (p->presence != IDFW_P_FOUND && e->dir == IDFW_DIR_DOWN)
+		p->presence = IDFW_P_UNAVAILABLE;
+	else if (!p->lookup_running)
+		idfw_principal_lookup(e, p);
+}
+
+static bool wanting(const struct idfw_principal *p)
+{
+	return p->sessions && !p->lookup_running &&
+	       (p->stale || p->presence == IDFW_P_UNAVAILABLE || p->presence == IDFW_P_PENDING);
+}
+
+void idfw_principal_retry(struct idfw_engine *e)
+{
+	struct idfw_principal *p, *next;
+
+	e->retry_ms = 0;
+	if (e->dir == IDFW_DIR_DOWN)
+		return; /* its return asks for everybody */
+	HASH_ITER(hh, e->principals, p, next)
+		if (wanting(p))
+			idfw_principal_lookup(e, p);
+}
+
+/* ---- answers ---- */
+
+/* one answer concerns all sessions of the account, each is a cause of its own */
+static void sync_all(struct idfw_engine *e, struct idfw_principal *p, const struct pol_set *had, bool changed)
+{
+	struct idfw_session *s, *next;
+
+	for (s = p->sessions; s; s = next) {
+		bool login = s->ready && s->ready->resolving;
+
+		next = s->p_next;
+		if (changed || login)
+			idfw_session_decision(e, s, login ? "login" : "directory");
+		e->ready = login ? s->ready : NULL;
+		idfw_session_sync(e, s, had);
+		e->ready = NULL;
+		if (login)
+			ready_resolved(e, s, p->presence == IDFW_P_UNAVAILABLE);
+	}
+}
+
+static void take(struct idfw_engine *e, struct idfw_principal *p, const struct idfw_principal *found)
+{
+	struct pol_set had = p->member_of, has = {0};
+	bool changed;
+	int r = 0;
+
+	if (found->presence == IDFW_P_FOUND) {
+		r = fields_copy(e, p, found);
+		if (r == 0)
+			p->presence = IDFW_P_FOUND;
+	} else {
+		p->presence = IDFW_P_NOT_FOUND;
+		groups_free(e, p->groups, p->n_groups);
+		p->groups = NULL;
+		p->n_groups = 0;
+	}
+	p->resolved_ms = e->real_ms;
+	p->stale = r < 0;
+	p->held = false;
+	if (r == 0)
+		r = idfw_principal_groups(e->policy, p, &has);
+	if (r < 0) {
+		gi_err("groups of %s: %s; what was known serves", p->key, gi_strerror(r));
+		p->stale = true;
+		sync_all(e, p, &p->member_of, false);
+		return;
+	}
+	p->member_of = has;
+	changed = !(had.bits && has.bits ? pol_set_equal(&had, &has) : !had.bits && !has.bits);
+	sync_all(e, p, &had, changed);
+	pol_set_fini(&had);
+}
+
+void idfw_engine_principal(struct idfw_engine *e, const char *key, const struct idfw_principal *found)
+{
+	struct idfw_principal *p = find(e, key);
+
+	if (!p)
+		return;
+	idfw_cause(e, "directory %s", p->key);
+	p->lookup_running = false;
+	if (found->presence == IDFW_P_FOUND || found->presence == IDFW_P_NOT_FOUND) {
+		take(e, p, found);
+	} else {
+		p->held = false;
+		if (p->presence == IDFW_P_FOUND)
+			p->stale = true;
+		else
+			p->presence = IDFW_P_UNAVAILABLE;
+		sync_all(e, p, &p->member_of, false);
+		e->retry_ms = e->mono_ms + IDFW_RETRY_MS;
+		idfw_due(e, e->retry_ms);
+	}
+	if (p->lookup_again) {
+		p->lookup_again = false;
+		idfw_principal_lookup(e, p);
+	}
+	plan_event_end(e);
+}
+
+static bool named(const struct idfw_principal *p, const char *const *sids, size_t n)
+{
+	for (size_t i = 0; *p->sid && i < n; i++)
+		if (!strcmp(p->sid, sids[i]))
+			return true;
+	return false;
+}
+
+void idfw_engine_directory_changed(struct idfw_engine *e, bool all, const char *const *sids, size_t n_sids)
+{
+	struct idfw_principal *p, *next;
+
+	HASH_ITER(hh, e->principals, p, next) {
+		/* an account that was not there may be now; its SID is not known */
+		if (!all && p->presence == IDFW_P_FOUND && !named(p, sids, n_sids))
+			continue;
+		p->stale = true;
+		if (p->sessions)
+			idfw_principal_lookup(e, p);
+	}
+	plan_event_end(e);
+}
+
+static void directory_down(struct idfw_engine *e)
+{
+	struct idfw_principal *p, *next;
+
+	HASH_ITER(hh, e->principals, p, next) {
+		if (!p->sessions || !(p->held || p->presence == IDFW_P_PENDING))
+			continue;
+		p->held = false;
+		if (p->presence == IDFW_P_PENDING)
+			p->presence = IDFW_P_UNAVAILABLE;
+		idfw_cause(e, "directory down, cached %s", p->key);
+		sync_all(e, p, &p->member_of, false);
+	}
+}
+
+static void directory_back(struct idfw_engine *e)
+{
+	struct idfw_principal *p, *next;
+
+	HASH_ITER(hh, e->principals, p, next) {
+		p->stale = true;
+		if (wanting(p))
+			idfw_principal_lookup(e, p);
+	}
+}
+
+void idfw_engine_directory_state(struct idfw_engine *e, bool up, const char *why)
+{
+	enum idfw_dir_state now = up ? IDFW_DIR_UP : IDFW_DIR_DOWN;
+
+	snprintf(e->stats.directory_why, sizeof(e->stats.directory_why), "%s", why ? why : "");
+	if (e->dir == now)
+		return;
+	e->dir = now;
+	gi_notice("directory is %s%s%s", up ? "up" : "down", why && *why ? ": " : "", why ? why : "");
+	idfw_note(e, IDFW_REC_DIRECTORY, NULL, NULL,
+		idfw_json_why(e, why ? why : "", "state", up ? "up" : "down"));
+	if (up)
+		directory_back(e);
+	else
+		directory_down(e);
+	plan_event_end(e);
+}
+
+int idfw_engine_restore_principal(struct idfw_engine *e, const struct idfw_principal *found)
+{
+	struct idfw_principal *p;
+	uint64_t resolved = found->resolved_ms;
+	int r = idfw_principal_get(e, found->key, &p);
+
+	if (r < 0)
+		return r;
+	if (found->presence == IDFW_P_FOUND || found->presence == IDFW_P_NOT_FOUND)
+		take(e, p, found);
+	p->resolved_ms = resolved;
+	p->stale = true;
+	plan_event_end(e);
+	return 0;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dir_check.c - drives svm-idfw/dir.c by hand, for tests/ns/dir-*.sh
+ *
+ *   dir_check -c FILE [LABEL]
+ * FILE has `directory LABEL { ... }` blocks. Standard input: "NAME" or "NAME SID" a line is a
+ * lookup; its end ends the program. Standard output, one line each, as it happens:
+ *   state up|down WHY
+ *   changed all | changed SID...
+ *   answer NAME found|not-found|unavailable SID NAME GROUP...   (groups sorted, spaces as _)
+ * It is its own directory child, as svm-idfw is.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/io/loop.h"
+#include "svm-idfw/dir.h"
+
+struct check_conf {
+	struct conf_array directories;
+};
+
+struct check {
+	struct io_loop *loop;
+	struct idfw_dir *dir;
+	struct io_fd in;
+	char line[1024];
+	size_t len;
+};
+
+static const struct conf_section sections[] = {
+	{ .name = NULL, .size = sizeof(struct check_conf) },
+	{ .name = "directory", .items = idfw_dir_conf_items, .n_items = IDFW_DIR_CONF_ITEMS,
+		.size = sizeof(struct idfw_dir_conf),
+		.offset = offsetof(struct check_conf, directories), .max = 8 },
+};
+static const struct conf_table table = { sections, GI_ARRAY_SIZE(sections) };
+
+static void on_principal(void *arg, const char *key, const struct idfw_principal *p);
+static void on_changed(void *arg, bool all, const char *const *sids, size_t n);
+static void on_state(void *arg, bool up, const char *why);
+static void on_input(struct io_fd *w, unsigned int events);
+static struct idfw_dir_conf *conf_load(const char *path, const char *label, struct check_conf *ret);
+
+int main(int argc, char **argv)
+{
+	static const struct idfw_dir_ops ops = { on_principal, on_changed, on_state };
+	bool child = argc == 5 && strcmp(argv[1], "--directory") == 0;
+	const char *file = child ? argv[4] : argc >= 3 ? argv[2] : NULL;
+	struct check_conf conf = { .directories = { NULL, 0 } };
+	struct check c = { .len = 0 };
+	struct idfw_dir_conf *d;
+	int rc = 0;
+
+	gi_log_init("dir_check", GI_LOG_INFO);
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!file)
+		return 2;
+	d = conf_load(file, child ? argv[2] : argc > 3 ? argv[3] : NULL, &conf);
+	if (!d)
+		return 78;
+	if (child) {
+		rc = idfw_dir_child_main(d);
+	} else if (io_loop_new(&c.loop) == 0 &&
+		idfw_dir_new(c.loop, file, d, &ops, &c, &c.dir) == 0) {
+		(void)fcntl(0, F_SETFL, O_NONBLOCK);
+		io_fd_start(c.loop, &c.in, 0, IO_READ, on_input, &c);
+		io_loop_run(c.loop);
+		idfw_dir_free(c.dir);
+		io_loop_free(c.loop);
+	} else {
+		rc = 1;
+	}
+	conf_free(&table, &conf);
+	return rc;
+}
+
+static struct idfw_dir_conf *conf_load(const char *path, const char *label, struct check_conf *ret)
+{
+	struct idfw_dir_conf *list;
+	struct conf_diags diags;
+	struct gi_buf out;
+	const char *why = "no such block";
+	char *text = NULL;
+	size_t len = 0, i;
+
+	if (conf_read_file(path, 1u << 20, &text, &len) < 0)
+		return NULL;
+	conf_diags_init(&diags, path, text, len);
+	if (conf_parse(&table, text, len, &diags, ret) < 0) {
+		gi_buf_init(&out, 1u << 20);
+		conf_diags_render(&diags, &out);
+		(void)fputs(gi_buf_str(&out), stderr);
+		gi_buf_fini(&out);
+	}
+	conf_diags_fini(&diags);
+	free(text);
+	list = ret->directories.elems;
+	for (i = 0; i < ret->directories.n; i++)
+		if ((!label || strcmp(list[i].label, label) == 0) &&
+			idfw_dir_conf_check(&list[i], &why) == 0)
+			return &list[i];
+	(void)fprintf(stderr, "%s: %s\n", path, why);
+	return NULL;
+}
+
+static void on_input(struct io_fd *w, unsigned int events)
+{
+	struct check *c = w->arg;
+	ssize_t n = read(0, c->line + c->len, sizeof(c->line) - 1 - c->len);
+	char *end, *sid;
+
+	(void)events;
+	if (n <= 0) {
+		if (n == 0 || errno != EAGAIN)
+			io_loop_stop(c->loop);
+		return;
+	}
+	c->len += (size_t)n;
+	c->line[c->len] = '\0';
+	while ((end = strchr(c->line, '\n')) != NULL) {
+		*end = '\0';
+		sid = strchr(c->line, ' ');
+		if (sid)
+			*sid++ = '\0';
+		if (idfw_dir_lookup(c->dir, c->line, c->line, sid ? sid : "") < 0)
+			(void)printf("refused %s\n", c->line);
+		c->len -= (size_t)(end + 1 - c->line);
+		memmove(c->line, end + 1, c->len + 1);
+	}
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void on_principal(void *arg, const char *key, const struct idfw_principal *p)
+{
+	static const char *const word[] = { "pending", "found", "not-found", "unavailable" };
+	const char **names = calloc(p->n_groups + 1, sizeof(*names));
+	size_t i;
+
+	(void)arg;
+	if (!names)
+		abort();
+	for (i = 0; i < p->n_groups; i++) {
+		names[i] = p->groups[i].name[0] ? p->groups[i].name : p->groups[i].sid;
+	}
+	qsort(names, p->n_groups, sizeof(*names), by_text);
+	(void)printf("answer %s %s %s %s", key, word[p->presence],
+		p->sid && p->sid[0] ? p->sid : "-", p->name && p->name[0] ? p->name : "-");
+	for (i = 0; i < p->n_groups; i++) {
+		const char *s;
+
+		(void)putchar(' ');
+		for (s = names[i]; *s; s++)
+			(void)putchar(*s == ' ' ? '_' : *s);
+	}
+	(void)putchar('\n');
+	free(names);
+}
+
+static void on_changed(void *arg, bool all, const char *const *sids, size_t n)
+{
+	size_t i;
+
+	(void)arg;
+	(void)printf("changed%s", all ? " all" : "");
+	for (i = 0; !all && i < n; i++)
+		(void)printf(" %s", sids[i]);
+	(void)putchar('\n');
+}
+
+static void on_state(void *arg, bool up, const char *why)
+{
+	(void)arg;
+	(void)printf("state %s %s\n", up ? "up" : "down", why);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_dirqueue.c - svm-idfw/dirqueue.c: bounded, one entry a principal, answers in parts
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "svm-idfw/dirqueue.h"
+
+static void test_queue_order_and_dedup(void **state)
+{
+	struct dir_queue q;
+	struct dir_ask *a, *b;
+
+	(void)state;
+	dir_queue_init(&q, 10);
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "bob", "CORP\\bob", "S-1-5-18"), 0);
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
+	assert_int_equal(q.n_waiting, 2);
+	a = dir_queue_start(&q);
+	b = dir_queue_start(&q);
+	assert_string_equal(a->key, "alice");
+	assert_string_equal(b->name, "CORP\\bob");
+	assert_string_equal(b->sid, "S-1-5-18");
+	assert_null(dir_queue_start(&q));
+	assert_ptr_equal(dir_queue_running(&q, a->id), a);
+	assert_null(dir_queue_running(&q, 99));
+	/* asked again while it runs: one more lookup after this one */
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
+	assert_int_equal(q.n_waiting, 0);
+	assert_int_equal(dir_queue_finish(&q, a), 0);
+	dir_ask_free(a);
+	assert_int_equal(q.n_waiting, 1);
+	assert_int_equal(dir_queue_finish(&q, b), 0);
+	dir_ask_free(b);
+	assert_int_equal(q.n_running, 0);
+	dir_queue_fini(&q);
+	assert_int_equal(q.n_waiting, 0);
+}
+
+static void test_queue_full_refuses(void **state)
+{
+	struct dir_queue q;
+
+	(void)state;
+	dir_queue_init(&q, 2);
+	assert_int_equal(dir_queue_put(&q, "a", "a", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "b", "b", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "c", "c", ""), -GI_EFULL);
+	assert_int_equal(dir_queue_put(&q, "b", "b", ""), 0);
+	assert_non_null(dir_queue_start(&q)); /* running ones count */
+	assert_int_equal(dir_queue_put(&q, "c", "c", ""), -GI_EFULL);
+	dir_queue_fini(&q);
+}
+
+static void test_ask_part_gathers_groups(void **state)
+{
+	static uint8_t sid[] = { 1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0 }, guid[16] = { 7 };
+	Idfw__DirGroup g1 = IDFW__DIR_GROUP__INIT, g2 = IDFW__DIR_GROUP__INIT, *list[1];
+	Idfw__DirResult r = IDFW__DIR_RESULT__INIT;
+	char name[] = "alice", dn[] = "CN=alice", eng[] = "eng";
+	struct dir_queue q;
+	struct dir_ask *a;
+
+	(void)state;
+	dir_queue_init(&q, 2);
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
+	a = dir_queue_start(&q);
+	g1.name = eng;
+	g1.sid = (ProtobufCBinaryData){ .len = sizeof(sid), .data = sid };
+	list[0] = &g1;
+	r.name = name;
+	r.dn = dn;
+	r.guid = (ProtobufCBinaryData){ .len = sizeof(guid), .data = guid };
+	r.sid = g1.sid;
+	r.group = list;
+	r.n_group = 1;
+	assert_int_equal(dir_ask_part(a, &r), 0);
+	list[0] = &g2;
+	assert_int_equal(dir_ask_part(a, &r), 0);
+	assert_int_equal(a->found.presence, IDFW_P_FOUND);
+	assert_int_equal(a->found.n_groups, 2);
+	assert_string_equal(a->found.groups[0].name, "eng");
+	assert_string_equal(a->found.groups[0].sid, "S-1-5-18");
+	assert_string_equal(a->found.groups[1].name, "");
+	assert_string_equal(a->found.groups[1].sid, "");
+	assert_string_equal(a->found.sid, "S-1-5-18");
+	assert_string_equal(a->found.dn, "CN=alice");
+	assert_int_equal(a->found.guid[0], 7);
+	/* a SID that is none */
+	g2.sid = (ProtobufCBinaryData){ .len = 8, .data = guid };
+	assert_int_equal(dir_ask_part(a, &r), -GI_EPROTO);
+	r.n_group = 0;
+	r.status = IDFW__DIR_RESULT__STATUS__AMBIGUOUS;
+	assert_int_equal(dir_ask_part(a, &r), 0);
+	assert_int_equal(a->found.presence, IDFW_P_NOT_FOUND);
+	dir_queue_fini(&q);
+}
+
+static void test_ask_part_too_many_groups_refused(void **state)
+{
+	static Idfw__DirGroup g[1000];
+	static Idfw__DirGroup *list[1000];
+	Idfw__DirResult r = IDFW__DIR_RESULT__INIT;
+	struct dir_queue q;
+	struct dir_ask *a;
+	size_t i;
+
+	(void)state;
+	dir_queue_init(&q, 2);
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
+	a = dir_queue_start(&q);
+	for (i = 0; i < GI_ARRAY_SIZE(g); i++) {
+		idfw__dir_group__init(&g[i]);
+		list[i] = &g[i];
+	}
+	r.group = list;
+	r.n_group = GI_ARRAY_SIZE(g);
+	for (i = 0; i < DIR_ASK_GROUPS_MAX / GI_ARRAY_SIZE(g); i++)
+		assert_int_equal(dir_ask_part(a, &r), 0);
+	assert_int_equal(dir_ask_part(a, &r), -GI_ELIMIT);
+	dir_queue_fini(&q);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_queue_order_and_dedup),
+		cmocka_unit_test(test_queue_full_refuses),
+		cmocka_unit_test(test_ask_part_gathers_groups),
+		cmocka_unit_test(test_ask_part_too_many_groups_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
