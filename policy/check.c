@@ -200,7 +200,8 @@ static int check_groups(const struct pol_policy *p, struct conf_diags *d)
 		const struct pol_group *g = &p->groups[i];
 
 		if (g->members.n == 0 && !g->broken)
-			conf_diag_add(d, CONF_ERROR, &g->pos, "group \"%s\" has no members", g->name);
+			conf_diag_add(
+				d, CONF_ERROR, &g->pos, "group \"%s\" has no members", g->name);
 		err = check_nets(p, i, d);
 		if (err == 0)
 			err = check_repeats(g, d);
@@ -251,7 +252,8 @@ static const char *family_name(int f)
 }
 
 /* a rule that no packet can match is a mistake, not a rule */
-static void check_families(const struct pol_policy *p, const struct pol_rule *r, struct conf_diags *d)
+static void check_families(
+	const struct pol_policy *p, const struct pol_rule *r, struct conf_diags *d)
 {
 	int from = peers_families(p, r->from_any, r->from_groups, r->n_from_groups);
 	int to = peers_families(p, r->to_any, r->to_groups, r->n_to_groups);
@@ -282,8 +284,8 @@ static void check_source(const struct pol_rule *r, struct conf_diags *d)
 		const struct pol_member *m = &r->from.list[i];
 
 		if (m->kind == POL_K_NET && is_multicast(&m->net))
-			conf_diag_add(d, CONF_ERROR, &m->pos,
-				"no packet comes from a multicast address");
+			conf_diag_add(
+				d, CONF_ERROR, &m->pos, "no packet comes from a multicast address");
 	}
 }
 
@@ -308,8 +310,8 @@ static int rule_name_cmp(const void *a, const void *b, void *arg)
 	return c ? c : (ra > rb) - (ra < rb);
 }
 
-static void check_rule_names(const struct pol_policy *p, const uint16_t *by_name,
-	struct conf_diags *d)
+static void check_rule_names(
+	const struct pol_policy *p, const uint16_t *by_name, struct conf_diags *d)
 {
 	for (size_t i = 1; i < p->n_rules; i++) {
 		const struct pol_rule *a = &p->rules[by_name[i - 1]];

@@ -17,10 +17,10 @@
 struct build {
 	const struct pol_policy *p;
 	struct pol_set member; /* groups that this VM is in by name */
-	struct pol_set net; /* groups with a prefix that holds one of its addresses */
-	uint8_t *fw_use; /* FW_USE_* by policy group */
-	uint8_t *use; /* enum pol_use by policy group */
-	uint16_t *index; /* policy group -> ruleset group */
+	struct pol_set net;    /* groups with a prefix that holds one of its addresses */
+	uint8_t *fw_use;       /* FW_USE_* by policy group */
+	uint8_t *use;	       /* enum pol_use by policy group */
+	uint16_t *index;       /* policy group -> ruleset group */
 	struct pol_compiled *c;
 	size_t rules_cap;
 };
@@ -61,8 +61,8 @@ static bool may_be_here(const struct build *b, uint16_t group)
 	return (b->p->groups[group].has & POL_HAS_ID) || pol_set_has(&b->net, group);
 }
 
-static struct end end_new(const struct build *b, bool any, const uint16_t *list, size_t n,
-	bool here)
+static struct end end_new(
+	const struct build *b, bool any, const uint16_t *list, size_t n, bool here)
 {
 	struct end e = { .any = any, .list = list, .n = n, .here = here };
 
@@ -135,8 +135,9 @@ static bool rule_concerns(const struct build *b, const struct pol_rule *r, enum 
 
 static size_t find_uses(struct build *b)
 {
-	static const enum pol_use from_use[] = { [FW_OUT] = POL_USE_OUT_FROM,
-		[FW_IN] = POL_USE_IN_FROM };
+	static const enum pol_use from_use[] = {
+		[FW_OUT] = POL_USE_OUT_FROM, [FW_IN] = POL_USE_IN_FROM
+	};
 	struct end from, to;
 	size_t n = 0;
 

@@ -108,7 +108,8 @@ static json_t *svcrefs_json(const struct pol_rule *r)
 	for (size_t i = 0; list && i < r->n_svcrefs; i++) {
 		const struct pol_svcref *ref = &r->svcrefs[i];
 
-		if (!push(list, ref->name ? json_string(ref->name) : item_json(&ref->inline_item))) {
+		if (!push(list,
+			    ref->name ? json_string(ref->name) : item_json(&ref->inline_item))) {
 			json_decref(list);
 			return NULL;
 		}
@@ -140,7 +141,7 @@ static json_t *groups_json(const struct pol_policy *p)
 		const struct pol_group *g = &p->groups[i];
 
 		if (!push(list, json_pack("{s:s, s:o}", "name", g->name, "members",
-				     members_json(&g->members)))) {
+					members_json(&g->members)))) {
 			json_decref(list);
 			return NULL;
 		}
@@ -178,7 +179,7 @@ static json_t *sections_json(const struct pol_policy *p)
 			ok = push(rules, rule_json(&p->rules[p->order[i]]));
 		ok = push(list, json_pack("{s:s, s:o}", "name",
 					pol_section_name((enum pol_section)s), "rules", rules)) &&
-			ok;
+		     ok;
 	}
 	if (!ok) {
 		json_decref(list);

@@ -137,8 +137,11 @@ static int fold(const char *text, char *dst, size_t size)
 }
 
 static const char kind_letter[POL_K_COUNT] = {
-	[POL_K_DIRECTORY] = 'g', [POL_K_DIRECTORY_DN] = 'd', [POL_K_DIRECTORY_SID] = 's',
-	[POL_K_USER] = 'u', [POL_K_VM] = 'v',
+	[POL_K_DIRECTORY] = 'g',
+	[POL_K_DIRECTORY_DN] = 'd',
+	[POL_K_DIRECTORY_SID] = 's',
+	[POL_K_USER] = 'u',
+	[POL_K_VM] = 'v',
 };
 
 static int make_key(enum pol_kind kind, const char *text, char key[KEY_MAX])
@@ -218,8 +221,8 @@ int pol_member_index(struct pol_policy *p)
 }
 
 /* adds every group that has this direct member */
-static void lookup(const struct pol_policy *p, enum pol_kind kind, const char *text,
-	struct pol_set *s)
+static void lookup(
+	const struct pol_policy *p, enum pol_kind kind, const char *text, struct pol_set *s)
 {
 	char key[KEY_MAX];
 	size_t lo = 0, hi = p->n_keys;
@@ -238,8 +241,8 @@ static void lookup(const struct pol_policy *p, enum pol_kind kind, const char *t
 		pol_set_add(s, p->keys[lo].group);
 }
 
-int pol_groups_of_principal(const struct pol_policy *p, const struct pol_principal *who,
-	struct pol_set *ret)
+int pol_groups_of_principal(
+	const struct pol_policy *p, const struct pol_principal *who, struct pol_set *ret)
 {
 	struct pol_set s;
 	int err = pol_set_init(&s, p->n_groups);

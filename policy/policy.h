@@ -20,25 +20,26 @@
 
 #define POL_GROUPS_MAX FW_GROUPS_MAX
 #define POL_RULES_MAX (FW_RULES_MAX / 2) /* each may be compiled in both directions */
-#define POL_NEST_MAX 32 /* groups within groups; cycles are errors */
+#define POL_NEST_MAX 32			 /* groups within groups; cycles are errors */
 
 struct pol_policy;
 
 /* 0, -GI_ESYNTAX (see @diags, all errors in one run), -ENOMEM. Warnings may be there with 0. */
-GI_MUST_CHECK int pol_parse(const char *text, size_t len, struct conf_diags *diags, struct pol_policy **ret);
+GI_MUST_CHECK int pol_parse(
+	const char *text, size_t len, struct conf_diags *diags, struct pol_policy **ret);
 void pol_free(struct pol_policy *p);
 
 /* ---- what policy says about someone ---- */
 
-struct pol_dirgroup { /* borrowed texts; NULL or "" when unknown */
+struct pol_dirgroup {	  /* borrowed texts; NULL or "" when unknown */
 	const char *name; /* sAMAccountName or cn; compared without case */
-	const char *dn; /* compared without case and white space around commas */
-	const char *sid; /* "S-1-5-21-..." */
+	const char *dn;	  /* compared without case and white space around commas */
+	const char *sid;  /* "S-1-5-21-..." */
 };
 
 struct pol_principal {
 	const char *name; /* canonical account name, "alice" */
-	const char *upn; /* may be NULL */
+	const char *upn;  /* may be NULL */
 	const char *sid;
 	const char *dn;
 	const struct pol_dirgroup *groups;
@@ -48,16 +49,19 @@ struct pol_principal {
 /* set of policy groups, one bit each, by policy group index */
 struct pol_set {
 	uint64_t *bits; /* owned */
-	size_t n; /* groups in the policy */
+	size_t n;	/* groups in the policy */
 };
 void pol_set_fini(struct pol_set *s);
 bool pol_set_has(const struct pol_set *s, size_t group);
 bool pol_set_equal(const struct pol_set *a, const struct pol_set *b);
 
 size_t pol_group_count(const struct pol_policy *p);
-const char *pol_group_name(const struct pol_policy *p, size_t group); /* anonymous ones: "_1", "_2"... */
-/* groups that the principal is in, nested ones included; NULL principal: a session that the directory does not know */
-GI_MUST_CHECK int pol_groups_of_principal(const struct pol_policy *p, const struct pol_principal *who, struct pol_set *ret);
+const char *pol_group_name(
+	const struct pol_policy *p, size_t group); /* anonymous ones: "_1", "_2"... */
+/* groups that the principal is in, nested ones included; NULL principal: a session that the
+ * directory does not know */
+GI_MUST_CHECK int pol_groups_of_principal(
+	const struct pol_policy *p, const struct pol_principal *who, struct pol_set *ret);
 /* groups that the VM is in by name */
 GI_MUST_CHECK int pol_groups_of_vm(const struct pol_policy *p, const char *vm, struct pol_set *ret);
 /* names of VMs that the policy mentions (for warnings about unknown ones); borrowed */
@@ -75,15 +79,15 @@ struct pol_vm {
 /* how a group of a compiled ruleset is used: the planner sends only what is used */
 enum pol_use {
 	POL_USE_OUT_FROM = 1, /* sessions on this VM that are members: UID marks in sg_ */
-	POL_USE_IN_FROM = 2, /* sessions elsewhere that are members: ADDR marks in sg_ */
-	POL_USE_TO = 4, /* VMs with a member's session: ia_ */
-	POL_USE_VM = 8, /* member VMs' addresses: ga_ */
+	POL_USE_IN_FROM = 2,  /* sessions elsewhere that are members: ADDR marks in sg_ */
+	POL_USE_TO = 4,	      /* VMs with a member's session: ia_ */
+	POL_USE_VM = 8,	      /* member VMs' addresses: ga_ */
 };
 
 struct pol_compiled {
 	struct fw_ruleset *ruleset; /* owned; may be taken (set to NULL) */
-	uint16_t *policy_group; /* owned: ruleset group index -> policy group index */
-	uint8_t *use; /* owned: enum pol_use bits, by ruleset group index */
+	uint16_t *policy_group;	    /* owned: ruleset group index -> policy group index */
+	uint8_t *use;		    /* owned: enum pol_use bits, by ruleset group index */
 	size_t n_groups;
 };
 
@@ -93,8 +97,8 @@ struct pol_compiled {
  * `to` may be this VM; both for "any". Order: sections emergency, infrastructure, environment,
  * application; rules in text order; disabled ones are left out.
  */
-GI_MUST_CHECK int pol_compile(const struct pol_policy *p, const struct pol_vm *vm, uint64_t generation,
-	struct pol_compiled **ret);
+GI_MUST_CHECK int pol_compile(const struct pol_policy *p, const struct pol_vm *vm,
+	uint64_t generation, struct pol_compiled **ret);
 void pol_compiled_free(struct pol_compiled *c);
 
 /* the tree as JSON (docs/policy.md "JSON form") */

@@ -32,8 +32,8 @@ static int service_name_cmp(const void *a, const void *b, void *arg)
 	return c ? c : (int)ia - (int)ib;
 }
 
-static uint16_t *order_new(struct pol_policy *p, size_t n,
-	int (*cmp)(const void *, const void *, void *))
+static uint16_t *order_new(
+	struct pol_policy *p, size_t n, int (*cmp)(const void *, const void *, void *))
 {
 	uint16_t *list = pol_alloc(p, n * sizeof(list[0]) + 1);
 
@@ -119,14 +119,14 @@ static void unknown(struct conf_diags *d, const char *what, const char *name,
 	const char *near = conf_suggest(name, words, n);
 
 	if (near)
-		conf_diag_add(d, CONF_ERROR, pos, "no %s \"%s\"; did you mean \"%s\"?", what, name,
-			near);
+		conf_diag_add(
+			d, CONF_ERROR, pos, "no %s \"%s\"; did you mean \"%s\"?", what, name, near);
 	else
 		conf_diag_add(d, CONF_ERROR, pos, "no %s \"%s\"", what, name);
 }
 
-static void resolve_members(struct pol_policy *p, struct pol_members *m, const char **words,
-	struct conf_diags *d)
+static void resolve_members(
+	struct pol_policy *p, struct pol_members *m, const char **words, struct conf_diags *d)
 {
 	for (size_t i = 0; i < m->n; i++) {
 		struct pol_member *it = &m->list[i];
@@ -183,8 +183,8 @@ static bool members_equal(const struct pol_members *a, const struct pol_members 
 }
 
 /* peers that are no group names: sorted, no duplicates; n 0: there are none */
-static int inline_members(struct pol_policy *p, const struct pol_members *peers,
-	struct pol_members *ret)
+static int inline_members(
+	struct pol_policy *p, const struct pol_members *peers, struct pol_members *ret)
 {
 	size_t kept = 0;
 
@@ -207,8 +207,8 @@ static int inline_members(struct pol_policy *p, const struct pol_members *peers,
 }
 
 /* the anonymous group with these members; POL_NONE: there is no room for one more */
-static int anonymous(struct pol_policy *p, const struct pol_members *m, struct conf_diags *d,
-	uint16_t *ret)
+static int anonymous(
+	struct pol_policy *p, const struct pol_members *m, struct conf_diags *d, uint16_t *ret)
 {
 	struct pol_group g = { .anonymous = true, .pos = m->list[0].pos, .members = *m };
 	char name[16];
@@ -231,8 +231,8 @@ static int anonymous(struct pol_policy *p, const struct pol_members *m, struct c
 	}
 	snprintf(name, sizeof(name), "_%zu", p->n_groups - p->n_named + 1);
 	g.name = pol_strdup(p, name);
-	err = g.name ? pol_grow(p, (void **)&p->groups, p->n_groups, &p->groups_cap, sizeof(g)) :
-		       -ENOMEM;
+	err = g.name ? pol_grow(p, (void **)&p->groups, p->n_groups, &p->groups_cap, sizeof(g))
+		     : -ENOMEM;
 	if (err)
 		return err;
 	*ret = (uint16_t)p->n_groups;
@@ -289,8 +289,8 @@ static int resolve_peers(struct pol_policy *p, const struct pol_members *peers,
 
 /* ---- services ---- */
 
-static void unknown_service(const struct pol_policy *p, const struct pol_svcref *ref,
-	struct conf_diags *d)
+static void unknown_service(
+	const struct pol_policy *p, const struct pol_svcref *ref, struct conf_diags *d)
 {
 	const char *words[POL_SERVICES_MAX];
 	size_t n = p->n_services < POL_SERVICES_MAX ? p->n_services : POL_SERVICES_MAX;
@@ -317,7 +317,7 @@ static size_t services_merge(struct fw_service *list, size_t n)
 
 		for (size_t k = 0; k < n && !covered; k++)
 			covered = k != i && pol_service_covers(&list[k], &list[i]) &&
-				(k < i || !pol_service_covers(&list[i], &list[k]));
+				  (k < i || !pol_service_covers(&list[i], &list[k]));
 		if (!covered)
 			list[kept++] = list[i];
 	}
@@ -349,7 +349,8 @@ static int resolve_services(struct pol_policy *p, struct pol_rule *r, struct con
 		}
 		if (n_items > FW_SERVICES_MAX - n) {
 			conf_diag_add(d, CONF_ERROR, &ref->pos,
-				"more than %d ports, ranges and types in one rule", FW_SERVICES_MAX);
+				"more than %d ports, ranges and types in one rule",
+				FW_SERVICES_MAX);
 			break;
 		}
 		if (n_items)
@@ -369,11 +370,11 @@ int pol_resolve(struct pol_policy *p, struct conf_diags *d)
 	for (size_t i = 0; err == 0 && i < p->n_rules; i++) {
 		struct pol_rule *r = &p->rules[i];
 
-		err = resolve_peers(p, &r->from, &r->from_pos, d, &r->from_groups,
-			&r->n_from_groups);
+		err = resolve_peers(
+			p, &r->from, &r->from_pos, d, &r->from_groups, &r->n_from_groups);
 		if (err == 0)
-			err = resolve_peers(p, &r->to, &r->to_pos, d, &r->to_groups,
-				&r->n_to_groups);
+			err = resolve_peers(
+				p, &r->to, &r->to_pos, d, &r->to_groups, &r->n_to_groups);
 		if (err == 0)
 			err = resolve_services(p, r, d);
 	}

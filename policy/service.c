@@ -45,10 +45,22 @@ static const struct icmp_type icmp_types[] = {
 	{ IPPROTO_ICMPV6, 137, "redirect" },
 };
 
-#define T(lo, hi) { IPPROTO_TCP, lo, hi, ICMP_ANY }
-#define U(lo, hi) { IPPROTO_UDP, lo, hi, ICMP_ANY }
-#define I4(type) { IPPROTO_ICMP, 0, UINT16_MAX, type }
-#define I6(type) { IPPROTO_ICMPV6, 0, UINT16_MAX, type }
+#define T(lo, hi)                             \
+	{                                     \
+		IPPROTO_TCP, lo, hi, ICMP_ANY \
+	}
+#define U(lo, hi)                             \
+	{                                     \
+		IPPROTO_UDP, lo, hi, ICMP_ANY \
+	}
+#define I4(type)                                  \
+	{                                         \
+		IPPROTO_ICMP, 0, UINT16_MAX, type \
+	}
+#define I6(type)                                    \
+	{                                           \
+		IPPROTO_ICMPV6, 0, UINT16_MAX, type \
+	}
 
 static const struct builtin {
 	const char *name;
@@ -80,8 +92,8 @@ struct fw_service pol_service_any(uint8_t proto)
 	return (struct fw_service){ proto, 0, UINT16_MAX, ICMP_ANY };
 }
 
-bool pol_service_ports(struct pol_parser *c, uint64_t lo, uint64_t hi, struct conf_pos pos,
-	struct fw_service *ret)
+bool pol_service_ports(
+	struct pol_parser *c, uint64_t lo, uint64_t hi, struct conf_pos pos, struct fw_service *ret)
 {
 	if (lo == 0 || lo > UINT16_MAX || hi == 0 || hi > UINT16_MAX) {
 		conf_diag_add(c->diags, CONF_ERROR, &pos, "a port is a number from 1 to 65535");
@@ -97,8 +109,8 @@ bool pol_service_ports(struct pol_parser *c, uint64_t lo, uint64_t hi, struct co
 	return true;
 }
 
-bool pol_service_icmp(struct pol_parser *c, const char *type, struct conf_pos pos,
-	struct fw_service *ret)
+bool pol_service_icmp(
+	struct pol_parser *c, const char *type, struct conf_pos pos, struct fw_service *ret)
 {
 	const char *names[GI_ARRAY_SIZE(icmp_types)];
 	const char *near;
@@ -120,8 +132,8 @@ bool pol_service_icmp(struct pol_parser *c, const char *type, struct conf_pos po
 	return false;
 }
 
-bool pol_service_icmp_number(struct pol_parser *c, uint64_t type, struct conf_pos pos,
-	struct fw_service *ret)
+bool pol_service_icmp_number(
+	struct pol_parser *c, uint64_t type, struct conf_pos pos, struct fw_service *ret)
 {
 	if (type > 255) {
 		conf_diag_add(c->diags, CONF_ERROR, &pos, "an ICMP type is a number from 0 to 255");
@@ -131,11 +143,12 @@ bool pol_service_icmp_number(struct pol_parser *c, uint64_t type, struct conf_po
 	return true;
 }
 
-bool pol_service_proto(struct pol_parser *c, uint64_t proto, struct conf_pos pos,
-	struct fw_service *ret)
+bool pol_service_proto(
+	struct pol_parser *c, uint64_t proto, struct conf_pos pos, struct fw_service *ret)
 {
 	if (proto == 0 || proto > 255) {
-		conf_diag_add(c->diags, CONF_ERROR, &pos, "an IP protocol is a number from 1 to 255");
+		conf_diag_add(
+			c->diags, CONF_ERROR, &pos, "an IP protocol is a number from 1 to 255");
 		return false;
 	}
 	*ret = pol_service_any((uint8_t)proto);
@@ -161,7 +174,8 @@ int pol_service_builtins(struct pol_policy *p)
 		if (!s.items)
 			return -ENOMEM;
 		memcpy(s.items, b->items, b->n * sizeof(s.items[0]));
-		err = pol_grow(p, (void **)&p->services, p->n_services, &p->services_cap, sizeof(s));
+		err = pol_grow(
+			p, (void **)&p->services, p->n_services, &p->services_cap, sizeof(s));
 		if (err)
 			return err;
 		p->services[p->n_services++] = s;
@@ -194,5 +208,5 @@ bool pol_service_covers(const struct fw_service *a, const struct fw_service *b)
 	if (a->proto == 0)
 		return true;
 	return a->proto == b->proto && a->port_lo <= b->port_lo && a->port_hi >= b->port_hi &&
-		(a->icmp_type == ICMP_ANY || a->icmp_type == b->icmp_type);
+	       (a->icmp_type == ICMP_ANY || a->icmp_type == b->icmp_type);
 }

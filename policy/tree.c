@@ -115,8 +115,8 @@ static void check_name(struct pol_parser *c, const char *what, const char *name,
 	const struct conf_pos *pos)
 {
 	if (strlen(name) > max)
-		conf_diag_add(c->diags, CONF_ERROR, pos, "the %s's name has more than %zu characters",
-			what, max);
+		conf_diag_add(c->diags, CONF_ERROR, pos,
+			"the %s's name has more than %zu characters", what, max);
 	else if (!gi_text_is_name(name, max))
 		conf_diag_add(c->diags, CONF_ERROR, pos,
 			"bad %s name \"%s\": letters, digits, \"_\" and \"-\" only", what, name);
@@ -126,8 +126,8 @@ static void check_name(struct pol_parser *c, const char *what, const char *name,
 }
 
 /* said once, at the first that is too many */
-static void limit_reached(struct pol_parser *c, bool *said, const char *what, int max,
-	const struct conf_pos *pos)
+static void limit_reached(
+	struct pol_parser *c, bool *said, const char *what, int max, const struct conf_pos *pos)
 {
 	if (!*said)
 		conf_diag_add(c->diags, CONF_ERROR, pos, "more than %d %s", max, what);
@@ -170,13 +170,14 @@ static bool hex_sid(const char *text)
 }
 
 /* what a member of this kind must look like */
-static void check_member(struct pol_parser *c, enum pol_kind kind, const char *text,
-	const struct conf_pos *pos)
+static void check_member(
+	struct pol_parser *c, enum pol_kind kind, const char *text, const struct conf_pos *pos)
 {
 	if (kind == POL_K_NET)
 		return;
 	if (text[0] == '\0')
-		conf_diag_add(c->diags, CONF_ERROR, pos, "empty name after \"%s\"", pol_kind_name(kind));
+		conf_diag_add(
+			c->diags, CONF_ERROR, pos, "empty name after \"%s\"", pol_kind_name(kind));
 	else if (!gi_text_is_clean(text, POL_TEXT_MAX))
 		conf_diag_add(c->diags, CONF_ERROR, pos, "the name has control characters");
 	else if (kind == POL_K_VM && !gi_text_is_name(text, GI_NAME_MAX))
@@ -185,11 +186,13 @@ static void check_member(struct pol_parser *c, enum pol_kind kind, const char *t
 			GI_NAME_MAX);
 	else if (kind == POL_K_DIRECTORY_SID && !hex_sid(text))
 		conf_diag_add(c->diags, CONF_ERROR, pos,
-			"\"%s\" is not a SID; they look like S-1-5-21-1004336348-1177238915-682003330-512",
+			"\"%s\" is not a SID; they look like "
+			"S-1-5-21-1004336348-1177238915-682003330-512",
 			text);
 	else if (kind == POL_K_DIRECTORY_DN && !strchr(text, '='))
 		conf_diag_add(c->diags, CONF_ERROR, pos,
-			"\"%s\" is not a DN; they look like CN=eng,OU=Groups,DC=corp,DC=example", text);
+			"\"%s\" is not a DN; they look like CN=eng,OU=Groups,DC=corp,DC=example",
+			text);
 }
 
 static void members_add(struct pol_parser *c, struct pol_members *m, const struct pol_member *add)
@@ -202,8 +205,8 @@ static void members_add(struct pol_parser *c, struct pol_members *m, const struc
 	m->list[m->n++] = *add;
 }
 
-void pol_tree_member(struct pol_parser *c, const char *text, const struct gi_prefix *net,
-	struct conf_pos pos)
+void pol_tree_member(
+	struct pol_parser *c, const char *text, const struct gi_prefix *net, struct conf_pos pos)
 {
 	struct pol_member m = { .kind = c->kind, .pos = pos, .text = text, .group = POL_NONE };
 
@@ -232,8 +235,8 @@ void pol_tree_service(struct pol_parser *c, const char *name, struct conf_pos po
 		limit_reached(c, &p->services_over, "services", POL_SERVICES_MAX, &pos);
 		return;
 	}
-	c->err = pol_grow(p, (void **)&p->services, p->n_services, &p->services_cap,
-		sizeof(p->services[0]));
+	c->err = pol_grow(
+		p, (void **)&p->services, p->n_services, &p->services_cap, sizeof(p->services[0]));
 	if (c->err)
 		return;
 	p->services[p->n_services++] = (struct pol_service){ .name = name, .pos = pos };
@@ -273,11 +276,12 @@ void pol_tree_section(struct pol_parser *c, const char *name, struct conf_pos po
 	c->section = POL_S_UNKNOWN;
 	near = conf_suggest(name, names, POL_S_COUNT);
 	if (near)
-		conf_diag_add(c->diags, CONF_ERROR, &pos,
-			"no section \"%s\"; did you mean \"%s\"?", name, near);
+		conf_diag_add(c->diags, CONF_ERROR, &pos, "no section \"%s\"; did you mean \"%s\"?",
+			name, near);
 	else
 		conf_diag_add(c->diags, CONF_ERROR, &pos,
-			"no section \"%s\": they are emergency, infrastructure, environment and application",
+			"no section \"%s\": they are emergency, infrastructure, environment and "
+			"application",
 			name);
 }
 
@@ -307,8 +311,8 @@ void pol_tree_peer_any(struct pol_parser *c)
 		c->rule.from_any = true;
 }
 
-void pol_tree_svcref(struct pol_parser *c, const char *name, const struct fw_service *item,
-	struct conf_pos pos)
+void pol_tree_svcref(
+	struct pol_parser *c, const char *name, const struct fw_service *item, struct conf_pos pos)
 {
 	struct pol_rule *r = &c->rule;
 	struct pol_svcref ref = { .name = name, .pos = pos };
@@ -331,7 +335,8 @@ void pol_tree_rule_end(struct pol_parser *c)
 	if (c->err)
 		return;
 	if ((r->from_any && r->from.n) || (r->to_any && r->to.n))
-		conf_diag_add(c->diags, CONF_ERROR, r->from_any && r->from.n ? &r->from_pos : &r->to_pos,
+		conf_diag_add(c->diags, CONF_ERROR,
+			r->from_any && r->from.n ? &r->from_pos : &r->to_pos,
 			"\"any\" already includes everything else in this list");
 	if (r->any_service && r->n_svcrefs)
 		conf_diag_add(c->diags, CONF_ERROR, &r->service_pos,

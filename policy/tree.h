@@ -15,8 +15,8 @@
 #include "lib/conf/lex.h"
 #include "policy/policy.h"
 
-#define POL_TEXT_MAX 1024 /* bytes of a name, DN or SID */
-#define POL_RULE_NAME_MAX 32 /* "infrastructure/" and the rule's name fit GI_NAME_MAX */
+#define POL_TEXT_MAX 1024	   /* bytes of a name, DN or SID */
+#define POL_RULE_NAME_MAX 32	   /* "infrastructure/" and the rule's name fit GI_NAME_MAX */
 #define POL_ARENA_MAX (256u << 20) /* bytes of one policy's tree */
 #define POL_SERVICES_MAX 4096
 #define POL_NONE UINT16_MAX
@@ -47,9 +47,9 @@ enum pol_section {
 struct pol_member {
 	enum pol_kind kind;
 	struct conf_pos pos;
-	const char *text; /* NULL for POL_K_NET */
+	const char *text;     /* NULL for POL_K_NET */
 	struct gi_prefix net; /* POL_K_NET */
-	uint16_t group; /* check: POL_K_GROUP */
+	uint16_t group;	      /* check: POL_K_GROUP */
 };
 
 struct pol_members {
@@ -60,14 +60,14 @@ struct pol_members {
 struct pol_group {
 	const char *name;
 	struct conf_pos pos;
-	bool anonymous; /* from peers written in a rule */
-	bool broken; /* a statement in it had an error: no follow-up errors */
-	bool used; /* check */
-	uint8_t color; /* check: 0 new, 1 on the path, 2 done */
-	uint8_t has; /* check: enum pol_has */
-	uint8_t families; /* check: 1 IPv4, 2 IPv6: what its members can be */
+	bool anonymous;	   /* from peers written in a rule */
+	bool broken;	   /* a statement in it had an error: no follow-up errors */
+	bool used;	   /* check */
+	uint8_t color;	   /* check: 0 new, 1 on the path, 2 done */
+	uint8_t has;	   /* check: enum pol_has */
+	uint8_t families;  /* check: 1 IPv4, 2 IPv6: what its members can be */
 	size_t nets_bound; /* check: upper bound of prefixes, nested ones included */
-	size_t depth; /* check: 1 + the deepest nested group's */
+	size_t depth;	   /* check: 1 + the deepest nested group's */
 	struct pol_members members;
 };
 
@@ -95,7 +95,7 @@ struct pol_rule {
 	bool from_any, to_any;
 	struct conf_pos from_pos, to_pos, service_pos;
 	struct pol_members from, to; /* as written */
-	struct pol_svcref *svcrefs; /* as written; n 0: any */
+	struct pol_svcref *svcrefs;  /* as written; n 0: any */
 	size_t n_svcrefs, svcrefs_cap;
 	/* check: */
 	uint16_t *from_groups, *to_groups; /* sorted, no duplicates */
@@ -104,7 +104,7 @@ struct pol_rule {
 	size_t n_services;
 };
 
-struct pol_key { /* direct members by what a session or VM is looked up with */
+struct pol_key {	  /* direct members by what a session or VM is looked up with */
 	const char *text; /* kind letter and folded name */
 	uint16_t group;
 };
@@ -134,12 +134,12 @@ struct pol_policy {
 	bool groups_over, services_over, rules_over; /* a limit was reached, and said */
 
 	/* check: */
-	uint16_t *order; /* rules in order of evaluation, disabled ones too */
-	uint16_t *group_order; /* n_named, by name, for lookups */
+	uint16_t *order;	 /* rules in order of evaluation, disabled ones too */
+	uint16_t *group_order;	 /* n_named, by name, for lookups */
 	uint16_t *service_order; /* n_services, by name */
-	size_t n_nets; /* prefixes in the text, in all */
-	size_t n_named; /* groups with a name of their own come first in groups */
-	uint16_t *topo; /* groups, members before those that hold them */
+	size_t n_nets;		 /* prefixes in the text, in all */
+	size_t n_named;		 /* groups with a name of their own come first in groups */
+	uint16_t *topo;		 /* groups, members before those that hold them */
 	size_t n_topo;
 	struct pol_edge *edges; /* in an order that one pass closes over */
 	size_t n_edges;
@@ -155,25 +155,26 @@ char *pol_strdup(struct pol_policy *p, const char *text);
 /* room for one element more behind @n; 0 or -ENOMEM; *list may move */
 GI_MUST_CHECK int pol_grow(struct pol_policy *p, void **list, size_t n, size_t *cap, size_t size);
 
-/* ---- tree.c: what the grammar builds with. Failures are kept in ctx->err, mistakes in diags ---- */
+/* ---- tree.c: what the grammar builds with. Failures are kept in ctx->err, mistakes in diags ----
+ */
 struct pol_parser {
 	struct pol_policy *p;
 	struct conf_diags *diags;
 	struct conf_lexer *lex;
 	struct conf_token tok; /* the last one read */
-	struct conf_pos last; /* where the one before it stands */
-	int err; /* 0, -ENOMEM: parsing stops at the next token */
+	struct conf_pos last;  /* where the one before it stands */
+	int err;	       /* 0, -ENOMEM: parsing stops at the next token */
 	enum pol_section section;
-	enum pol_kind kind; /* of the members that follow */
-	uint8_t proto; /* of the service items that follow */
+	enum pol_kind kind;   /* of the members that follow */
+	uint8_t proto;	      /* of the service items that follow */
 	struct pol_rule rule; /* under construction */
-	bool to; /* peers go to `to` */
+	bool to;	      /* peers go to `to` */
 };
 
 void pol_tree_default(struct pol_parser *c, enum fw_dir dir, enum fw_action a, struct conf_pos pos);
 void pol_tree_group(struct pol_parser *c, const char *name, struct conf_pos pos);
-void pol_tree_member(struct pol_parser *c, const char *text, const struct gi_prefix *net,
-	struct conf_pos pos);
+void pol_tree_member(
+	struct pol_parser *c, const char *text, const struct gi_prefix *net, struct conf_pos pos);
 void pol_tree_group_broken(struct pol_parser *c);
 void pol_tree_service(struct pol_parser *c, const char *name, struct conf_pos pos);
 void pol_tree_service_item(struct pol_parser *c, const struct fw_service *item);
@@ -183,20 +184,20 @@ void pol_tree_rule(struct pol_parser *c, const char *name, struct conf_pos pos);
 void pol_tree_peer(struct pol_parser *c, enum pol_kind kind, const char *text,
 	const struct gi_prefix *net, struct conf_pos pos);
 void pol_tree_peer_any(struct pol_parser *c);
-void pol_tree_svcref(struct pol_parser *c, const char *name, const struct fw_service *item,
-	struct conf_pos pos);
+void pol_tree_svcref(
+	struct pol_parser *c, const char *name, const struct fw_service *item, struct conf_pos pos);
 void pol_tree_rule_end(struct pol_parser *c);
 
 /* ---- service.c: ports, types, predefined services ---- */
 /* range and name checks with diagnostics; false: @ret is not usable */
 bool pol_service_ports(struct pol_parser *c, uint64_t lo, uint64_t hi, struct conf_pos pos,
 	struct fw_service *ret);
-bool pol_service_icmp(struct pol_parser *c, const char *type, struct conf_pos pos,
-	struct fw_service *ret);
-bool pol_service_icmp_number(struct pol_parser *c, uint64_t type, struct conf_pos pos,
-	struct fw_service *ret);
-bool pol_service_proto(struct pol_parser *c, uint64_t proto, struct conf_pos pos,
-	struct fw_service *ret);
+bool pol_service_icmp(
+	struct pol_parser *c, const char *type, struct conf_pos pos, struct fw_service *ret);
+bool pol_service_icmp_number(
+	struct pol_parser *c, uint64_t type, struct conf_pos pos, struct fw_service *ret);
+bool pol_service_proto(
+	struct pol_parser *c, uint64_t proto, struct conf_pos pos, struct fw_service *ret);
 struct fw_service pol_service_any(uint8_t proto);
 /* adds the predefined services that the text does not define; -ENOMEM */
 GI_MUST_CHECK int pol_service_builtins(struct pol_policy *p);
@@ -206,7 +207,7 @@ bool pol_service_covers(const struct fw_service *a, const struct fw_service *b);
 
 /* ---- names.c: tables and words ---- */
 const char *pol_section_name(enum pol_section s);
-const char *pol_kind_name(enum pol_kind k); /* the keyword */
+const char *pol_kind_name(enum pol_kind k);    /* the keyword */
 const char *pol_action_name(enum fw_action a); /* "allow", "drop", "reject" */
 
 /* ---- check.c, resolve.c, warn.c; mistakes go to diags; -ENOMEM ---- */
@@ -228,8 +229,8 @@ GI_MUST_CHECK int pol_dn_fold(const char *dn, char *dst, size_t size);
 
 /* ---- net.c ---- */
 /* all prefixes of a group, nested ones included: sorted, none inside another; *ret is malloc'd */
-GI_MUST_CHECK int pol_group_nets(const struct pol_policy *p, size_t group, struct gi_prefix **ret,
-	size_t *ret_n);
+GI_MUST_CHECK int pol_group_nets(
+	const struct pol_policy *p, size_t group, struct gi_prefix **ret, size_t *ret_n);
 /* sorts and drops duplicates and prefixes inside others; returns how many are left */
 size_t pol_nets_merge(struct gi_prefix *list, size_t n);
 

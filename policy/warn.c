@@ -32,19 +32,20 @@ static void warn_unused(const struct pol_policy *p, struct conf_diags *d)
 		const struct pol_group *g = &p->groups[i];
 
 		if (!g->used && !g->broken)
-			conf_diag_add(d, CONF_WARNING, &g->pos, "no rule uses group \"%s\"", g->name);
+			conf_diag_add(
+				d, CONF_WARNING, &g->pos, "no rule uses group \"%s\"", g->name);
 	}
 	for (size_t i = 0; i < p->n_services; i++) {
 		const struct pol_service *s = &p->services[i];
 
 		if (!s->used && !s->broken && !s->builtin)
-			conf_diag_add(d, CONF_WARNING, &s->pos, "no rule uses service \"%s\"",
-				s->name);
+			conf_diag_add(
+				d, CONF_WARNING, &s->pos, "no rule uses service \"%s\"", s->name);
 	}
 }
 
-static bool peers_cover(bool any, const uint16_t *a, size_t n_a, bool b_any, const uint16_t *b,
-	size_t n_b)
+static bool peers_cover(
+	bool any, const uint16_t *a, size_t n_a, bool b_any, const uint16_t *b, size_t n_b)
 {
 	if (any)
 		return true;
@@ -73,9 +74,9 @@ static bool hides(const struct pol_rule *a, const struct pol_rule *b)
 {
 	return peers_cover(a->from_any, a->from_groups, a->n_from_groups, b->from_any,
 		       b->from_groups, b->n_from_groups) &&
-		peers_cover(a->to_any, a->to_groups, a->n_to_groups, b->to_any, b->to_groups,
-			b->n_to_groups) &&
-		services_cover(a, b);
+	       peers_cover(a->to_any, a->to_groups, a->n_to_groups, b->to_any, b->to_groups,
+		       b->n_to_groups) &&
+	       services_cover(a, b);
 }
 
 static void warn_hidden(const struct pol_policy *p, struct conf_diags *d)
@@ -91,7 +92,8 @@ static void warn_hidden(const struct pol_policy *p, struct conf_diags *d)
 			if (a->disabled || !hides(a, b))
 				continue;
 			conf_diag_add(d, CONF_WARNING, &b->pos,
-				"rule \"%s\" is never reached: %s/%s, evaluated before it, matches all that it would",
+				"rule \"%s\" is never reached: %s/%s, evaluated before it, matches "
+				"all that it would",
 				b->name, pol_section_name(a->section), a->name);
 			break;
 		}
@@ -108,7 +110,8 @@ static void warn_cut_off(const struct pol_policy *p, struct conf_diags *d)
 		if (p->rules[i].section == POL_S_INFRASTRUCTURE && !p->rules[i].disabled)
 			return;
 	}
-	conf_diag_add(d, CONF_WARNING, p->defaults[FW_OUT].given ? &p->defaults[FW_OUT].pos : &start,
+	conf_diag_add(d, CONF_WARNING,
+		p->defaults[FW_OUT].given ? &p->defaults[FW_OUT].pos : &start,
 		"no rule in section infrastructure while the default for out is %s: "
 		"VMs may be cut off from DNS, time and the directory",
 		pol_action_name(p->defaults[FW_OUT].action));

@@ -48,7 +48,8 @@ static void compile(const struct pol_policy *p, const struct pol_vm *vm, struct 
 static void use(const struct pol_policy *p)
 {
 	static const struct pol_dirgroup group = { "eng", "CN=eng,DC=x", "S-1-5-21-1-2-3-512" };
-	static const struct pol_principal who = { "alice", "alice@x", "S-1-5-1-1", NULL, &group, 1 };
+	static const struct pol_principal who = { "alice", "alice@x", "S-1-5-1-1", NULL, &group,
+		1 };
 	struct gi_addr addrs[2];
 	struct pol_vm vms[2] = { { "db01", addrs, 2 }, { "x", NULL, 0 } };
 	struct gi_buf out, again;
@@ -65,7 +66,8 @@ static void use(const struct pol_policy *p)
 		gi_buf_reset(&again);
 		compile(p, &vms[i], &out);
 		compile(p, &vms[i], &again);
-		if (out.len != again.len || memcmp(gi_buf_str(&out), gi_buf_str(&again), out.len) != 0)
+		if (out.len != again.len ||
+			memcmp(gi_buf_str(&out), gi_buf_str(&again), out.len) != 0)
 			abort();
 	}
 	if (pol_groups_of_principal(p, &who, &set) == 0)

@@ -109,7 +109,8 @@ static void test_pol_compile_ends(void **state)
 
 		snprintf(text, sizeof(text),
 			"section infrastructure { rule r allow from %s to %s; } # on %s %s",
-			cases[i].from, cases[i].to, cases[i].vm, cases[i].addr ? cases[i].addr : "");
+			cases[i].from, cases[i].to, cases[i].vm,
+			cases[i].addr ? cases[i].addr : "");
 		p = fx_policy(text);
 		c = compile(p, cases[i].vm, cases[i].addr);
 		check_end(c, find(c, FW_OUT), true, cases[i].out_from, text);
@@ -179,11 +180,12 @@ static void test_pol_compile_disabled_rules_are_left_out(void **state)
 
 static void test_pol_compile_sections_have_their_order(void **state)
 {
-	struct pol_policy *p = fx_policy("section application { rule d allow from any to vm y; }\n"
-					 "section environment { rule c allow from any to vm y; }\n"
-					 "section infrastructure { rule b1 allow from any to vm y; }\n"
-					 "section emergency { rule a drop from any to vm y; }\n"
-					 "section infrastructure { rule b2 drop from any to vm y; }\n");
+	struct pol_policy *p =
+		fx_policy("section application { rule d allow from any to vm y; }\n"
+			  "section environment { rule c allow from any to vm y; }\n"
+			  "section infrastructure { rule b1 allow from any to vm y; }\n"
+			  "section emergency { rule a drop from any to vm y; }\n"
+			  "section infrastructure { rule b2 drop from any to vm y; }\n");
 	static const char *const want[] = { "emergency/a", "infrastructure/b1", "infrastructure/b2",
 		"environment/c", "application/d" };
 	struct pol_compiled *c = compile(p, "x", NULL);

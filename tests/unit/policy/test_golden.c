@@ -51,8 +51,8 @@ static void compare(const char *name, const char *suffix, const struct gi_buf *g
 
 /* ---- the compiled rules in words ---- */
 
-static void dump_group(const struct pol_policy *p, const struct pol_compiled *c, size_t i,
-	struct gi_buf *out)
+static void dump_group(
+	const struct pol_policy *p, const struct pol_compiled *c, size_t i, struct gi_buf *out)
 {
 	static const char *const fw_words[] = { "sg", "ga", "nets", "ia" };
 	static const char *const words[] = { "out-from", "in-from", "to", "vm" };
@@ -74,8 +74,8 @@ static void dump_group(const struct pol_policy *p, const struct pol_compiled *c,
 	gi_buf_printf(out, "\n");
 }
 
-static void dump_peers(const struct fw_ruleset *rs, const char *word, const uint16_t *list, size_t n,
-	struct gi_buf *out)
+static void dump_peers(const struct fw_ruleset *rs, const char *word, const uint16_t *list,
+	size_t n, struct gi_buf *out)
 {
 	gi_buf_printf(out, " %s%s", word, n ? "" : " any");
 	for (size_t i = 0; i < n; i++)

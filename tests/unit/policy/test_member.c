@@ -19,7 +19,8 @@ static const char text[] =
 	"group web { vm web01, web02; }\n"
 	"group staff { group eng, web; address 10.0.0.0/8; }\n"
 	"group everyone { group staff; group admins; }\n"
-	"section infrastructure { rule r allow from everyone, sales, alice, upn, by-sid, user carol\n"
+	"section infrastructure { rule r allow from everyone, sales, alice, upn, by-sid, user "
+	"carol\n"
 	"	to vm db01, vm web01; }\n";
 
 /* the names of the set's groups, in order */
@@ -72,8 +73,9 @@ static void test_pol_groups_of_principal_by_group(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < GI_ARRAY_SIZE(cases); i++) {
-		struct pol_principal who = { .name = "zoe", .groups = &cases[i].group,
-			.n_groups = 1 };
+		struct pol_principal who = {
+			.name = "zoe", .groups = &cases[i].group, .n_groups = 1
+		};
 
 		expect(&who, cases[i].want);
 	}
@@ -195,7 +197,8 @@ static void test_pol_dn_fold_gives_one_spelling(void **state)
 		{ "CN=a\\20,DC=c", "cn=a ,dc=c" },
 		{ "CN=a\\ ,DC=c", "cn=a ,dc=c" },
 		{ "CN=a\\5Cb", "cn=a\\\\b" },
-		{ "CN=\\C3\\9Cber", "cn=\xc3\x9c" "ber" },
+		{ "CN=\\C3\\9Cber", "cn=\xc3\x9c"
+				    "ber" },
 		{ "CN=a\\00b", "cn=a\\0b" },
 		{ "CN=a+UID=b", "cn=a+uid=b" },
 		{ "CN=a\\", "cn=a\\" },

@@ -34,9 +34,11 @@ static void test_pol_nets_merge_drops_what_is_inside_others(void **state)
 		{ { "10.0.0.0/8", "10.0.0.0/8" }, "10.0.0.0/8" },
 		{ { "10.1.0.0/16", "10.0.0.0/8", "10.1.2.3" }, "10.0.0.0/8" },
 		{ { "10.0.0.0/9", "10.128.0.0/9" }, "10.0.0.0/9 10.128.0.0/9" },
-		{ { "fd00::/8", "10.0.0.0/8", "fd00::1", "9.0.0.0/8" }, "9.0.0.0/8 10.0.0.0/8 fd00::/8" },
+		{ { "fd00::/8", "10.0.0.0/8", "fd00::1", "9.0.0.0/8" },
+			"9.0.0.0/8 10.0.0.0/8 fd00::/8" },
 		{ { "0.0.0.0/0", "1.2.3.4", "::1" }, "0.0.0.0/0 ::1/128" },
-		{ { "10.0.0.0/24", "10.0.0.0/16", "10.0.0.0/8", "11.0.0.0/8" }, "10.0.0.0/8 11.0.0.0/8" },
+		{ { "10.0.0.0/24", "10.0.0.0/16", "10.0.0.0/8", "11.0.0.0/8" },
+			"10.0.0.0/8 11.0.0.0/8" },
 	};
 	struct gi_prefix list[8];
 	char got[256];
@@ -55,10 +57,11 @@ static void test_pol_nets_merge_drops_what_is_inside_others(void **state)
 
 static void test_pol_group_nets_collects_nested(void **state)
 {
-	struct pol_policy *p = fx_policy("group a { address 10.0.0.0/8; group b, c; }\n"
-					 "group b { address 10.1.0.0/16, fd00::/8; group c; vm x; }\n"
-					 "group c { address 192.168.0.0/16; user alice; }\n"
-					 "group d { vm y; }\n");
+	struct pol_policy *p =
+		fx_policy("group a { address 10.0.0.0/8; group b, c; }\n"
+			  "group b { address 10.1.0.0/16, fd00::/8; group c; vm x; }\n"
+			  "group c { address 192.168.0.0/16; user alice; }\n"
+			  "group d { vm y; }\n");
 	static const struct {
 		const char *group;
 		const char *want;

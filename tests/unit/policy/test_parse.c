@@ -159,7 +159,8 @@ static void test_pol_parse_service_limits_are_errors(void **state)
 	gi_buf_printf(&text, "service many { tcp 1");
 	for (int i = 1; i < FW_SERVICES_MAX; i++)
 		gi_buf_printf(&text, ", %d", 2 * i);
-	gi_buf_printf(&text, "; } section infrastructure { rule r allow from any to any service many, ssh; }");
+	gi_buf_printf(&text,
+		"; } section infrastructure { rule r allow from any to any service many, ssh; }");
 	expect(&text, true, "more than 64 ports, ranges and types in one rule");
 	gi_buf_fini(&text);
 }

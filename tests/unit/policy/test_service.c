@@ -1,71 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * test_service.c - ports and types, and that the manual's table of services is the program's
+ * test_service.c - services: own and predefined, merged, compared
  */
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <cmocka.h>
 
-#include "lib/conf/conf.h"
 #include "tests/unit/policy/fixture.h"
-
-static void item_text(const struct fw_service *s, struct gi_buf *out)
-{
-	const char *proto = s->proto == IPPROTO_TCP ? "tcp" : s->proto == IPPROTO_UDP ? "udp" :
-		s->proto == IPPROTO_ICMP ? "icmp" : "icmpv6";
-
-	if (s->proto == IPPROTO_ICMP || s->proto == IPPROTO_ICMPV6)
-		gi_buf_printf(out, "%s %s", proto,
-			s->icmp_type > 255 ? "any" : pol_icmp_name(s->proto, s->icmp_type));
-	else if (s->port_lo == s->port_hi)
-		gi_buf_printf(out, "%s %u", proto, s->port_lo);
-	else
-		gi_buf_printf(out, "%s %u-%u", proto, s->port_lo, s->port_hi);
-}
-
-/* docs/policy.md says of each predefined service what service.c says, and of no other */
-static void test_pol_service_builtins_are_documented(void **state)
-{
-	const char *top = getenv("top_srcdir");
-	struct pol_policy *p = fx_policy("");
-	char path[512], *doc, *table;
-	struct gi_buf want;
-	size_t len;
-
-	(void)state;
-	snprintf(path, sizeof(path), "%s/docs/policy.md", top ? top : ".");
-	assert_int_equal(conf_read_file(path, 1 << 20, &doc, &len), 0);
-	table = strstr(doc, "| name | is |\n|---|---|\n");
-	assert_non_null(table);
-	table += strlen("| name | is |\n|---|---|\n");
-	gi_buf_init(&want, 1 << 16);
-	for (size_t i = 0; i < p->n_services; i++) {
-		const struct pol_service *s = &p->services[i];
-
-		assert_true(s->builtin);
-		gi_buf_printf(&want, "| `%s` | ", s->name);
-		for (size_t k = 0; k < s->n; k++) {
-			gi_buf_printf(&want, "%s", k ? "; " : "");
-			item_text(&s->items[k], &want);
-		}
-		gi_buf_printf(&want, " |\n");
-	}
-	gi_buf_printf(&want, "\n");
-	if (strncmp(table, gi_buf_str(&want), want.len) != 0)
-		fail_msg("docs/policy.md should say:\n%s", gi_buf_str(&want));
-	gi_buf_fini(&want);
-	free(doc);
-	pol_free(p);
-}
 
 static void test_pol_service_own_replaces_builtin(void **state)
 {
-	struct pol_policy *p = fx_policy("service ssh { tcp 2222; }\n"
-					 "section infrastructure { rule r allow from any to any service ssh; }\n");
+	struct pol_policy *p =
+		fx_policy("service ssh { tcp 2222; }\n"
+			  "section infrastructure { rule r allow from any to any service ssh; }\n");
 
 	(void)state;
 	assert_int_equal(p->rules[0].n_services, 1);
@@ -96,8 +44,9 @@ static void test_pol_service_rule_list_is_sorted_and_merged(void **state)
 static void test_pol_service_covers_ranges_and_types(void **state)
 {
 	static const struct fw_service any = { 0, 0, 65535, 256 }, tcp = { 6, 0, 65535, 256 },
-		web = { 6, 80, 90, 256 }, http = { 6, 80, 80, 256 }, udp = { 17, 80, 80, 256 },
-		icmp = { 1, 0, 65535, 256 }, echo = { 1, 0, 65535, 8 };
+				       web = { 6, 80, 90, 256 }, http = { 6, 80, 80, 256 },
+				       udp = { 17, 80, 80, 256 }, icmp = { 1, 0, 65535, 256 },
+				       echo = { 1, 0, 65535, 8 };
 
 	(void)state;
 	assert_true(pol_service_covers(&any, &udp));
@@ -113,7 +62,6 @@ static void test_pol_service_covers_ranges_and_types(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pol_service_builtins_are_documented),
 		cmocka_unit_test(test_pol_service_own_replaces_builtin),
 		cmocka_unit_test(test_pol_service_rule_list_is_sorted_and_merged),
 		cmocka_unit_test(test_pol_service_covers_ranges_and_types),
