@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# fw-lib.sh - what the fw-*.sh namespace tests share: two or three "VMs" joined by veth, the push
+# tool in each, clients and servers (fw_net.py). Sourced; needs root. Everything it makes goes by
+# namespaces named after this process and is removed on any exit.
+set -eu
+top_srcdir=${top_srcdir:-.}
+top_builddir=${top_builddir:-.}
+NET="$top_srcdir/tests/ns/fw_net.py"
+TOOL="$top_builddir/tests/ns/fw_push_tool"
+ID=fw$$
+TMP=$(mktemp -d "${TMPDIR:-/tmp}/idfw-fw.XXXXXX")
+chmod 1777 "$TMP" # clients under other uids write their counts here
+VMS=()
+PIDS=()
+
+say() { echo "# $*"; }
+fail() {
+	echo "FAIL: $*" >&2
+	for vm in "${VMS[@]}"; do
+		echo "--- $vm" >&2
+		ip netns exec "$ID$vm" nft list ruleset >&2 || true
+		ip netns exec "$ID$vm" conntrack -L >&2 2>/dev/null || true
+	done
+	exit 1
+}
+skip() {
+	echo "SKIP: $*"
+	exit 77
+}
+cleanup() {
+	local p
+	for p in "${PIDS[@]}"; do kill "$p" 2>/dev/null || true; done
+	for p in "${PIDS[@]}"; do wait "$p" 2>/dev/null || true; done
+	for vm in "${VMS[@]}"; do ip netns del "$ID$vm" 2>/dev/null || true; done
+	rm -rf "$TMP"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+[ "$(id -u)" = 0 ] || skip "needs root for network namespaces"
+for c in ip nft conntrack python3; do
+	command -v "$c" >/dev/null || skip "needs $c"
+done
+PY=$(python3 -c 'import sys; print(sys.executable)') # wrappers would cost 100 ms a call
+
+on() { # on VM CMD...
+	local vm=$1
+	shift
+	ip netns exec "$ID$vm" "$@"
+}
+net() { # net VM ARGS... - fw_net.py there
+	local vm=$1
+	shift
+	on "$vm" "$PY" "$NET" "$@"
+}
+vm_new() { # vm_new NAME
+	ip netns add "$ID$1"
+	VMS+=("$1")
+	on "$1" sysctl -qw net.ipv4.ping_group_range="0 2147483647" net.ipv6.conf.default.accept_dad=0 \
+		net.ipv6.conf.all.accept_dad=0 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+	on "$1" ip link set lo up
+}
+link() { # link A B N: 10.9.N.1 and fd09:N::1 at A, .2 and ::2 at B
+	ip link add "v$3" netns "$ID$1" type veth peer name "v$3" netns "$ID$2"
+	on "$1" ip link set "v$3" up
+	on "$2" ip link set "v$3" up
+	on "$1" ip addr add "10.9.$3.1/24" dev "v$3"
+	on "$2" ip addr add "10.9.$3.2/24" dev "v$3"
+	on "$1" ip addr add "fd09:$3::1/64" dev "v$3" nodad
+	on "$2" ip addr add "fd09:$3::2/64" dev "v$3" nodad
+}
+# one push tool a VM: commands into its fifo, answers from its output file
+tool_start() { # tool_start VM
+	mkfifo "$TMP/$1.in"
+	: >"$TMP/$1.out"
+	on "$1" "$TOOL" <"$TMP/$1.in" >"$TMP/$1.out" 2>"$TMP/$1.err" &
+	PIDS+=($!)
+	local fd
+	exec {fd}>"$TMP/$1.in"
+	eval "TOOLFD_$1=$fd"
+}
+tool() { # tool VM <script: sends it, waits for one answer, which goes to stdout
+	local var="TOOLFD_$1" before line i
+	before=$(grep -c '^\(ok\|error\)' "$TMP/$1.out" || true)
+	cat >&"${!var}"
+	for i in $(seq 500); do
+		if [ "$(grep -c '^\(ok\|error\)' "$TMP/$1.out" || true)" -gt "$before" ]; then
+			grep '^\(ok\|error\)' "$TMP/$1.out" | tail -n 1
+			return 0
+		fi
+		sleep 0.01
+	done
+	echo "no answer"
+}
+tool_ok() { # tool_ok VM <script
+	local got
+	got=$(tool "$1")
+	[ "$got" = ok ] || fail "push tool in $1: $got $(cat "$TMP/$1.err")"
+}
+background() { # background VM ARGS...: fw_net.py there; waits until it says it is ready
+	local vm=$1 out
+	shift
+	out=$(mktemp "$TMP/bg.XXXXXX")
+	ip netns exec "$ID$vm" "$PY" "$NET" "$@" >"$out" 2>&1 &
+	PIDS+=($!)
+	for _ in $(seq 300); do
+		grep -q '^ready' "$out" && return 0
+		sleep 0.01
+	done
+	fail "fw_net.py $* in $vm: $(cat "$out")"
+}
+expect() { # expect VM WANT PROBE-ARGS...
+	local vm=$1 want=$2 got
+	shift 2
+	got=$(net "$vm" probe "$@")
+	[ "$got" = "$want" ] || fail "$vm: probe $*: wanted $want, got $got"
+	say "$vm: $* is $got"
+}
+# running transfers (fw_net.py drain): "COUNT STATE MAXGAP_MS AGE_MS" in the file
+flow_count() { cut -d' ' -f1 "$1"; }
+flow_runs() { # flow_runs FILE [TRIES]: more bytes come in
+	local a
+	a=$(flow_count "$1")
+	for _ in $(seq "${2:-100}"); do
+		sleep 0.02
+		[ "$(flow_count "$1")" -gt $((a + 3)) ] && return 0
+	done
+	return 1
+}
+flow_stopped() { # nothing comes in for half a second (25 of the server's packets)
+	local a
+	sleep 0.05
+	a=$(flow_count "$1")
+	sleep 0.5
+	[ "$(flow_count "$1")" = "$a" ]
+}

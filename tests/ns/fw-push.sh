@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# fw-push.sh - the pusher against the kernel: read-back, stale and oversized deltas, elements that
+# somebody else removed, a restart of the pusher, what older rulesets left, rendered goldens load
+set -eu
+. "${top_srcdir:-.}/tests/ns/fw-lib.sh"
+
+vm_new a
+vm_new b
+link a b 1
+for f in "$top_srcdir"/tests/golden/fw/*.nft; do
+	on b nft -c -f "$f" || fail "$f does not pass nft -c"
+done
+tool_start a
+said() { # said VM PATTERN: among the last answer's lines
+	tail -n "${3:-20}" "$TMP/$1.out" | grep -q "$2" || fail "push tool in $1 did not say $2"
+}
+ask() { # ask VM COMMAND
+	: >"$TMP/$1.before"
+	echo "$2" | tool_ok "$1"
+}
+ask a running
+said a "running 0 0"
+ask a marks
+got=$(printf 'delta\ncommit\n' | tool a)
+case $got in error*) ;; *) fail "a delta without a ruleset: $got" ;; esac
+tool_ok a <<'END'
+ruleset
+generation 4294967303
+version 8589934593
+group eng s; group old sgi 10.0.0.0/8
+rule r/one out accept from eng to old tcp:5432
+rule r/two out accept from old tcp:80
+base 4 1; live 1
+push
+END
+ask a running
+said a "running 4294967303 8589934593"
+say "a delta of the largest size, in one transaction"
+{
+	echo delta
+	for i in $(seq 256); do
+		echo "add live $((i + 100))"
+		echo "add uid $((i + 1000)) $((i + 100))"
+		echo "add addr fd00::$i $((i + 100))"
+		echo "add addr 10.1.1.$((i % 256)) $((i + 100))"
+	done
+	echo commit
+} | tool_ok a
+[ "$(on a nft list map inet idfw uid_mark | grep -o ' : 0x' | wc -l)" = 256 ] || fail "not all uids arrived"
+ask a running
+said a "running 4294967303 8589934594"
+say "each value replaced by another"
+{
+	echo delta
+	for i in $(seq 256); do
+		echo "add uid $((i + 1000)) $((i + 9100))"
+		echo "add addr fd00::$i $((i + 9100))"
+		echo "add addr 10.1.1.$((i % 256)) $((i + 9100))"
+		echo "del live $((i + 100))"
+	done
+	echo commit
+} | tool_ok a
+ask a marks
+said a "elem 1 000003e9 0x238d" 3000
+say "somebody else removed elements; they are removed, replaced and added all the same"
+on a nft delete element inet idfw uid_mark "{ 1001, 1002 }"
+on a nft delete element inet idfw live "{ 1 }"
+tool_ok a <<'END'
+delta
+del uid 1001 1
+add uid 1002 7
+del live 1
+add live 2
+del live 4242
+commit
+END
+on a nft get element inet idfw uid_mark "{ 1002 }" >/dev/null || fail "1002 is not there"
+say "an element that does not fit is refused before the kernel sees it"
+tool_ok a <<'END'
+delta
+add live 3
+add base 4 9
+commit
+END
+on a nft list set inet idfw base | grep -q 'elements = { 0x00000009 }' || fail "base marks are not followed"
+say "a smaller ruleset leaves nothing of the larger one"
+tool_ok a <<'END'
+ruleset
+generation 4294967304
+version 1
+group eng s
+rule r/one out accept from eng tcp:5432
+base 4 1; live 1
+push
+END
+on a nft list table inet idfw >"$TMP/now"
+for gone in sg_old ga4_old ia6_old net4_ out_tcp_80 r/two; do
+	grep -q "$gone" "$TMP/now" && fail "$gone is still there"
+done
+say "a second pusher, as after a restart: it reads what runs, and takes over with a whole ruleset"
+eval "exec $TOOLFD_a>&-"
+rm "$TMP/a.in"
+tool_start a
+ask a running
+said a "running 4294967304 1"
+ask a marks
+said a "elem 5 04 0x1"
+got=$(printf 'delta\nadd live 2\ncommit\n' | tool a)
+case $got in error*) ;; *) fail "a delta on an unknown state: $got" ;; esac
+tool_ok a <<'END'
+ruleset
+generation 4294967304
+version 2
+group eng s
+rule r/one out accept from eng tcp:5432
+base 4 1; live 1; uid 1001 0x11; live 0x11; sg eng 0x11
+push
+END
+background b serve 5432
+expect a open tcp 10.9.1.2 5432 uid 1001
+expect a silent tcp 10.9.1.2 5432 uid 1002

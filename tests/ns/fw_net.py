@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""fw_net.py - clients and servers of the fw-*.sh namespace tests.
+
+  serve PORT...                     TCP (sends a byte, echoes) and UDP (echoes), both families
+  feed PORT...                      TCP: sends a counter each 10 ms to whoever connected; both families
+  drain ADDR PORT FILE [uid N]      connects to a feed and checks the counters; FILE says how far
+  probe PROTO ADDR [PORT] [uid N] [sport N]   open, refused, prohibited or silent
+  raw ADDR PORT FLAGS [sport N]     one bare TCP segment; what comes back: rst, synack or silent
+  storm ADDR PORT COUNT FILE        UDP echo as fast as it goes; counts answers and refusals
+"""
+import errno
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+
+def family(addr):
+    return socket.AF_INET6 if ":" in addr else socket.AF_INET
+
+
+def options(args):
+    opts = {}
+    while len(args) >= 2 and args[-2] in ("uid", "sport"):
+        opts[args[-2]] = int(args[-1])
+        args = args[:-2]
+    return args, opts
+
+
+def become(opts):
+    if "uid" in opts:
+        os.setgid(opts["uid"])
+        os.setuid(opts["uid"])
+
+
+def listeners(ports, udp):
+    out = []
+    for port in ports:
+        for fam, any_ in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)[: 2 if udp else 1]:
+                s = socket.socket(fam, kind)
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if fam == socket.AF_INET6:
+                    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                s.bind((any_, int(port)))
+                if kind == socket.SOCK_STREAM:
+                    s.listen(64)
+                out.append(s)
+    print("ready", flush=True)
+    return out
+
+
+def serve(ports):
+    socks = listeners(ports, True)
+    listening = set(socks)
+    while True:
+        for s in select.select(socks, [], [])[0]:
+            try:
+                if s.type == socket.SOCK_DGRAM:
+                    data, peer = s.recvfrom(2048)
+                    s.sendto(data, peer)
+                elif s in listening:
+                    c = s.accept()[0]
+                    c.send(b"!")
+                    socks.append(c)
+                else:
+                    data = s.recv(4096)
+                    if not data:
+                        raise OSError
+                    s.send(data)
+            except OSError:
+                if s not in listening:
+                    socks.remove(s)
+                    s.close()
+
+
+def feed(ports):
+    socks = listeners(ports, False)
+    conns = {}
+    while True:
+        for s in select.select(socks, [], [], 0.01)[0]:
+            c = s.accept()[0]
+            c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            c.setblocking(False)
+            conns[c] = 0
+        for c in list(conns):
+            try:
+                c.send(struct.pack("!Q", conns[c]))
+                conns[c] += 1
+            except BlockingIOError:
+                pass
+            except OSError:
+                del conns[c]
+                c.close()
+
+
+def drain(args):
+    (addr, port, path), opts = options(args)
+    become(opts)
+    s = socket.socket(family(addr), socket.SOCK_STREAM)
+    s.settimeout(2)
+    s.connect((addr, int(port)))
+    want, buf, state, maxgap = 0, b"", "run", 0.0
+    last = time.monotonic()
+    s.settimeout(0.02)
+    while state == "run":
+        try:
+            data = s.recv(65536)
+            now = time.monotonic()
+            maxgap, last = max(maxgap, now - last), now
+            buf += data
+            state = "run" if data else "closed"
+        except TimeoutError:
+            pass
+        except OSError as e:
+            state = errno.errorcode.get(e.errno, "error")
+        while len(buf) >= 8:
+            if struct.unpack("!Q", buf[:8])[0] != want:
+                state = "gap"
+            want += 1
+            buf = buf[8:]
+        with open(path + ".new", "w") as f:
+            f.write("%d %s %d\n" % (want, state, maxgap * 1000))
+        os.rename(path + ".new", path)
+        if want == 1:
+            print("ready", flush=True)
+
+
+def probe(args):
+    args, opts = options(args)
+    proto, addr = args[0], args[1]
+    port = int(args[2]) if len(args) > 2 else 0
+    fam = family(addr)
+    become(opts)
+    if proto == "tcp":
+        s = socket.socket(fam, socket.SOCK_STREAM)
+    elif proto == "udp":
+        s = socket.socket(fam, socket.SOCK_DGRAM)
+    else:
+        s = socket.socket(fam, socket.SOCK_DGRAM,
+                          socket.IPPROTO_ICMP if fam == socket.AF_INET else socket.IPPROTO_ICMPV6)
+    s.settimeout(0.4)
+    try:
+        if "sport" in opts:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(("" if fam == socket.AF_INET else "::", opts["sport"]))
+        s.connect((addr, port))
+        if proto == "tcp":
+            return "open" if s.recv(1) else "closed"
+        echo = struct.pack("!BBHHH", 8 if fam == socket.AF_INET else 128, 0, 0, 0, 1)
+        try:
+            s.send(echo if proto == "icmp" else b"?")
+        except PermissionError:
+            pass  # dropped on the way out; when it was rejected, the error is there to receive
+        return "open" if s.recv(100) else "closed"
+    except TimeoutError:
+        return "silent"
+    except OSError as e:
+        if e.errno in (errno.ECONNREFUSED, errno.ECONNRESET):
+            return "refused"
+        if e.errno in (errno.EHOSTUNREACH, errno.EACCES, errno.ENETUNREACH):
+            return "prohibited"
+        if e.errno == errno.EPERM:
+            return "silent"
+        raise
+
+
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def raw(args):
+    (addr, port, flags), opts = options(args)
+    bits = sum({"f": 1, "s": 2, "r": 4, "a": 16}[c] for c in flags)
+    sport = opts.get("sport", 40000 + os.getpid() % 20000)
+    fam = family(addr)
+    s = socket.socket(fam, socket.SOCK_RAW, socket.IPPROTO_TCP)
+    s.connect((addr, 0))
+    src = socket.inet_pton(fam, s.getsockname()[0])
+    dst = socket.inet_pton(fam, addr)
+    tcp = struct.pack("!HHIIBBHHH", sport, int(port), 1000, 2000 if bits & 16 else 0, 5 << 4, bits, 1024, 0, 0)
+    pseudo = src + dst + (struct.pack("!BBH", 0, 6, 20) if len(src) == 4 else struct.pack("!II", 20, 6))
+    s.send(tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:])
+    end = time.monotonic() + 0.4
+    while time.monotonic() < end:
+        if not select.select([s], [], [], end - time.monotonic())[0]:
+            break
+        data = s.recv(2048)
+        if fam == socket.AF_INET:
+            data = data[(data[0] & 15) * 4:]
+        p_from, p_to = struct.unpack("!HH", data[:4])
+        if p_from == int(port) and p_to == sport:
+            return "rst" if data[13] & 4 else "synack" if data[13] & 18 == 18 else "segment"
+    return "silent"
+
+
+def storm(args):
+    (addr, port, seconds, path), opts = options(args)
+    become(opts)
+    sent = answered = refused = eperm = 0
+    end = time.monotonic() + float(seconds)
+    print("ready", flush=True)
+    while time.monotonic() < end:
+        s = socket.socket(family(addr), socket.SOCK_DGRAM)
+        s.settimeout(0.3)
+        sent += 1
+        try:
+            s.connect((addr, int(port)))
+            s.send(b"?")
+            s.recv(10)
+            answered += 1
+        except PermissionError:
+            eperm += 1
+        except TimeoutError:
+            pass
+        except OSError:
+            refused += 1
+        s.close()
+    with open(path + ".new", "w") as f:
+        f.write("%d %d %d %d\n" % (sent, answered, refused, eperm))
+    os.rename(path + ".new", path)
+
+
+def main():
+    verb, args = sys.argv[1], sys.argv[2:]
+    out = {"serve": serve, "feed": feed, "drain": drain, "probe": probe, "raw": raw, "storm": storm}[verb](args)
+    if out:
+        print(out)
+
+
+main()
