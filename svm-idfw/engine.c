@@ -265,6 +265,15 @@ static void commit_vms(struct idfw_engine *e, struct commit *c)
 		vm->plan->rejudge = false; /* all flows are judged again as it is */
 }
 
+int idfw_engine_policy_check(struct idfw_engine *e, struct pol_policy *p, uint64_t generation)
+{
+	struct commit c = {.policy = p};
+	int r = generation > e->generation ? commit_prepare(e, &c, generation) : -GI_ESTATE;
+
+	commit_fini(&c);
+	return r;
+}
+
 int idfw_engine_policy(struct idfw_engine *e, struct pol_policy *p, uint64_t generation)
 {
 	struct commit c = {.policy = p};

@@ -170,6 +170,8 @@ void idfw_engine_next_db_id(struct idfw_engine *e, uint64_t next);
 
 /* policy: takes @p; generation must be higher than before; every VM gets a new ruleset, flows are re-judged */
 GI_MUST_CHECK int idfw_engine_policy(struct idfw_engine *e, struct pol_policy *p, uint64_t generation);
+/* would it be taken? Borrows @p, changes nothing: asked before the policy is written to disk */
+GI_MUST_CHECK int idfw_engine_policy_check(struct idfw_engine *e, struct pol_policy *p, uint64_t generation);
 
 /* guests; a negative return means: drop that guest, @ret_why (static text) says why */
 GI_MUST_CHECK int idfw_engine_guest_up(struct idfw_engine *e, const char *vm, const char *mux, const Idfw__VmUp *up, struct idfw_vm **ret);

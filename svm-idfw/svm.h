@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * svm.h - the parts of a running svm-idfw; main.c starts them, glue.c joins them
+ */
+#ifndef SVM_IDFW_SVM_H
+#define SVM_IDFW_SVM_H
+
+#include "lib/base/log.h"
+#include "svm-idfw/ctl.h"
+#include "svm-idfw/dir.h"
+#include "svm-idfw/guests.h"
+#include "svm-idfw/store.h"
+#include "svm-idfw/svmconf.h"
+
+struct svm {
+	struct svm_conf conf;
+	const char *conf_file; /* borrows argv or the default */
+	struct io_loop *loop;
+	struct io_idle flush;
+	struct io_timer tick;
+	struct io_signal term, intr, hup;
+	struct io_tls_ctx *tls;
+	struct idfw_engine *engine;
+	struct idfw_store *store;
+	struct idfw_guests *guests;
+	struct idfw_dir *dir;
+	struct idfw_ctl *ctl;
+	uint64_t tick_at_ms; /* monotonic; 0 none */
+	bool store_full; /* said already */
+};
+
+/* the engine's clock is now; its flush comes at the end of this round */
+void svm_round(void *arg);
+GI_MUST_CHECK int svm_engine_start(struct svm *s, const uint64_t seed[2]);
+/* the newest policy of the store, or the file for the first time; words into the log */
+GI_MUST_CHECK int svm_policy_start(struct svm *s);
+extern const struct idfw_store_ops svm_store_ops;
+extern const struct idfw_dir_ops svm_dir_ops;
+extern const struct idfw_ctl_ops svm_ctl_ops;
+
+#endif

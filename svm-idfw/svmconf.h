@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * svmconf.h - svm-idfw.conf as a struct; the table is in svmconf.c
+ */
+#ifndef SVM_IDFW_SVMCONF_H
+#define SVM_IDFW_SVMCONF_H
+
+#include "lib/conf/conf.h"
+#include "svm-idfw/dir.h"
+
+struct svm_conf {
+	char *listen, *ca, *cert, *key;
+	struct conf_list mux_names;
+	char *state_dir, *policy, *control_socket, *control_group, *user;
+	uint64_t min_uid, ready_timeout_ms;
+	struct conf_array directories; /* struct idfw_dir_conf */
+};
+
+extern const struct conf_table svm_conf_table;
+
+/* what the table cannot say; words for the person who wrote it into @ret_why. -EINVAL */
+GI_MUST_CHECK int svm_conf_check(const struct svm_conf *c, char ret_why[256]);
+/* block with this label, or NULL */
+const struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label);
+
+#endif
