@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * agent.h - the parsing process of gi-netagent: what its parts share
+ *
+ * agent.c owns everything and decides; sessions are in life.c (open, close, leaders, restart),
+ * rulesets and deltas in rules.c. Runs as an unprivileged user behind a seccomp filter.
+ */
+#ifndef NETAGENT_AGENT_H
+#define NETAGENT_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "fw/fwwire.h"
+#include "lib/io/loop.h"
+#include "lib/wire/wire.h"
+#include "netagent/addrs.h"
+#include "netagent/events.h"
+#include "netagent/link.h"
+#include "netagent/naconf.h"
+#include "netagent/pamsock.h"
+#include "netagent/push.h"
+#include "netagent/session.h"
+#include "netagent/spool.h"
+
+struct na_agent {
+	const struct na_conf *conf;
+	struct io_loop *loop;
+	uint8_t boot_id[WIRE_BOOT_ID_LEN];
+	struct na_sessions sessions;
+	struct na_addrs addrs; /* as last reported */
+	struct na_spool *spool;
+	struct na_link *link;
+	struct na_pam *pam; /* NULL until the keeper gave us its listener */
+	struct na_push *push;
+	struct na_addrs_watch *addrs_watch;
+	struct fw_wire_reader *reader;
+	struct io_fd keeper;
+	int keeper_fd;
+	struct io_timer spool_retry;
+	bool spool_bad; /* said already */
+	bool link_bad; /* said already */
+	bool marks_due; /* the SVM waits for Marks, no pusher yet */
+	struct io_timer marks_timer;
+	uint64_t lost_told; /* lost events that were reported to the log */
+};
+
+/* the whole life of the process; returns the exit code */
+int na_agent_run(const struct na_conf *conf, int keeper_fd);
+
+/* ---- life.c ---- */
+
+/* what the spool remembers, into the table: na_spool_ops.restore */
+void na_life_restore(void *arg, enum na_spool_record type, uint64_t seq, const void *buf, size_t len);
+void na_life_checkpoint(void *arg, struct gi_buf *out);
+/* after opening the spool: watch the leaders that live, end the sessions of those that do not */
+void na_life_resume(struct na_agent *a);
+void na_life_pam_event(void *arg, struct na_pam_conn *c, const struct na_pam_event *ev,
+	struct na_pam_peer *peer);
+void na_life_addresses(struct na_agent *a, const struct na_addrs *now);
+void na_life_kick(struct na_agent *a, uint64_t id, const char *reason);
+/* says once when the spool gets bad and once when it is good again */
+void na_life_spool_check(struct na_agent *a);
+void na_life_stop(struct na_agent *a); /* frees the watches */
+
+/* ---- rules.c ---- */
+
+/* RulesetBegin, RulesetPart, RulesetCommit, Delta */
+void na_rules_message(struct na_agent *a, const Idfw__Envelope *e);
+/* the link is open: Marks are due */
+void na_rules_opened(struct na_agent *a);
+/* a fresh pusher */
+void na_rules_pusher(struct na_agent *a, int fd);
+extern const struct na_push_ops na_rules_push_ops;
+
+#endif

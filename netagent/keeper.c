@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * keeper.c - gi-netagent's first process: holds root, reads nothing but its configuration
+ *
+ *   keeper (root) --+-- gi-netagent --agent    (user _idfw, no capability: parses peers' bytes)
+ *                   +-- gi-netagent --pusher   (root with CAP_NET_ADMIN alone: fixed records)
+ *
+ * It binds the PAM socket (kept while the parsing process is started again: a login waits in the
+ * backlog meanwhile), makes the spool's directory, and gives each parsing process the listener and
+ * the socket of a fresh pusher. A parsing process that ends takes its pusher with it. Nothing is
+ * ever read from a child. Source: ADR 0007.
+ */
+#include "netagent/keeper.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/text.h"
+#include "lib/io/child.h"
+#include "lib/io/loop.h"
+#include "lib/io/sock.h"
+#include "netagent/fdpass.h"
+
+#define NOFILE_WANTED 16384 /* a pidfd a session, and all else */
+#define PUSHER_BUFFER_BYTES (4 << 20)
+#define BACKOFF_MAX_MS 5000
+#define BIND_TRIES 40
+#define BIND_PAUSE_US 50000
+#define STEADY_MS 10000 /* a child that lived as long starts over with the shortest backoff */
+
+struct role {
+	struct keeper *keeper;
+	const char *name; /* --agent, --pusher */
+	struct io_child child;
+	struct io_timer again;
+	struct io_backoff backoff;
+	uint64_t started_ms;
+	char **argv; /* owned array, borrowed words */
+};
+
+struct keeper {
+	struct io_loop *loop;
+	const struct na_conf *conf;
+	struct io_signal sigterm, sigint;
+	struct role agent, pusher;
+	int listen_fd;
+};
+
+static void role_start(struct role *r);
+
+/* a parsing process gets a pusher that nobody has talked to yet, or none until there is one */
+static void hand_over_pusher(struct keeper *k)
+{
+	int err;
+
+	if (k->agent.child.pid <= 0 || k->pusher.child.pid <= 0 || k->pusher.child.fd < 0)
+		return;
+	err = na_fd_send(k->agent.child.fd, NA_FD_PUSHER, k->pusher.child.fd);
+	if (err < 0) {
+		gi_err("the pusher's socket cannot be handed over: %s", gi_strerror(err));
+		io_child_kill(&k->agent.child);
+		return;
+	}
+	close(k->pusher.child.fd);
+	k->pusher.child.fd = -1;
+}
+
+static void again_cb(struct io_timer *t)
+{
+	role_start(t->arg);
+}
+
+static void exited_cb(struct io_child *c, int status)
+{
+	struct role *r = c->arg;
+	uint32_t ms;
+
+	if (io_clock_mono_ms() - r->started_ms > STEADY_MS)
+		io_backoff_init(&r->backoff, BACKOFF_MAX_MS);
+	ms = io_backoff_next(&r->backoff);
+	if (WIFSIGNALED(status))
+		gi_warn("%s was killed by signal %d; started again in %u ms", r->name + 2,
+			WTERMSIG(status), ms);
+	else
+		gi_warn("%s ended with code %d; started again in %u ms", r->name + 2,
+			WEXITSTATUS(status), ms);
+	io_timer_start(r->keeper->loop, &r->again, ms, 0, again_cb, r);
+}
+
+static void role_start(struct role *r)
+{
+	struct keeper *k = r->keeper;
+	int size = PUSHER_BUFFER_BYTES, err;
+
+	r->started_ms = io_clock_mono_ms();
+	err = io_child_start(k->loop, &r->child, r->argv, SOCK_SEQPACKET, exited_cb, r);
+	if (err < 0) {
+		gi_err("%s cannot be started: %s", r->name + 2, gi_strerror(err));
+		io_timer_start(k->loop, &r->again, io_backoff_next(&r->backoff), 0, again_cb, r);
+		return;
+	}
+	if (r == &k->pusher) {
+		(void)setsockopt(r->child.fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	} else {
+		err = na_fd_send(r->child.fd, NA_FD_LISTENER, k->listen_fd);
+		if (err < 0)
+			io_child_kill(&r->child);
+	}
+	hand_over_pusher(k);
+}
+
+static int role_init(struct role *r, struct keeper *k, const char *name, int argc, char **argv)
+{
+	r->keeper = k;
+	r->name = name;
+	io_backoff_init(&r->backoff, BACKOFF_MAX_MS);
+	r->argv = calloc((size_t)argc + 2, sizeof(*r->argv));
+	if (!r->argv)
+		return -ENOMEM;
+	r->argv[0] = argv[0];
+	r->argv[1] = (char *)name; /* execv() takes it as it is */
+	for (int i = 1; i < argc; i++)
+		r->argv[i + 1] = argv[i];
+	return 0;
+}
+
+static void signal_cb(struct io_signal *w, int signum)
+{
+	struct keeper *k = w->arg;
+
+	gi_notice("signal %d: stopping; rules and sessions stay", signum);
+	io_loop_stop(k->loop);
+}
+
+/* mkdir -p, the last one for @user alone */
+static int make_dir(const char *path, const char *user)
+{
+	const struct passwd *pw = geteuid() == 0 && user ? getpwnam(user) : NULL;
+	char part[256];
+
+	for (size_t i = 1; path[i - 1]; i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		if (i >= sizeof(part))
+			return -ENAMETOOLONG;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		if (mkdir(part, path[i] ? 0755 : 0700) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	if (geteuid() == 0 && user && !pw)
+		return -GI_ENOTFOUND;
+	if (pw && chown(path, pw->pw_uid, pw->pw_gid) < 0)
+		return -errno;
+	return 0;
+}
+
+static int bind_pam(const struct na_conf *conf, int *ret_fd)
+{
+	struct io_endpoint e;
+	char text[160], dir[160], *slash;
+	int err;
+
+	if (gi_text_copy(dir, sizeof(dir), conf->pam_socket) < 0)
+		return -ENAMETOOLONG;
+	slash = strrchr(dir, '/');
+	if (slash && slash != dir) {
+		*slash = '\0';
+		if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	snprintf(text, sizeof(text), "unix:%.150s", conf->pam_socket);
+	err = io_endpoint_parse(text, &e);
+	if (err < 0)
+		return err;
+	e.type = SOCK_SEQPACKET;
+	/* after a kill -9 of a keeper its parsing process answers for a moment more */
+	for (int tries = 0; tries < BIND_TRIES; tries++) {
+		err = io_sock_listen(&e, 0600, ret_fd);
+		if (err != -EADDRINUSE)
+			break;
+		usleep(BIND_PAUSE_US);
+	}
+	return err;
+}
+
+static void raise_nofile(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return;
+	if (r.rlim_cur >= NOFILE_WANTED)
+		return;
+	r.rlim_cur = NOFILE_WANTED;
+	if (r.rlim_max < NOFILE_WANTED)
+		r.rlim_max = NOFILE_WANTED; /* root may */
+	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
+		gi_warn("the limit of descriptors stays low: not every session can be watched");
+}
+
+static int keeper_prepare(struct keeper *k, int argc, char **argv)
+{
+	int err = make_dir(k->conf->spool_dir, k->conf->user);
+
+	if (err < 0) {
+		gi_err("spool-dir %s, user %s: %s", k->conf->spool_dir, k->conf->user,
+			gi_strerror(err));
+		return err;
+	}
+	err = bind_pam(k->conf, &k->listen_fd);
+	if (err < 0) {
+		gi_err("pam-socket %s: %s%s", k->conf->pam_socket, gi_strerror(err),
+			err == -EADDRINUSE ? "; is another gi-netagent running?" : "");
+		return err;
+	}
+	raise_nofile();
+	err = io_loop_new(&k->loop);
+	if (err == 0)
+		err = role_init(&k->agent, k, "--agent", argc, argv);
+	if (err == 0)
+		err = role_init(&k->pusher, k, "--pusher", argc, argv);
+	return err;
+}
+
+int na_keeper_run(const struct na_conf *conf, int argc, char **argv)
+{
+	struct keeper k = { .conf = conf, .listen_fd = -1 };
+	int err = keeper_prepare(&k, argc, argv);
+
+	if (err == 0) {
+		io_signal_start(k.loop, &k.sigterm, SIGTERM, signal_cb, &k);
+		io_signal_start(k.loop, &k.sigint, SIGINT, signal_cb, &k);
+		role_start(&k.pusher);
+		role_start(&k.agent);
+		io_loop_run(k.loop);
+		io_timer_stop(k.loop, &k.agent.again);
+		io_timer_stop(k.loop, &k.pusher.again);
+		io_child_stop(k.loop, &k.agent.child);
+		io_child_stop(k.loop, &k.pusher.child);
+		io_signal_stop(k.loop, &k.sigterm);
+		io_signal_stop(k.loop, &k.sigint);
+		unlink(conf->pam_socket);
+	}
+	if (k.listen_fd >= 0)
+		close(k.listen_fd);
+	free(k.agent.argv);
+	free(k.pusher.argv);
+	if (k.loop)
+		io_loop_free(k.loop);
+	return err < 0 ? 1 : 0;
+}

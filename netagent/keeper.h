@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * keeper.h - the first process of gi-netagent: starts the other two and starts them again
+ */
+#ifndef NETAGENT_KEEPER_H
+#define NETAGENT_KEEPER_H
+
+#include "netagent/naconf.h"
+
+/*
+ * na_keeper_run - until SIGTERM or SIGINT
+ * @argv: of this process; the children get the same arguments behind their role
+ * Returns the exit code.
+ */
+int na_keeper_run(const struct na_conf *conf, int argc, char **argv);
+
+#endif

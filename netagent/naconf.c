@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * naconf.c - the table of netagent.conf, see naconf.h
+ */
+#include "netagent/naconf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "netagent/spool.h"
+
+#define ITEM(field) offsetof(struct na_conf, field)
+
+static const struct conf_item items[] = {
+	{ "mux", CONF_T_ENDPOINT, ITEM(mux), "vsock:2:5005", 1, 150,
+		"the host's mux: vsock:2:5005, or unix:/run/idfw-host/NAME.sock_5005" },
+	{ "pam-socket", CONF_T_PATH, ITEM(pam_socket), IDFW_RUNDIR "/pam.sock", 1, 100,
+		"where pam_gi.so reports sessions" },
+	{ "spool-dir", CONF_T_PATH, ITEM(spool_dir), IDFW_STATEDIR "/spool", 1, 200,
+		"events that the SVM has not acknowledged yet, and the live sessions" },
+	{ "spool-max", CONF_T_NUMBER, ITEM(spool_max_bytes), "64MiB", NA_SPOOL_MIN_BYTES, 1u << 30,
+		"most bytes in spool-dir" },
+	{ "user", CONF_T_STRING, ITEM(user), "_idfw", 1, 32,
+		"whom the parsing process becomes; it keeps no capability" },
+	{ "boot-id-file", CONF_T_PATH, ITEM(boot_id_file), "/proc/sys/kernel/random/boot_id", 1,
+		200, "a UUID that is another one after each boot" },
+	{ "interfaces-exclude", CONF_T_LIST, ITEM(interfaces_exclude), "lo", 0, 64,
+		"interfaces whose addresses are not this guest's" },
+};
+
+static const struct conf_section sections[] = {
+	{ .name = NULL, .items = items, .n_items = GI_ARRAY_SIZE(items), .size = 0, .offset = 0, .max = 1 },
+};
+
+const struct conf_table na_conf_table = { .sections = sections,
+	.n_sections = GI_ARRAY_SIZE(sections) };
+
+static int hex_digit(char c)
+{
+	const char *digits = "0123456789abcdef", *d = c ? strchr(digits, c | 0x20) : NULL;
+
+	return d ? (int)(d - digits) : -1;
+}
+
+int na_boot_id_read(const char *path, uint8_t ret[WIRE_BOOT_ID_LEN])
+{
+	uint8_t id[WIRE_BOOT_ID_LEN] = { 0 };
+	size_t len, n = 0;
+	char *text;
+	int err = conf_read_file(path, 256, &text, &len);
+
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < len && n < 2 * sizeof(id); i++) {
+		int d = hex_digit(text[i]);
+
+		if (text[i] == '-')
+			continue;
+		if (d < 0)
+			break;
+		id[n / 2] = (uint8_t)(id[n / 2] << 4 | d);
+		n++;
+	}
+	free(text);
+	if (n != 2 * sizeof(id))
+		return -EINVAL;
+	memcpy(ret, id, sizeof(id));
+	return 0;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pusher.c - gi-netagent --pusher: applies what the parsing process asks for
+ *
+ * uid 0 with CAP_NET_ADMIN alone, no_new_privs, no text parsed: the records have a fixed shape and
+ * fw_rec_reader checks each before it is used. Blocking and sequential: one request, one answer.
+ * libnftables may exit() under us: the keeper starts the next one, the parsing process reports it,
+ * and the SVM sends a whole ruleset. The kernel goes on with what it has.
+ */
+#include "netagent/pusher.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "fw/push.h"
+#include "fw/rec.h"
+#include "lib/base/log.h"
+#include "lib/io/priv.h"
+
+struct pusher {
+	int fd;
+	struct fw_push *push;
+	struct fw_rec_reader *reader;
+};
+
+static int reply(struct pusher *p, const struct fw_rec *r)
+{
+	while (send(p->fd, r, sizeof(*r), MSG_NOSIGNAL) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+static int reply_done(
+	struct pusher *p, uint64_t generation, uint64_t version, int err, const char *why)
+{
+	struct fw_rec r = { .type = FW_REC_DONE,
+		.err = err,
+		.generation = generation,
+		.version = version };
+
+	if (err < 0)
+		snprintf(r.name, sizeof(r.name), "%.120s", why[0] ? why : gi_strerror(err));
+	return reply(p, &r);
+}
+
+static int apply_state(struct pusher *p, struct fw_state *s)
+{
+	uint64_t generation = fw_state_ruleset(s)->generation, version = fw_state_version(s);
+	char why[256] = "";
+	int err = fw_push_ruleset(p->push, s, why);
+
+	if (err < 0) {
+		gi_err("ruleset %llu.%llu was not taken: %s", (unsigned long long)generation,
+			(unsigned long long)version, why);
+		fw_state_free(s);
+	}
+	return reply_done(p, generation, version, err, why);
+}
+
+static int apply_delta(struct pusher *p, struct fw_delta *d)
+{
+	char why[256] = "";
+	int err = fw_push_delta(p->push, d, why);
+
+	if (err < 0 && err != -GI_ESTATE)
+		gi_err("change to version %llu was not taken: %s", (unsigned long long)d->version, why);
+	err = reply_done(p, d->generation, d->version, err, why);
+	fw_delta_free(d);
+	return err;
+}
+
+static int mark_cb(void *arg, const struct fw_elem *e)
+{
+	struct fw_rec r = { .type = FW_REC_ELEM, .elem = *e };
+
+	return reply(arg, &r);
+}
+
+static int read_marks(struct pusher *p)
+{
+	uint64_t generation = 0, version = 0;
+	char why[256] = "";
+	int err = fw_push_running(p->push, &generation, &version);
+
+	if (err == 0 && generation)
+		err = fw_push_marks(p->push, mark_cb, p);
+	if (err < 0)
+		gi_err("the marks in the kernel cannot be read: %s", gi_strerror(err));
+	return reply_done(p, generation, version, err, why);
+}
+
+static int take(struct pusher *p, const void *buf, size_t len)
+{
+	struct fw_state *state = NULL;
+	struct fw_delta *delta = NULL;
+	enum fw_rec_out out;
+	int err = fw_rec_reader_feed(p->reader, buf, len, &out, &state, &delta);
+
+	if (err < 0) {
+		gi_err("the parsing process sent a wrong record: %s", gi_strerror(err));
+		return err;
+	}
+	switch (out) {
+	case FW_REC_STATE:
+		return apply_state(p, state);
+	case FW_REC_DELTA_READY:
+		return apply_delta(p, delta);
+	case FW_REC_WANT_MARKS:
+		return read_marks(p);
+	case FW_REC_MORE:
+		break;
+	}
+	return 0;
+}
+
+static int serve(struct pusher *p)
+{
+	char buf[sizeof(struct fw_rec) + 1];
+
+	for (;;) {
+		ssize_t n = recv(p->fd, buf, sizeof(buf), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) /* the parsing process is gone: so are we; the kernel keeps its rules */
+			return 0;
+		if (take(p, buf, (size_t)n) < 0)
+			return 1;
+	}
+}
+
+int na_pusher_run(int fd)
+{
+	struct pusher p = { .fd = fd };
+	char why[256] = "";
+	int rc = 1, err = io_priv_drop(NULL, IO_CAP_NET_ADMIN);
+
+	if (err < 0) {
+		gi_err("pusher: privileges cannot be dropped: %s", gi_strerror(err));
+		return 1;
+	}
+	err = fw_push_new(&p.push, why);
+	if (err < 0)
+		gi_err("pusher: no nftables: %s", why[0] ? why : gi_strerror(err));
+	else if (fw_rec_reader_new(&p.reader) < 0)
+		gi_err("pusher: out of memory");
+	else
+		rc = serve(&p);
+	fw_rec_reader_free(p.reader);
+	fw_push_free(p.push);
+	return rc;
+}

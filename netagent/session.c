@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * session.c - the table of live sessions, see session.h
+ */
+#include "netagent/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void na_sessions_init(struct na_sessions *t, uint64_t first_id)
+{
+	t->by_id = NULL;
+	t->next_id = first_id;
+}
+
+static void session_free(struct na_session *s)
+{
+	if (!s)
+		return;
+	free(s->user);
+	free(s->service);
+	free(s->tty);
+	free(s->rhost);
+	free(s->auth);
+	free(s);
+}
+
+void na_sessions_fini(struct na_sessions *t)
+{
+	struct na_session *s, *tmp;
+
+	HASH_ITER(hh, t->by_id, s, tmp)
+	{
+		HASH_DEL(t->by_id, s);
+		session_free(s);
+	}
+}
+
+size_t na_sessions_count(const struct na_sessions *t)
+{
+	return HASH_COUNT(t->by_id);
+}
+
+struct na_session *na_sessions_find(const struct na_sessions *t, uint64_t id)
+{
+	struct na_session *s;
+
+	HASH_FIND(hh, t->by_id, &id, sizeof(id), s);
+	return s;
+}
+
+struct na_session *na_sessions_find_leader(const struct na_sessions *t, uint32_t leader_pid)
+{
+	struct na_session *found = NULL;
+
+	if (leader_pid == 0)
+		return NULL;
+	for (struct na_session *s = t->by_id; s; s = s->hh.next) {
+		if (s->leader_pid == leader_pid && (!found || s->id > found->id))
+			found = s;
+	}
+	return found;
+}
+
+int na_sessions_restore(
+	struct na_sessions *t, const struct na_session *from, struct na_session **ret)
+{
+	struct na_session *s;
+
+	if (from->id == 0)
+		return -EINVAL;
+	if (na_sessions_find(t, from->id))
+		return -EEXIST;
+	if (na_sessions_count(t) >= NA_SESSIONS_MAX)
+		return -GI_ELIMIT;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->id = from->id;
+	s->uid = from->uid;
+	s->leader_pid = from->leader_pid;
+	s->leader_start = from->leader_start;
+	s->opened_ms = from->opened_ms;
+	s->peer = from->peer;
+	s->user = strdup(from->user);
+	s->service = strdup(from->service);
+	s->tty = strdup(from->tty);
+	s->rhost = strdup(from->rhost);
+	s->auth = strdup(from->auth);
+	if (!s->user || !s->service || !s->tty || !s->rhost || !s->auth) {
+		session_free(s);
+		return -ENOMEM;
+	}
+	HASH_ADD(hh, t->by_id, id, sizeof(s->id), s);
+	if (t->next_id <= s->id)
+		t->next_id = s->id + 1;
+	*ret = s;
+	return 0;
+}
+
+int na_sessions_open(struct na_sessions *t, const struct na_pam_event *ev, uint32_t leader_pid,
+	uint64_t leader_start, uint64_t now_ms, struct na_session **ret)
+{
+	/* the copies are made by restore(): the casts only let one struct name both kinds of text */
+	struct na_session s = {
+		.id = t->next_id,
+		.user = (char *)ev->user,
+		.service = (char *)ev->service,
+		.tty = (char *)ev->tty,
+		.rhost = (char *)ev->rhost,
+		.auth = (char *)ev->auth,
+		.uid = ev->uid,
+		.leader_pid = leader_pid,
+		.leader_start = leader_start,
+		.opened_ms = now_ms,
+		.peer = ev->peer,
+	};
+
+	return na_sessions_restore(t, &s, ret);
+}
+
+void na_sessions_remove(struct na_sessions *t, struct na_session *s)
+{
+	HASH_DEL(t->by_id, s);
+	session_free(s);
+}

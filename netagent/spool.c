@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * spool.c - the on-disk event spool, see spool.h: append, acknowledge, read in order
+ *
+ * Segments are immutable but for the youngest, which grows at its end by one write(2) a record.
+ * A new segment is written under another name and renamed, so a segment that has its name has a
+ * whole checkpoint. What opening makes of the files is in segment.c.
+ */
+#include "netagent/spool.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "netagent/record.h"
+#include "netagent/segment.h"
+
+#define SEGMENT_LIMIT_MAX (1u << 20) /* a segment over it is followed by a new one */
+#define CHECKPOINT_MAX (NA_SPOOL_RECORD_MAX)
+
+struct mem_event {
+	struct mem_event *next;
+	uint64_t seq;
+	uint32_t len;
+	uint8_t data[];
+};
+
+struct na_spool {
+	struct na_segments segs;
+	uint64_t max_bytes;
+	uint64_t segment_limit; /* of the present youngest; moves when a rotation fails */
+	const struct na_spool_ops *ops;
+	void *arg;
+	uint64_t last_seq, disk_seq, acked_seq; /* disk_seq: highest number on disk */
+	struct mem_event *mem_head, **mem_tail;
+	uint64_t mem_bytes, mem_events, lost_events;
+	int disk_err;
+};
+
+static uint64_t spool_segment_limit(const struct na_spool *sp)
+{
+	uint64_t limit = sp->max_bytes / 8;
+
+	return limit > SEGMENT_LIMIT_MAX ? SEGMENT_LIMIT_MAX : limit;
+}
+
+/* a new youngest segment with the owner's state; older ones that are acknowledged go */
+static int spool_rotate(struct na_spool *sp)
+{
+	struct gi_buf state, rec;
+	uint64_t kept;
+	int err;
+
+	gi_buf_init(&state, CHECKPOINT_MAX);
+	gi_buf_init(&rec, CHECKPOINT_MAX + NA_RECORD_HEAD + NA_SEGMENT_MAGIC_LEN);
+	sp->ops->checkpoint(sp->arg, &state);
+	err = gi_buf_error(&state);
+	if (err < 0)
+		goto out;
+	gi_buf_append(&rec, NA_SEGMENT_MAGIC, NA_SEGMENT_MAGIC_LEN);
+	na_record_encode(&rec, NA_SPOOL_CHECKPOINT, sp->disk_seq, state.data, (uint32_t)state.len);
+	err = gi_buf_error(&rec);
+	if (err < 0)
+		goto out;
+	/* what the new one makes superfluous does not count against it */
+	kept = na_segments_bytes_above(&sp->segs, sp->acked_seq);
+	err = -GI_EFULL;
+	if (kept + rec.len > sp->max_bytes)
+		goto out;
+	err = na_segments_add(&sp->segs, rec.data, rec.len);
+	if (err < 0)
+		goto out;
+	sp->segment_limit = rec.len + spool_segment_limit(sp);
+	na_segments_drop(&sp->segs, sp->acked_seq);
+out:
+	gi_buf_fini(&state);
+	gi_buf_fini(&rec);
+	return err;
+}
+
+int na_spool_open(const char *dir, uint64_t max_bytes, const struct na_spool_ops *ops, void *arg,
+	struct na_spool **ret)
+{
+	struct na_spool *sp;
+	int err;
+
+	if (max_bytes < NA_SPOOL_MIN_BYTES)
+		return -EINVAL;
+	sp = calloc(1, sizeof(*sp));
+	if (!sp)
+		return -ENOMEM;
+	sp->max_bytes = max_bytes;
+	sp->ops = ops;
+	sp->arg = arg;
+	sp->mem_tail = &sp->mem_head;
+	err = na_segments_open(&sp->segs, dir);
+	if (err == 0)
+		err = na_segments_restore(&sp->segs, ops->restore, arg, &sp->disk_seq);
+	if (err < 0) {
+		na_spool_free(sp);
+		return err;
+	}
+	sp->last_seq = sp->disk_seq;
+	sp->disk_err = spool_rotate(sp);
+	*ret = sp;
+	return 0;
+}
+
+void na_spool_free(struct na_spool *sp)
+{
+	struct mem_event *m;
+
+	if (!sp)
+		return;
+	while ((m = sp->mem_head)) {
+		sp->mem_head = m->next;
+		free(m);
+	}
+	na_segments_close(&sp->segs);
+	free(sp);
+}
+
+static int spool_write(struct na_spool *sp, uint64_t seq, const void *buf, uint32_t len)
+{
+	struct gi_buf rec;
+	int err = 0;
+
+	if (!na_segments_writable(&sp->segs) ||
+		na_segments_youngest_bytes(&sp->segs) >= sp->segment_limit) {
+		err = spool_rotate(sp);
+		if (err < 0 && !na_segments_writable(&sp->segs))
+			return err;
+		if (err < 0) /* goes on in the old one; not tried again for every event */
+			sp->segment_limit += spool_segment_limit(sp);
+	}
+	if (na_segments_bytes(&sp->segs) + NA_RECORD_HEAD + len > sp->max_bytes)
+		return -GI_EFULL;
+	gi_buf_init(&rec, NA_SPOOL_EVENT_MAX + NA_RECORD_HEAD);
+	na_record_encode(&rec, NA_SPOOL_EVENT, seq, buf, len);
+	err = gi_buf_error(&rec);
+	if (err == 0)
+		err = na_segments_append(&sp->segs, rec.data, rec.len, seq);
+	gi_buf_fini(&rec);
+	if (err == 0)
+		sp->disk_seq = seq;
+	return err;
+}
+
+static void mem_pop(struct na_spool *sp)
+{
+	struct mem_event *m = sp->mem_head;
+
+	sp->mem_head = m->next;
+	if (!sp->mem_head)
+		sp->mem_tail = &sp->mem_head;
+	sp->mem_bytes -= m->len;
+	sp->mem_events--;
+	free(m);
+}
+
+void na_spool_flush(struct na_spool *sp)
+{
+	int err = 0;
+
+	/* an unwritable disk is found out also when nothing waits: the next event must be able to stay */
+	if (!sp->mem_head && !na_segments_writable(&sp->segs))
+		err = spool_rotate(sp);
+	while (err == 0 && sp->mem_head) {
+		struct mem_event *m = sp->mem_head;
+
+		if (m->seq > sp->acked_seq)
+			err = spool_write(sp, m->seq, m->data, m->len);
+		if (err == 0)
+			mem_pop(sp);
+	}
+	sp->disk_err = err;
+}
+
+static int mem_push(struct na_spool *sp, uint64_t seq, const void *buf, uint32_t len)
+{
+	struct mem_event *m;
+
+	if (sp->mem_bytes + len > NA_SPOOL_MEM_MAX)
+		return -GI_EFULL;
+	m = malloc(sizeof(*m) + len);
+	if (!m)
+		return -GI_EFULL;
+	m->next = NULL;
+	m->seq = seq;
+	m->len = len;
+	memcpy(m->data, buf, len);
+	*sp->mem_tail = m;
+	sp->mem_tail = &m->next;
+	sp->mem_bytes += len;
+	sp->mem_events++;
+	return 0;
+}
+
+int na_spool_append(struct na_spool *sp, const void *buf, size_t len)
+{
+	uint64_t seq;
+
+	if (len > NA_SPOOL_EVENT_MAX)
+		return -GI_ELIMIT;
+	seq = ++sp->last_seq;
+	if (sp->mem_head)
+		na_spool_flush(sp); /* in order, or not at all */
+	if (!sp->mem_head) {
+		sp->disk_err = spool_write(sp, seq, buf, (uint32_t)len);
+		if (sp->disk_err == 0)
+			return 0;
+	}
+	if (mem_push(sp, seq, buf, (uint32_t)len) == 0)
+		return 0;
+	sp->lost_events++;
+	return -GI_EFULL;
+}
+
+void na_spool_ack(struct na_spool *sp, uint64_t seq)
+{
+	if (seq <= sp->acked_seq || seq > sp->last_seq)
+		return;
+	sp->acked_seq = seq;
+	while (sp->mem_head && sp->mem_head->seq <= seq)
+		mem_pop(sp);
+	na_segments_drop(&sp->segs, seq);
+}
+
+void na_spool_skip_to(struct na_spool *sp, uint64_t seq)
+{
+	if (seq <= sp->last_seq)
+		return;
+	sp->last_seq = seq;
+	na_spool_ack(sp, seq);
+}
+
+int na_spool_next(
+	struct na_spool *sp, struct na_spool_cursor *c, uint64_t *ret_seq, struct gi_buf *out)
+{
+	struct na_segment_pos pos = { .segment = c->segment, .offset = c->offset };
+	uint64_t seq;
+	int n = na_segments_next(&sp->segs, &pos, c->seq, &seq, out);
+
+	if (n < 0)
+		return n;
+	c->segment = pos.segment;
+	c->offset = pos.offset;
+	if (n == 1) {
+		c->seq = *ret_seq = seq;
+		return 1;
+	}
+	for (const struct mem_event *m = sp->mem_head; m; m = m->next) {
+		if (m->seq <= c->seq)
+			continue;
+		gi_buf_reset(out);
+		gi_buf_append(out, m->data, m->len);
+		if (gi_buf_error(out) < 0)
+			return gi_buf_error(out);
+		c->seq = *ret_seq = m->seq;
+		return 1;
+	}
+	return 0;
+}
+
+uint64_t na_spool_last_seq(const struct na_spool *sp)
+{
+	return sp->last_seq;
+}
+
+void na_spool_stats(const struct na_spool *sp, struct na_spool_stats *ret)
+{
+	*ret = (struct na_spool_stats){
+		.bytes = na_segments_bytes(&sp->segs),
+		.last_seq = sp->last_seq,
+		.acked_seq = sp->acked_seq,
+		.mem_events = sp->mem_events,
+		.lost_events = sp->lost_events,
+		.bad_bytes = sp->segs.bad_bytes,
+		.disk_err = sp->disk_err,
+	};
+}
