@@ -15,6 +15,8 @@
 #include "svm-idfw/engine.h"
 
 #define STORE_QUEUE_MAX 65536 /* records */
+#define STORE_QUEUE_BYTES_MAX (64u << 20)
+#define STORE_BATCH_MAX 1000 /* records in one transaction */
 
 struct idfw_store;
 
@@ -37,21 +39,29 @@ GI_MUST_CHECK int idfw_store_put_principal(struct idfw_store *s, const struct id
 GI_MUST_CHECK int idfw_store_put_policy(struct idfw_store *s, uint64_t generation, const char *by, uint64_t time_ms, const char *text, size_t len);
 /* newest policy: owned text; -GI_ENOTFOUND */
 GI_MUST_CHECK int idfw_store_get_policy(struct idfw_store *s, uint64_t *ret_generation, char **ret_text, size_t *ret_len);
+/* who committed it and when; @ret_by: owned text; -GI_ENOTFOUND */
+GI_MUST_CHECK int idfw_store_policy_info(struct idfw_store *s, uint64_t generation, uint64_t *ret_time_ms, char **ret_by);
 
-/* reading for idfwctl, on a read-only connection of its own; newest first; cb returns non-zero to stop */
+/*
+ * reading for idfwctl, on a read-only connection of its own; newest first; cb returns non-zero to
+ * stop. One call holds the loop up, so read a few hundred rows at a time: the filter remembers
+ * where to go on.
+ */
 struct idfw_store_filter {
 	const char *user, *vm; /* "" any */
 	uint64_t since_ms, until_ms; /* 0 open */
 	uint64_t limit; /* rows; 0: 1000 */
 	bool with_live; /* last: also sessions that are not over */
+	uint64_t before_ms, before_id; /* in: only rows older than this (0: all); out: the last row given */
 };
-GI_MUST_CHECK int idfw_store_sessions(struct idfw_store *s, const struct idfw_store_filter *f,
+GI_MUST_CHECK int idfw_store_sessions(struct idfw_store *s, struct idfw_store_filter *f,
 	int (*cb)(void *arg, const char *json_row), void *arg);
-GI_MUST_CHECK int idfw_store_audit(struct idfw_store *s, const struct idfw_store_filter *f,
+GI_MUST_CHECK int idfw_store_audit(struct idfw_store *s, struct idfw_store_filter *f,
 	int (*cb)(void *arg, const char *json_row), void *arg);
 
 struct idfw_store_stats {
-	uint64_t records, commits, rejected_full, errors;
+	uint64_t records, commits, rejected_full;
+	uint64_t errors; /* failed transactions, and records that the database refused for good */
 	size_t queued;
 };
 void idfw_store_stats(struct idfw_store *s, struct idfw_store_stats *ret);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * store_load.c - what the database knows, into a fresh engine
+ *
+ * Runs once at start in svm-idfw's loop thread, before the first guest. A file of its own, so that
+ * the store can be linked without the engine.
+ */
+#include "svm-idfw/store_sql.h"
+
+static int load_vm(void *arg, const char *name, const uint8_t boot_id[16], uint64_t seq)
+{
+	return idfw_engine_restore_vm(arg, name, boot_id, seq);
+}
+
+static int load_principal(void *arg, const struct idfw_principal *p)
+{
+	return idfw_engine_restore_principal(arg, p);
+}
+
+static int load_session(void *arg, const char *vm, const Idfw__Session *s, const uint8_t boot_id[16],
+	uint64_t db_id, uint64_t seen_ms, bool kicked)
+{
+	return idfw_engine_restore_session(arg, vm, s, boot_id, db_id, seen_ms, kicked);
+}
+
+static void load_next_db_id(void *arg, uint64_t next)
+{
+	idfw_engine_next_db_id(arg, next);
+}
+
+int idfw_store_load(struct idfw_store *s, struct idfw_engine *e)
+{
+	static const struct store_load_ops ops = { load_vm, load_principal, load_session,
+		load_next_db_id };
+
+	return idfw_store_read(s, &ops, e);
+}

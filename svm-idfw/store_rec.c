@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * store_rec.c - what waits to be written: copies of the engine's records, one allocation each
+ *
+ * Pure; the engine's thread makes them, the writer thread frees them. Invariant: no pointer of a
+ * record leads outside of it.
+ */
+#include "svm-idfw/store_rec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t rec_len(const char *s);
+static const char *rec_put(struct store_rec *r, size_t *at, const char *s);
+static const char *rec_member(const json_t *row, size_t i);
+
+int store_rec_new(const struct idfw_record *r, struct store_rec **ret)
+{
+	const struct idfw_session *s = r->session;
+	size_t bytes = sizeof(struct store_rec) + rec_len(r->vm) + rec_len(r->detail), at = 0;
+	struct store_rec *c;
+
+	if (s)
+		bytes += rec_len(s->user) + rec_len(s->service) + rec_len(s->tty) +
+			rec_len(s->rhost) + rec_len(s->auth);
+	c = calloc(1, bytes);
+	if (!c)
+		return -ENOMEM;
+	c->bytes = bytes;
+	c->kind = r->kind;
+	c->time_ms = r->time_ms;
+	c->seq = r->seq;
+	c->end_ms = r->end_ms;
+	c->end_reason = r->end_reason;
+	if (r->boot_id)
+		memcpy(c->boot_id, r->boot_id, sizeof(c->boot_id));
+	c->vm = rec_put(c, &at, r->vm);
+	c->detail = rec_put(c, &at, r->detail);
+	c->user = "";
+	if (s) {
+		c->has_session = true;
+		c->db_id = s->db_id;
+		c->agent_id = s->id;
+		c->leader_start = s->leader_start;
+		c->opened_ms = s->opened_ms;
+		c->seen_ms = s->seen_ms;
+		c->uid = s->uid;
+		c->leader_pid = s->leader_pid;
+		c->peer = s->peer;
+		memcpy(c->session_boot, s->boot_id, sizeof(c->session_boot));
+		c->user = rec_put(c, &at, s->user);
+		c->service = rec_put(c, &at, s->service);
+		c->tty = rec_put(c, &at, s->tty);
+		c->rhost = rec_put(c, &at, s->rhost);
+		c->auth = rec_put(c, &at, s->auth);
+	}
+	*ret = c;
+	return 0;
+}
+
+int store_rec_principal(const struct idfw_principal *p, struct store_rec **ret)
+{
+	char *groups = store_groups_text(p->groups, p->n_groups);
+	struct store_rec *c = NULL;
+	size_t bytes, at = 0;
+
+	if (!groups)
+		return -ENOMEM;
+	bytes = sizeof(*c) + rec_len(p->key) + rec_len(p->name) + rec_len(p->upn) +
+		rec_len(p->dn) + rec_len(p->sid) + rec_len(groups);
+	c = calloc(1, bytes);
+	if (c) {
+		c->bytes = bytes;
+		c->principal = true;
+		c->vm = c->detail = c->user = "";
+		c->key = rec_put(c, &at, p->key);
+		c->name = rec_put(c, &at, p->name);
+		c->upn = rec_put(c, &at, p->upn);
+		c->dn = rec_put(c, &at, p->dn);
+		c->sid = rec_put(c, &at, p->sid);
+		c->groups = rec_put(c, &at, groups);
+		memcpy(c->guid, p->guid, sizeof(c->guid));
+		c->presence = p->presence;
+		c->resolved_ms = p->resolved_ms;
+		*ret = c;
+	}
+	free(groups);
+	return c ? 0 : -ENOMEM;
+}
+
+const char *store_kind_word(enum idfw_record_kind kind)
+{
+	static const char *const words[] = {
+		[IDFW_REC_LOGIN] = "login", [IDFW_REC_LOGOUT] = "logout",
+		[IDFW_REC_DECISION] = "decision", [IDFW_REC_PUSH] = "push",
+		[IDFW_REC_PUSH_FAILED] = "push-failed", [IDFW_REC_ENFORCED] = "enforced",
+		[IDFW_REC_KICK] = "kick", [IDFW_REC_POLICY] = "policy",
+		[IDFW_REC_GUEST_UP] = "guest-up", [IDFW_REC_GUEST_DOWN] = "guest-down",
+		[IDFW_REC_REFUSED] = "refused", [IDFW_REC_DIRECTORY] = "directory",
+		[IDFW_REC_ADDRESSES] = "addresses",
+	};
+
+	return (size_t)kind < GI_ARRAY_SIZE(words) && words[kind] ? words[kind] : "other";
+}
+
+const char *store_reason_word(enum _Idfw__EndReason reason)
+{
+	switch (reason) {
+	case IDFW__END_REASON__END_CLOSE:
+		return "close";
+	case IDFW__END_REASON__END_LEADER:
+		return "leader";
+	case IDFW__END_REASON__END_GONE:
+		return "gone";
+	case IDFW__END_REASON__END_REBOOT:
+		return "reboot";
+	case IDFW__END_REASON__END_KICK:
+		return "kick";
+	default:
+		return "unknown";
+	}
+}
+
+char *store_groups_text(const struct idfw_group *groups, size_t n)
+{
+	json_t *list = json_array();
+	char *text = NULL;
+	size_t i;
+
+	for (i = 0; list && i < n; i++) {
+		const struct idfw_group *g = &groups[i];
+
+		if (json_array_append_new(list, json_pack("[s,s,s]", g->name ? g->name : "",
+			g->dn ? g->dn : "", g->sid ? g->sid : "")) < 0)
+			goto out;
+	}
+	if (list)
+		text = json_dumps(list, JSON_COMPACT);
+out:
+	json_decref(list);
+	return text;
+}
+
+int store_groups_parse(const char *json, struct idfw_group **ret, size_t *ret_n)
+{
+	json_t *list = json_loads(json, 0, NULL), *row;
+	struct idfw_group *g = NULL;
+	size_t i, n = json_array_size(list);
+	int err = json_is_array(list) ? 0 : -GI_EPROTO;
+
+	if (err == 0 && n) {
+		g = calloc(n, sizeof(*g));
+		if (!g)
+			err = -ENOMEM;
+	}
+	for (i = 0; err == 0 && i < n; i++) {
+		row = json_array_get(list, i);
+		g[i].name = strdup(rec_member(row, 0));
+		g[i].dn = strdup(rec_member(row, 1));
+		g[i].sid = strdup(rec_member(row, 2));
+		if (!g[i].name || !g[i].dn || !g[i].sid)
+			err = -ENOMEM;
+	}
+	json_decref(list);
+	if (err < 0) {
+		store_groups_free(g, g ? n : 0);
+		return err;
+	}
+	*ret = g;
+	*ret_n = n;
+	return 0;
+}
+
+void store_groups_free(struct idfw_group *groups, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		free(groups[i].name);
+		free(groups[i].dn);
+		free(groups[i].sid);
+	}
+	free(groups);
+}
+
+json_t *store_detail_json(const char *text)
+{
+	json_t *v;
+
+	if (text[0] == '\0')
+		return json_object();
+	v = json_loads(text, 0, NULL);
+	return v ? v : json_string(text);
+}
+
+static size_t rec_len(const char *s)
+{
+	return s ? strlen(s) + 1 : 1;
+}
+
+/* the caller has made room */
+static const char *rec_put(struct store_rec *r, size_t *at, const char *s)
+{
+	char *to = r->text + *at;
+	size_t len = rec_len(s);
+
+	if (s)
+		memcpy(to, s, len);
+	*at += len;
+	return to;
+}
+
+static const char *rec_member(const json_t *row, size_t i)
+{
+	const char *s = json_string_value(json_array_get(row, i));
+
+	return s ? s : "";
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * store_rec.h - what waits to be written: copies of the engine's records, one allocation each
+ *
+ * Pure. The engine's structs may be gone when the writer thread comes to them, so every text is
+ * copied behind the record itself. Also the words of the database: kinds, reasons, rows as JSON.
+ */
+#ifndef SVM_IDFW_STORE_REC_H
+#define SVM_IDFW_STORE_REC_H
+
+#include <jansson.h>
+#include "svm-idfw/engine.h"
+
+struct store_rec {
+	struct store_rec *next; /* the queue's */
+	size_t bytes; /* of this allocation */
+	bool principal; /* else an audit record */
+
+	/* record; texts point behind the struct and are never NULL */
+	enum idfw_record_kind kind;
+	uint64_t time_ms, seq, end_ms;
+	enum _Idfw__EndReason end_reason;
+	uint8_t boot_id[16];
+	bool has_session;
+	const char *vm, *detail;
+	uint64_t db_id, agent_id, leader_start, opened_ms, seen_ms;
+	uint8_t session_boot[16];
+	uint32_t uid, leader_pid;
+	const char *user, *service, *tty, *rhost, *auth;
+	struct gi_addr peer;
+
+	/* principal */
+	const char *key, *name, *upn, *dn, *sid, *groups; /* groups: JSON [[name,dn,sid],...] */
+	uint8_t guid[16];
+	enum idfw_presence presence;
+	uint64_t resolved_ms;
+
+	char text[];
+};
+
+/* owned, free(); -ENOMEM */
+GI_MUST_CHECK int store_rec_new(const struct idfw_record *r, struct store_rec **ret);
+GI_MUST_CHECK int store_rec_principal(const struct idfw_principal *p, struct store_rec **ret);
+
+const char *store_kind_word(enum idfw_record_kind kind);
+const char *store_reason_word(enum _Idfw__EndReason reason);
+
+/* groups as JSON and back; owned; NULL: no memory, or (parse) not what we wrote */
+char *store_groups_text(const struct idfw_group *groups, size_t n);
+GI_MUST_CHECK int store_groups_parse(const char *json, struct idfw_group **ret, size_t *ret_n);
+void store_groups_free(struct idfw_group *groups, size_t n);
+/* a detail column as JSON value; what is no JSON is shown as text. New reference, NULL: no memory */
+json_t *store_detail_json(const char *text);
+
+#endif

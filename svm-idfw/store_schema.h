@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * store_schema.h - the SQL text of the database, version 1 (docs/adr/0010)
+ *
+ * For store_sql.c only. Times are Unix milliseconds. audit is append-only: triggers refuse any
+ * UPDATE and DELETE, whoever has the file open.
+ */
+#ifndef SVM_IDFW_STORE_SCHEMA_H
+#define SVM_IDFW_STORE_SCHEMA_H
+
+static const char store_schema[] =
+	"CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE vm(name TEXT PRIMARY KEY, boot_id BLOB NOT NULL, seq INTEGER NOT NULL)"
+	" WITHOUT ROWID;"
+	"CREATE TABLE session(id INTEGER PRIMARY KEY, vm TEXT NOT NULL, boot_id BLOB NOT NULL,"
+	" agent_id INTEGER NOT NULL, user TEXT NOT NULL, uid INTEGER NOT NULL,"
+	" service TEXT NOT NULL, tty TEXT NOT NULL, rhost TEXT NOT NULL, auth TEXT NOT NULL,"
+	" leader_pid INTEGER NOT NULL, leader_start INTEGER NOT NULL, peer BLOB,"
+	" opened_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL, enforced_ms INTEGER,"
+	" closed_ms INTEGER, reason TEXT, kicked INTEGER NOT NULL DEFAULT 0);"
+	"CREATE INDEX session_live ON session(id) WHERE closed_ms IS NULL;"
+	"CREATE INDEX session_seen ON session(seen_ms);"
+	"CREATE INDEX session_user ON session(user, seen_ms);"
+	"CREATE INDEX session_vm ON session(vm, seen_ms);"
+	"CREATE TABLE audit(id INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL,"
+	" kind TEXT NOT NULL, vm TEXT NOT NULL, session INTEGER, user TEXT NOT NULL,"
+	" detail TEXT NOT NULL, boot_id BLOB, seq INTEGER);"
+	"CREATE INDEX audit_time ON audit(time_ms);"
+	"CREATE INDEX audit_user ON audit(user, time_ms);"
+	"CREATE INDEX audit_vm ON audit(vm, time_ms);"
+	"CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit"
+	" BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;"
+	"CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit"
+	" BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;"
+	"CREATE TABLE policy(generation INTEGER PRIMARY KEY, by TEXT NOT NULL,"
+	" time_ms INTEGER NOT NULL, text BLOB NOT NULL);"
+	"CREATE TABLE principal(key TEXT PRIMARY KEY, name TEXT NOT NULL, upn TEXT NOT NULL,"
+	" dn TEXT NOT NULL, sid TEXT NOT NULL, guid BLOB NOT NULL, presence INTEGER NOT NULL,"
+	" resolved_ms INTEGER NOT NULL, groups TEXT NOT NULL) WITHOUT ROWID;"
+	"PRAGMA application_id=" STORE_APPLICATION_ID ";"
+	"PRAGMA user_version=1;";
+
+enum store_stmt {
+	S_BEGIN, S_COMMIT, S_ROLLBACK, S_VM, S_LOGIN, S_LOGOUT, S_ENFORCED, S_KICK, S_AUDIT, S_POLICY,
+	S_PRINCIPAL, S_WRITER_COUNT
+};
+
+static const char *const store_stmts[S_WRITER_COUNT] = {
+	[S_BEGIN] = "BEGIN IMMEDIATE",
+	[S_COMMIT] = "COMMIT",
+	[S_ROLLBACK] = "ROLLBACK",
+	[S_VM] = "INSERT INTO vm(name,boot_id,seq) VALUES(?1,?2,?3) ON CONFLICT(name) DO UPDATE SET"
+		" seq=CASE WHEN boot_id=excluded.boot_id THEN max(seq,excluded.seq)"
+		" ELSE excluded.seq END, boot_id=excluded.boot_id",
+	[S_LOGIN] = "INSERT INTO session(id,vm,boot_id,agent_id,user,uid,service,tty,rhost,auth,"
+		"leader_pid,leader_start,peer,opened_ms,seen_ms)"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)",
+	[S_LOGOUT] = "UPDATE session SET closed_ms=?2, reason=?3 WHERE id=?1 AND closed_ms IS NULL",
+	[S_ENFORCED] = "UPDATE session SET enforced_ms=?2 WHERE id=?1 AND enforced_ms IS NULL",
+	[S_KICK] = "UPDATE session SET kicked=1 WHERE id=?1",
+	[S_AUDIT] = "INSERT INTO audit(time_ms,kind,vm,session,user,detail,boot_id,seq)"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
+	[S_POLICY] = "INSERT INTO policy(generation,by,time_ms,text) VALUES(?1,?2,?3,?4)",
+	[S_PRINCIPAL] = "INSERT OR REPLACE INTO principal(key,name,upn,dn,sid,guid,presence,"
+		"resolved_ms,groups) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+};
+
+#endif
