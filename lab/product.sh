@@ -58,6 +58,7 @@ lab_conf_vm() {
 		mux "unix:/run/idfw-host/$1.sock_5005";
 		pam-socket "/run/idfw/pam.sock";
 		spool-dir "/var/lib/idfw/spool";
+		boot-id-file "/run/lab/boot_id";
 		user "_idfw";
 	E
 }
@@ -68,7 +69,7 @@ lab_configure() {
 	local m
 	lab_conf_svm | lab_put svm /etc/idfw/svm-idfw.conf
 	lab_put svm /etc/idfw/policy.idfw <"$LAB_TOP/lab/policy.idfw"
-	lab_in svm install -o _idfw -m 600 /dev/stdin /etc/idfw/directory.password <<<'Svc-Idfw-Passw0rd'
+	lab_in svm install -o _idfw -m 400 /dev/stdin /etc/idfw/directory.password <<<'Svc-Idfw-Passw0rd'
 	lab_conf_host | lab_put host /etc/idfw/gi-mux.conf
 	for m in "${LAB_VMS[@]}"; do
 		lab_conf_vm "$m" | lab_put "$m" /etc/idfw/gi-netagent.conf
