@@ -116,7 +116,7 @@ expect() { # expect VM WANT PROBE-ARGS...
 	[ "$got" = "$want" ] || fail "$vm: probe $*: wanted $want, got $got"
 	say "$vm: $* is $got"
 }
-# running transfers (fw_net.py drain): "COUNT STATE MAXGAP_MS AGE_MS" in the file
+# running transfers (fw_net.py drain): "COUNT STATE MAXGAP_MS OUT_OF_ORDER" in the file
 flow_count() { cut -d' ' -f1 "$1"; }
 flow_runs() { # flow_runs FILE [TRIES]: more bytes come in
 	local a
@@ -126,6 +126,13 @@ flow_runs() { # flow_runs FILE [TRIES]: more bytes come in
 		[ "$(flow_count "$1")" -gt $((a + 3)) ] && return 0
 	done
 	return 1
+}
+flow_whole() { # every counter in order, and no segment lost on the way (the next would be early)
+	local count state gap early
+	read -r count state gap early <"$1"
+	say "${1##*/}: $count counters in order, longest gap $gap ms (the server sends each 10 ms)"
+	[ "$state" = run ] || fail "$1 is $state"
+	[ "$early" = 0 ] || fail "$1 lost a segment"
 }
 flow_stopped() { # nothing comes in for half a second (25 of the server's packets)
 	local a

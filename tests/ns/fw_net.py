@@ -35,6 +35,14 @@ def become(opts):
         os.setuid(opts["uid"])
 
 
+def put(path, text):
+    """whole or not at all; the name that is being written is not one that a glob finds"""
+    tmp = os.path.join(os.path.dirname(path), ".new." + os.path.basename(path))
+    with open(tmp, "w") as f:
+        f.write(text)
+    os.rename(tmp, path)
+
+
 def listeners(ports, udp):
     out = []
     for port in ports:
@@ -96,13 +104,18 @@ def feed(ports):
                 c.close()
 
 
+def out_of_order(s):
+    """segments that came after a lost one: tcpi_rcv_ooopack"""
+    return struct.unpack_from("I", s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 224)[0]
+
+
 def drain(args):
     (addr, port, path), opts = options(args)
     become(opts)
     s = socket.socket(family(addr), socket.SOCK_STREAM)
     s.settimeout(2)
     s.connect((addr, int(port)))
-    want, buf, state, maxgap = 0, b"", "run", 0.0
+    want, buf, state, maxgap, ready = 0, b"", "run", 0.0, False
     last = time.monotonic()
     s.settimeout(0.02)
     while state == "run":
@@ -121,10 +134,9 @@ def drain(args):
                 state = "gap"
             want += 1
             buf = buf[8:]
-        with open(path + ".new", "w") as f:
-            f.write("%d %s %d\n" % (want, state, maxgap * 1000))
-        os.rename(path + ".new", path)
-        if want == 1:
+        put(path, "%d %s %d %d\n" % (want, state, maxgap * 1000, out_of_order(s)))
+        if want and not ready:
+            ready = True
             print("ready", flush=True)
 
 
@@ -221,9 +233,7 @@ def storm(args):
         except OSError:
             refused += 1
         s.close()
-    with open(path + ".new", "w") as f:
-        f.write("%d %d %d %d\n" % (sent, answered, refused, eperm))
-    os.rename(path + ".new", path)
+    put(path, "%d %d %d %d\n" % (sent, answered, refused, eperm))
 
 
 def main():
