@@ -92,6 +92,7 @@ static int vm_addresses(const struct mux_conf_vm *c, struct mux_vm *vm, char why
 
 static int vm_build(const struct mux_conf_vm *c, struct mux_vm *vm, char why[256])
 {
+	const char *listen = c->listen ? c->listen : ""; /* lib/conf: "" by default is NULL */
 	struct io_endpoint e;
 
 	if (!gi_text_is_name(c->label, GI_NAME_MAX))
@@ -99,13 +100,13 @@ static int vm_build(const struct mux_conf_vm *c, struct mux_vm *vm, char why[256
 			c, "the name may have letters, digits, _ and - alone, 47 at most", why);
 	if (gi_text_copy(vm->name, sizeof(vm->name), c->label) < 0)
 		return vm_fail(c, "the name is too long", why);
-	if (!c->listen[0] && c->cid == 0)
+	if (!listen[0] && c->cid == 0)
 		return vm_fail(c, "needs a listen or a cid", why);
 	if (c->cid != 0 && c->cid < 3)
 		return vm_fail(c, "CIDs 1 and 2 are the host's own; guests begin with 3", why);
-	if (c->listen[0] && (io_endpoint_parse(c->listen, &e) < 0 || e.u.sa.sa_family != AF_UNIX))
+	if (listen[0] && (io_endpoint_parse(listen, &e) < 0 || e.u.sa.sa_family != AF_UNIX))
 		return vm_fail(c, "listen must be unix:/absolute/path of at most 107 bytes", why);
-	if (gi_text_copy(vm->listen, sizeof(vm->listen), c->listen) < 0)
+	if (gi_text_copy(vm->listen, sizeof(vm->listen), listen) < 0)
 		return vm_fail(c, "listen is too long", why);
 	vm->cid = (uint32_t)c->cid;
 	return vm_addresses(c, vm, why);
