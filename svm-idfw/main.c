@@ -239,7 +239,7 @@ static int start_ctl(struct svm *s)
 		gi_err("%s: %s", s->conf.control_socket, gi_strerror(r));
 		return r;
 	}
-	if (!*s->conf.control_group)
+	if (!s->conf.control_group)
 		return 0;
 	gr = getgrnam(s->conf.control_group);
 	if (!gr || chown(s->conf.control_socket, (uid_t)-1, gr->gr_gid) < 0) {
