@@ -247,7 +247,7 @@ static void ctl_links(void *arg, void (*cb)(void *cb_arg, const char *json_row),
 	idfw_guests_links(((struct svm *)arg)->guests, cb, cb_arg);
 }
 
-const struct idfw_ctl_ops svm_ctl_ops = {.policy_commit = ctl_policy_commit, .links = ctl_links};
+const struct idfw_ctl_ops svm_ctl_ops = {.round = svm_round, .policy_commit = ctl_policy_commit, .links = ctl_links};
 
 static int policy_from_file(struct svm *s, struct gi_buf *out)
 {

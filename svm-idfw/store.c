@@ -208,7 +208,9 @@ void idfw_store_stats(struct idfw_store *s, struct idfw_store_stats *ret)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	*ret = (struct idfw_store_stats){ .records = s->records, .commits = s->commits,
-		.rejected_full = s->rejected_full, .errors = s->errors, .queued = s->queued };
+		.rejected_full = s->rejected_full, .errors = s->errors, .queued = s->queued,
+		.err = s->err };
+	(void)snprintf(ret->why, sizeof(ret->why), "%s", s->why);
 	(void)pthread_mutex_unlock(&s->lock);
 }
 

@@ -63,6 +63,8 @@ struct idfw_store_stats {
 	uint64_t records, commits, rejected_full;
 	uint64_t errors; /* failed transactions, and records that the database refused for good */
 	size_t queued;
+	int err; /* 0: well; else why not */
+	char why[256];
 };
 void idfw_store_stats(struct idfw_store *s, struct idfw_store_stats *ret);
 

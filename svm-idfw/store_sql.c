@@ -21,6 +21,7 @@
 #include "svm-idfw/store_schema.h"
 
 #define SQL_ROWS_DEFAULT 1000
+#define SQL_DETAIL_MAX (32 << 10) /* of one row; longer ones are shown by their length */
 
 struct store_sql {
 	sqlite3 *db;
@@ -467,11 +468,14 @@ int store_sql_sessions(struct store_sql *db, struct idfw_store_filter *f,
 static json_t *sql_audit_row(sqlite3_stmt *st)
 {
 	bool none = sqlite3_column_type(st, 4) == SQLITE_NULL;
+	int detail = sqlite3_column_bytes(st, 6);
 
 	return json_pack("{s:I,s:I,s:s,s:s,s:o,s:s,s:o}", "id", (json_int_t)col_int(st, 1), "time_ms",
 		(json_int_t)col_int(st, 0), "kind", col_text(st, 2), "vm", col_text(st, 3),
 		"session", none ? json_null() : json_integer((json_int_t)col_int(st, 4)), "user",
-		col_text(st, 5), "detail", store_detail_json(col_text(st, 6)));
+		col_text(st, 5), "detail", detail > SQL_DETAIL_MAX ?
+			json_pack("{s:i}", "truncated_bytes", detail) :
+			store_detail_json(col_text(st, 6)));
 }
 
 int store_sql_audit(struct store_sql *db, struct idfw_store_filter *f,

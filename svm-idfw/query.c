@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * query.c - one control request, answered piece by piece
+ *
+ * Runs in svm-idfw's loop, one per idfwctl client. A verb is a row of the table: how many arguments,
+ * what begins it, what gives the next rows. Invariants: nothing points into the engine between two
+ * steps; sessions of a VM come in falling order of their number, which is how the engine's list is
+ * (new ones at its head), so the last number given is where to go on.
+ * Source: docs/control.md.
+ */
+#include "svm-idfw/query.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/base/text.h"
+#include "svm-idfw/queryrow.h"
+
+#define QUERY_TEXT_MAX (64u << 20) /* rendered ruleset, policy, diagnostics */
+#define QUERY_PIECE (48u << 10)
+#define QUERY_ROWS_MAX 1000000
+
+enum query_progress { Q_MORE, Q_DONE };
+
+struct query_verb {
+	const char *name;
+	size_t min_args, max_args;
+	bool takes_data;
+	void (*begin)(struct query *q); /* all that happens once; a status other than 0 is the end */
+	enum query_progress (*step)(struct query *q, const struct query_out *out);
+};
+
+struct query {
+	struct query_env env;
+	const struct query_verb *verb;
+	char **args; /* owned */
+	size_t n_args;
+	char *by; /* owned */
+	uint32_t status;
+	char why[256];
+	bool ended; /* nothing but the status is to be said */
+	uint64_t rows;
+	json_t *first; /* owned: a row that comes before text; or NULL */
+	struct gi_buf text;
+	size_t text_at;
+	/* cursor over VMs and their sessions */
+	bool head_done;
+	char **vms; /* owned names */
+	size_t n_vms, vm_at;
+	uint64_t last_id; /* sessions below this one are still to come; 0: all of this VM */
+	struct gi_addr addr; /* who IP */
+	/* cursor over the database */
+	struct idfw_store_filter filter;
+	uint64_t left;
+	const struct query_out *out; /* during a step */
+	bool room;
+};
+
+static void query_fail(struct query *q, uint32_t status, const char *fmt, ...) GI_PRINTF(3, 4);
+static bool query_emit(struct query *q, const struct query_out *out, json_t *row);
+static enum query_progress query_text_step(struct query *q, const struct query_out *out);
+static void query_vms(struct query *q);
+static void status_begin(struct query *q);
+static enum query_progress status_step(struct query *q, const struct query_out *out);
+static void who_begin(struct query *q);
+static enum query_progress who_step(struct query *q, const struct query_out *out);
+static void rows_begin(struct query *q);
+static enum query_progress last_step(struct query *q, const struct query_out *out);
+static enum query_progress audit_step(struct query *q, const struct query_out *out);
+static void show_begin(struct query *q);
+static void render_begin(struct query *q);
+static void kick_begin(struct query *q);
+static void check_begin(struct query *q);
+static void commit_begin(struct query *q);
+
+static const struct query_verb verbs[] = {
+	{ "status", 0, 0, false, status_begin, status_step },
+	{ "who", 0, 1, false, who_begin, who_step },
+	{ "last", 0, 5, false, rows_begin, last_step },
+	{ "audit", 0, 5, false, rows_begin, audit_step },
+	{ "policy-show", 0, 1, false, show_begin, query_text_step },
+	{ "policy-check", 0, 0, true, check_begin, query_text_step },
+	{ "policy-commit", 0, 0, true, commit_begin, query_text_step },
+	{ "render", 1, 1, false, render_begin, query_text_step },
+	{ "kick", 1, 2, false, kick_begin, query_text_step },
+};
+
+int query_new(const struct query_env *env, const Idfw__CtlRequest *r, const char *data, size_t len,
+	const char *by, struct query **ret)
+{
+	struct query *q = calloc(1, sizeof(*q));
+	size_t i;
+
+	if (!q)
+		return -ENOMEM;
+	q->env = *env;
+	gi_buf_init(&q->text, QUERY_TEXT_MAX);
+	q->by = strdup(by);
+	q->args = calloc(r->n_arg + 1, sizeof(*q->args));
+	for (i = 0; q->args && i < r->n_arg; i++) {
+		q->args[i] = strdup(r->arg[i]);
+		if (!q->args[i])
+			break;
+		q->n_args++;
+	}
+	/* policy text: the verb's begin takes it away */
+	gi_buf_append(&q->text, data, len);
+	if (!q->by || !q->args || q->n_args != r->n_arg || gi_buf_error(&q->text) < 0) {
+		query_free(q);
+		return -ENOMEM;
+	}
+	for (i = 0; i < GI_ARRAY_SIZE(verbs); i++)
+		if (strcmp(verbs[i].name, r->verb) == 0)
+			q->verb = &verbs[i];
+	if (!q->verb)
+		query_fail(q, 2, "unknown request \"%.40s\"", r->verb);
+	else if (r->n_arg < q->verb->min_args || r->n_arg > q->verb->max_args)
+		query_fail(q, 2, "%s: wrong number of arguments", q->verb->name);
+	else if (len && !q->verb->takes_data)
+		query_fail(q, 2, "%s takes no data", q->verb->name);
+	else
+		q->verb->begin(q);
+	if (q->status == 2)
+		gi_buf_reset(&q->text);
+	q->ended = q->status != 0 && q->text.len == 0;
+	*ret = q;
+	return 0;
+}
+
+void query_free(struct query *q)
+{
+	size_t i;
+
+	if (!q)
+		return;
+	for (i = 0; i < q->n_args; i++)
+		free(q->args[i]);
+	for (i = 0; i < q->n_vms; i++)
+		free(q->vms[i]);
+	free(q->vms);
+	free(q->args);
+	free(q->by);
+	json_decref(q->first);
+	gi_buf_fini(&q->text);
+	free(q);
+}
+
+bool query_step(struct query *q, const struct query_out *out)
+{
+	return q->ended || q->verb->step(q, out) == Q_DONE;
+}
+
+uint32_t query_status(const struct query *q)
+{
+	return q->status;
+}
+
+const char *query_why(const struct query *q)
+{
+	return q->why;
+}
+
+/* ---- tools ---- */
+
+static void query_fail(struct query *q, uint32_t status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(q->why, sizeof(q->why), fmt, ap);
+	va_end(ap);
+	q->status = status;
+}
+
+/* takes @row, also NULL (no memory: said at the end); is there room for more? */
+static bool query_emit(struct query *q, const struct query_out *out, json_t *row)
+{
+	char *text = row ? json_dumps(row, JSON_COMPACT) : NULL;
+	bool room = true;
+
+	json_decref(row);
+	if (text) {
+		q->rows++;
+		room = out->row(out->arg, text);
+	} else {
+		query_fail(q, 1, "some rows are missing: out of memory");
+	}
+	free(text);
+	return room;
+}
+
+/* q->first, then q->text in pieces */
+static enum query_progress query_text_step(struct query *q, const struct query_out *out)
+{
+	bool room = true;
+
+	if (q->first) {
+		room = query_emit(q, out, q->first);
+		q->first = NULL;
+	}
+	while (room && q->text_at < q->text.len) {
+		size_t n = q->text.len - q->text_at;
+
+		n = n > QUERY_PIECE ? QUERY_PIECE : n;
+		room = out->text(out->arg, q->text.data + q->text_at, n);
+		q->text_at += n;
+	}
+	return q->text_at < q->text.len ? Q_MORE : Q_DONE;
+}
+
+/* the names of all VMs, sorted */
+static int query_by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void query_vms(struct query *q)
+{
+	struct idfw_vm *vm, *next, *head = idfw_engine_vms(q->env.engine);
+
+	q->vms = calloc(HASH_COUNT(head) + 1, sizeof(*q->vms));
+	HASH_ITER (hh, head, vm, next) {
+		if (q->vms)
+			q->vms[q->n_vms] = strdup(vm->name);
+		if (!q->vms || !q->vms[q->n_vms]) {
+			query_fail(q, 1, "out of memory");
+			return;
+		}
+		q->n_vms++;
+	}
+	qsort(q->vms, q->n_vms, sizeof(*q->vms), query_by_name);
+}
+
+/* ---- status ---- */
+
+struct status_links {
+	const struct query_out *out;
+	struct query *q;
+	bool room;
+};
+
+static void status_link(void *arg, const char *json)
+{
+	struct status_links *s = arg;
+
+	s->q->rows++;
+	s->room &= s->out->row(s->out->arg, json);
+}
+
+static void status_begin(struct query *q)
+{
+	query_vms(q);
+}
+
+static enum query_progress status_step(struct query *q, const struct query_out *out)
+{
+	struct status_links links = { .out = out, .q = q, .room = true };
+	struct idfw_vm *vm;
+	bool ok;
+
+	if (!q->head_done) {
+		q->head_done = true;
+		links.room = query_emit(q, out, query_row_svm(&q->env, &ok));
+		if (!ok)
+			query_fail(q, 1, "not all is well");
+		q->env.ops->links(q->env.arg, status_link, &links);
+	}
+	while (links.room && q->vm_at < q->n_vms) {
+		vm = idfw_engine_vm(q->env.engine, q->vms[q->vm_at++]);
+		if (vm)
+			links.room = query_emit(q, out, query_row_vm(vm));
+	}
+	return q->vm_at < q->n_vms ? Q_MORE : Q_DONE;
+}
+
+/* ---- who ---- */
+
+static void who_begin(struct query *q)
+{
+	if (q->n_args && gi_addr_parse(q->args[0], &q->addr) < 0)
+		q->addr.family = 0;
+	query_vms(q);
+}
+
+static bool who_vm_has(const struct idfw_vm *vm, const struct gi_addr *a)
+{
+	size_t i;
+
+	for (i = 0; i < vm->n_addrs; i++)
+		if (gi_addr_cmp(&vm->addrs[i], a) == 0)
+			return true;
+	return false;
+}
+
+static bool who_matches(const struct query *q, const struct idfw_session *s)
+{
+	const char *what = q->n_args ? q->args[0] : "";
+
+	if (what[0] == '\0')
+		return true;
+	if (q->addr.family)
+		return gi_addr_cmp(&s->peer, &q->addr) == 0 || who_vm_has(s->vm, &q->addr);
+	return strcmp(s->vm->name, what) == 0 || strcasecmp(s->user, what) == 0 ||
+		(s->principal && s->principal->name &&
+			strcasecmp(s->principal->name, what) == 0);
+}
+
+static enum query_progress who_step(struct query *q, const struct query_out *out)
+{
+	bool room = true;
+
+	while (room && q->vm_at < q->n_vms) {
+		struct idfw_vm *vm = idfw_engine_vm(q->env.engine, q->vms[q->vm_at]);
+		struct idfw_session *s = vm ? vm->sessions : NULL;
+
+		for (; s && room; s = s->v_next) {
+			if ((q->last_id && s->db_id >= q->last_id) || !who_matches(q, s))
+				continue;
+			q->last_id = s->db_id;
+			room = query_emit(q, out, query_row_session(&q->env, s));
+		}
+		if (!s) {
+			q->vm_at++;
+			q->last_id = 0;
+		}
+	}
+	if (q->vm_at < q->n_vms)
+		return Q_MORE;
+	if (q->rows == 0)
+		query_fail(q, 1, "no live session%s%.200s", q->n_args ? " of " : "",
+			q->n_args ? q->args[0] : "");
+	return Q_DONE;
+}
+
+/* ---- last, audit ---- */
+
+static bool rows_argument(struct query *q, const char *arg)
+{
+	static const char *const names[] = { "since=", "until=", "limit=" };
+	uint64_t *const to[] = { &q->filter.since_ms, &q->filter.until_ms, &q->left };
+	size_t i, n;
+
+	if (strncmp(arg, "user=", 5) == 0) {
+		q->filter.user = arg + 5; /* the argument lives as long as the query */
+		return true;
+	}
+	if (strncmp(arg, "vm=", 3) == 0) {
+		q->filter.vm = arg + 3;
+		return true;
+	}
+	for (i = 0; i < GI_ARRAY_SIZE(names); i++) {
+		n = strlen(names[i]);
+		if (strncmp(arg, names[i], n) == 0)
+			return gi_text_u64(arg + n, 0, i == 2 ? QUERY_ROWS_MAX : INT64_MAX,
+				to[i]) == 0;
+	}
+	return false;
+}
+
+static void rows_begin(struct query *q)
+{
+	size_t i;
+
+	q->left = 1000;
+	q->filter.user = q->filter.vm = "";
+	q->filter.with_live = true;
+	for (i = 0; i < q->n_args; i++) {
+		if (rows_argument(q, q->args[i]))
+			continue;
+		query_fail(q, 2, "%s: \"%.100s\" is none of user=U, vm=V, since=MS, until=MS, "
+			"limit=N (up to %d)", q->verb->name, q->args[i], QUERY_ROWS_MAX);
+		return;
+	}
+}
+
+static int rows_row(void *arg, const char *json)
+{
+	struct query *q = arg;
+
+	q->rows++;
+	q->left--;
+	q->room = q->out->row(q->out->arg, json);
+	return !q->room;
+}
+
+static enum query_progress rows_step(struct query *q, const struct query_out *out,
+	int (*list)(struct idfw_store *, struct idfw_store_filter *, int (*)(void *, const char *), void *))
+{
+	uint64_t before = q->rows;
+	int err;
+
+	q->out = out;
+	q->room = true;
+	q->filter.limit = q->left > 200 ? 200 : q->left;
+	err = q->left ? list(q->env.store, &q->filter, rows_row, q) : 0;
+	if (err < 0)
+		query_fail(q, 1, "the database cannot be read: %s", gi_strerror(err));
+	else if (q->left && q->rows != before)
+		return Q_MORE;
+	else if (q->rows == 0)
+		query_fail(q, 1, "no such record");
+	return Q_DONE;
+}
+
+static enum query_progress last_step(struct query *q, const struct query_out *out)
+{
+	return rows_step(q, out, idfw_store_sessions);
+}
+
+static enum query_progress audit_step(struct query *q, const struct query_out *out)
+{
+	return rows_step(q, out, idfw_store_audit);
+}
+
+/* ---- policy ---- */
+
+static void show_begin(struct query *q)
+{
+	const struct pol_policy *p;
+	uint64_t generation = 0, stored = 0, time_ms = 0;
+	bool json = q->n_args && strcmp(q->args[0], "json") == 0;
+	char *text = NULL, *by = NULL;
+	size_t len = 0;
+	int err;
+
+	p = idfw_engine_policy_now(q->env.engine, &generation);
+	if (q->n_args && !json) {
+		query_fail(q, 2, "policy-show: \"%.100s\" is not \"json\"", q->args[0]);
+		return;
+	}
+	if (!p) {
+		query_fail(q, 1, "no policy is in force");
+		return;
+	}
+	err = idfw_store_policy_info(q->env.store, generation, &time_ms, &by);
+	if (err == 0 && json)
+		err = pol_to_json(p, &q->text);
+	else if (err == 0)
+		err = idfw_store_get_policy(q->env.store, &stored, &text, &len);
+	if (err == 0 && text)
+		gi_buf_append(&q->text, text, len);
+	if (err == 0)
+		err = gi_buf_error(&q->text);
+	if (err < 0)
+		query_fail(q, 1, "the running policy cannot be read: %s", gi_strerror(err));
+	else
+		q->first = json_pack("{s:I,s:I,s:s}", "generation", (json_int_t)generation,
+			"committed_ms", (json_int_t)time_ms, "by", by);
+	free(text);
+	free(by);
+}
+
+static void check_begin(struct query *q)
+{
+	struct pol_policy *p = NULL;
+	struct conf_diags diags;
+	struct gi_buf source = q->text;
+	int err;
+
+	gi_buf_init(&q->text, QUERY_TEXT_MAX);
+	conf_diags_init(&diags, "policy", gi_buf_str(&source), source.len);
+	err = pol_parse(gi_buf_str(&source), source.len, &diags, &p);
+	conf_diags_render(&diags, &q->text);
+	if (err < 0)
+		query_fail(q, 1, "the policy has errors");
+	conf_diags_fini(&diags);
+	pol_free(p);
+	gi_buf_fini(&source);
+}
+
+static void commit_begin(struct query *q)
+{
+	struct gi_buf source = q->text;
+	uint64_t generation = 0;
+	int err;
+
+	gi_buf_init(&q->text, QUERY_TEXT_MAX);
+	if (q->env.ops->round)
+		q->env.ops->round(q->env.arg);
+	err = q->env.ops->policy_commit(q->env.arg, gi_buf_str(&source), source.len, q->by, &q->text,
+		&generation);
+	if (err == 0)
+		q->first = json_pack("{s:I}", "generation", (json_int_t)generation);
+	else if (err == -GI_ESYNTAX)
+		query_fail(q, 1, "the policy has errors; the running one stays");
+	else
+		query_fail(q, 1, "the policy was not taken, the running one stays: %s",
+			gi_strerror(err));
+	gi_buf_fini(&source);
+}
+
+/* ---- render, kick ---- */
+
+static void render_begin(struct query *q)
+{
+	struct idfw_vm *vm = idfw_engine_vm(q->env.engine, q->args[0]);
+	struct gi_buf commit;
+	int err;
+
+	if (!vm) {
+		query_fail(q, 4, "no VM \"%.100s\"", q->args[0]);
+		return;
+	}
+	if (!vm->want || !fw_state_ruleset(vm->want)) {
+		query_fail(q, 1, "%.100s has no ruleset yet", vm->name);
+		return;
+	}
+	gi_buf_init(&commit, QUERY_TEXT_MAX);
+	err = fw_render(vm->want, &q->text, &commit);
+	if (err == 0) {
+		gi_buf_append(&q->text, gi_buf_str(&commit), commit.len);
+		err = gi_buf_error(&q->text);
+	}
+	gi_buf_fini(&commit);
+	if (err < 0) {
+		gi_buf_reset(&q->text);
+		query_fail(q, 1, "the ruleset of %.100s cannot be rendered: %s", vm->name,
+			gi_strerror(err));
+	}
+}
+
+static const struct idfw_session *kick_find(struct query *q, uint64_t db_id)
+{
+	struct idfw_vm *vm, *next;
+	struct idfw_session *s;
+
+	HASH_ITER (hh, idfw_engine_vms(q->env.engine), vm, next)
+		for (s = vm->sessions; s; s = s->v_next)
+			if (s->db_id == db_id)
+				return s;
+	return NULL;
+}
+
+static void kick_begin(struct query *q)
+{
+	const struct idfw_session *s;
+	uint64_t id;
+	int err;
+
+	if (gi_text_u64(q->args[0], 1, INT64_MAX, &id) < 0) {
+		query_fail(q, 2, "\"%.100s\" is not the number of a session (see who)", q->args[0]);
+		return;
+	}
+	s = kick_find(q, id);
+	if (!s) {
+		query_fail(q, 4, "no live session %llu", (unsigned long long)id);
+		return;
+	}
+	q->first = json_pack("{s:I,s:s,s:s}", "session", (json_int_t)id, "user", s->user, "vm",
+		s->vm->name);
+	if (q->env.ops->round)
+		q->env.ops->round(q->env.arg);
+	err = idfw_engine_kick(q->env.engine, id, q->by, q->n_args > 1 ? q->args[1] : "");
+	if (err < 0) {
+		json_decref(q->first);
+		q->first = NULL;
+		query_fail(q, err == -GI_ENOTFOUND ? 4 : 1, "session %llu: %s",
+			(unsigned long long)id, gi_strerror(err));
+	}
+}

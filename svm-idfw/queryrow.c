@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * queryrow.c - the engine's structs as rows of docs/control.md
+ *
+ * Runs in svm-idfw's loop. Pure reading of the engine; no descriptor, no state of its own.
+ */
+#include "config.h"
+#include "svm-idfw/queryrow.h"
+
+#include "lib/io/loop.h"
+
+#define ROW_GROUPS_MAX 512 /* of one session; a row must fit a frame */
+
+static json_t *row_time(uint64_t ms)
+{
+	return ms ? json_integer((json_int_t)ms) : json_null();
+}
+
+static json_t *row_text(const char *s)
+{
+	return json_string(s ? s : "");
+}
+
+static bool row_all_in_sync(const struct query_env *env)
+{
+	struct idfw_vm *vm, *next;
+
+	HASH_ITER (hh, idfw_engine_vms(env->engine), vm, next)
+		if (vm->connected && (!query_vm_in_sync(vm) || vm->last_error[0]))
+			return false;
+	return true;
+}
+
+json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
+{
+	struct idfw_store_stats st;
+	struct idfw_stats s;
+	uint64_t generation = 0, now = io_clock_real_ms();
+	bool policy = idfw_engine_policy_now(env->engine, &generation) != NULL;
+
+	idfw_engine_stats(env->engine, &s);
+	idfw_store_stats(env->store, &st);
+	*ret_ok = policy && s.directory_up && st.err == 0 && row_all_in_sync(env);
+	return json_pack("{s:s,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,"
+		"s:I,s:I,s:I,s:I,s:I}", "type", "svm", "ok", (int)*ret_ok, "software",
+		"svm-idfw " PACKAGE_VERSION, "generation", (json_int_t)generation, "started_ms",
+		(json_int_t)env->started_ms, "uptime_ms",
+		(json_int_t)(now > env->started_ms ? now - env->started_ms : 0), "sessions",
+		(json_int_t)s.sessions, "principals", (json_int_t)s.principals, "vms",
+		(json_int_t)s.vms, "vms_connected", (json_int_t)s.vms_connected, "directory",
+		s.directory_up ? "up" : "down", "directory_why", s.directory_why, "store",
+		st.err ? st.why : "ok", "store_queued", (json_int_t)st.queued, "store_records",
+		(json_int_t)st.records, "logins", (json_int_t)s.logins, "logouts",
+		(json_int_t)s.logouts, "deltas", (json_int_t)s.deltas, "pushes",
+		(json_int_t)s.pushes, "push_failures", (json_int_t)s.push_failures, "refused",
+		(json_int_t)s.refused, "duplicates", (json_int_t)s.duplicates, "gaps",
+		(json_int_t)s.gaps, "unrecorded", (json_int_t)s.unrecorded);
+}
+
+json_t *query_row_vm(const struct idfw_vm *vm)
+{
+	json_t *addrs = json_array();
+	char text[GI_ADDR_STRLEN];
+	size_t i;
+
+	for (i = 0; i < vm->n_addrs; i++)
+		(void)json_array_append_new(addrs,
+			json_string(gi_addr_format(&vm->addrs[i], text)));
+	return json_pack("{s:s,s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:b,s:s}", "type", "vm", "vm",
+		vm->name, "connected", (int)vm->connected, "mux", row_text(vm->mux), "transport",
+		row_text(vm->transport), "connected_ms", row_time(vm->connected_ms), "sessions",
+		(json_int_t)vm->n_sessions, "addresses", addrs, "want_generation",
+		(json_int_t)vm->want_generation, "want_version", (json_int_t)vm->want_version,
+		"have_generation", (json_int_t)vm->have_generation, "have_version",
+		(json_int_t)vm->have_version, "in_sync", (int)query_vm_in_sync(vm), "error",
+		vm->last_error);
+}
+
+bool query_vm_in_sync(const struct idfw_vm *vm)
+{
+	return vm->want_generation == vm->have_generation && vm->want_version == vm->have_version;
+}
+
+static const char *row_directory(const struct idfw_session *s)
+{
+	static const char *const words[] = { [IDFW_P_PENDING] = "pending", [IDFW_P_FOUND] = "found",
+		[IDFW_P_NOT_FOUND] = "not-found", [IDFW_P_UNAVAILABLE] = "unavailable" };
+
+	return s->principal ? words[s->principal->presence] : "system";
+}
+
+static json_t *row_groups(const struct query_env *env, const struct idfw_session *s)
+{
+	const struct pol_policy *p = idfw_engine_policy_now(env->engine, NULL);
+	json_t *list = json_array();
+	size_t i, n = p && s->principal ? pol_group_count(p) : 0;
+
+	for (i = 0; i < n; i++) {
+		const char *name = pol_group_name(p, i);
+
+		/* "_1": written in place in a rule, nobody knows it by that name */
+		if (!pol_set_has(&s->principal->member_of, i) || name[0] == '_')
+			continue;
+		if (json_array_size(list) == ROW_GROUPS_MAX) {
+			(void)json_array_append_new(list, json_string("..."));
+			break;
+		}
+		(void)json_array_append_new(list, json_string(name));
+	}
+	return list;
+}
+
+json_t *query_row_session(const struct query_env *env, const struct idfw_session *s)
+{
+	char peer[GI_ADDR_STRLEN] = "";
+
+	if (s->peer.family)
+		(void)gi_addr_format(&s->peer, peer);
+	return json_pack("{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b}", "session",
+		(json_int_t)s->db_id, "user", s->user, "name",
+		row_text(s->principal ? s->principal->name : ""), "vm", s->vm->name, "uid",
+		(json_int_t)s->uid, "service", s->service, "tty", s->tty, "rhost", s->rhost, "peer",
+		peer, "opened_ms", (json_int_t)s->opened_ms, "seen_ms", (json_int_t)s->seen_ms,
+		"enforced_ms", row_time(s->enforced_ms), "directory", row_directory(s), "groups",
+		row_groups(env, s), "kicked", (int)s->kicked);
+}
