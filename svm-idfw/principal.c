@@ -242,6 +242,10 @@ static void sync_all(struct idfw_engine *e, struct idfw_principal *p, const stru
 		next = s->p_next;
 		if (changed || login)
 			idfw_session_decision(e, s, login ? "login" : "directory");
+		if (login)
+			idfw_cause(e, "login %s@%s", s->user, s->vm->name);
+		else
+			idfw_cause(e, "directory %s", p->key);
 		e->ready = login ? s->ready : NULL;
 		idfw_session_sync(e, s, had);
 		e->ready = NULL;

@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * replay.c - drives the real engine through tests/replay/ scenario files (world.h is around it)
+ *
+ *   replay FILE...       each file is one world; a failed expectation ends it with file:line
+ *
+ * Steps, one a line (# comment; "quoted words" or '...'; after each the world settles and is checked):
+ *   policy ... end                       lines between are policy text
+ *   connect VM boot=N addr=A,B [sessions=ID:USER:UID,...] [seq=N]   a whole greeting
+ *   up VM [allowed=P,P]   hello VM boot=N [version=N]   down VM   marks VM
+ *   open VM SEQ ID USER UID              close VM SEQ ID [REASON]         address VM SEQ A,B|-
+ *   snapshot VM SEQ [addr=A,B] [sessions=ID:USER:UID,...] [first=no] [last=no]
+ *   found KEY [GROUP,GROUP|-] [sid=S]    notfound KEY   unavailable KEY
+ *   changed all|SID     directory up|down
+ *   acks on|off         ack VM ok|stale|failed       durable VM SEQ
+ *   store|pushes|lookups full|ok         kick DBID   restart   pass MS
+ *   flow VM NAME uid:N|ADDR GROUP|any    a new flow, must be allowed
+ * Expectations:
+ *   expect WORD...      the first line of the log with these words in order; used up
+ *   none WORD...        no line has them            forget   the log is emptied
+ *   alive VM NAME | cut VM NAME          the next packet of the flow
+ *   member VM uid:N|ADDR GROUP | nomember ...        would a new flow match a rule from it?
+ *   stat NAME N
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tests/unit/svm-idfw/world.h"
+
+#define WORDS_MAX 24
+#define LIST_MAX 64
+
+struct run {
+	struct world w;
+	const char *file;
+	int line;
+	char *words[WORDS_MAX];
+	int n;
+	uint64_t given; /* steps done */
+};
+
+static bool fail(struct run *r, const char *what)
+{
+	fprintf(stderr, "%s:%d: %s\n", r->file, r->line, what);
+	for (size_t i = 0; i < r->w.n_log; i++)
+		if (r->w.log[i])
+			fprintf(stderr, "    %s\n", r->w.log[i]);
+	return false;
+}
+
+/* value of key=value among the words, or NULL */
+static const char *option(struct run *r, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (int i = 1; i < r->n; i++)
+		if (!strncmp(r->words[i], key, len) && r->words[i][len] == '=')
+			return r->words[i] + len + 1;
+	return NULL;
+}
+
+static uint64_t number(const char *text)
+{
+	uint64_t n = 0;
+
+	if (!text || gi_text_u64(text, 0, UINT64_MAX, &n) < 0) {
+		fprintf(stderr, "not a number: %s\n", text ? text : "(nothing)");
+		exit(2);
+	}
+	return n;
+}
+
+/* splits in place at commas */
+static size_t split(char *text, char *out[LIST_MAX])
+{
+	size_t n = 0;
+
+	for (char *p = text; p && *p && strcmp(text, "-") != 0 && n < LIST_MAX; n++) {
+		out[n] = p;
+		p = strchr(p, ',');
+		if (p)
+			*p++ = '\0';
+	}
+	return n;
+}
+
+/* ---- messages ---- */
+
+struct body { /* room for one message */
+	Idfw__Envelope env;
+	Idfw__Event event;
+	Idfw__SessionOpen open;
+	Idfw__SessionClose close;
+	Idfw__Addresses addrs;
+	Idfw__Snapshot snap;
+	Idfw__Session sessions[LIST_MAX], *session_ptrs[LIST_MAX];
+	struct gi_addr addr[LIST_MAX];
+	ProtobufCBinaryData addr_data[LIST_MAX];
+	char text[1024];
+};
+
+static void body_init(struct body *b)
+{
+	memset(b, 0, sizeof(*b));
+	idfw__envelope__init(&b->env);
+	idfw__event__init(&b->event);
+	idfw__session_open__init(&b->open);
+	idfw__session_close__init(&b->close);
+	idfw__addresses__init(&b->addrs);
+	idfw__snapshot__init(&b->snap);
+}
+
+static void fill_session(Idfw__Session *s, uint64_t id, char *user, uint64_t uid)
+{
+	static char service[] = "sshd", tty[] = "pts/0", rhost[] = "10.77.7.10";
+
+	idfw__session__init(s);
+	s->id = id;
+	s->user = user;
+	s->uid = (uint32_t)uid;
+	s->service = service;
+	s->tty = tty;
+	s->rhost = rhost;
+	s->opened_ms = 1700000000000 + id;
+}
+
+static void fill_addresses(struct body *b, const char *text)
+{
+	char copy[512], *list[LIST_MAX];
+	size_t n;
+
+	snprintf(copy, sizeof(copy), "%s", text ? text : "-");
+	n = split(copy, list);
+	for (size_t i = 0; i < n; i++) {
+		if (gi_addr_parse(list[i], &b->addr[i]) < 0) {
+			fprintf(stderr, "not an address: %s\n", list[i]);
+			exit(2);
+		}
+		b->addr_data[i].data = b->addr[i].bytes;
+		b->addr_data[i].len = gi_addr_len(&b->addr[i]);
+	}
+	b->addrs.addr = b->addr_data;
+	b->addrs.n_addr = n;
+}
+
+static void fill_sessions(struct body *b, const char *text)
+{
+	char *list[LIST_MAX];
+	size_t n;
+
+	snprintf(b->text, sizeof(b->text), "%s", text ? text : "-");
+	n = split(b->text, list);
+	for (size_t i = 0; i < n; i++) {
+		char *user = strchr(list[i], ':'), *uid = user ? strchr(user + 1, ':') : NULL;
+
+		if (!uid) {
+			fprintf(stderr, "not ID:USER:UID: %s\n", list[i]);
+			exit(2);
+		}
+		*user++ = '\0';
+		*uid++ = '\0';
+		fill_session(&b->sessions[i], number(list[i]), user, number(uid));
+		b->session_ptrs[i] = &b->sessions[i];
+	}
+	b->snap.session = b->session_ptrs;
+	b->snap.n_session = n;
+}
+
+static void say_snapshot(struct run *r, const char *vm, uint64_t seq)
+{
+	const char *first = option(r, "first"), *last = option(r, "last");
+	static struct body b;
+
+	body_init(&b);
+	fill_addresses(&b, option(r, "addr"));
+	fill_sessions(&b, option(r, "sessions"));
+	b.snap.seq = seq;
+	b.snap.first = !(first && !strcmp(first, "no"));
+	b.snap.last = !(last && !strcmp(last, "no"));
+	if (b.snap.first)
+		b.snap.addresses = &b.addrs;
+	b.env.body_case = IDFW__ENVELOPE__BODY_SNAPSHOT;
+	b.env.snapshot = &b.snap;
+	(void)world_say(&r->w, vm, &b.env);
+}
+
+static void say_event(struct run *r, struct body *b, const char *vm, uint64_t seq)
+{
+	b->event.seq = seq;
+	b->env.body_case = IDFW__ENVELOPE__BODY_EVENT;
+	b->env.event = &b->event;
+	(void)world_say(&r->w, vm, &b->env);
+}
+
+/* ---- steps: false is a failure that was told ---- */
+
+static bool do_up(struct run *r)
+{
+	struct gi_prefix list[8];
+	char copy[512], *texts[LIST_MAX];
+	size_t n = 0;
+
+	if (option(r, "allowed")) {
+		snprintf(copy, sizeof(copy), "%s", option(r, "allowed"));
+		n = split(copy, texts);
+		for (size_t i = 0; i < n && i < 8; i++)
+			if (gi_prefix_parse(texts[i], true, &list[i]) < 0)
+				return fail(r, "not a prefix");
+	}
+	return world_up(&r->w, r->words[1], NULL, n, list) == 0 || fail(r, "guest_up refused");
+}
+
+static bool do_hello(struct run *r)
+{
+	const char *version = option(r, "version");
+
+	(void)world_hello(&r->w, r->words[1], (uint8_t)number(option(r, "boot")), version ? (uint32_t)number(version) : 1);
+	return true;
+}
+
+static bool do_connect(struct run *r)
+{
+	const char *seq = option(r, "seq");
+
+	if (!do_up(r) || !do_hello(r))
+		return false;
+	say_snapshot(r, r->words[1], seq ? number(seq) : 0);
+	(void)world_marks(&r->w, r->words[1]);
+	return true;
+}
+
+static bool do_open(struct run *r)
+{
+	static struct body b;
+
+	body_init(&b);
+	fill_session(&b.sessions[0], number(r->words[3]), r->words[4], number(r->words[5]));
+	b.open.session = &b.sessions[0];
+	b.event.body_case = IDFW__EVENT__BODY_OPEN;
+	b.event.open = &b.open;
+	say_event(r, &b, r->words[1], number(r->words[2]));
+	return true;
+}
+
+static bool do_close(struct run *r)
+{
+	static struct body b;
+
+	body_init(&b);
+	b.close.id = number(r->words[3]);
+	b.close.reason = r->n > 4 ? (Idfw__EndReason)number(r->words[4]) : IDFW__END_REASON__END_CLOSE;
+	b.event.body_case = IDFW__EVENT__BODY_CLOSE;
+	b.event.close = &b.close;
+	say_event(r, &b, r->words[1], number(r->words[2]));
+	return true;
+}
+
+static bool do_address(struct run *r)
+{
+	static struct body b;
+
+	body_init(&b);
+	fill_addresses(&b, r->words[3]);
+	b.event.body_case = IDFW__EVENT__BODY_ADDRESSES;
+	b.event.addresses = &b.addrs;
+	say_event(r, &b, r->words[1], number(r->words[2]));
+	return true;
+}
+
+static bool do_snapshot(struct run *r)
+{
+	say_snapshot(r, r->words[1], number(r->words[2]));
+	return true;
+}
+
+static bool do_marks(struct run *r)
+{
+	(void)world_marks(&r->w, r->words[1]);
+	return true;
+}
+
+static bool do_down(struct run *r)
+{
+	struct idfw_vm *vm = idfw_engine_vm(r->w.e, r->words[1]);
+
+	if (!vm)
+		return fail(r, "no such VM");
+	idfw_engine_guest_down(r->w.e, vm, "its mux says so");
+	return true;
+}
+
+static bool answer(struct run *r, enum idfw_presence presence)
+{
+	static char empty[] = "";
+	struct idfw_group groups[LIST_MAX];
+	char *names[LIST_MAX], copy[512], dn[LIST_MAX][96], dn_user[128];
+	struct idfw_principal p = {.presence = presence, .name = r->words[1], .upn = empty, .sid = empty, .groups = groups};
+
+	snprintf(copy, sizeof(copy), "%s", r->n > 2 && !strchr(r->words[2], '=') ? r->words[2] : "-");
+	snprintf(dn_user, sizeof(dn_user), "CN=%s,DC=corp,DC=example", r->words[1]);
+	p.dn = dn_user;
+	if (option(r, "sid"))
+		p.sid = (char *)(uintptr_t)option(r, "sid");
+	p.n_groups = split(copy, names);
+	for (size_t i = 0; i < p.n_groups; i++) {
+		snprintf(dn[i], sizeof(dn[i]), "CN=%s,OU=Groups,DC=corp,DC=example", names[i]);
+		groups[i] = (struct idfw_group){.name = names[i], .dn = dn[i], .sid = empty};
+	}
+	idfw_engine_principal(r->w.e, r->words[1], &p);
+	return true;
+}
+
+static bool do_found(struct run *r)
+{
+	return answer(r, IDFW_P_FOUND);
+}
+
+static bool do_notfound(struct run *r)
+{
+	return answer(r, IDFW_P_NOT_FOUND);
+}
+
+static bool do_unavailable(struct run *r)
+{
+	return answer(r, IDFW_P_UNAVAILABLE);
+}
+
+static bool do_changed(struct run *r)
+{
+	const char *sid = r->words[1];
+	bool all = !strcmp(sid, "all");
+
+	idfw_engine_directory_changed(r->w.e, all, &sid, all ? 0 : 1);
+	return true;
+}
+
+static bool do_directory(struct run *r)
+{
+	bool up = !strcmp(r->words[1], "up");
+
+	idfw_engine_directory_state(r->w.e, up, up ? "" : "does not answer");
+	return true;
+}
+
+static bool do_acks(struct run *r)
+{
+	r->w.no_ack = !strcmp(r->words[1], "off");
+	return true;
+}
+
+static bool do_ack(struct run *r)
+{
+	const char *word = r->words[2];
+	int result = !strcmp(word, "ok") ? 0 : !strcmp(word, "stale") ? 1 : 2;
+
+	return world_ack(&r->w, r->words[1], result) != -ENOENT || fail(r, "no push waits for an answer");
+}
+
+static bool do_durable(struct run *r)
+{
+	struct idfw_vm *vm = idfw_engine_vm(r->w.e, r->words[1]);
+
+	if (!vm)
+		return fail(r, "no such VM");
+	idfw_engine_durable(r->w.e, vm, vm->boot_id, number(r->words[2]));
+	return true;
+}
+
+static bool do_store(struct run *r)
+{
+	r->w.store_full = !strcmp(r->words[1], "full");
+	return true;
+}
+
+static bool do_pushes(struct run *r)
+{
+	r->w.push_full = !strcmp(r->words[1], "full");
+	return true;
+}
+
+static bool do_lookups(struct run *r)
+{
+	r->w.lookup_full = !strcmp(r->words[1], "full");
+	return true;
+}
+
+static bool do_kick(struct run *r)
+{
+	return idfw_engine_kick(r->w.e, number(r->words[1]), "root", "test") == 0 || fail(r, "kick: no such session");
+}
+
+static bool do_restart(struct run *r)
+{
+	return world_restart(&r->w) == 0 || fail(r, "restart");
+}
+
+static bool do_pass(struct run *r)
+{
+	r->w.mono_ms += number(r->words[1]);
+	r->w.real_ms += number(r->words[1]);
+	return true;
+}
+
+static struct fw_key subject(const char *text)
+{
+	struct gi_addr a;
+	struct fw_elem el;
+
+	if (!strncmp(text, "uid:", 4)) {
+		el = fw_elem_uid((uint32_t)number(text + 4), 1);
+	} else if (gi_addr_parse(text, &a) == 0) {
+		el = fw_elem_addr(&a, 1);
+	} else {
+		fprintf(stderr, "not uid:N or an address: %s\n", text);
+		exit(2);
+	}
+	return el.key;
+}
+
+static bool do_flow(struct run *r)
+{
+	struct fw_key k = subject(r->words[3]);
+
+	return world_flow_new(&r->w, r->words[1], r->words[2], &k, r->words[4]) || fail(r, "the flow is not allowed");
+}
+
+static bool do_expect(struct run *r)
+{
+	return world_log_take(&r->w, (const char *const *)r->words + 1, (size_t)r->n - 1) ||
+	       fail(r, "expected, but it did not happen");
+}
+
+static bool do_none(struct run *r)
+{
+	return !world_log_has(&r->w, (const char *const *)r->words + 1, (size_t)r->n - 1) ||
+	       fail(r, "happened, but should not have");
+}
+
+static bool do_forget(struct run *r)
+{
+	world_log_clear(&r->w);
+	return true;
+}
+
+static bool do_alive(struct run *r)
+{
+	return world_flow_alive(&r->w, r->words[1], r->words[2]) || fail(r, "the flow was cut");
+}
+
+static bool do_cut(struct run *r)
+{
+	return !world_flow_alive(&r->w, r->words[1], r->words[2]) || fail(r, "the flow lives on");
+}
+
+static bool do_member(struct run *r)
+{
+	struct fw_key k = subject(r->words[2]);
+
+	return world_member(&r->w, r->words[1], &k, r->words[3]) || fail(r, "not a member");
+}
+
+static bool do_nomember(struct run *r)
+{
+	struct fw_key k = subject(r->words[2]);
+
+	return !world_member(&r->w, r->words[1], &k, r->words[3]) || fail(r, "is a member");
+}
+
+static bool do_stat(struct run *r)
+{
+	struct idfw_stats st;
+	char text[64];
+
+	idfw_engine_stats(r->w.e, &st);
+	struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {{"logins", st.logins}, {"logouts", st.logouts}, {"duplicates", st.duplicates}, {"gaps", st.gaps},
+		{"refused", st.refused}, {"pushes", st.pushes}, {"deltas", st.deltas}, {"push_failures", st.push_failures},
+		{"lookups", st.lookups}, {"kicks", st.kicks}, {"unrecorded", st.unrecorded}, {"sessions", st.sessions}};
+
+	for (size_t i = 0; i < GI_ARRAY_SIZE(rows); i++) {
+		if (strcmp(rows[i].name, r->words[1]) != 0)
+			continue;
+		snprintf(text, sizeof(text), "%s is %llu", rows[i].name, (unsigned long long)rows[i].value);
+		return rows[i].value == number(r->words[2]) || fail(r, text);
+	}
+	return fail(r, "no such number");
+}
+
+static const struct {
+	const char *name;
+	int words; /* at least, with the name */
+	bool (*run)(struct run *r);
+} steps[] = {
+	{"up", 2, do_up}, {"hello", 3, do_hello}, {"connect", 3, do_connect}, {"down", 2, do_down}, {"marks", 2, do_marks},
+	{"open", 6, do_open}, {"close", 4, do_close}, {"address", 4, do_address}, {"snapshot", 3, do_snapshot},
+	{"found", 2, do_found}, {"notfound", 2, do_notfound}, {"unavailable", 2, do_unavailable},
+	{"changed", 2, do_changed}, {"directory", 2, do_directory}, {"acks", 2, do_acks}, {"ack", 3, do_ack},
+	{"durable", 3, do_durable}, {"store", 2, do_store}, {"pushes", 2, do_pushes}, {"lookups", 2, do_lookups},
+	{"kick", 2, do_kick}, {"restart", 1, do_restart}, {"pass", 2, do_pass}, {"flow", 5, do_flow},
+	{"expect", 2, do_expect}, {"none", 2, do_none}, {"forget", 1, do_forget}, {"alive", 3, do_alive}, {"cut", 3, do_cut},
+	{"member", 4, do_member}, {"nomember", 4, do_nomember}, {"stat", 3, do_stat},
+};
+
+/* words of a line, in place */
+static int words(char *line, char *out[WORDS_MAX])
+{
+	int n = 0;
+
+	for (char *p = line; *p && n < WORDS_MAX;) {
+		p += strspn(p, " \t\n");
+		if (!*p || *p == '#')
+			break;
+		if (*p == '"' || *p == '\'') {
+			const char quote[2] = {*p, '\0'};
+
+			out[n++] = ++p;
+			p += strcspn(p, quote);
+		} else {
+			out[n++] = p;
+			p += strcspn(p, " \t\n");
+		}
+		if (*p)
+			*p++ = '\0';
+	}
+	return n;
+}
+
+static bool step(struct run *r)
+{
+	const char *wrong;
+
+	for (size_t i = 0; i < GI_ARRAY_SIZE(steps); i++) {
+		if (strcmp(steps[i].name, r->words[0]) != 0)
+			continue;
+		if (r->n < steps[i].words)
+			return fail(r, "words are missing");
+		idfw_engine_clock(r->w.e, r->w.mono_ms, r->w.real_ms);
+		if (!steps[i].run(r))
+			return false;
+		r->given++;
+		wrong = world_settle(&r->w);
+		return !wrong || fail(r, wrong);
+	}
+	return fail(r, "no such step");
+}
+
+static bool policy(struct run *r, FILE *f)
+{
+	struct gi_buf text;
+	char line[1024];
+	const char *wrong;
+	int err;
+
+	gi_buf_init(&text, 1 << 16);
+	while (fgets(line, sizeof(line), f) && strcmp(line, "end\n") != 0) {
+		gi_buf_printf(&text, "%s", line);
+		r->line++;
+	}
+	r->line++;
+	idfw_engine_clock(r->w.e, r->w.mono_ms, r->w.real_ms);
+	err = world_policy(&r->w, gi_buf_str(&text));
+	gi_buf_fini(&text);
+	if (err < 0)
+		return fail(r, gi_strerror(err));
+	wrong = world_settle(&r->w);
+	return !wrong || fail(r, wrong);
+}
+
+static bool run_file(const char *path)
+{
+	struct run r = {.file = path};
+	char line[1024];
+	bool ok = true;
+	FILE *f = fopen(path, "r");
+
+	if (!f) {
+		perror(path);
+		return false;
+	}
+	world_init(&r.w);
+	while (ok && fgets(line, sizeof(line), f)) {
+		r.line++;
+		r.n = words(line, r.words);
+		if (r.n)
+			ok = !strcmp(r.words[0], "policy") ? policy(&r, f) : step(&r);
+	}
+	fclose(f);
+	world_fini(&r.w);
+	if (ok && r.given < 3) {
+		fprintf(stderr, "%s: nothing was done\n", path);
+		ok = false;
+	}
+	printf("%s %s\n", ok ? "ok  " : "FAIL", path);
+	return ok;
+}
+
+int main(int argc, char **argv)
+{
+	bool ok = argc > 1;
+
+	gi_log_init("replay", getenv("REPLAY_LOG") ? GI_LOG_DEBUG : 0);
+	for (int i = 1; i < argc; i++)
+		ok = run_file(argv[i]) && ok;
+	return ok ? 0 : 1;
+}
