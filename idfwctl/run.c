@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * run.c - the verbs that svm-idfw answers with rows, and the call that they share
+ */
+#include "idfwctl/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "idfwctl/show.h"
+#include "lib/base/text.h"
+
+#define ARGS_MAX 8
+#define ARG_MAX 256
+#define TEXT_MAX (64u << 20)
+
+void ctl_complain(const char *text)
+{
+	struct gi_buf clean;
+
+	gi_buf_init(&clean, 8192);
+	ctl_clean(&clean, text, strlen(text), true);
+	fprintf(stderr, "idfwctl: %s\n", gi_buf_str(&clean));
+	gi_buf_fini(&clean);
+}
+
+static int exit_of(int err)
+{
+	switch (err) {
+	case -EACCES:
+	case -EPERM:
+		return CTL_EXIT_DENIED;
+	case -EINVAL:
+	case -GI_ELIMIT:
+		return CTL_EXIT_USAGE;
+	default:
+		return CTL_EXIT_SILENT;
+	}
+}
+
+int ctl_call(const struct ctl_cli *cli, const struct ctl_request *rq, const struct ctl_sink *sink)
+{
+	unsigned int status = CTL_EXIT_SILENT;
+	char why[CTL_WHY_MAX] = "";
+	struct ctl_client *c;
+	int err = ctl_client_open(cli->socket, CTL_WAIT_MS, &c, why);
+
+	if (err == 0) {
+		err = ctl_client_call(c, rq, sink, &status, why);
+		ctl_client_close(c);
+	}
+	if (why[0])
+		ctl_complain(why);
+	if (err)
+		return exit_of(err);
+	return (int)status;
+}
+
+int ctl_sink_row_raw(void *arg, const char *json)
+{
+	(void)arg;
+	return puts(json) < 0 ? -EIO : 0;
+}
+
+int ctl_sink_text_collect(void *arg, const void *data, size_t len)
+{
+	gi_buf_append(arg, data, len);
+	return gi_buf_error(arg);
+}
+
+int ctl_put_json(json_t *o)
+{
+	int err = o ? json_dumpf(o, stdout, JSON_COMPACT | JSON_ENCODE_ANY) : -1;
+
+	json_decref(o);
+	if (err == 0)
+		putchar('\n');
+	return err ? -ENOMEM : 0;
+}
+
+int ctl_put_text(const struct gi_buf *text, bool json)
+{
+	struct gi_buf clean;
+	int err;
+
+	if (text->len == 0)
+		return 0;
+	gi_buf_init(&clean, TEXT_MAX);
+	ctl_clean(&clean, gi_buf_str(text), text->len, true);
+	err = gi_buf_error(&clean);
+	if (err == 0 && json)
+		err = ctl_put_json(json_pack("{s:s%}", "text", gi_buf_str(&clean), clean.len));
+	else if (err == 0)
+		(void)fwrite(gi_buf_str(&clean), 1, clean.len, stdout);
+	gi_buf_fini(&clean);
+	return err;
+}
+
+static int incomplete(void)
+{
+	ctl_complain("not all of the answer can be shown: out of memory");
+	return CTL_EXIT_SILENT;
+}
+
+/* ---- verbs whose rows are one table ---- */
+
+struct rows {
+	const struct ctl_view *view;
+	struct ctl_table table;
+	struct ctl_status *status; /* instead of the table */
+};
+
+static int row_shown(void *arg, const char *json)
+{
+	struct rows *r = arg;
+	json_t *row = json_loads(json, JSON_DECODE_ANY, NULL);
+
+	if (!json_is_object(row)) {
+		json_decref(row);
+		return -GI_EPROTO;
+	}
+	if (r->status)
+		ctl_status_add(r->status, row);
+	else
+		r->view->add(&r->table, row);
+	json_decref(row);
+	return 0;
+}
+
+static int text_ignored(void *arg, const void *data, size_t len)
+{
+	(void)arg;
+	(void)data;
+	(void)len;
+	return 0;
+}
+
+static int run_rows(struct ctl_cli *cli, const char *verb, const char *const *args, size_t n_args,
+	const struct ctl_view *view)
+{
+	struct ctl_request rq = { .verb = verb, .args = args, .n_args = n_args };
+	struct rows r = { .view = view };
+	struct ctl_sink sink = { cli->json ? ctl_sink_row_raw : row_shown, text_ignored, &r };
+	int rc;
+
+	ctl_table_init(&r.table, view->heads, view->n_heads);
+	rc = ctl_call(cli, &rq, &sink);
+	if (ctl_table_print(&r.table, cli->color, stdout) != 0)
+		rc = incomplete();
+	ctl_table_fini(&r.table);
+	return rc;
+}
+
+int ctl_run_status(struct ctl_cli *cli)
+{
+	struct ctl_request rq = { .verb = "status" };
+	struct ctl_status status;
+	struct rows r = { .status = &status };
+	struct ctl_sink sink = { cli->json ? ctl_sink_row_raw : row_shown, text_ignored, &r };
+	int rc;
+
+	ctl_status_init(&status);
+	rc = ctl_call(cli, &rq, &sink);
+	if (ctl_status_print(&status, cli->color, stdout) != 0)
+		rc = incomplete();
+	ctl_status_fini(&status);
+	return rc;
+}
+
+int ctl_run_who(struct ctl_cli *cli)
+{
+	return run_rows(cli, "who", cli->pos, cli->n_pos, &ctl_view_who);
+}
+
+/* --since and --until as Unix milliseconds; false: said why */
+static bool time_arg(const struct ctl_cli *cli, const char *name, char arg[ARG_MAX])
+{
+	const char *text = ctl_args_option(cli, name);
+	unsigned long long ms = 0;
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	if (ctl_time_parse(text,
+		    (unsigned long long)now.tv_sec * 1000 +
+			    (unsigned long long)now.tv_nsec / 1000000,
+		    &ms) == 0) {
+		(void)snprintf(arg, ARG_MAX, "%s=%llu", name, ms);
+		return true;
+	}
+	fprintf(stderr,
+		"idfwctl: --%s \"%s\" is no time: 90s, 15m, 2h, 7d (ago), "
+		"2026-01-31 or \"2026-01-31 08:00\"\n",
+		name, text);
+	return false;
+}
+
+static bool filter_arg(const struct ctl_cli *cli, const char *name, char arg[ARG_MAX])
+{
+	const char *text = ctl_args_option(cli, name);
+	uint64_t n;
+
+	if (strcmp(name, "since") == 0 || strcmp(name, "until") == 0)
+		return time_arg(cli, name, arg);
+	if (strcmp(name, "limit") == 0 && gi_text_u64(text, 1, 1000000, &n) != 0) {
+		fprintf(stderr, "idfwctl: --limit \"%s\" is no number from 1 to 1000000\n", text);
+		return false;
+	}
+	if (snprintf(arg, ARG_MAX, "%s=%s", name, text) >= ARG_MAX) {
+		fprintf(stderr, "idfwctl: the value of --%s is too long\n", name);
+		return false;
+	}
+	return true;
+}
+
+static int run_filtered(struct ctl_cli *cli, const char *verb, const struct ctl_view *view)
+{
+	static const char *const names[] = { "user", "vm", "since", "until", "limit" };
+	char text[GI_ARRAY_SIZE(names)][ARG_MAX];
+	const char *args[GI_ARRAY_SIZE(names)];
+	size_t n = 0;
+
+	for (size_t i = 0; i < GI_ARRAY_SIZE(names); i++) {
+		if (!ctl_args_option(cli, names[i]))
+			continue;
+		if (!filter_arg(cli, names[i], text[n]))
+			return CTL_EXIT_USAGE;
+		args[n] = text[n];
+		n++;
+	}
+	return run_rows(cli, verb, args, n, view);
+}
+
+int ctl_run_last(struct ctl_cli *cli)
+{
+	return run_filtered(cli, "last", &ctl_view_last);
+}
+
+int ctl_run_audit(struct ctl_cli *cli)
+{
+	return run_filtered(cli, "audit", &ctl_view_audit);
+}
+
+/* ---- kick, render ---- */
+
+static int kick_shown(void *arg, const char *json)
+{
+	json_t *row = json_loads(json, 0, NULL);
+	struct gi_buf text;
+	int err;
+
+	(void)arg;
+	gi_buf_init(&text, 4096);
+	gi_buf_printf(&text, "session %llu, %s on %s, is kicked\n",
+		(unsigned long long)ctl_row_number(row, "session"), ctl_row_text(row, "user"),
+		ctl_row_text(row, "vm"));
+	json_decref(row);
+	err = ctl_put_text(&text, false);
+	gi_buf_fini(&text);
+	return err;
+}
+
+int ctl_run_kick(struct ctl_cli *cli)
+{
+	const char *args[2] = { cli->pos[0], ctl_args_option(cli, "reason") };
+	struct ctl_request rq = { .verb = "kick", .args = args, .n_args = args[1] ? 2 : 1 };
+	struct ctl_sink sink = { cli->json ? ctl_sink_row_raw : kick_shown, text_ignored, NULL };
+	uint64_t session;
+
+	if (gi_text_u64(args[0], 1, INT64_MAX, &session) != 0) {
+		fprintf(stderr,
+			"idfwctl: \"%s\" is no session number; \"idfwctl who\" shows them\n",
+			args[0]);
+		return CTL_EXIT_USAGE;
+	}
+	return ctl_call(cli, &rq, &sink);
+}
+
+int ctl_run_render(struct ctl_cli *cli)
+{
+	struct ctl_request rq = { .verb = "render", .args = cli->pos, .n_args = cli->n_pos };
+	struct gi_buf text;
+	struct ctl_sink sink = { ctl_sink_row_raw, ctl_sink_text_collect, &text };
+	int rc;
+
+	gi_buf_init(&text, TEXT_MAX);
+	rc = ctl_call(cli, &rq, &sink);
+	if (ctl_put_text(&text, cli->json) != 0)
+		rc = incomplete();
+	gi_buf_fini(&text);
+	return rc;
+}

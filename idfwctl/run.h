@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * run.h - one call to svm-idfw on behalf of a verb, with its errors said and its exit code
+ */
+#ifndef IDFWCTL_RUN_H
+#define IDFWCTL_RUN_H
+
+#include <jansson.h>
+#include "idfwctl/cli.h"
+#include "idfwctl/client.h"
+#include "lib/base/buf.h"
+
+/* connects, asks, hands the answer to @sink; says on stderr what went wrong; enum ctl_exit */
+int ctl_call(const struct ctl_cli *cli, const struct ctl_request *rq, const struct ctl_sink *sink);
+/* a row as it came, for --json */
+int ctl_sink_row_raw(void *arg, const char *json);
+/* @arg: struct gi_buf that all text is gathered in */
+int ctl_sink_text_collect(void *arg, const void *data, size_t len);
+/* gathered text on stdout: {"text":...} with @json, else cleaned of control characters; -ENOMEM */
+GI_MUST_CHECK int ctl_put_text(const struct gi_buf *text, bool json);
+/* one JSON value a line on stdout; takes @o, NULL is -ENOMEM */
+GI_MUST_CHECK int ctl_put_json(json_t *o);
+/* "idfwctl: " and the cleaned text, on stderr */
+void ctl_complain(const char *text);
+
+#endif

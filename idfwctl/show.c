@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * show.c - sessions and the audit trail as tables
+ */
+#include "idfwctl/show.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST_MAX (64u << 10)
+
+const char *ctl_row_text(const json_t *row, const char *key)
+{
+	const char *text = json_string_value(json_object_get(row, key));
+
+	return text ? text : "";
+}
+
+uint64_t ctl_row_number(const json_t *row, const char *key)
+{
+	json_int_t n = json_integer_value(json_object_get(row, key));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+bool ctl_row_true(const json_t *row, const char *key)
+{
+	return json_is_true(json_object_get(row, key));
+}
+
+void ctl_row_list(const json_t *row, const char *key, struct gi_buf *out)
+{
+	const json_t *list = json_object_get(row, key);
+	const json_t *it;
+	size_t i;
+
+	json_array_foreach(list, i, it) gi_buf_printf(
+		out, "%s%s", i ? ", " : "", json_is_string(it) ? json_string_value(it) : "?");
+}
+
+static void add_list(struct ctl_table *t, const json_t *row, const char *key)
+{
+	struct gi_buf text;
+
+	gi_buf_init(&text, LIST_MAX);
+	ctl_row_list(row, key, &text);
+	ctl_table_add(t, CTL_PLAIN, gi_buf_str(&text));
+	gi_buf_fini(&text);
+}
+
+static void add_number(struct ctl_table *t, const json_t *row, const char *key)
+{
+	if (json_is_integer(json_object_get(row, key)))
+		ctl_table_addf(t, CTL_PLAIN, "%" PRIu64, ctl_row_number(row, key));
+	else
+		ctl_table_add(t, CTL_PLAIN, "");
+}
+
+static void add_time(struct ctl_table *t, const json_t *row, const char *key)
+{
+	char when[CTL_TIME_STRLEN];
+
+	ctl_table_add(t, CTL_PLAIN, ctl_time_format(ctl_row_number(row, key), when));
+}
+
+/* where the login came from: the address if it is known, else what PAM was told */
+static const char *origin(const json_t *row)
+{
+	const char *peer = ctl_row_text(row, "peer");
+
+	return peer[0] ? peer : ctl_row_text(row, "rhost");
+}
+
+/* ---- who ---- */
+
+static const char *who_state(const json_t *row, enum ctl_tone *tone)
+{
+	const char *directory = ctl_row_text(row, "directory");
+
+	*tone = CTL_BAD;
+	if (ctl_row_true(row, "kicked"))
+		return "kicked";
+	if (strcmp(directory, "found") == 0 && ctl_row_number(row, "enforced_ms")) {
+		*tone = CTL_GOOD;
+		return "enforced";
+	}
+	*tone = CTL_DIM;
+	if (strcmp(directory, "found") == 0)
+		return "pending";
+	return directory;
+}
+
+static void who_add(struct ctl_table *t, const json_t *row)
+{
+	enum ctl_tone tone;
+	const char *state = who_state(row, &tone);
+
+	add_number(t, row, "session");
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "user"));
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "vm"));
+	add_time(t, row, "opened_ms");
+	ctl_table_add(t, CTL_PLAIN, origin(row));
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "service"));
+	ctl_table_add(t, tone, state);
+	add_list(t, row, "groups");
+}
+
+static const char *const who_heads[] = { "#SESSION", "USER", "VM", "SINCE", "FROM", "SERVICE",
+	"STATE", "GROUPS" };
+const struct ctl_view ctl_view_who = { who_heads, GI_ARRAY_SIZE(who_heads), who_add };
+
+/* ---- last ---- */
+
+static void last_add(struct ctl_table *t, const json_t *row)
+{
+	uint64_t opened = ctl_row_number(row, "opened_ms"),
+		 closed = ctl_row_number(row, "closed_ms");
+	char text[CTL_TIME_STRLEN];
+
+	add_number(t, row, "session");
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "user"));
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "vm"));
+	ctl_table_add(t, CTL_PLAIN, origin(row));
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "service"));
+	add_time(t, row, "opened_ms");
+	if (closed == 0) {
+		ctl_table_add(t, CTL_GOOD, "live");
+		ctl_table_add(t, CTL_PLAIN, "");
+	} else {
+		ctl_table_add(t, CTL_PLAIN, ctl_time_format(closed, text));
+		ctl_table_add(
+			t, CTL_PLAIN, ctl_span_format(closed > opened ? closed - opened : 0, text));
+	}
+	ctl_table_add(t, CTL_PLAIN, closed ? ctl_row_text(row, "reason") : "");
+}
+
+static const char *const last_heads[] = { "#SESSION", "USER", "VM", "FROM", "SERVICE", "LOGIN",
+	"LOGOUT", "DURATION", "HOW" };
+const struct ctl_view ctl_view_last = { last_heads, GI_ARRAY_SIZE(last_heads), last_add };
+
+/* ---- audit ---- */
+
+static void detail_text(const json_t *value, struct gi_buf *out)
+{
+	const json_t *it;
+	char *dump;
+	size_t i;
+
+	if (json_is_string(value)) {
+		gi_buf_printf(out, "%s", json_string_value(value));
+		return;
+	}
+	if (json_is_array(value)) {
+		json_array_foreach(value, i, it)
+		{
+			gi_buf_printf(out, "%s", i ? "," : "");
+			if (json_is_string(it))
+				gi_buf_printf(out, "%s", json_string_value(it));
+			else
+				detail_text(it, out);
+		}
+		return;
+	}
+	dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+	gi_buf_printf(out, "%s", dump ? dump : "?");
+	free(dump);
+}
+
+/* key=value key=value; the JSON form has it exactly */
+static void add_detail(struct ctl_table *t, const json_t *row)
+{
+	const json_t *detail = json_object_get(row, "detail");
+	struct gi_buf text;
+	const char *key;
+	json_t *value;
+
+	gi_buf_init(&text, LIST_MAX);
+	json_object_foreach((json_t *)(uintptr_t)detail, key, value)
+	{
+		gi_buf_printf(&text, "%s%s=", text.len ? " " : "", key);
+		detail_text(value, &text);
+	}
+	ctl_table_add(t, CTL_PLAIN, gi_buf_str(&text));
+	gi_buf_fini(&text);
+}
+
+static enum ctl_tone kind_tone(const char *kind)
+{
+	if (strcmp(kind, "push-failed") == 0 || strcmp(kind, "refused") == 0 ||
+		strcmp(kind, "guest-down") == 0)
+		return CTL_BAD;
+	return CTL_PLAIN;
+}
+
+static void audit_add(struct ctl_table *t, const json_t *row)
+{
+	const char *kind = ctl_row_text(row, "kind");
+
+	add_time(t, row, "time_ms");
+	ctl_table_add(t, kind_tone(kind), kind);
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "vm"));
+	add_number(t, row, "session");
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "user"));
+	add_detail(t, row);
+}
+
+static const char *const audit_heads[] = { "TIME", "KIND", "VM", "#SESSION", "USER", "DETAIL" };
+const struct ctl_view ctl_view_audit = { audit_heads, GI_ARRAY_SIZE(audit_heads), audit_add };
