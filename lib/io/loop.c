@@ -59,12 +59,12 @@ static void loop_wake_cb(struct ev_loop *ev, ev_timer *raw, int revents)
 	(void)revents;
 }
 
-/* EVRUN_ONCE waits for an event; the timer bounds the wait */
+/* EVRUN_ONCE waits for an event; the timer bounds the wait. What was fed already is an event. */
 void io_loop_run_once(struct io_loop *l, int timeout_ms)
 {
 	ev_timer wake;
 
-	if (timeout_ms <= 0) {
+	if (timeout_ms <= 0 || ev_pending_count(l->ev) > 0) {
 		(void)ev_run(l->ev, EVRUN_NOWAIT);
 		return;
 	}
