@@ -48,7 +48,7 @@ struct fw_mnl {
 static int probe_destroy(struct fw_mnl *m);
 static void batch_close_msg(struct fw_mnl *m);
 static void batch_open_msg(struct fw_mnl *m, const char *table, const char *set, uint16_t type);
-static int batch_recv(struct fw_mnl *m, uint32_t first, uint32_t last);
+static int batch_recv(struct fw_mnl *m, uint32_t first);
 static int dump(struct fw_mnl *m, uint16_t type, const char *set, mnl_cb_t cb, void *arg);
 
 int fw_mnl_new(struct fw_mnl **ret, char ret_why[FW_WHY_MAX])
@@ -180,54 +180,48 @@ void fw_mnl_change(struct fw_mnl *m, const char *set, bool del, const struct fw_
 	put_elem(m->msg, e, map && !del);
 }
 
-/* the last change asks for an answer: with it the batch is known to be over */
+/* no answer is asked for: sendmsg(2) returns when the kernel is done, and only errors are queued */
 int fw_mnl_commit(struct fw_mnl *m)
 {
-	uint32_t first, last;
+	uint32_t first;
 	ssize_t n;
 
 	if (m->err < 0)
 		return m->err;
 	if (!m->msg)
 		return 0; /* nothing in it */
-	m->msg->nlmsg_flags |= NLM_F_ACK;
-	last = m->msg->nlmsg_seq;
 	first = ((struct nlmsghdr *)(void *)m->buf)->nlmsg_seq;
 	batch_close_msg(m);
 	m->len += nftnl_batch_end((char *)batch_end(m), ++m->seq)->nlmsg_len;
 	do
 		n = mnl_socket_sendto(m->nl, m->buf, m->len);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : batch_recv(m, first, last);
+	return n < 0 ? -errno : batch_recv(m, first);
 }
 
 /*
- * Errors come for each message that failed, the answer we asked for comes last. When the queue
- * overflowed, there were more answers than one: they were errors, so nothing was committed; but
- * lost memory looks the same, so the caller is told that nobody knows.
+ * An error for each message that failed; none: committed. When the queue overflowed or memory ran
+ * out there were errors too, so most likely nothing was committed, but the caller is told that
+ * nobody knows.
  */
-static int batch_recv(struct fw_mnl *m, uint32_t first, uint32_t last)
+static int batch_recv(struct fw_mnl *m, uint32_t first)
 {
 	int rc = 0;
 
 	for (;;) {
-		ssize_t n = mnl_socket_recvfrom(m->nl, m->reply, REPLY_BYTES);
+		ssize_t n = recv(mnl_socket_get_fd(m->nl), m->reply, REPLY_BYTES, MSG_DONTWAIT);
 		struct nlmsghdr *h = (struct nlmsghdr *)(void *)m->reply;
 		int len = (int)n;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EAGAIN ? -EIO : -errno;
+			return errno == EAGAIN ? rc : -errno;
 		for (; mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len)) {
 			const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
 
-			if (h->nlmsg_type != NLMSG_ERROR || h->nlmsg_seq < first || h->nlmsg_seq > last)
-				continue;
-			if (e->error != 0 && rc == 0)
+			if (h->nlmsg_type == NLMSG_ERROR && h->nlmsg_seq - first <= m->seq - first && rc == 0)
 				rc = e->error;
-			if (h->nlmsg_seq == last)
-				return rc;
 		}
 	}
 }

@@ -3,8 +3,8 @@
  * fuzz_fw_rec.c - records from a hostile parser into the pusher's reader, and on into the renderer
  *
  * The input is cut into records of their full size, the rest is fed as a short one. Whatever the
- * reader lets through must pass the model's own checks and render; a text has no character that
- * could end a name or begin another command.
+ * reader lets through must pass the model's own checks and render, into the few characters that our
+ * nft text is made of.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_state(struct fw_state *s)
 {
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				      " \t\n_-/.,:;{}()=!&|@\"";
 	struct gi_buf prepare, commit;
 	const char *why;
 
@@ -25,8 +27,8 @@ static void check_state(struct fw_state *s)
 	gi_buf_init(&prepare, TEXT_MAX);
 	gi_buf_init(&commit, TEXT_MAX);
 	if (fw_render(s, &prepare, &commit) == 0 &&
-		(strpbrk(gi_buf_str(&commit), ";$#\\") != strstr(gi_buf_str(&commit), "; }") ||
-			strstr(gi_buf_str(&commit), "include")))
+		(gi_buf_str(&commit)[strspn(gi_buf_str(&commit), allowed)] != '\0' ||
+			gi_buf_str(&prepare)[strspn(gi_buf_str(&prepare), allowed)] != '\0'))
 		abort();
 	gi_buf_fini(&prepare);
 	gi_buf_fini(&commit);

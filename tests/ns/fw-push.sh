@@ -117,6 +117,21 @@ rule r/one out accept from eng tcp:5432
 base 4 1; live 1; uid 1001 0x11; live 0x11; sg eng 0x11
 push
 END
+say "somebody deletes the table: the delta fails and says so, a whole ruleset mends it"
+on a nft delete table inet idfw
+got=$(printf 'delta\nadd live 9\ncommit\n' | tool a)
+[ "$got" = "error -2 No such file or directory" ] || fail "a delta without a table: $got"
+got=$(printf 'running\n' | tool a)
+said a "running 0 0"
+tool_ok a <<'END'
+ruleset
+generation 4294967304
+version 2
+group eng s
+rule r/one out accept from eng tcp:5432
+base 4 1; live 1; uid 1001 0x11; live 0x11; sg eng 0x11
+push
+END
 background b serve 5432
 expect a open tcp 10.9.1.2 5432 uid 1001
 expect a silent tcp 10.9.1.2 5432 uid 1002
