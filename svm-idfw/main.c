@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include <grp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ static int run(struct svm *s, bool debug);
 static int start(struct svm *s);
 static int prepare_dirs(const struct svm *s);
 static int start_links(struct svm *s);
+static int start_ctl(struct svm *s);
 static void stop(struct svm *s);
 
 /* the configuration's name, for the child: conf_main reads it from argv itself */
@@ -167,6 +169,9 @@ static int start(struct svm *s)
 	r = svm_policy_start(s);
 	if (r < 0)
 		return r;
+	r = start_ctl(s);
+	if (r < 0)
+		return r;
 	svm_round(s);
 	if (!s->conf.directories.n) {
 		idfw_engine_directory_state(s->engine, false, "no directory is configured");
@@ -222,8 +227,32 @@ static int start_links(struct svm *s)
 	return idfw_guests_new(s->loop, &gc, &s->guests);
 }
 
+static int start_ctl(struct svm *s)
+{
+	char endpoint[160];
+	const struct group *gr;
+	int r;
+
+	snprintf(endpoint, sizeof(endpoint), "unix:%s", s->conf.control_socket);
+	r = idfw_ctl_new(s->loop, endpoint, s->engine, s->store, &svm_ctl_ops, s, &s->ctl);
+	if (r < 0) {
+		gi_err("%s: %s", s->conf.control_socket, gi_strerror(r));
+		return r;
+	}
+	if (!s->conf.control_group)
+		return 0;
+	gr = getgrnam(s->conf.control_group);
+	if (!gr || chown(s->conf.control_socket, (uid_t)-1, gr->gr_gid) < 0) {
+		r = gr ? -errno : -GI_ENOTFOUND;
+		gi_err("control-group %s: %s", s->conf.control_group, gi_strerror(r));
+		return r;
+	}
+	return 0;
+}
+
 static void stop(struct svm *s)
 {
+	idfw_ctl_free(s->ctl);
 	idfw_dir_free(s->dir);
 	idfw_guests_free(s->guests);
 	if (s->store)
