@@ -56,7 +56,11 @@ void na_pam_answer(struct na_pam_conn *c, enum na_pam_status s, uint64_t session
 
 static void conn_drop(struct na_pam_conn *c, const char *why)
 {
+	char unread[1];
+
 	c->pam->ops->dropped(c->pam->arg, (uint32_t)c->peer.pid, c->peer.uid, why);
+	/* closing with something unread would take the answer from the peer (ECONNRESET) */
+	(void)!recv(c->fd, unread, sizeof(unread), MSG_DONTWAIT);
 	na_pam_answer(c, NA_PAM_REFUSED, 0, why);
 }
 
