@@ -45,8 +45,8 @@ static int cmp_double(const void *a, const void *b)
 static void report(struct bench *b, const char *what, const char *backend, size_t ops, size_t n)
 {
 	qsort(b->us, n, sizeof(b->us[0]), cmp_double);
-	printf("{\"bench\":\"fw_push\",\"what\":\"%s\",\"backend\":\"%s\",\"elements\":%zu,\"ops\":%zu,"
-	       "\"samples\":%zu,\"p50_us\":%.2f,\"p99_us\":%.2f,\"ratio\":%.2f}\n",
+	printf("{\"bench\":\"push\",\"how\":\"%s by %s\",\"elements\":%zu,\"ops\":%zu,"
+	       "\"n\":%zu,\"p50_us\":%.2f,\"p99_us\":%.2f,\"ratio\":%.2f}\n",
 		what, backend, b->n_elems, ops, n, b->us[n / 2], b->us[n * 99 / 100],
 		b->us[n / 2] / FLOOR_US);
 }
