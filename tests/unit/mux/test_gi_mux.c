@@ -433,7 +433,7 @@ static void test_flood_does_not_starve_the_polite_guest(void **state)
 		(unsigned long long)r.flood_last_seq, r.pongs, (unsigned long long)r.worst_us);
 	assert_int_equal(r.pongs, POLITE_PINGS);
 	assert_int_equal(r.flood_last_seq, FLOOD_EVENTS);
-	assert_true(r.worst_us < 500000);
+	assert_true(r.worst_us < 1000000); /* a loaded machine with sanitizers; 30 ms without */
 	assert_false(b->guests[0].closed); /* paused, never dropped */
 	b->on_routed = NULL;
 	bed_mux_signal(b, SIGUSR1);
