@@ -131,6 +131,7 @@ int idfw_engine_guest_up(struct idfw_engine *e, const char *name, const char *mu
 
 	if (r == 0)
 		r = allowed_copy(up, &allowed);
+	idfw_cause(e, "guest %s is up", name);
 	if (r == 0)
 		r = idfw_vm_get(e, name, &vm);
 	if (r < 0) {

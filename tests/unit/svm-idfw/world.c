@@ -325,7 +325,7 @@ static Idfw__Session session_wire(const struct idfw_session *s)
 	return ws;
 }
 
-int world_restart(struct world *w)
+int world_restart(struct world *w, bool lost)
 {
 	struct idfw_engine *old = w->e;
 	struct idfw_vm *vm, *vm_next;
@@ -337,6 +337,8 @@ int world_restart(struct world *w)
 	w->e = NULL;
 	r = engine_start(w);
 	HASH_ITER(hh, old->vms, vm, vm_next) {
+		if (lost)
+			break;
 		if (r == 0)
 			r = idfw_engine_restore_vm(w->e, vm->name, vm->boot_id, vm->acked_seq);
 		for (struct idfw_session *s = vm->sessions; r == 0 && s; s = s->v_next) {
@@ -346,7 +348,7 @@ int world_restart(struct world *w)
 		}
 	}
 	HASH_ITER(hh, old->principals, p, p_next)
-		if (r == 0 && (p->presence == IDFW_P_FOUND || p->presence == IDFW_P_NOT_FOUND))
+		if (r == 0 && !lost && (p->presence == IDFW_P_FOUND || p->presence == IDFW_P_NOT_FOUND))
 			r = idfw_engine_restore_principal(w->e, p);
 	if (r == 0 && w->policy) {
 		w->generation--;

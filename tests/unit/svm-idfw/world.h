@@ -64,8 +64,8 @@ struct agent *world_agent(struct world *w, const char *vm); /* or makes it */
 const char *world_settle(struct world *w);
 /* 0 or what the engine says; diagnostics on stderr */
 int world_policy(struct world *w, const char *text);
-/* the engine dies; a new one is given what a database would know */
-int world_restart(struct world *w);
+/* the engine dies; a new one is given what a database would know, or nothing (@lost) but the policy */
+int world_restart(struct world *w, bool lost);
 
 int world_up(struct world *w, const char *vm, const char *allowed, size_t n_allowed, const struct gi_prefix *list);
 /* an agent's message; the guest is dropped when the engine says so; returns what it said */
