@@ -21,6 +21,7 @@
 #include "lib/io/tls_ops.h"
 
 #define CHAN_GULP (64u << 10)
+#define CHAN_TLS_RECORD (16u << 10) /* most payload bytes of a record, RFC 8446 5.1 */
 #define CHAN_REST_GULPS 16
 #define CHAN_KEEP_BYTES (16u << 10) /* an empty send queue keeps at most this much memory */
 
@@ -241,8 +242,6 @@ static void chan_round_cb(struct io_idle *w)
 
 	chan_enter(c);
 	chan_deliver(c);
-	while (chan_live(c) && !c->paused && c->tls && c->tls->ops->pending(c->tls))
-		(void)chan_read(c);
 	if (chan_live(c) && !c->want_write)
 		chan_flush(c);
 	if (chan_live(c))
@@ -283,9 +282,6 @@ static void chan_handshake_step(struct io_chan *c)
 	}
 	c->want_write = false;
 	chan_open(c);
-	/* the last flight may have carried data along */
-	while (chan_live(c) && !c->paused && c->tls->ops->pending(c->tls))
-		(void)chan_read(c);
 }
 
 static void chan_open(struct io_chan *c)
@@ -329,14 +325,14 @@ static int chan_read_some(struct io_chan *c, size_t *ret_len, const char **ret_w
 }
 
 /*
- * One gulp; TLS: until its present record is used up, because poll does not see the rest.
- * True when bytes came in.
+ * One gulp: plain one read; TLS record by record, as long as they are full ones. A record fits
+ * into the room of a gulp, so OpenSSL never holds back what poll would not tell. True when bytes
+ * came in.
  */
 static bool chan_read(struct io_chan *c)
 {
 	const char *why = NULL;
-	bool progress = false;
-	size_t n;
+	size_t n, sum = 0;
 	int err;
 
 	do {
@@ -348,22 +344,22 @@ static bool chan_read(struct io_chan *c)
 			break;
 		if (err == 0 && n == 0) {
 			err = c->in.end > c->in.at ? -GI_EPROTO : -GI_ECLOSED;
-			why = c->in.end > c->in.at ? "closed in the middle of a frame"
-						   : "closed by the peer";
+			why = err == -GI_EPROTO ? "closed in the middle of a frame"
+						: "closed by the peer";
 		}
 		if (err < 0) {
 			chan_fail(c, err, why ? why : gi_strerror(err));
 			return false;
 		}
-		progress = true;
+		sum += n;
 		c->in.end += n;
 		chan_deliver(c);
-	} while (chan_live(c) && !c->paused && c->tls && c->tls->ops->pending(c->tls));
+	} while (chan_live(c) && !c->paused && c->tls && n == CHAN_TLS_RECORD && sum < CHAN_GULP);
 	if (chan_live(c) && c->in.at == c->in.end) {
 		free(c->in.data);
 		c->in = (struct chan_bytes){ 0 };
 	}
-	return progress;
+	return sum > 0;
 }
 
 /* after a failed write: what the peer said before it went is still worth reading, bounded */
@@ -435,8 +431,7 @@ static void chan_flush(struct io_chan *c)
 	int err = chan_write_some(c);
 
 	if (err < 0 && err != -EAGAIN) {
-		if (!c->tls)
-			chan_read_rest(c);
+		chan_read_rest(c);
 		if (chan_live(c))
 			chan_fail(c, err, c->tls ? c->tls->ops->why(c->tls) : gi_strerror(err));
 		return;

@@ -3,14 +3,21 @@
  * chan.h - framed, bounded, non-blocking channel over a connected stream socket or TLS
  *
  * A frame is a 4-byte big-endian length (of the payload, 1..max_frame) and the payload.
- * Reads are bounded: at most one frame is buffered beyond what the owner consumed; a length of
- * 0 or over max_frame closes the channel with -GI_EPROTO. Writes go to a queue of at most
+ * Reads are bounded: at most one gulp (64 KiB) and one frame are buffered beyond what the owner
+ * consumed, and nothing is read while it pauses; a length of 0 or over max_frame closes the
+ * channel with -GI_EPROTO, as soon as it is seen. Writes go to a queue of at most
  * max_queue bytes; beyond that io_chan_send() returns -GI_EFULL and queues nothing: what to do
  * is the owner's decision (and its counter). Writes are gathered and flushed once a loop round.
  *
- * Callbacks: frame() for each whole frame (buf is borrowed for the call), closed() exactly once,
- * then never another; in both the owner may call io_chan_free(), the memory goes at the end
- * of the round. drained() when the queue fell below half of max_queue after it was over it.
+ * Callbacks come from the loop only, never from inside a call of the owner's. frame() for each
+ * whole frame (buf is borrowed for the call); closed() at most once, and nothing behind it: the
+ * owner then calls io_chan_free(). It may do so in any callback. drained() when the queue fell
+ * below half of max_queue after it was over it.
+ *
+ * closed() says -GI_ECLOSED (the peer ended between two frames), -GI_EPROTO (inside one, or a
+ * bad length), -GI_ETLS (also: the peer refused us, or cut the connection without TLS's goodbye),
+ * -ENOMEM, or the errno of connect, read or write. There is no deadline in here: for a peer that
+ * connects and says nothing the owner keeps a timer until ready() and the first frame.
  * Source: docs/wire.md "Frames".
  */
 #ifndef IO_CHAN_H
@@ -47,8 +54,15 @@ struct io_chan_conf {
 GI_MUST_CHECK int io_chan_new(struct io_loop *l, int fd, struct io_tls *tls,
 	const struct io_chan_conf *conf, const struct io_chan_ops *ops, void *arg,
 	struct io_chan **ret);
-void io_chan_free(struct io_chan *c); /* NULL is fine; closes; closed() is not called */
-/* queue one frame; 0, -GI_EFULL, -GI_ELIMIT (over max_frame), -ENOTCONN, -ENOMEM */
+/*
+ * NULL is fine; closed() is not called. What is queued goes out only as far as the socket takes
+ * it at once: a last word ("denied, because") usually arrives, but nothing is promised.
+ */
+void io_chan_free(struct io_chan *c);
+/*
+ * queue one frame, before ready() too: 0, -GI_EFULL, -GI_ELIMIT (empty or over max_frame),
+ * -ENOTCONN (after closed()), -ENOMEM
+ */
 GI_MUST_CHECK int io_chan_send(struct io_chan *c, const void *buf, size_t len);
 size_t io_chan_queued(const struct io_chan *c); /* bytes */
 void io_chan_read_pause(struct io_chan *c);	/* back pressure: stop reading from the peer */

@@ -59,6 +59,7 @@ int io_priv_seccomp_parser(void)
 
 	if (!ctx)
 		return -ENOMEM;
+	err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1); /* threads that exist already, too */
 	for (size_t i = 0; err == 0 && i < GI_ARRAY_SIZE(denied); i++) {
 		if (denied[i] < 0) /* this architecture does not have it */
 			continue;

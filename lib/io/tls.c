@@ -30,7 +30,9 @@ struct io_tls_ctx {
 struct tls_conn {
 	struct io_tls base; /* first */
 	SSL *ssl;
-	bool server, done, broken, wants_write;
+	bool server, done, wants_write;
+	bool broken;   /* both directions */
+	bool no_write; /* the socket took no more; what the peer said before can be read */
 	char peer[IO_TLS_NAME_MAX + 1];
 	char why[TLS_WHY_MAX];
 };
@@ -41,14 +43,12 @@ static int tls_setup_name(SSL *ssl, const char *server_name);
 static int tls_result(struct tls_conn *c, int rc, const char *what);
 static void tls_explain(struct tls_conn *c, const char *what);
 static int tls_read_peer_name(struct tls_conn *c);
-static bool tls_pending(const struct io_tls *t);
 
 static const struct io_tls_ops tls_ops = {
 	.handshake = io_tls_handshake,
 	.read = io_tls_read,
 	.write = io_tls_write,
 	.wants_write = io_tls_wants_write,
-	.pending = tls_pending,
 	.why = io_tls_why,
 	.free = io_tls_free,
 };
@@ -143,7 +143,7 @@ void io_tls_free(struct io_tls *t)
 
 	if (!t)
 		return;
-	if (c->ssl && c->done && !c->broken)
+	if (c->ssl && c->done && !c->broken && !c->no_write)
 		(void)SSL_shutdown(c->ssl); /* close_notify, if the socket takes it */
 	ERR_clear_error();
 	SSL_free(c->ssl);
@@ -192,11 +192,18 @@ int io_tls_read(struct io_tls *t, void *buf, size_t len, size_t *ret_len)
 int io_tls_write(struct io_tls *t, const void *buf, size_t len, size_t *ret_len)
 {
 	struct tls_conn *c = tls_conn(t);
+	int err;
 
-	if (c->broken)
+	if (c->broken || c->no_write)
 		return -GI_ETLS;
 	ERR_clear_error();
-	return tls_result(c, SSL_write_ex(c->ssl, buf, len, ret_len), "TLS write");
+	err = tls_result(c, SSL_write_ex(c->ssl, buf, len, ret_len), "TLS write");
+	if (err == -EPIPE || err == -ECONNRESET) {
+		/* often a peer that refused our certificate: its alert lies in the socket */
+		c->no_write = true;
+		c->broken = false;
+	}
+	return err;
 }
 
 bool io_tls_wants_write(const struct io_tls *t)
@@ -207,13 +214,6 @@ bool io_tls_wants_write(const struct io_tls *t)
 const char *io_tls_why(const struct io_tls *t)
 {
 	return tls_conn_const(t)->why;
-}
-
-static bool tls_pending(const struct io_tls *t)
-{
-	const struct tls_conn *c = tls_conn_const(t);
-
-	return c->done && !c->broken && SSL_pending(c->ssl) > 0;
 }
 
 static void tls_file_why(char why[TLS_WHY_MAX], const char *path, const char *what)

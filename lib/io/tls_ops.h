@@ -19,7 +19,6 @@ struct io_tls_ops {
 	int (*read)(struct io_tls *t, void *buf, size_t len, size_t *ret_len);
 	int (*write)(struct io_tls *t, const void *buf, size_t len, size_t *ret_len);
 	bool (*wants_write)(const struct io_tls *t);
-	bool (*pending)(const struct io_tls *t); /* decrypted bytes wait, poll() would not tell */
 	const char *(*why)(const struct io_tls *t);
 	void (*free)(struct io_tls *t); /* says goodbye when it can, without waiting */
 };

@@ -282,6 +282,27 @@ static void test_server_refuses_bad_clients(void **state)
 	}
 }
 
+static void free_end(struct end *e)
+{
+	end_free(e);
+}
+
+static void test_client_that_was_refused_learns_why_though_its_write_fails(void **state)
+{
+	(void)state;
+	connect_pair(tls(false, "stranger", "ca", "svm.lab"), tls(true, "svm", "ca", NULL));
+	pair.b.on_closed = free_end;
+	pair_until(&pair, pair.a.ready);
+	io_chan_read_pause(pair.a.chan);
+	pair_until(&pair, pair.b.closed);
+	io_chan_read_resume(pair.a.chan);
+	assert_int_equal(io_chan_send(pair.a.chan, "hello", 5), 0); /* meets EPIPE first */
+	pair_until(&pair, pair.a.closed);
+	assert_int_equal(pair.a.err, -GI_ETLS);
+	if (!strstr(pair.a.why, "unknown ca"))
+		fail_msg("%s", pair.a.why);
+}
+
 static void test_server_talked_to_in_plain_is_etls(void **state)
 {
 	int fds[2];
@@ -437,6 +458,7 @@ int main(void)
 		T(test_close_without_close_notify_is_etls),
 		T(test_client_refuses_bad_servers),
 		T(test_server_refuses_bad_clients),
+		T(test_client_that_was_refused_learns_why_though_its_write_fails),
 		T(test_server_talked_to_in_plain_is_etls),
 		T(test_handshake_cut_off_is_an_error),
 		T(test_server_refuses_client_without_certificate),
