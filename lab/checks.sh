@@ -51,7 +51,11 @@ cut_at() {
 	last=$(lab_pull_last "$1" "$2")
 	if [ "$lines" -ge 10 ] && [ "$lines" = "$(lab_pulled "$1" "$2")" ] &&
 		[ $((last - $3)) -le "${5:-$CUT_MS}" ]; then
-		ok "$4: last of $lines lines $((last - $3)) ms after it"
+		if [ "$last" -lt "$3" ]; then
+			ok "$4: the last of $lines lines had come $(($3 - last)) ms before it was done"
+		else
+			ok "$4: the last of $lines lines came $((last - $3)) ms after it"
+		fi
 	else
 		bad "$4: $lines lines, then $(lab_pulled "$1" "$2"), last $((last - $3)) ms after it"
 	fi
