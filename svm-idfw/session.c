@@ -233,6 +233,32 @@ static void resolve(struct idfw_engine *e, struct idfw_session *s)
 	} /* else the answer comes later: principal.c */
 }
 
+/* a login's own words in the audit trail: the trail must speak without the session table */
+static const char *login_json(struct idfw_engine *e, const struct idfw_session *s)
+{
+	const struct { const char *name, *value; } texts[] = {{"service", s->service}, {"from", s->rhost}, {"tty", s->tty},
+		{"auth", s->auth}};
+	struct gi_buf *b = &e->json;
+
+	gi_buf_reset(b);
+	gi_buf_printf(b, "{\"uid\":%u,\"opened_ms\":%llu", s->uid, (unsigned long long)s->opened_ms);
+	for (size_t i = 0; i < GI_ARRAY_SIZE(texts); i++) {
+		if (!*texts[i].value)
+			continue;
+		gi_buf_printf(b, ",\"%s\":", texts[i].name);
+		idfw_json(b, texts[i].value);
+	}
+	gi_buf_printf(b, "}");
+	return gi_buf_error(b) ? "{\"error\":\"too long\"}" : gi_buf_str(b);
+}
+
+static const char *logout_json(struct idfw_engine *e, const char *reason, uint64_t end_ms)
+{
+	gi_buf_reset(&e->json);
+	gi_buf_printf(&e->json, "{\"reason\":\"%s\",\"closed_ms\":%llu}", reason, (unsigned long long)end_ms);
+	return gi_buf_str(&e->json);
+}
+
 int idfw_session_open(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq)
 {
 	struct idfw_session *s = idfw_session_find(e, vm, ws->id, vm->boot_id);
@@ -252,7 +278,7 @@ int idfw_session_open(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Ses
 	s->db_id = e->next_db_id;
 	r = session_link(e, s);
 	if (r == 0)
-		r = idfw_record(e, IDFW_REC_LOGIN, vm, s, seq, "");
+		r = idfw_record(e, IDFW_REC_LOGIN, vm, s, seq, login_json(e, s));
 	if (r < 0) {
 		if (s->hh.tbl) {
 			idfw_session_free(e, s);
@@ -276,8 +302,9 @@ int idfw_session_open(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Ses
 int idfw_session_end(struct idfw_engine *e, struct idfw_session *s, Idfw__EndReason reason, uint64_t end_ms, uint64_t seq)
 {
 	static const char *const words[] = {"unknown", "close", "leader", "gone", "reboot", "kick"};
+	const char *word = (size_t)reason < GI_ARRAY_SIZE(words) ? words[reason] : words[0];
 	struct idfw_record rec = {.kind = IDFW_REC_LOGOUT, .time_ms = e->real_ms, .vm = s->vm->name, .boot_id = s->boot_id,
-		.session = s, .end_reason = reason, .end_ms = end_ms, .seq = seq, .detail = ""};
+		.session = s, .end_reason = reason, .end_ms = end_ms, .seq = seq};
 	struct idfw_vm *vm = s->vm;
 	int r;
 
@@ -285,12 +312,13 @@ int idfw_session_end(struct idfw_engine *e, struct idfw_session *s, Idfw__EndRea
 	s->kicked = true; /* from here on it gives nothing, recorded or not */
 	if (s->principal)
 		idfw_session_sync(e, s, &s->principal->member_of);
+	rec.detail = logout_json(e, word, end_ms);
 	r = e->out.store(e->out.arg, &rec);
 	if (r < 0)
 		return r;
 	e->stats.logouts++;
 	gi_info("logout %s@%s: session %llu, %s", s->user, vm->name, (unsigned long long)s->db_id,
-		(size_t)reason < GI_ARRAY_SIZE(words) ? words[reason] : "unknown");
+		word);
 	idfw_session_free(e, s);
 	return 0;
 }
