@@ -35,6 +35,7 @@ struct na_spool {
 	struct mem_event *mem_head, **mem_tail;
 	uint64_t mem_bytes, mem_events, lost_events;
 	int disk_err;
+	bool stale; /* an event never came to the files: only a new checkpoint makes them whole */
 };
 
 static uint64_t spool_segment_limit(const struct na_spool *sp)
@@ -71,6 +72,7 @@ static int spool_rotate(struct na_spool *sp)
 	if (err < 0)
 		goto out;
 	sp->segment_limit = rec.len + spool_segment_limit(sp);
+	sp->stale = false;
 	na_segments_drop(&sp->segs, sp->acked_seq);
 out:
 	gi_buf_fini(&state);
@@ -125,10 +127,10 @@ static int spool_write(struct na_spool *sp, uint64_t seq, const void *buf, uint3
 	struct gi_buf rec;
 	int err = 0;
 
-	if (!na_segments_writable(&sp->segs) ||
+	if (sp->stale || !na_segments_writable(&sp->segs) ||
 		na_segments_youngest_bytes(&sp->segs) >= sp->segment_limit) {
 		err = spool_rotate(sp);
-		if (err < 0 && !na_segments_writable(&sp->segs))
+		if (err < 0 && (sp->stale || !na_segments_writable(&sp->segs)))
 			return err;
 		if (err < 0) /* goes on in the old one; not tried again for every event */
 			sp->segment_limit += spool_segment_limit(sp);
@@ -146,10 +148,12 @@ static int spool_write(struct na_spool *sp, uint64_t seq, const void *buf, uint3
 	return err;
 }
 
-static void mem_pop(struct na_spool *sp)
+static void mem_pop(struct na_spool *sp, bool written)
 {
 	struct mem_event *m = sp->mem_head;
 
+	if (!written)
+		sp->stale = true;
 	sp->mem_head = m->next;
 	if (!sp->mem_head)
 		sp->mem_tail = &sp->mem_head;
@@ -162,16 +166,15 @@ void na_spool_flush(struct na_spool *sp)
 {
 	int err = 0;
 
-	/* an unwritable disk is found out also when nothing waits: the next event must be able to stay */
-	if (!sp->mem_head && !na_segments_writable(&sp->segs))
+	/* the files are made whole also when nothing waits: our end may come before the next event */
+	if (!sp->mem_head && (sp->stale || !na_segments_writable(&sp->segs)))
 		err = spool_rotate(sp);
 	while (err == 0 && sp->mem_head) {
 		struct mem_event *m = sp->mem_head;
 
-		if (m->seq > sp->acked_seq)
-			err = spool_write(sp, m->seq, m->data, m->len);
+		err = spool_write(sp, m->seq, m->data, m->len);
 		if (err == 0)
-			mem_pop(sp);
+			mem_pop(sp, true);
 	}
 	sp->disk_err = err;
 }
@@ -202,6 +205,8 @@ int na_spool_append(struct na_spool *sp, const void *buf, size_t len)
 
 	if (len > NA_SPOOL_EVENT_MAX)
 		return -GI_ELIMIT;
+	if (sp->last_seq == UINT64_MAX) /* only a forged file gets there */
+		return -GI_EFULL;
 	seq = ++sp->last_seq;
 	if (sp->mem_head)
 		na_spool_flush(sp); /* in order, or not at all */
@@ -213,6 +218,7 @@ int na_spool_append(struct na_spool *sp, const void *buf, size_t len)
 	if (mem_push(sp, seq, buf, (uint32_t)len) == 0)
 		return 0;
 	sp->lost_events++;
+	sp->stale = true;
 	return -GI_EFULL;
 }
 
@@ -222,7 +228,7 @@ void na_spool_ack(struct na_spool *sp, uint64_t seq)
 		return;
 	sp->acked_seq = seq;
 	while (sp->mem_head && sp->mem_head->seq <= seq)
-		mem_pop(sp);
+		mem_pop(sp, false);
 	na_segments_drop(&sp->segs, seq);
 }
 

@@ -110,18 +110,18 @@ probe open 1001 5432
 probe silent 1002 5432
 
 echo "# logout: one delta, and a running transfer is cut"
-install -m 666 /dev/null "$dir/flow"
-"$PY" "$NET" drain 10.9.1.2 5433 "$dir/flow" uid 1001 >/dev/null 2>&1 &
+mkdir -m 1777 "$dir/flows" # the client under another uid writes its count there
+"$PY" "$NET" drain 10.9.1.2 5433 "$dir/flows/1" uid 1001 >/dev/null 2>&1 &
 na_pids+=($!)
-flow_at_least() { [ "$(cut -d' ' -f1 "$dir/flow")" -ge "$1" ]; }
-await 5 flow_at_least 20 && ok "a transfer runs" || fail "no transfer: $(cat "$dir/flow")"
+flow_at_least() { [ "$(cut -d' ' -f1 "$dir/flows/1")" -ge "$1" ]; }
+await 5 flow_at_least 20 && ok "a transfer runs" || fail "no transfer: $(cat "$dir/flows/1")"
 svm_mark
 svm "delta 4 5" "del live 17" "del uid 1001 17" "del sg eng 17" commit
 applied 1 5 0
 probe silent 1001 5432
-n=$(cut -d' ' -f1 "$dir/flow")
+n=$(cut -d' ' -f1 "$dir/flows/1")
 sleep 0.5
-check "the transfer is cut" "$n" "$(cut -d' ' -f1 "$dir/flow")"
+check "the transfer is cut" "$n" "$(cut -d' ' -f1 "$dir/flows/1")"
 
 echo "# the SVM is gone: the kernel goes on"
 svm_mark
