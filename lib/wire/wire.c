@@ -42,6 +42,54 @@ static void budget_free(void *arg, void *p)
 	free(p);
 }
 
+/* the message that a field of @m points to, or NULL; not for repeated ones */
+static ProtobufCMessage *field_message(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+{
+	const char *base = (const char *)m;
+	ProtobufCMessage *sub;
+	uint32_t chosen;
+
+	if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
+		memcpy(&chosen, base + f->quantifier_offset, sizeof(chosen));
+		if (chosen != f->id)
+			return NULL;
+	}
+	memcpy(&sub, base + f->offset, sizeof(sub));
+	return sub;
+}
+
+/*
+ * Drops fields that we do not know, at all depths: "skipped" then holds also for a program that
+ * keeps a message and encodes it again. (protobuf-c takes a field number 0, which it then
+ * refuses in its own output.) Recursion ends: no message of ours contains itself.
+ */
+static void drop_unknown(ProtobufCMessage *m)
+{
+	for (unsigned int i = 0; i < m->n_unknown_fields; i++)
+		free(m->unknown_fields[i].data);
+	free(m->unknown_fields);
+	m->unknown_fields = NULL;
+	m->n_unknown_fields = 0;
+	for (unsigned int i = 0; i < m->descriptor->n_fields; i++) {
+		const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
+		ProtobufCMessage **list, *sub;
+		size_t n = 0;
+
+		if (f->type != PROTOBUF_C_TYPE_MESSAGE)
+			continue;
+		if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+			memcpy(&n, (const char *)m + f->quantifier_offset, sizeof(n));
+			memcpy(&list, (const char *)m + f->offset, sizeof(list));
+			for (size_t k = 0; k < n; k++)
+				drop_unknown(list[k]);
+		} else {
+			sub = field_message(m, f);
+			if (sub)
+				drop_unknown(sub);
+		}
+	}
+}
+
 static int unpack(const ProtobufCMessageDescriptor *desc, const void *buf, size_t len, size_t max,
 	ProtobufCMessage **ret, const char **ret_why)
 {
@@ -57,6 +105,7 @@ static int unpack(const ProtobufCMessageDescriptor *desc, const void *buf, size_
 	}
 	m = protobuf_c_message_unpack(desc, &alloc, len, buf);
 	if (m) {
+		drop_unknown(m);
 		*ret = m;
 		return 0;
 	}

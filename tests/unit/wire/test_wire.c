@@ -219,6 +219,27 @@ static void test_decode_no_body_is_refused(void **state)
 		-GI_EPROTO);
 }
 
+/* fields of a later protocol, at two depths, one of them with the number 0 */
+static void test_decode_unknown_fields_are_skipped(void **state)
+{
+	const uint8_t ping[] = { 0x22, 5, 0x08, 7, 0xfa, 0x07, 0, 0x80, 0x00, 2 };
+	const uint8_t plain[] = { 0x22, 2, 0x08, 7 };
+	Idfw__Envelope *e = NULL;
+	const char *why = "";
+	struct gi_buf b;
+
+	(void)state;
+	gi_buf_init(&b, WIRE_FRAME_MAX);
+	if (wire_envelope_decode(ping, sizeof(ping), WIRE_AGENT, WIRE_OPEN, &e, &why))
+		fail_msg("%s", why);
+	assert_int_equal(e->ping->token, 7);
+	assert_int_equal(wire_envelope_encode(e, &b), 0);
+	assert_int_equal(b.len, sizeof(plain));
+	assert_memory_equal(b.data, plain, sizeof(plain));
+	wire_envelope_free(e);
+	gi_buf_fini(&b);
+}
+
 static void test_encode_over_frame_max_is_limit(void **state)
 {
 	static uint8_t big[WIRE_FRAME_MAX];
@@ -295,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_decode_over_frame_max_is_limit),
 		cmocka_unit_test(test_decode_amplification_stops_at_the_budget),
 		cmocka_unit_test(test_decode_no_body_is_refused),
+		cmocka_unit_test(test_decode_unknown_fields_are_skipped),
 		cmocka_unit_test(test_encode_over_frame_max_is_limit),
 		cmocka_unit_test(test_version_choose_names_both_ranges),
 		cmocka_unit_test(test_text_sanitize_makes_text_clean),
