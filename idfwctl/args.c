@@ -39,8 +39,14 @@ static int usage(const char *fmt, ...)
 static int unknown(
 	const char *what, const char *word, const char *const *words, size_t n, const char *dashes)
 {
-	const char *near = conf_suggest(word, words, n);
+	const char *near = NULL;
 
+	for (size_t i = 0; i < n && word[0] && !near; i++) {
+		if (strncmp(words[i], word, strlen(word)) == 0)
+			near = words[i];
+	}
+	if (!near)
+		near = conf_suggest(word, words, n);
 	fprintf(stderr, "idfwctl: no %s \"%s%s\"", what, dashes, word);
 	if (near)
 		fprintf(stderr, "; did you mean \"%s%s\"?\n", dashes, near);

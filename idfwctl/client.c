@@ -320,6 +320,9 @@ static void say_why(const struct ctl_client *c, int err, char why[CTL_WHY_MAX])
 		snprintf(why, CTL_WHY_MAX,
 			"svm-idfw closed the connection before it had answered\n"
 			"  See its log.");
+	else if (err == -GI_EPROTO)
+		snprintf(why, CTL_WHY_MAX,
+			"what answers is not svm-idfw: a row is no JSON object");
 	else
 		snprintf(why, CTL_WHY_MAX, "%s", gi_strerror(err));
 }
@@ -341,7 +344,7 @@ int ctl_client_call(struct ctl_client *c, const struct ctl_request *rq, const st
 	if (rc == -GI_EPROTO) {
 		snprintf(
 			ret_why, CTL_WHY_MAX, "an argument is too long, or has control characters");
-		return rc;
+		return -EINVAL;
 	}
 	if (rc == 0)
 		rc = converse(c, sink, ret_status, ret_why);

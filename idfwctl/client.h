@@ -45,7 +45,8 @@ void ctl_client_close(struct ctl_client *c); /* NULL is fine */
  * @ret_status: svm-idfw's exit code
  * @ret_why: with 0: the end's text, "" none; on error: what went wrong
  * Errors: -ETIMEDOUT, -GI_ECLOSED, -GI_EPROTO, -GI_EVERSION and -GI_EDENIED (refused),
- *         -GI_ELIMIT (request too large), -errno, the sink's own
+ *         -GI_ELIMIT (request too large), -EINVAL (an argument that cannot be sent), -errno,
+ *         the sink's own
  */
 GI_MUST_CHECK int ctl_client_call(struct ctl_client *c, const struct ctl_request *rq,
 	const struct ctl_sink *sink, unsigned int *ret_status, char ret_why[CTL_WHY_MAX]);

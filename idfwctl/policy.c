@@ -144,11 +144,12 @@ static int send_source(const struct ctl_cli *cli, const char *verb, const struct
 	struct ctl_request rq = { .verb = verb, .data = s->text, .len = s->len };
 	struct gi_buf text, clean;
 	struct ctl_sink sink = { row, ctl_sink_text_collect, &text };
+	char why[CTL_WHY_MAX];
 	int rc;
 
 	gi_buf_init(&text, DIAG_TEXT_MAX);
 	gi_buf_init(&clean, 2 * DIAG_TEXT_MAX);
-	rc = ctl_call(cli, &rq, &sink);
+	rc = ctl_ask(cli, &rq, &sink, why);
 	if (cli->json) {
 		if (ctl_put_text(&text, true) != 0)
 			rc = CTL_EXIT_SILENT;
@@ -157,6 +158,8 @@ static int send_source(const struct ctl_cli *cli, const char *verb, const struct
 		ctl_clean(&clean, gi_buf_str(&text), text.len, true);
 		fputs(gi_buf_str(&clean), stderr);
 	}
+	if (why[0])
+		ctl_complain(why);
 	gi_buf_fini(&text);
 	gi_buf_fini(&clean);
 	return rc;

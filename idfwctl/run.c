@@ -38,22 +38,30 @@ static int exit_of(int err)
 	}
 }
 
-int ctl_call(const struct ctl_cli *cli, const struct ctl_request *rq, const struct ctl_sink *sink)
+int ctl_ask(const struct ctl_cli *cli, const struct ctl_request *rq, const struct ctl_sink *sink,
+	char ret_why[CTL_WHY_MAX])
 {
 	unsigned int status = CTL_EXIT_SILENT;
-	char why[CTL_WHY_MAX] = "";
 	struct ctl_client *c;
-	int err = ctl_client_open(cli->socket, CTL_WAIT_MS, &c, why);
+	int err;
 
+	ret_why[0] = '\0';
+	err = ctl_client_open(cli->socket, CTL_WAIT_MS, &c, ret_why);
 	if (err == 0) {
-		err = ctl_client_call(c, rq, sink, &status, why);
+		err = ctl_client_call(c, rq, sink, &status, ret_why);
 		ctl_client_close(c);
 	}
+	return err ? exit_of(err) : (int)status;
+}
+
+int ctl_call(const struct ctl_cli *cli, const struct ctl_request *rq, const struct ctl_sink *sink)
+{
+	char why[CTL_WHY_MAX];
+	int rc = ctl_ask(cli, rq, sink, why);
+
 	if (why[0])
 		ctl_complain(why);
-	if (err)
-		return exit_of(err);
-	return (int)status;
+	return rc;
 }
 
 int ctl_sink_row_raw(void *arg, const char *json)

@@ -12,6 +12,9 @@
 
 /* connects, asks, hands the answer to @sink; says on stderr what went wrong; enum ctl_exit */
 int ctl_call(const struct ctl_cli *cli, const struct ctl_request *rq, const struct ctl_sink *sink);
+/* the same, but what is to be said on stderr goes to @ret_why, "" nothing */
+int ctl_ask(const struct ctl_cli *cli, const struct ctl_request *rq, const struct ctl_sink *sink,
+	char ret_why[CTL_WHY_MAX]);
 /* a row as it came, for --json */
 int ctl_sink_row_raw(void *arg, const char *json);
 /* @arg: struct gi_buf that all text is gathered in */

@@ -121,8 +121,8 @@ static void print_svm(const json_t *r, bool color, FILE *to)
 		ctl_time_format(ctl_row_number(r, "started_ms"), when),
 		ctl_span_format(ctl_row_number(r, "uptime_ms"), span));
 	fprintf(to,
-		"  sessions   %" PRIu64 " of %" PRIu64 " users, on %" PRIu64 " VMs (%" PRIu64
-		" connected)\n",
+		"  sessions   %" PRIu64 ", of %" PRIu64 " users; %" PRIu64 " VMs, %" PRIu64
+		" connected\n",
 		ctl_row_number(r, "sessions"), ctl_row_number(r, "principals"),
 		ctl_row_number(r, "vms"), ctl_row_number(r, "vms_connected"));
 	fprintf(to, "  directory  ");

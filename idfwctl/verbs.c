@@ -18,7 +18,7 @@
 	}
 
 static const struct ctl_verb verbs[] = {
-	{ "status", "", "is all well: svm-idfw, its muxes and VMs, what each VM runs",
+	{ "status", "", "is all well: svm-idfw, its muxes, VMs and their rules",
 		"Shows svm-idfw's own state, then each mux, then each VM with the version of\n"
 		"its rules. Exit code 1 when something is not well.\n",
 		0, 0, { { 0 } }, ctl_run_status },

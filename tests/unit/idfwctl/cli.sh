@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# cli.sh - what idfwctl prints for canned answers, byte for byte
+#
+# tests/golden/idfwctl/NAME.case: a line "args ..." (shell words), then the answer as fake_svm
+# reads it. NAME.out: what came out. IDFWCTL_GOLDEN_WRITE=DIR writes the latter anew.
+set -u
+top=${top_srcdir:-.} build=${top_builddir:-.}
+golden=$top/tests/golden/idfwctl
+export TZ=UTC TERM=dumb LC_ALL=C
+unset IDFW_SOCKET
+dir=$(mktemp -d) || exit 99
+trap 'rm -rf "$dir"' EXIT
+failed=0 n=0
+
+# a policy as large as svm-idfw takes, and one that is larger
+{ echo 'default in drop; default out allow;'; yes '# padding that nobody reads' | head -c 4194000; echo; } >"$dir/large.idfw"
+{ cat "$dir/large.idfw"; head -c 1000 /dev/zero | tr '\0' '#'; } >"$dir/too-large.idfw"
+cp "$golden"/*.idfw "$dir"
+
+cd "$dir" || exit 99
+for file in "$golden"/*.case; do
+	name=$(basename "$file" .case)
+	eval "args=($(sed -n 's/^args //p' "$file"))"
+	echo "no request" >request
+	"$build/tests/unit/idfwctl/fake_svm" "$dir/sock" "$file" request \
+		"$build/idfwctl/idfwctl" -s "$dir/sock" "${args[@]}" >out 2>err </dev/null
+	rc=$?
+	{ cat out; echo "---- stderr"; cat err; echo "---- exit $rc"; cat request; } |
+		sed "s|$dir/||g" >got
+	n=$((n + 1))
+	if [ -n "${IDFWCTL_GOLDEN_WRITE:-}" ]; then
+		cp got "$IDFWCTL_GOLDEN_WRITE/$name.out"
+	elif ! diff -u "$golden/$name.out" got; then
+		echo "FAIL: $name"
+		failed=1
+	fi
+done
+[ "$n" -gt 0 ] || exit 99
+echo "$n cases"
+exit $failed
