@@ -128,6 +128,22 @@ void conf_free(const struct conf_table *t, void *into)
 	free_items(&t->sections[0], into);
 }
 
+/* "; 10 to 60000", "; at least 1 item": only what the table says */
+static void help_range(const struct conf_item *item, struct gi_buf *out)
+{
+	const char *of = item->type == CONF_T_NUMBER ? ""
+			 : item->type == CONF_T_LIST ? " items"
+						     : " bytes";
+
+	if (item->max && item->min)
+		gi_buf_printf(out, "; %llu to %llu%s", (unsigned long long)item->min,
+			(unsigned long long)item->max, of);
+	else if (item->max)
+		gi_buf_printf(out, "; at most %llu%s", (unsigned long long)item->max, of);
+	else if (item->min)
+		gi_buf_printf(out, "; at least %llu%s", (unsigned long long)item->min, of);
+}
+
 static void help_items(const struct conf_section *s, const char *indent, struct gi_buf *out)
 {
 	for (size_t i = 0; i < s->n_items; i++) {
@@ -136,9 +152,10 @@ static void help_items(const struct conf_section *s, const char *indent, struct 
 		gi_buf_printf(out, "%s%s %s;\n%s\t%s", indent, item->name,
 			conf_value_type_name(item->type), indent, item->help);
 		if (!item->def)
-			gi_buf_printf(out, " (must be given)");
+			gi_buf_printf(out, "; must be given");
 		else if (*item->def)
-			gi_buf_printf(out, " (default %s)", item->def);
+			gi_buf_printf(out, "; default %s", item->def);
+		help_range(item, out);
 		gi_buf_printf(out, "\n");
 	}
 }
@@ -147,7 +164,7 @@ void conf_help(const struct conf_table *t, struct gi_buf *out)
 {
 	help_items(&t->sections[0], "", out);
 	for (size_t i = 1; i < t->n_sections; i++) {
-		gi_buf_printf(out, "%s LABEL { ... }\n\tat most %zu\n", t->sections[i].name,
+		gi_buf_printf(out, "%s NAME { ... }\n\tat most %zu\n", t->sections[i].name,
 			t->sections[i].max);
 		help_items(&t->sections[i], "\t", out);
 	}
@@ -327,6 +344,7 @@ static bool parse_text(struct conf_parser *p, struct conf_text *ret)
 		len = strlen(p->tok.text);
 		if (len > CONF_TOKEN_MAX - n) {
 			conf_diag_add(p->diags, CONF_ERROR, &ret->pos, "value is too long");
+			p->tok.kind = CONF_BAD; /* told */
 			return false;
 		}
 		memcpy(ret->text + n, p->tok.text, len + 1);

@@ -259,6 +259,16 @@ static void test_parse_lexer_mistakes_are_said_once(void **state)
 	bad("", "f:1:1: error: listen must be given\n");
 }
 
+static void test_parse_rare_mistakes(void **state)
+{
+	static char text[2000];
+
+	(void)state;
+	bad("listen unix:/x; vm a socket unix:/y;", "f:1:22: error: expected { behind vm\n");
+	(void)snprintf(text, sizeof(text), "listen unix:/x; name %0600d/%0600d;", 1, 1);
+	bad(text, "f:1:22: error: value is too long\n");
+}
+
 static void test_parse_too_large_is_a_diagnostic(void **state)
 {
 	size_t len = (4u << 20) + 1;
@@ -310,14 +320,14 @@ static void test_help_lists_the_table(void **state)
 	gi_buf_init(&out, 10000);
 	conf_help(&table, &out);
 	assert_string_equal(gi_buf_str(&out),
-		"name STRING;\n\twhat we call it\n"
-		"listen ENDPOINT;\n\twhere to listen (must be given)\n"
-		"state PATH;\n\tstate (default /var/lib/idfw)\n"
-		"timeout NUMBER;\n\twait (default 300ms)\n"
-		"enforce yes|no;\n\treally (default yes)\n"
-		"allow LIST;\n\twho (default root, wheel)\n"
-		"vm LABEL { ... }\n\tat most 2\n"
-		"\tsocket ENDPOINT;\n\t\tits socket (must be given)\n"
+		"name STRING;\n\twhat we call it; 2 to 8 bytes\n"
+		"listen ENDPOINT;\n\twhere to listen; must be given\n"
+		"state PATH;\n\tstate; default /var/lib/idfw\n"
+		"timeout NUMBER;\n\twait; default 300ms; 10 to 60000\n"
+		"enforce yes|no;\n\treally; default yes\n"
+		"allow LIST;\n\twho; default root, wheel; 1 to 3 items\n"
+		"vm NAME { ... }\n\tat most 2\n"
+		"\tsocket ENDPOINT;\n\t\tits socket; must be given\n"
 		"\tlimit NUMBER;\n\t\tbytes\n"
 		"\ttags LIST;\n\t\ttags\n");
 	gi_buf_fini(&out);
@@ -361,7 +371,7 @@ static void test_main_options(void **state)
 		{ { "--help" }, 0, "tests itself" },
 		{ { "-V" }, 0, "gi-test (idfw) " },
 		{ { "--version" }, 0, "gi-test (idfw) " },
-		{ { "--help-config" }, 0, "where to listen (must be given)" },
+		{ { "--help-config" }, 0, "where to listen; must be given" },
 		{ { "-x" }, 2, "usage: gi-test" },
 		{ { "-c" }, 2, "usage: gi-test" },
 		{ { "surplus" }, 2, "unexpected argument \"surplus\"" },
@@ -420,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_parse_all_mistakes_in_one_run),
 		cmocka_unit_test(test_parse_limits_of_sections),
 		cmocka_unit_test(test_parse_lexer_mistakes_are_said_once),
+		cmocka_unit_test(test_parse_rare_mistakes),
 		cmocka_unit_test(test_parse_too_large_is_a_diagnostic),
 		cmocka_unit_test(test_read_file_limits_and_errors),
 		cmocka_unit_test(test_help_lists_the_table),
