@@ -12,13 +12,14 @@
  *   - a flow whose mark is not live any more is judged again with the mark that REMARK gives
  *     (old -> new), or dropped when it gives none.
  *   - judging walks the rules of the flow's orientation (FW_OUT: this VM began it, FW_IN: the other
- *     side did) in order, dispatched by protocol and destination port; the ct mark is set only by
- *     the accepting rule. A new inbound TCP flow must begin with SYN.
+ *     side did) in order, dispatched by protocol and destination port; the ct mark is set only on
+ *     acceptance, and only to a live mark. A new inbound TCP flow must begin with SYN.
  *   - a rule that does not depend on identity, with none before it that does, gives the base mark;
  *     every other accept gives the subject's.
  *
  * Marks: 32 bit, never 0. A subject (a uid on this VM, or a remote address with sessions) has one
- * mark at a time; a new entitlement is a new mark (an epoch).
+ * mark at a time, and it must be live; a new entitlement is a new mark (an epoch), in the same
+ * transaction: packets that are being judged at that instant rely on it.
  * Source: nft(8); docs/policy.md; docs/adr/0003.
  */
 #ifndef FW_FW_H

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <linux/netfilter.h>
 #include "fw/push_int.h"
+#include "fw/render_int.h"
 
 #define TEXT_MAX (1024u * 1024 * 1024) /* FW_ELEMS_MAX elements with both ends in IPv6 fit */
 #define OBJECT_NAME_MAX 120
@@ -27,6 +28,7 @@ struct fw_push {
 	struct fw_state *state; /* owned; NULL: not known */
 };
 
+static int read_elems(struct fw_push *p, const struct fw_ruleset *rs, struct fw_state **ret);
 static int sweep(struct fw_push *p, const char *prepare, const char *commit, struct gi_buf *out);
 static int delta_check(const struct fw_push *p, const struct fw_delta *d, char ret_why[FW_WHY_MAX]);
 static int delta_sorted(const struct fw_delta *d, struct fw_delta *ret_copy);
@@ -73,47 +75,72 @@ static int refuse(int rc, const char *words, char ret_why[FW_WHY_MAX])
 
 /* ---- whole rulesets ---- */
 
+/* text of both transactions; with @have only the elements that differ from it */
+static int texts(struct fw_push *p, const struct fw_state *s, const struct fw_state *have,
+	struct gi_buf *prepare, struct gi_buf *all)
+{
+	struct gi_buf commit;
+	int rc;
+
+	gi_buf_init(&commit, TEXT_MAX);
+	gi_buf_reset(prepare);
+	gi_buf_reset(all);
+	rc = fw_render_over(s, have, prepare, &commit);
+	if (rc == 0)
+		rc = sweep(p, gi_buf_str(prepare), gi_buf_str(&commit), all);
+	if (rc == 0) {
+		gi_buf_append(all, commit.data, commit.len);
+		rc = gi_buf_error(all);
+	}
+	gi_buf_fini(&commit);
+	return rc;
+}
+
 /*
  * First the interval sets, which nothing refers to yet; then one transaction that empties the
  * chains, deletes what is not wanted any more and fills everything anew.
  */
-int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256])
+static int push_over(struct fw_push *p, const struct fw_state *s, const struct fw_state *have,
+	char ret_why[FW_WHY_MAX])
 {
-	const struct fw_ruleset *rs = fw_state_ruleset(s);
-	struct gi_buf prepare, commit, all;
-	const char *why = NULL;
-	int rc = -EINVAL;
+	struct gi_buf prepare, all;
+	int rc;
 
 	gi_buf_init(&prepare, TEXT_MAX);
-	gi_buf_init(&commit, TEXT_MAX);
 	gi_buf_init(&all, TEXT_MAX);
-	if (rs)
-		rc = fw_ruleset_check(rs, &why);
-	if (rc == 0)
-		rc = fw_render(s, &prepare, &commit);
-	if (rc == 0)
-		rc = sweep(p, gi_buf_str(&prepare), gi_buf_str(&commit), &all);
-	if (rc == 0) {
-		gi_buf_append(&all, commit.data, commit.len);
-		rc = gi_buf_error(&all);
-	}
-	gi_buf_fini(&commit);
-	if (rc < 0) {
-		refuse(rc, why, ret_why);
-		goto out;
-	}
-	rc = fw_nft_run(gi_buf_str(&prepare), ret_why);
+	rc = texts(p, s, have, &prepare, &all);
+	if (rc < 0)
+		refuse(rc, NULL, ret_why);
+	else
+		rc = fw_nft_run(gi_buf_str(&prepare), ret_why);
 	if (rc == 0)
 		rc = fw_nft_run(gi_buf_str(&all), ret_why);
-	if (rc < 0)
-		goto out;
-	fw_state_free(p->state);
-	p->state = s;
-	ret_why[0] = '\0';
-out:
 	gi_buf_fini(&prepare);
 	gi_buf_fini(&all);
 	return rc;
+}
+
+int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256])
+{
+	const struct fw_ruleset *rs = fw_state_ruleset(s);
+	struct fw_state *have = NULL;
+	const char *why = NULL;
+	int rc = rs ? fw_ruleset_check(rs, &why) : -EINVAL;
+
+	if (rc < 0)
+		return refuse(rc, why, ret_why);
+	rc = read_elems(p, rs, &have);
+	if (rc == 0)
+		rc = push_over(p, s, have, ret_why);
+	if (rc < 0) /* the sets are not as we think; somebody else at work */
+		rc = push_over(p, s, NULL, ret_why);
+	fw_state_free(have);
+	if (rc < 0)
+		return rc;
+	fw_state_free(p->state);
+	p->state = s;
+	ret_why[0] = '\0';
+	return 0;
 }
 
 /* what the texts make: each chain, set and map is opened on a line of its own */
@@ -192,8 +219,12 @@ static int sweep_object(void *arg, enum fw_object kind, const char *name)
 		gi_buf_printf(&a->chains, "delete chain inet " FW_TABLE " %s\n", name);
 		return 0;
 	}
-	/* emptied first: a deleted set's elements match until the very end (see render.c, gen_) */
-	gi_buf_printf(&a->sets, "flush %s inet " FW_TABLE " %s\n", word, name);
+	/*
+	 * A deleted set's elements match until no packet can see the old rules any more: right for all
+	 * but the stamp, which has to stop matching at the commit (see render.c).
+	 */
+	if (strncmp(name, "gen_", 4) == 0)
+		gi_buf_printf(&a->sets, "flush set inet " FW_TABLE " %s\n", name);
 	gi_buf_printf(&a->sets, "delete %s inet " FW_TABLE " %s\n", word, name);
 	return 0;
 }
@@ -413,47 +444,88 @@ static int delta_remember(struct fw_push *p, const struct fw_delta *d)
 
 /* ---- read-back ---- */
 
-struct marks_arg {
+struct read_arg {
 	struct fw_state *found;
 	enum fw_set set;
+	uint16_t group;
+	bool odd; /* something that was not put there by us */
 };
 
-static int on_mark(void *arg, const struct fw_raw *r)
+static int on_elem(void *arg, const struct fw_raw *r)
 {
-	struct marks_arg *a = arg;
-	struct fw_op op = { .del = false };
-	struct gi_addr addr;
+	struct read_arg *a = arg;
+	struct fw_op op = { .elem = fw_elem_mark(a->set, a->group, 0) };
+	struct fw_key *k = &op.elem.key;
 	uint32_t v;
 
 	memcpy(&v, r->key, sizeof(v));
-	if (a->set == FW_UID_MARK)
+	if (a->set == FW_LIVE || a->set == FW_SG)
+		op.elem = fw_elem_mark(a->set, a->group, v);
+	else if (a->set == FW_UID_MARK)
 		op.elem = fw_elem_uid(v, r->data);
 	else if (a->set == FW_REMARK)
 		op.elem = fw_elem_remark(v, r->data);
 	else if (a->set == FW_BASE_MARK)
 		op.elem = fw_elem_base(r->key[0] == NFPROTO_IPV4 ? 4 : 6, r->data);
-	else if (gi_addr_from_bytes(r->key, r->key_len, &addr) == 0)
-		op.elem = fw_elem_addr(&addr, r->data);
-	/* what does not look like ours was not put there by us */
-	return fw_elem_check(&op.elem, NULL) < 0 ? 0 : fw_state_apply(a->found, &op);
+	else {
+		k->len = r->key_len;
+		memcpy(k->data, r->key, sizeof(k->data));
+		op.elem.mark = r->data;
+	}
+	if (fw_elem_check(&op.elem, NULL) < 0) {
+		a->odd = true;
+		return 0;
+	}
+	return fw_state_apply(a->found, &op);
+}
+
+/* a dump that starts again gives some twice: they end up in @a->found once */
+static int read_set(struct fw_push *p, const struct fw_ruleset *rs, struct read_arg *a)
+{
+	char name[64];
+	int rc = -EINTR;
+
+	fw_set_nft_name(rs, (uint8_t)a->set, a->group, name);
+	for (int i = 0; i < DUMP_TRIES && rc == -EINTR; i++)
+		rc = fw_mnl_elems(p->mnl, name, on_elem, a);
+	return rc;
+}
+
+/* all elements that the sets of @rs hold in the kernel; -GI_EPROTO when there are odd ones */
+static int read_elems(struct fw_push *p, const struct fw_ruleset *rs, struct fw_state **ret)
+{
+	struct read_arg a = { .odd = false };
+	int rc = fw_state_new(&a.found);
+
+	for (a.set = FW_LIVE; a.set < FW_SET_COUNT && rc == 0; a.set++) {
+		size_t n = a.set < FW_SG ? 1 : rs->n_groups;
+
+		for (size_t g = 0; g < n && rc == 0; g++) {
+			a.group = (uint16_t)g;
+			rc = read_set(p, rs, &a);
+		}
+	}
+	if (rc == 0 && a.odd)
+		rc = -GI_EPROTO;
+	if (rc < 0)
+		fw_state_free(a.found);
+	else
+		*ret = a.found;
+	return rc;
 }
 
 int fw_push_marks(struct fw_push *p, int (*cb)(void *arg, const struct fw_elem *e), void *arg)
 {
 	static const enum fw_set sets[] = { FW_UID_MARK, FW_ADDR4_MARK, FW_ADDR6_MARK, FW_REMARK,
 		FW_BASE_MARK };
-	struct marks_arg a = { 0 };
-	char name[64];
-	int rc = fw_state_new(&a.found); /* a dump that starts again gives some twice */
+	struct read_arg a = { .odd = false };
+	int rc = fw_state_new(&a.found);
 
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < GI_ARRAY_SIZE(sets) && rc == 0; i++) {
 		a.set = sets[i];
-		fw_set_nft_name(NULL, (uint8_t)a.set, 0, name);
-		rc = -EINTR;
-		for (int k = 0; k < DUMP_TRIES && rc == -EINTR; k++)
-			rc = fw_mnl_elems(p->mnl, name, on_mark, &a);
+		rc = read_set(p, NULL, &a);
 	}
 	if (rc == 0)
 		rc = fw_state_each(a.found, true, cb, arg);

@@ -7,10 +7,14 @@
  * The text is deterministic, golden files hold it (tests/golden/fw/).
  *
  * A packet that runs through the old rules while a transaction commits may see the new sets: set
- * lookups read the generation one by one. An old rule must not give a flow a new mark, because
- * that would outlive the commit. So each ruleset has a set gen_<hash of the rules>, which is
- * emptied in the transaction that replaces it, and judging begins with a look into it, after
- * the marks were looked up. Source: docs/adr/0003.
+ * lookups read the generation one by one. It must not give its flow a mark that outlives the
+ * commit. Therefore
+ *   - each ruleset has a set gen_<hash of the rules>, which is emptied in the transaction that
+ *     replaces it. <dir>_judge looks into it after the marks were looked up: still there, so they
+ *     were old ones. <dir>_accept_base looks into it after it looked the base mark up.
+ *   - <dir>_accept looks whether the mark is still live: yes, so no set changed for this subject
+ *     since (an entitlement changes together with the mark).
+ * Source: docs/adr/0003.
  */
 #include "fw/render_int.h"
 
@@ -21,6 +25,7 @@
 #include "fw/siphash.h"
 
 #define ELEMS_PER_LINE 8
+#define TEXT_FORMAT "2" /* of what is not in the rules' chains: another hash when it changes */
 
 /* fixed: the names must be the same in every process and version */
 static const uint64_t name_key[2] = { UINT64_C(0x6964667720666972), UINT64_C(0x6577616c6c206e66) };
@@ -46,7 +51,7 @@ static const struct {
 static int net_names_new(const struct fw_ruleset *rs, struct fw_net_names **ret);
 static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_names *nets,
 	struct gi_buf *out);
-static int render_sets(const struct fw_state *s, struct gi_buf *out);
+static int render_sets(const struct fw_state *s, const struct fw_state *have, struct gi_buf *out);
 static void render_stamps(const struct fw_state *s, uint64_t rules_hash, struct gi_buf *out);
 static void render_base_chains(const struct fw_ruleset *rs, uint64_t rules_hash, struct gi_buf *out);
 
@@ -58,6 +63,12 @@ const char *fw_set_nft_name(const struct fw_ruleset *rs, uint8_t set, uint16_t g
 }
 
 int fw_render(const struct fw_state *s, struct gi_buf *prepare, struct gi_buf *commit)
+{
+	return fw_render_over(s, NULL, prepare, commit);
+}
+
+int fw_render_over(const struct fw_state *s, const struct fw_state *have, struct gi_buf *prepare,
+	struct gi_buf *commit)
 {
 	const struct fw_ruleset *rs = fw_state_ruleset(s);
 	struct fw_net_names *nets = NULL;
@@ -77,12 +88,13 @@ int fw_render(const struct fw_state *s, struct gi_buf *prepare, struct gi_buf *c
 	if (rc < 0)
 		goto out;
 	fw_sip_init(&sip, name_key);
+	fw_sip_add(&sip, TEXT_FORMAT, sizeof(TEXT_FORMAT));
 	fw_sip_add(&sip, rules.data, rules.len);
 	rules_hash = fw_sip_end(&sip);
 
 	render_prepare(rs, nets, prepare);
 	gi_buf_printf(commit, "add table inet " FW_TABLE "\nflush table inet " FW_TABLE "\n");
-	rc = render_sets(s, commit);
+	rc = render_sets(s, have, commit);
 	if (rc < 0)
 		goto out;
 	render_stamps(s, rules_hash, commit);
@@ -177,10 +189,12 @@ static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_name
 /* goes over all sets in the order of (set, group), which is the order of sorted elements */
 struct set_cursor {
 	const struct fw_ruleset *rs;
+	const struct fw_state *other; /* elements that are the same there are left out; NULL: none */
+	bool removing; /* elements go; the sets themselves are not opened */
 	struct gi_buf *out;
 	uint8_t set;
 	size_t group;
-	size_t n_elems; /* written into this set */
+	size_t n_elems; /* written of this set */
 	char name[64];
 };
 
@@ -198,10 +212,13 @@ static void cursor_open(struct set_cursor *c)
 	const char *kind = fw_set_is_map(c->set) ? "map" : "set";
 
 	fw_set_nft_name(c->rs, c->set, (uint16_t)c->group, c->name);
+	c->n_elems = 0;
+	if (c->removing)
+		return;
 	gi_buf_printf(c->out, "add %s inet " FW_TABLE " %s { type %s; }\n", kind, c->name,
 		set_texts[c->set].type);
-	gi_buf_printf(c->out, "flush %s inet " FW_TABLE " %s\n", kind, c->name);
-	c->n_elems = 0;
+	if (!c->other)
+		gi_buf_printf(c->out, "flush %s inet " FW_TABLE " %s\n", kind, c->name);
 }
 
 static void cursor_close(struct set_cursor *c)
@@ -250,9 +267,12 @@ static void render_key(const struct fw_key *k, struct gi_buf *out)
 static int render_elem(void *arg, const struct fw_elem *e)
 {
 	struct set_cursor *c = arg;
+	uint32_t mark;
 
 	if (fw_elem_check(e, c->rs) < 0)
 		return -GI_EPROTO;
+	if (c->other && fw_state_get(c->other, &e->key, &mark) && mark == e->mark)
+		return 0;
 	while (c->set != e->key.set || c->group != e->key.group) {
 		cursor_close(c);
 		if (!cursor_next(c))
@@ -260,30 +280,43 @@ static int render_elem(void *arg, const struct fw_elem *e)
 		cursor_open(c);
 	}
 	if (c->n_elems == 0)
-		gi_buf_printf(c->out, "add element inet " FW_TABLE " %s {", c->name);
+		gi_buf_printf(c->out, "%s element inet " FW_TABLE " %s {", c->removing ? "delete" : "add",
+			c->name);
 	gi_buf_printf(c->out, "%s%s", c->n_elems ? "," : "", c->n_elems % ELEMS_PER_LINE ? " " : "\n\t");
 	render_key(&e->key, c->out);
-	if (fw_set_is_map(c->set))
+	if (fw_set_is_map(c->set) && !c->removing)
 		gi_buf_printf(c->out, " : 0x%x", e->mark);
 	c->n_elems++;
 	return gi_buf_error(c->out);
 }
 
-static int render_sets(const struct fw_state *s, struct gi_buf *out)
+/* @walked: the state whose elements are written */
+static int render_pass(struct set_cursor *c, const struct fw_state *walked)
 {
-	struct set_cursor c = { .rs = fw_state_ruleset(s), .out = out };
 	int rc;
 
-	cursor_open(&c);
-	rc = fw_state_each(s, true, render_elem, &c);
+	cursor_open(c);
+	rc = fw_state_each(walked, true, render_elem, c);
 	if (rc < 0)
 		return rc;
-	cursor_close(&c);
-	while (cursor_next(&c)) {
-		cursor_open(&c);
-		cursor_close(&c);
-	}
+	cursor_close(c);
+	while (cursor_next(c))
+		cursor_open(c);
 	return 0;
+}
+
+/*
+ * With @have (elements that stand in the kernel) only what differs: an element that stays is not
+ * touched, so that no kernel can miss it for an instant.
+ */
+static int render_sets(const struct fw_state *s, const struct fw_state *have, struct gi_buf *out)
+{
+	const struct fw_ruleset *rs = fw_state_ruleset(s);
+	struct set_cursor gone = { .rs = rs, .other = s, .removing = true, .out = out };
+	struct set_cursor c = { .rs = rs, .other = have, .out = out };
+	int rc = have ? render_pass(&gone, have) : 0;
+
+	return rc < 0 ? rc : render_pass(&c, s);
 }
 
 /* what the pusher keeps beside the model's sets: current base marks, numbers, the rules' hash */
@@ -370,6 +403,16 @@ static void render_flow(const char *dir, const char *first, const char *subject,
 		"\t\tgoto %s_rules\n"
 		"\t}\n",
 		dir, rules_hash, dir);
+	gi_buf_printf(out,
+		"\tchain %s_accept {\n"
+		"\t\tmeta mark @live ct mark set meta mark accept\n"
+		"\t\tdrop\n"
+		"\t}\n"
+		"\tchain %s_accept_base {\n"
+		"\t\tct mark set meta nfproto map @base_mark meta nfproto @gen_%016" PRIx64 " accept\n"
+		"\t\tct mark set 0 drop\n"
+		"\t}\n",
+		dir, dir, rules_hash);
 }
 
 static void render_base_chains(const struct fw_ruleset *rs, uint64_t rules_hash, struct gi_buf *out)

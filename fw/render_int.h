@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * render_int.h - between render.c (sets, base chains) and render_rules.c (the rules' chains)
+ * render_int.h - between render.c (sets, base chains), render_rules.c (the rules' chains), push.c
  */
 #ifndef FW_RENDER_INT_H
 #define FW_RENDER_INT_H
@@ -22,5 +22,13 @@ struct fw_net_names {
  */
 GI_MUST_CHECK int fw_render_rules(const struct fw_ruleset *rs, const struct fw_net_names *nets,
 	struct gi_buf *out);
+
+/*
+ * fw_render_over - as fw_render(), over sets that stand in the kernel
+ * @have: borrows; exactly the elements that the sets of @s's ruleset hold now (sets that are not
+ *     there hold none). NULL: not known, sets are emptied and filled
+ */
+GI_MUST_CHECK int fw_render_over(const struct fw_state *s, const struct fw_state *have,
+	struct gi_buf *prepare, struct gi_buf *commit);
 
 #endif

@@ -11,8 +11,8 @@
  * that within each list the policy's order holds. `ct original proto-dst` is the destination port
  * in both directions of a flow (for ICMP: type and code).
  *
- * Which mark an accepted flow gets is decided by list: the base mark while no rule in the list so
- * far depended on who the subject is, the subject's afterwards.
+ * Which mark an accepted flow gets is decided by list: the base mark (<dir>_accept_base) while no
+ * rule in the list so far depended on who the subject is, the subject's (<dir>_accept) afterwards.
  * Source: docs/adr/0003.
  */
 #include "fw/render_int.h"
@@ -356,8 +356,8 @@ static void render_verdict(struct rules_ctx *c, const struct fw_rule *r, uint8_t
 	if (r->log)
 		snprintf(log, sizeof(log), "log group 5 prefix \"idfw %s\" ", r->name);
 	if (r->action == FW_ACCEPT)
-		gi_buf_printf(c->out, "\t\t%scounter ct mark set %s %saccept comment \"%s\"\n", match,
-			base ? "meta nfproto map @base_mark" : "meta mark", log, r->name);
+		gi_buf_printf(c->out, "\t\t%scounter %sgoto %s_accept%s comment \"%s\"\n", match, log,
+			dir_name(c->dir), base ? "_base" : "", r->name);
 	if (r->action == FW_DROP)
 		gi_buf_printf(c->out, "\t\t%scounter %sdrop comment \"%s\"\n", match, log, r->name);
 	if (r->action != FW_REJECT)
