@@ -83,20 +83,26 @@ struct mux_guest *mux_guest_find(const struct mux_guests *s, const char *name)
 	return g;
 }
 
-/* one Refused, as much of it as the socket takes: the connection ends anyway */
-static void refuse_fd(int fd, Idfw__Refused__Reason reason, const char *why)
+static int refused_encode(Idfw__Refused__Reason reason, const char *why, struct gi_buf *b)
 {
 	Idfw__Refused m = IDFW__REFUSED__INIT;
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
-	uint8_t head[IO_FRAME_HEAD];
-	struct gi_buf b;
 
-	gi_buf_init(&b, WIRE_FRAME_MAX);
 	m.reason = reason;
 	m.text = (char *)(uintptr_t)why; /* encoding does not write */
 	e.body_case = IDFW__ENVELOPE__BODY_REFUSED;
 	e.refused = &m;
-	if (wire_envelope_encode(&e, &b) == 0) {
+	gi_buf_init(b, WIRE_FRAME_MAX);
+	return wire_envelope_encode(&e, b);
+}
+
+/* one Refused without a channel, as much of it as the socket takes: the connection ends anyway */
+static void refuse_fd(int fd, Idfw__Refused__Reason reason, const char *why)
+{
+	uint8_t head[IO_FRAME_HEAD];
+	struct gi_buf b;
+
+	if (refused_encode(reason, why, &b) == 0) {
 		struct iovec iov[2] = { { head, sizeof(head) }, { b.data, b.len } };
 		struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 
@@ -154,7 +160,7 @@ static void guest_log(struct mux_guest *g, const char *what, const char *why)
 {
 	uint64_t hidden = 0;
 
-	if (!mux_limit_pass(&g->log, io_clock_mono_ms(), &hidden))
+	if (!mux_limit_pass(&g->log, io_clock_mono_ms(), MUX_LOG_BURST, MUX_LOG_EVERY_MS, &hidden))
 		return;
 	if (hidden)
 		gi_warn("vm %s: %s: %s (%llu lines about it were left out)", g->vm.name, what, why,
@@ -165,11 +171,15 @@ static void guest_log(struct mux_guest *g, const char *what, const char *why)
 
 static void guest_refuse(struct mux_guest *g, Idfw__Refused__Reason reason, const char *why)
 {
+	struct gi_buf b;
+
 	g->stats.refused++;
 	guest_log(g, "dropped for what it sent", why);
-	/* behind whatever the channel still has to say, so only when that is nothing */
-	if (io_chan_queued(g->chan) == 0)
-		refuse_fd(io_chan_fd(g->chan), reason, why);
+	/* behind what was sent before; closing flushes once, a guest that does not read gets less
+	 */
+	if (refused_encode(reason, why, &b) == 0)
+		(void)!io_chan_send(g->chan, b.data, b.len);
+	gi_buf_fini(&b);
 	mux_guest_close(g, why);
 	mux_guests_pump(g->set);
 }
@@ -256,7 +266,8 @@ static void guest_announce(struct mux_guest *g)
 		return;
 	}
 	mux_guests_pump(g->set);
-	io_chan_read_resume(g->chan);
+	if (g->chan)
+		io_chan_read_resume(g->chan);
 }
 
 /* a new connection of this VM; takes @fd; an older one has to go: the guest knows best */
@@ -264,8 +275,17 @@ void mux_guest_attach(struct mux_guest *g, int fd, const char *transport)
 {
 	const struct io_chan_conf conf = { .max_frame = WIRE_FRAME_MAX,
 		.max_queue = g->set->conf.max_queue };
+	uint64_t hidden;
 	int err;
 
+	if (!mux_limit_pass(&g->connects, io_clock_mono_ms(), MUX_CONNECT_BURST,
+		    MUX_CONNECT_EVERY_MS, &hidden)) {
+		g->stats.turned_away++;
+		guest_log(g, "connection turned away", "it connects too often");
+		refuse_fd(fd, IDFW__REFUSED__REASON__BUSY, "too many connections; wait");
+		(void)close(fd);
+		return;
+	}
 	if (g->chan) {
 		g->stats.replaced++;
 		guest_log(g, "connection replaced", "a second one came in");
@@ -301,7 +321,7 @@ void mux_guests_take_cid(struct mux_guests *s, int fd, uint32_t cid)
 		return;
 	}
 	s->strangers++;
-	if (mux_limit_pass(&s->log, io_clock_mono_ms(), &hidden))
+	if (mux_limit_pass(&s->log, io_clock_mono_ms(), MUX_LOG_BURST, MUX_LOG_EVERY_MS, &hidden))
 		gi_warn("vsock: CID %u is not in the inventory: refused", cid);
 	refuse_fd(fd, IDFW__REFUSED__REASON__IDENTITY, "this CID is not in the host's inventory");
 	(void)close(fd);

@@ -23,6 +23,7 @@ struct mux_guests_conf {
 struct mux_guest_stats {
 	bool connected;
 	uint64_t connects, replaced, frames_up, bytes_up, frames_down, bytes_down;
+	uint64_t turned_away;	       /* connections: it comes too often */
 	uint64_t refused;	       /* dropped for what it sent */
 	uint64_t overflows;	       /* dropped because it did not read */
 	uint64_t pauses;	       /* times that it had to wait for its turn */

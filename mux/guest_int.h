@@ -33,7 +33,7 @@ struct mux_guest {
 	bool svm_knows;	       /* a VmUp went up and no VmDown since */
 	bool gone;	       /* not in the inventory; waits for its VmDown to go up */
 	struct mux_queue queue;
-	struct mux_limit log;
+	struct mux_limit log, connects;
 	struct mux_guest_stats stats;
 	UT_hash_handle hh;
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * limit.h - how often one guest may make us write a log line
+ * limit.h - how often one guest may make us do something: write a log line, take a connection
  *
- * A bucket of MUX_LOG_BURST lines that refills by one each MUX_LOG_EVERY_MS. What is held back is
- * counted and said with the next line that gets through. Pure: the clock comes in.
+ * A bucket of @burst that refills by one each @every_ms. What is held back is counted and said with
+ * the next that gets through. Pure: the clock comes in.
  */
 #ifndef MUX_LIMIT_H
 #define MUX_LIMIT_H
@@ -13,6 +13,8 @@
 
 #define MUX_LOG_BURST 5
 #define MUX_LOG_EVERY_MS 5000
+#define MUX_CONNECT_BURST 20
+#define MUX_CONNECT_EVERY_MS 1000
 
 struct mux_limit {	    /* zeroed to begin */
 	uint64_t filled_ms; /* when the bucket was last looked at */
@@ -20,7 +22,8 @@ struct mux_limit {	    /* zeroed to begin */
 	uint64_t hidden;
 };
 
-/* true: write the line; *ret_hidden lines were held back before it */
-bool mux_limit_pass(struct mux_limit *l, uint64_t now_ms, uint64_t *ret_hidden);
+/* true: do it; *ret_hidden times it was held back before */
+bool mux_limit_pass(struct mux_limit *l, uint64_t now_ms, unsigned int burst, uint64_t every_ms,
+	uint64_t *ret_hidden);
 
 #endif

@@ -49,12 +49,12 @@ void mux_guests_log(const struct mux_guests *s)
 			"vsock: port=%" PRIu32 " strangers=%" PRIu64, s->vsock_port, s->strangers);
 	HASH_ITER (hh, s->guests, g, next) {
 		guest_stats(g, &st);
-		gi_notice("vm %s: %s connects=%" PRIu64 " replaced=%" PRIu64 " up=%" PRIu64
-			  "/%" PRIu64 "B down=%" PRIu64 "/%" PRIu64 "B refused=%" PRIu64
-			  " overflows=%" PRIu64 " pauses=%" PRIu64 " lost=%" PRIu64
-			  " queued_up=%zu queued_down=%zu",
+		gi_notice("vm %s: %s connects=%" PRIu64 " replaced=%" PRIu64 " turned_away=%" PRIu64
+			  " up=%" PRIu64 "/%" PRIu64 "B down=%" PRIu64 "/%" PRIu64
+			  "B refused=%" PRIu64 " overflows=%" PRIu64 " pauses=%" PRIu64
+			  " lost=%" PRIu64 " queued_up=%zu queued_down=%zu",
 			g->vm.name, st.connected ? g->transport : "away", st.connects, st.replaced,
-			st.frames_up, st.bytes_up, st.frames_down, st.bytes_down, st.refused,
-			st.overflows, st.pauses, st.lost, st.queued_up, st.queued_down);
+			st.turned_away, st.frames_up, st.bytes_up, st.frames_down, st.bytes_down,
+			st.refused, st.overflows, st.pauses, st.lost, st.queued_up, st.queued_down);
 	}
 }

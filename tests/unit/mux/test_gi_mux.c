@@ -243,6 +243,29 @@ static void test_stale_messages_do_not_reach_a_new_connection(void **state)
 	assert_int_equal(g->seen[0].body, IDFW__ENVELOPE__BODY_HELLO_ACK);
 }
 
+static void test_connecting_too_often_is_turned_away(void **state)
+{
+	struct bed *b = *state;
+	struct bed_guest *g = &b->guests[0];
+
+	bed_up(b);
+	bed_guest_ready(b, &b->guests[1], "web01");
+	for (int i = 0; i < 60 && bed_guest_count(g, REFUSED) == 0; i++) {
+		bed_guest_connect(b, g, "jump01");
+		bed_guest_hello(g);
+		for (int k = 0; k < 5; k++)
+			io_loop_run_once(b->loop, 2);
+	}
+	bed_until(b, g->closed);
+	assert_int_equal(bed_guest_count(g, REFUSED), 1);
+	assert_string_equal(g->seen[0].text, "too many connections; wait");
+	assert_true(bed_count(b, "jump01", UP, 0) >= 20);
+	bed_guest_ping(&b->guests[1], 1);
+	bed_until(b, bed_count(b, "web01", ENV, IDFW__ENVELOPE__BODY_PING) == 1);
+	/* what it opened it still has to close, one for one */
+	bed_until(b, bed_count(b, "jump01", UP, 0) == bed_count(b, "jump01", DOWN, 0));
+}
+
 static void test_svm_closes_a_guest(void **state)
 {
 	struct bed *b = *state;
@@ -438,7 +461,8 @@ static void test_flood_does_not_starve_the_polite_guest(void **state)
 	b->on_routed = NULL;
 	bed_mux_signal(b, SIGUSR1);
 	bed_until(b, bed_log_has(b, "refused=0 overflows=0 pauses="));
-	assert_true(bed_log_has(b, "vm jump01: unix connects=1 replaced=0 up=40001/"));
+	assert_true(
+		bed_log_has(b, "vm jump01: unix connects=1 replaced=0 turned_away=0 up=40001/"));
 }
 
 int main(void)
@@ -453,6 +477,8 @@ int main(void)
 			test_second_connection_replaces_the_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_stale_messages_do_not_reach_a_new_connection, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_connecting_too_often_is_turned_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_svm_closes_a_guest, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_slow_guest_is_dropped_others_go_on, setup, teardown),
