@@ -97,6 +97,9 @@ breach 'library exits' 'policy/out.c:5: a library does not log, print or exit: e
 file mux/other.c
 for ((i = 0; i < 600; i++)); do echo; done >>"$tree/mux/other.c"
 breach 'file too long' 'mux/other.c:605: 605 lines, at most 600'
+file tests/unit/long.c
+for ((i = 0; i < 800; i++)); do echo; done >>"$tree/tests/unit/long.c"
+breach 'test too long' 'tests/unit/long.c:805: 805 lines, at most 800'
 printf '/*\n * other.c - x\n */\n' >"$tree/mux/other.c"
 breach 'no licence line' 'mux/other.c:1: no SPDX-License-Identifier'
 printf '/* SPDX-License-Identifier: GPL-2.0-or-later */\nint x;\n' >"$tree/tests/unit/t.c"
