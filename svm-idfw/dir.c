@@ -161,7 +161,7 @@ static void dir_child_exited(struct io_child *c, int status)
 		gi_err("directory %s: child ended unexpectedly (%s %d)", d->conf->label,
 			WIFSIGNALED(status) ? "signal" : "exit code",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-	dir_lost(d, "the directory child ended; it is started again");
+	dir_lost(d, d->killed ? d->why : "the directory child ended; it is started again");
 	io_timer_start(d->loop, &d->restart, io_backoff_next(&d->backoff), 0, dir_restart_cb, d);
 }
 
@@ -367,7 +367,7 @@ static void dir_set_state(struct idfw_dir *d, enum dir_state state, const char *
 	if (d->state == state && (state == DIR_UP || strcmp(d->why, why) == 0))
 		return;
 	d->state = state;
-	(void)snprintf(d->why, sizeof(d->why), "%s", why);
+	(void)snprintf(d->why, sizeof(d->why), "%s", why); /* differs from d->why here */
 	if (state == DIR_UP)
 		gi_notice("directory %s: up (%s)", d->conf->label, d->conf->uri);
 	else

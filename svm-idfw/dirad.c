@@ -246,6 +246,7 @@ static int ad_by_name(struct dir_back *b, const struct dir_name *n, struct ad_to
 	char base[48];
 	int err = 0;
 
+	t->found = 0;
 	if (n->form == DIR_NAME_UPN)
 		err = ad_find(b, n, true, t, why);
 	if (err == 0 && t->found == 0 && dir_domain_is_ours(b, n->domain))

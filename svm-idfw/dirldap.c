@@ -22,6 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "svm-idfw/dircert.h"
+
 #define PASSWORD_MAX 1024
 
 struct dldap {
@@ -44,10 +46,11 @@ static int dldap_options(LDAP *ld, const struct dldap_conf *conf, int require_ce
 static int dldap_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 static int dldap_bind(LDAP *ld, const struct dldap_conf *conf, const char *password,
 	char why[DIR_WHY_MAX]);
-static int dldap_explain(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
+static int dldap_explain(const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 static int dldap_probe_tcp(const struct dldap_where *w, unsigned int timeout_ms,
 	char why[DIR_WHY_MAX]);
-static bool dldap_probe_tls(const struct dldap_conf *conf);
+static enum dir_tls_fault dldap_probe_tls(const struct dldap_conf *conf, const char *host,
+	char ret_names[DIR_CERT_NAMES_MAX]);
 static bool dldap_where(const char *uri, struct dldap_where *ret, bool *ret_ldaps);
 static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berval *cookie,
 	unsigned int *seen, char why[DIR_WHY_MAX]);
@@ -245,7 +248,7 @@ static int dldap_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_W
 		return -EINVAL;
 	}
 	rc = ldaps ? ldap_connect(ld) : ldap_start_tls_s(ld, NULL, NULL);
-	return rc == LDAP_SUCCESS ? 0 : dldap_explain(ld, conf, why);
+	return rc == LDAP_SUCCESS ? 0 : dldap_explain(conf, why);
 }
 
 static int dldap_bind(LDAP *ld, const struct dldap_conf *conf, const char *password,
@@ -270,27 +273,21 @@ static int dldap_bind(LDAP *ld, const struct dldap_conf *conf, const char *passw
 
 /* ---- explaining: only after a failure, without credentials ---- */
 
-static int dldap_explain(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX])
+static int dldap_explain(const struct dldap_conf *conf, char why[DIR_WHY_MAX])
 {
+	char names[DIR_CERT_NAMES_MAX] = "";
 	struct dldap_where w;
-	char *text = NULL;
-	bool ldaps, name;
+	enum dir_tls_fault fault;
+	bool ldaps;
 	int err;
 
 	if (!dldap_where(conf->uri, &w, &ldaps))
 		return -EINVAL;
-	(void)ldap_get_option(ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
-	name = text && strstr(text, "hostname does not match");
-	ldap_memfree(text);
-	if (name) {
-		dir_why_tls(why, DIR_TLS_NAME, w.host, w.port, conf->ca_file);
-		return -GI_ETLS;
-	}
 	err = dldap_probe_tcp(&w, conf->timeout_ms, why);
 	if (err < 0)
 		return err;
-	dir_why_tls(why, dldap_probe_tls(conf) ? DIR_TLS_CERT : DIR_TLS_NO_TLS, w.host, w.port,
-		conf->ca_file);
+	fault = dldap_probe_tls(conf, w.host, names);
+	dir_why_tls(why, fault, w.host, w.port, conf->ca_file, names);
 	return -GI_ETLS;
 }
 
@@ -330,19 +327,27 @@ static int dldap_probe_tcp(const struct dldap_where *w, unsigned int timeout_ms,
 	return err;
 }
 
-/* does it speak TLS at all, whoever signed its certificate? Nothing is sent but the handshake */
-static bool dldap_probe_tls(const struct dldap_conf *conf)
+/* does it speak TLS at all, and for whom is its certificate? Nothing is sent but the handshake */
+static enum dir_tls_fault dldap_probe_tls(const struct dldap_conf *conf, const char *host,
+	char ret_names[DIR_CERT_NAMES_MAX])
 {
-	struct dldap_where w;
+	enum dir_tls_fault fault = DIR_TLS_NO_TLS;
+	struct berval der = { 0, NULL };
+	bool ldaps = strncmp(conf->uri, "ldaps:", 6) == 0;
 	LDAP *ld = NULL;
-	bool ldaps, ok = false;
 
-	if (!dldap_where(conf->uri, &w, &ldaps) || ldap_initialize(&ld, conf->uri) != LDAP_SUCCESS)
-		return false;
-	if (dldap_options(ld, conf, LDAP_OPT_X_TLS_NEVER) == 0)
-		ok = (ldaps ? ldap_connect(ld) : ldap_start_tls_s(ld, NULL, NULL)) == LDAP_SUCCESS;
+	if (ldap_initialize(&ld, conf->uri) != LDAP_SUCCESS)
+		return fault;
+	if (dldap_options(ld, conf, LDAP_OPT_X_TLS_NEVER) == 0 &&
+		(ldaps ? ldap_connect(ld) : ldap_start_tls_s(ld, NULL, NULL)) == LDAP_SUCCESS) {
+		fault = DIR_TLS_CERT;
+		if (ldap_get_option(ld, LDAP_OPT_X_TLS_PEERCERT, &der) == LDAP_OPT_SUCCESS &&
+			der.bv_val && !dir_cert_names(der.bv_val, der.bv_len, host, ret_names))
+			fault = DIR_TLS_NAME;
+		ber_memfree(der.bv_val);
+	}
 	(void)ldap_unbind_ext_s(ld, NULL, NULL);
-	return ok;
+	return fault;
 }
 
 static bool dldap_where(const char *uri, struct dldap_where *ret, bool *ret_ldaps)

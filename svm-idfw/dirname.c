@@ -81,12 +81,15 @@ void dir_filter_user_openldap(struct gi_buf *out, const struct dir_name *n, bool
 		gi_buf_append(out, ")", 1);
 		return;
 	}
-	/* a group may have a sAMAccountName as well: members are not accounts */
-	gi_buf_printf(out, "(&(!(objectClass=group))(!(member=*))(|(sAMAccountName=");
+	/*
+	 * Groups may have such a name as well. They are told apart in the answer: a condition on an
+	 * attribute or class that the schema lacks is Undefined, and so is its negation (RFC 4511 4.5.1.7).
+	 */
+	gi_buf_printf(out, "(|(sAMAccountName=");
 	dir_filter_escape(out, n->account, strlen(n->account));
 	gi_buf_printf(out, ")(uid=");
 	dir_filter_escape(out, n->account, strlen(n->account));
-	gi_buf_printf(out, ")))");
+	gi_buf_printf(out, "))");
 }
 
 int dir_base_domain(const char *base, char ret_domain[DIR_NAME_MAX + 1])

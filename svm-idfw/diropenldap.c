@@ -17,6 +17,7 @@
 #include "lib/io/loop.h"
 
 #define OPENLDAP_DEPTH_MAX 64
+#define OPENLDAP_NAMESAKES_MAX 16 /* entries with the name that is looked for */
 #define OPENLDAP_BLIND_MS 10000
 
 static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
@@ -29,7 +30,7 @@ const struct dir_back_ops dir_back_openldap = {
 };
 
 static const char *const openldap_attrs[] = { "entryUUID", "objectSid", "sAMAccountName", "uid", "cn",
-	"memberOf", NULL };
+	"objectClass", "memberOf", NULL };
 
 /* ---- the climb ---- */
 
@@ -73,11 +74,29 @@ static int climb_push(void *arg, const uint8_t *value, size_t len)
 	return 0;
 }
 
+/* non-zero: the class of a group */
+static int climb_group_class(void *arg, const uint8_t *value, size_t len)
+{
+	static const char *const classes[] = { "group", "groupOfNames", "groupOfUniqueNames",
+		"posixGroup" };
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < GI_ARRAY_SIZE(classes); i++)
+		if (strlen(classes[i]) == len &&
+			strncasecmp(classes[i], (const char *)value, len) == 0)
+			return 1;
+	return 0;
+}
+
 static int climb_account(void *arg, struct dldap_entry *e)
 {
 	struct climb *c = arg;
-	int err = dir_answer_account(c->answer, e);
+	int err;
 
+	if (dldap_entry_each(e, "objectClass", climb_group_class, NULL) != 0)
+		return 0; /* a group of that name is no account */
+	err = dir_answer_account(c->answer, e);
 	c->found++;
 	return err < 0 ? err : dldap_entry_each(e, "memberOf", climb_push, c);
 }
@@ -140,12 +159,15 @@ static int openldap_find(struct dir_back *b, const struct dir_name *n, bool upn,
 	if (err == 0) {
 		const struct dldap_query q = { .base = b->conf->base,
 			.filter = gi_buf_str(&filter), .scope = DLDAP_SUBTREE,
-			.attrs = openldap_attrs, .max = 2, .entry = climb_account, .arg = c };
+			.attrs = openldap_attrs, .max = OPENLDAP_NAMESAKES_MAX,
+			.entry = climb_account, .arg = c };
 
 		err = dldap_search(b->look, &q, why);
 	}
 	gi_buf_fini(&filter);
-	return err == -GI_ELIMIT && c->found > 1 ? 0 : err;
+	if (err == -GI_ELIMIT && c->found < 2) /* too many groups of that name: nobody knows */
+		c->found = 2;
+	return err == -GI_ELIMIT ? 0 : err;
 }
 
 static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,

@@ -62,7 +62,7 @@ void dir_why_connect(char out[DIR_WHY_MAX], const char *host, const char *port, 
 }
 
 void dir_why_tls(char out[DIR_WHY_MAX], enum dir_tls_fault fault, const char *host,
-	const char *port, const char *ca_file)
+	const char *port, const char *ca_file, const char *names)
 {
 	switch (fault) {
 	case DIR_TLS_NO_TLS:
@@ -72,9 +72,9 @@ void dir_why_tls(char out[DIR_WHY_MAX], enum dir_tls_fault fault, const char *ho
 		break;
 	case DIR_TLS_NAME:
 		dir_why(out,
-			"the certificate of %.80s does not carry that name; use in uri a name that "
-			"is in its subjectAltName (openssl s_client -connect %.80s:%s)",
-			host, host, port);
+			"the certificate of %.60s does not carry that name, but %.96s; use one of "
+			"its names in uri, or give the server another certificate", host,
+			names[0] ? names : "none");
 		break;
 	case DIR_TLS_CERT:
 		dir_why(out,

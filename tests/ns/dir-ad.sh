@@ -1,0 +1,201 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# svm-idfw's directory part against a real Active Directory (Samba): lookups in all name forms,
+# changes seen in time, a server that dies or stalls, and faults explained in words.
+set -euo pipefail
+[ "$(id -u)" = 0 ] || {
+	echo 'needs root'
+	exit 77
+}
+: "${IDFW_LAB:=ad$$}" "${IDFW_BUILD:=${top_builddir:?}}"
+# shellcheck source=lab/functions.sh
+. "${top_srcdir:?}/lab/functions.sh"
+LAB_VMS=() LAB_MACHINES=(host dc svm) LAB_NET=([dc]=8 [svm]=9)
+W=$(mktemp -d) DIR_PID=
+DIR_CHECK=/run/lab/build/tests/ns/dir_check
+DIR_RUN=(lab_in svm setpriv --reuid 990 --regid 990 --clear-groups)
+# shellcheck source=tests/ns/dir-lib.sh
+. "$top_srcdir/tests/ns/dir-lib.sh"
+
+clean() {
+	local rc=$?
+	trap '' HUP INT TERM
+	[ $rc = 0 ] || tail -n 15 "$W"/{out,err} >&2 || true
+	dir_stop
+	lab_down || rc=1
+	rm -rf "$W"
+	exit $rc
+}
+trap clean EXIT
+trap 'exit 1' HUP INT TERM
+
+# conf NAME SED - a variant of the good configuration, in the svm machine
+conf() {
+	sed -e "${2:-}" <<-'E' | lab_in svm sh -c 'cat >/etc/idfw/dir-'"$1"'.conf'
+		directory corp {
+			type ad;
+			uri "ldaps://dc1.corp.example";
+			base "DC=corp,DC=example";
+			bind-user "svc-idfw@corp.example";
+			password-file "/etc/idfw/dir.password";
+			ca "/etc/idfw/tls/ca.crt";
+			poll 500ms;
+			deadline 2s;
+		}
+	E
+}
+password() { # FILE TEXT MODE
+	# shellcheck disable=SC2016
+	lab_in svm sh -c 'printf "%s\n" "$2" >"$1" && chown 990 "$1" && chmod "$3" "$1"' _ "$@"
+}
+# the numbers of a user's SID, as the directory gives them
+sid_of() {
+	ask "$1"
+	set -- $LINE
+	echo "$4"
+}
+
+mkdir -m 711 "$LAB_DIR"
+lab_files
+lab_keys
+for m in "${LAB_MACHINES[@]}"; do lab_machine_start "$m"; done
+for m in "${LAB_MACHINES[@]}"; do lab_wait_for 10 lab_machine_ready "$m" || lab_die "$m did not come up"; done
+lab_network
+lab_dc_start
+lab_ldapmodify <<-E
+dn: CN=Müller\\, Hans (IT) *,OU=People,$LAB_BASE
+	changetype: add
+	objectClass: user
+	sAMAccountName: hans.müller
+	userPrincipalName: h.mueller@elsewhere.example
+
+dn: CN=R&D (East)\\, \\+,OU=Groups,$LAB_BASE
+	changetype: add
+	objectClass: group
+	sAMAccountName: R&D (East)
+	member: CN=Müller\\, Hans (IT) *,OU=People,$LAB_BASE
+
+dn: CN=passing,OU=Groups,$LAB_BASE
+	changetype: add
+	objectClass: group
+	sAMAccountName: passing
+	member: CN=bob,OU=People,$LAB_BASE
+E
+password /etc/idfw/dir.password Svc-Idfw-Passw0rd 400
+conf good
+dir_start /etc/idfw/dir-good.conf
+
+echo '== lookups'
+sees 'connects and says so' 5000 '^state up' true
+says 'nested groups, primary group, no distribution list' \
+	' found S-1-5-21-[0-9-]+ alice Domain_Users Users all-staff eng res-build$' alice
+alice=$(sid_of alice)
+says 'the same by CORP\name' "found $alice alice " 'corp\alice'
+says 'the same by UPN' "found $alice alice " alice@corp.example
+says 'the same with a known SID' "found $alice alice .* eng " alice "$alice"
+says 'a SID that is of another name does not decide' ' found S-1-5-21-[0-9-]+ bob ' bob "$alice"
+says 'name and group that need escaping' ' found [^ ]+ hans.müller Domain_Users R&D_\(East\) Users$' hans.müller
+says 'a UPN of another suffix' ' found [^ ]+ hans.müller ' h.mueller@elsewhere.example
+says 'a disabled account: found, groups served' ' found [^ ]+ dave Domain_Users Users$' dave
+says 'unknown' ' not-found - -$' nobody
+says 'another domain' ' not-found ' 'OTHER\alice'
+says 'another suffix' ' not-found ' alice@other.example
+says 'a group is no account' ' not-found ' eng
+says 'a wildcard is a name' ' not-found ' '*'
+says 'a filter is a name' ' not-found ' 'alice)(objectClass=*'
+
+echo '== changes are seen'
+sees 'bob joins eng' 2000 '^changed all' lab_ad_group_add eng bob
+says 'bob is in eng, and in what eng is in' ' bob .*all-staff eng passing res-build' bob
+sees 'bob leaves eng' 2000 '^changed all' lab_ad_group_del eng bob
+says 'bob is out' ' bob Domain_Users Users passing$' bob
+user_change() {
+	lab_ldapmodify <<-E
+		dn: CN=alice,OU=People,$LAB_BASE
+		changetype: modify
+		replace: description
+		description: changed $RANDOM
+	E
+}
+sees 'only the user changed: only she is named' 2000 "^changed $alice\$" user_change
+group_delete() {
+	lab_ldapmodify <<-E
+		dn: CN=passing,OU=Groups,$LAB_BASE
+		changetype: delete
+	E
+}
+sees 'a group is deleted' 2000 '^changed all' group_delete
+says 'bob is out of it' ' bob Domain_Users Users$' bob
+group_rename() {
+	lab_ldapmodify <<-E
+		dn: CN=ops,OU=Groups,$LAB_BASE
+		changetype: modify
+		replace: sAMAccountName
+		sAMAccountName: operations
+	E
+}
+says 'carol is in ops' ' carol .* ops ' carol
+sees 'ops gets another name' 2000 '^changed all' group_rename
+says 'the cached name is gone' ' carol .* operations ' carol
+
+echo '== the server dies and comes back'
+sees 'killed: down' 4000 '^state down .*dc1.corp.example refuses connections on port 636' lab_signal dc samba KILL
+says 'lookups are answered at once' ' unavailable ' alice
+sees 'back: up' 12000 '^state up' lab_dc_run
+says 'and lookups work' " found $alice alice .* eng " alice
+
+echo '== the server stalls'
+lab_signal dc samba STOP
+stalled() { echo bob >&"$DIR_FD"; }
+sees 'a lookup is answered within the deadline' 3500 '^answer bob unavailable' stalled
+killed() { grep -q 'did not answer within 2000 ms' "$W/err"; }
+lab_wait_for 10 killed && ok 'a stalled TLS handshake: the child is killed' || bad 'the child was not killed'
+sees 'it goes on: up' 12000 '^state up' lab_signal dc samba CONT
+says 'and lookups work' " found $alice alice .* eng " alice
+dir_stop
+
+echo '== StartTLS, and a bind by DOM\user and DN'
+conf starttls 's,ldaps://,ldap://,; s,"svc-idfw@.*","CORP\\\\svc-idfw",'
+dir_start /etc/idfw/dir-starttls.conf
+sees 'StartTLS, CORP\svc-idfw' 5000 '^state up' true
+says 'lookup' " found $alice " alice
+dir_stop
+conf dn 's;"svc-idfw@.*;"CN=svc-idfw,OU=People,DC=corp,DC=example"\;;'
+dir_start /etc/idfw/dir-dn.conf
+sees 'bind by DN' 5000 '^state up' true
+dir_stop
+
+echo '== faults, in words'
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3 -subj '/CN=another CA' \
+	-keyout "$W/ca.key" -out "$W/ca.crt" 2>/dev/null
+lab_in svm sh -c 'cat >/etc/idfw/other-ca.crt' <"$W/ca.crt"
+password /etc/idfw/wrong.password Wrong-Passw0rd 400
+password /etc/idfw/open.password Svc-Idfw-Passw0rd 644
+password /etc/idfw/empty.password '' 400
+conf ca 's,/etc/idfw/tls/ca.crt,/etc/idfw/other-ca.crt,'
+conf host 's,dc1.corp.example,dc,'
+conf pw 's,dir.password,wrong.password,'
+conf mode 's,dir.password,open.password,'
+conf empty 's,dir.password,empty.password,'
+conf missing 's,dir.password,missing.password,'
+conf user 's,svc-idfw@,nobody@,'
+conf port 's,corp.example";$,corp.example:637";,'
+conf notls 's,ldaps://dc1.corp.example",ldaps://dc1.corp.example:389",'
+conf name 's,dc1.corp.example",dc9.corp.example",'
+explains 'wrong CA' /etc/idfw/dir-ca.conf 'not signed by the CA in /etc/idfw/other-ca.crt'
+explains 'wrong host name' /etc/idfw/dir-host.conf 'the certificate of dc does not carry that name'
+explains 'wrong password' /etc/idfw/dir-pw.conf 'refuses svc-idfw@corp.example: wrong user name or password .*/etc/idfw/wrong.password'
+explains 'no such bind account' /etc/idfw/dir-user.conf 'refuses nobody@corp.example'
+explains 'password file open to others' /etc/idfw/dir-mode.conf 'open.password is open to others \(mode 644\)'
+explains 'empty password file' /etc/idfw/dir-empty.conf 'has no password in it'
+explains 'no password file' /etc/idfw/dir-missing.conf 'cannot read password-file .*missing.password'
+explains 'nobody listens' /etc/idfw/dir-port.conf 'refuses connections on port 637'
+explains 'no TLS on that port' /etc/idfw/dir-notls.conf 'does not complete a TLS handshake'
+lab_in svm sed -i 's/^hosts:.*/hosts: files/' /etc/nsswitch.conf
+explains 'no such host' /etc/idfw/dir-name.conf 'cannot find the address of dc9.corp.example'
+
+[ $FAILED = 0 ] || {
+	echo "$FAILED failed"
+	exit 1
+}
+echo ok

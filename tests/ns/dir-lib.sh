@@ -1,0 +1,77 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# tests/ns/dir-lib.sh - drives tests/ns/dir_check, for dir-ad.sh and dir-openldap.sh.
+# The caller sets W (its directory), DIR_RUN (array: how to run a program where the directory is seen).
+
+FAILED=0
+ok() { printf '   ok    %s\n' "$*"; }
+bad() {
+	printf '   FAIL  %s\n' "$*"
+	FAILED=$((FAILED + 1))
+}
+now_ms() { date +%s%3N; }
+
+# dir_start CONF - dir_check in the background; its lines go to $W/out, its log to $W/err
+dir_start() {
+	rm -f "$W/in"
+	mkfifo "$W/in"
+	: >"$W/out"
+	exec {DIR_FD}<>"$W/in"
+	"${DIR_RUN[@]}" "$DIR_CHECK" -c "$1" <"$W/in" >>"$W/out" 2>>"$W/err" {DIR_FD}>&- 9>&- &
+	DIR_PID=$!
+	MARK=0
+}
+
+# dir_stop - ended by us, whatever it does; the child dies with it
+dir_stop() {
+	[ -n "${DIR_PID:-}" ] || return 0
+	kill "$DIR_PID" 2>/dev/null || true
+	wait "$DIR_PID" 2>/dev/null || true
+	exec {DIR_FD}>&-
+	DIR_PID=
+}
+
+# mark: what was printed up to here is old; wait_line SECONDS REGEX: a new line that matches, into LINE
+mark() { MARK=$(wc -l <"$W/out"); }
+wait_line() {
+	local end=$(($(now_ms) + $1 * 1000))
+	until LINE=$(tail -n +$((MARK + 1)) "$W/out" | grep -m 1 -E "$2"); do
+		[ "$(now_ms)" -lt "$end" ] || return 1
+		sleep 0.02
+	done
+}
+
+# ask NAME [SID] - a lookup; its answer is in LINE
+ask() {
+	mark
+	echo "$*" >&"$DIR_FD"
+	wait_line 10 '^answer '
+}
+
+# says TEXT REGEX NAME [SID] - the answer of that lookup matches
+says() {
+	local text=$1 want=$2
+	shift 2
+	if ask "$@" && [[ $LINE =~ $want ]]; then ok "$text"; else bad "$text: ${LINE:-no answer}"; fi
+}
+
+# sees TEXT MS REGEX CMD... - such a line within MS after CMD
+sees() {
+	local text=$1 ms=$2 want=$3 start took
+	shift 3
+	mark
+	start=$(now_ms)
+	"$@"
+	if wait_line 10 "$want" && took=$(($(now_ms) - start)) && [ "$took" -le "$ms" ]; then
+		ok "$text (${took} ms)"
+	else
+		bad "$text: ${LINE:-nothing} after $(($(now_ms) - start)) ms"
+	fi
+}
+
+# explains TEXT CONF REGEX - started with CONF it says down, and why
+explains() {
+	dir_start "$2"
+	if wait_line 15 '^state' && [[ $LINE =~ $3 ]]; then ok "$1: ${LINE#state down }"; else bad "$1: ${LINE:-nothing}"; fi
+	dir_stop
+}

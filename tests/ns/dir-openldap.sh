@@ -1,0 +1,209 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# svm-idfw's directory part against a real OpenLDAP (slapd, memberof, syncprov): the memberOf climb,
+# changes seen in time, a server that dies or stalls, faults explained in words.
+set -euo pipefail
+[ "$(id -u)" = 0 ] || {
+	echo 'needs root (namespaces)'
+	exit 77
+}
+SLAPD=$(PATH=$PATH:/usr/sbin command -v slapd) || {
+	echo 'needs slapd'
+	exit 77
+}
+# a network and process space of our own: what is started here ends with this script
+if [ -z "${DIR_TEST_INSIDE:-}" ]; then
+	exec env DIR_TEST_INSIDE=1 unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0"
+fi
+ip link set lo up
+W=$(mktemp -d) DIR_PID='' SLAPD_PID=''
+# shellcheck disable=SC2034 # for dir-lib.sh
+DIR_CHECK=${top_builddir:?}/tests/ns/dir_check DIR_RUN=(env)
+# shellcheck source=tests/ns/dir-lib.sh
+. "${top_srcdir:?}/tests/ns/dir-lib.sh"
+BASE=dc=corp,dc=example
+
+clean() {
+	local rc=$?
+	trap '' HUP INT TERM
+	[ $rc = 0 ] || tail -n 15 "$W"/{out,err,slapd.log} >&2 || true
+	dir_stop
+	[ -z "$SLAPD_PID" ] || kill -KILL "$SLAPD_PID" || true
+	rm -rf "$W"
+	exit $rc
+}
+trap clean EXIT
+trap 'exit 1' HUP INT TERM
+
+# ---- the server ----
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3 -subj '/CN=test CA' \
+	-addext keyUsage=critical,keyCertSign -keyout "$W/ca.key" -out "$W/ca.crt" 2>/dev/null
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=ldap -keyout "$W/srv.key" \
+	-out "$W/srv.csr" 2>/dev/null
+openssl x509 -req -in "$W/srv.csr" -CA "$W/ca.crt" -CAkey "$W/ca.key" -CAcreateserial -days 3 \
+	-extfile <(echo 'subjectAltName=IP:127.0.0.1') -out "$W/srv.crt" 2>/dev/null
+mkdir "$W/db"
+cat >"$W/slapd.conf" <<-E
+	include /etc/ldap/schema/core.schema
+	include /etc/ldap/schema/cosine.schema
+	include /etc/ldap/schema/inetorgperson.schema
+	modulepath /usr/lib/ldap
+	moduleload back_mdb
+	moduleload memberof
+	moduleload syncprov
+	TLSCACertificateFile $W/ca.crt
+	TLSCertificateFile $W/srv.crt
+	TLSCertificateKeyFile $W/srv.key
+	security simple_bind=112
+	access to attrs=userPassword by anonymous auth by * none
+	access to * by users read by anonymous auth
+	database mdb
+	suffix "$BASE"
+	rootdn "cn=admin,$BASE"
+	rootpw admin
+	directory $W/db
+	maxsize 67108864
+	index objectClass,uid,member,entryCSN,entryUUID eq
+	overlay memberof
+	memberof-refint TRUE
+	overlay syncprov
+E
+slapd_start() {
+	"$SLAPD" -d 0 -f "$W/slapd.conf" -h "ldap://127.0.0.1 ldaps://127.0.0.1 ldaps://127.0.0.2" >>"$W/slapd.log" 2>&1 &
+	SLAPD_PID=$!
+	local end=$(($(now_ms) + 10000))
+	until modify </dev/null 2>/dev/null; do
+		[ "$(now_ms)" -lt $end ] || return 1
+		sleep 0.02
+	done
+}
+slapd_kill() {
+	kill -KILL "$SLAPD_PID"
+	wait "$SLAPD_PID" 2>/dev/null || true
+}
+modify() {
+	LDAPTLS_CACERT=$W/ca.crt timeout 10 ldapmodify -x -H ldaps://127.0.0.1 -D "cn=admin,$BASE" -w admin "$@" >/dev/null
+}
+member() { # add|delete GROUP DN
+	modify <<-E
+		dn: cn=$2,ou=groups,$BASE
+		changetype: modify
+		$1: member
+		member: $3
+	E
+}
+person() { printf 'dn: cn=%s,ou=people,%s\nobjectClass: inetOrgPerson\nsn: x\nuid: %s\n%s\n' "$1" "$BASE" "$2" "${3:-}"; }
+group() { printf 'dn: cn=%s,ou=groups,%s\nobjectClass: groupOfNames\nmember: %s\n\n' "$1" "$BASE" "$2"; }
+
+slapd_start
+{
+	printf 'dn: %s\nobjectClass: domain\ndc: corp\n\n' $BASE
+	printf 'dn: ou=%s,'$BASE'\nobjectClass: organizationalUnit\n\n' people groups
+	person svc svc $'userPassword: Svc-Passw0rd\n'
+	person 'Alice A' alice
+	person 'Bob B' bob
+	person 'M\C3\BCller\2C Hans (IT) *' 'o.h(ans)'
+	person 'Twin 1' twin
+	person 'Twin 2' twin
+	printf 'dn: cn=ghost,ou=groups,%s\nobjectClass: groupOfNames\nobjectClass: uidObject\nuid: ghost\nmember: %s\n\n' \
+		$BASE "cn=Bob B,ou=people,$BASE"
+	group eng "cn=Alice A,ou=people,$BASE"
+	group all-staff "cn=eng,ou=groups,$BASE"
+	group res-build "cn=all-staff,ou=groups,$BASE"
+	group 'R&D \2B (East)\2C *' "cn=M\\C3\\BCller\\2C Hans (IT) *,ou=people,$BASE"
+	group ring-a "cn=Bob B,ou=people,$BASE"
+	group ring-b "cn=ring-a,ou=groups,$BASE"
+} | modify -a
+member add ring-a "cn=ring-b,ou=groups,$BASE"
+below="cn=Bob B,ou=people,$BASE"
+for i in {01..30}; do
+	group "deep$i" "$below"
+	below="cn=deep$i,ou=groups,$BASE"
+done | modify -a
+
+# ---- the configuration ----
+conf() { # NAME SED
+	sed -e "${2:-}" >"$W/$1.conf" <<-E
+		directory corp {
+			type openldap;
+			uri "ldaps://127.0.0.1";
+			base "$BASE";
+			bind-user "cn=svc,ou=people,$BASE";
+			password-file "$W/password";
+			ca "$W/ca.crt";
+			poll 500ms;
+			deadline 2s;
+		}
+	E
+}
+echo Svc-Passw0rd >"$W/password"
+echo wrong >"$W/wrong"
+chmod 400 "$W/password" "$W/wrong"
+conf good
+dir_start "$W/good.conf"
+
+echo '== lookups'
+sees 'connects and says so' 5000 '^state up' true
+says 'nested groups' ' found - alice all-staff eng res-build$' alice
+says 'the same by CORP\name' ' found - alice .*eng' 'CORP\alice'
+says 'the same by UPN' ' found - alice .*eng' alice@corp.example
+says '30 levels and a cycle' ' bob deep01 deep02 .*deep29 deep30 ghost ring-a ring-b$' bob
+says 'name and group that need escaping' ' found - o.h\(ans\) R&D_\+_\(East\),_\*$' 'o.h(ans)'
+says 'unknown' ' not-found - -$' nobody
+says 'another domain' ' not-found ' 'OTHER\alice'
+says 'two accounts of one name: none' ' not-found ' twin
+says 'a wildcard is a name' ' not-found ' '*'
+says 'a group is no account' ' not-found ' ghost
+
+echo '== changes are seen'
+sees 'bob joins eng' 2000 '^changed all' member add eng "cn=Bob B,ou=people,$BASE"
+says 'bob is in eng, and in what eng is in' ' bob all-staff .*eng ghost res-build ring-a' bob
+sees 'bob leaves eng' 2000 '^changed all' member delete eng "cn=Bob B,ou=people,$BASE"
+says 'bob is out' ' bob deep01 .* deep30 ghost ring-a ring-b$' bob
+drop() { printf 'dn: cn=all-staff,ou=groups,%s\nchangetype: delete\n' $BASE | modify; }
+sees 'a group is deleted' 2000 '^changed all' drop
+says 'alice is out of it and of what it was in' ' found - alice eng$' alice
+
+echo '== the server dies and comes back'
+sees 'killed: down' 4000 '^state down 127.0.0.1 refuses connections on port 636' slapd_kill
+says 'lookups are answered at once' ' unavailable ' alice
+sees 'back: up' 12000 '^state up' slapd_start
+says 'and lookups work' ' found - alice eng$' alice
+
+echo '== the server stalls'
+kill -STOP "$SLAPD_PID"
+stalled() { echo alice >&"$DIR_FD"; }
+sees 'a lookup is answered within the deadline' 3500 '^answer alice unavailable' stalled
+end=$(($(now_ms) + 10000))
+until grep -q 'did not answer within 2000 ms' "$W/err" || [ "$(now_ms)" -gt $end ]; do sleep 0.05; done
+if grep -q 'did not answer within 2000 ms' "$W/err"; then ok 'a stalled TLS handshake: the child is killed'; else bad 'the child was not killed'; fi
+sees 'it goes on: up' 12000 '^state up' kill -CONT "$SLAPD_PID"
+says 'and lookups work' ' found - alice eng$' alice
+dir_stop
+
+echo '== StartTLS'
+conf starttls 's,ldaps:,ldap:,'
+dir_start "$W/starttls.conf"
+sees 'connects' 5000 '^state up' true
+says 'lookup' ' found - alice eng$' alice
+dir_stop
+
+echo '== faults, in words'
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3 -subj '/CN=another CA' \
+	-keyout "$W/other.key" -out "$W/other.crt" 2>/dev/null
+conf ca "s,/ca.crt,/other.crt,"
+conf host 's,127.0.0.1,127.0.0.2,'
+conf pw 's,/password,/wrong,'
+conf base 's/base "dc=corp,dc=example"/base "dc=other"/'
+conf type 's/openldap/ad/'
+explains 'wrong CA' "$W/ca.conf" 'not signed by the CA in .*/other.crt'
+explains 'wrong host name' "$W/host.conf" 'does not carry that name, but 127.0.0.1;'
+explains 'wrong password' "$W/pw.conf" 'refuses cn=svc,ou=people,dc=corp,dc=example: wrong user name or password'
+explains 'wrong base' "$W/base.conf" 'base "dc=other" is not in this directory'
+explains 'wrong type' "$W/type.conf" 'no Active Directory'
+
+[ $FAILED = 0 ] || {
+	echo "$FAILED failed"
+	exit 1
+}
+echo ok
