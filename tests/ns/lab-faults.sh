@@ -61,11 +61,12 @@ check "every login was recorded once" [ "$(lab_ctl --json last --limit 1000 |
 	grep -c -E '"user": *"(alice|bob|carol)"')" = 4 ]
 
 echo "== all of them are killed, while people come and go"
-lab_kill9 jump01
 lab_kill9 host
 lab_kill9 svm
-lab_logout alice
 su_session bob
+lab_wait_for 3 grep -q 'of bob (su-l' "$LAB_DIR/log/jump01-gi-netagent.log" || bad "the agent did not hear of bob"
+lab_kill9 jump01
+lab_logout alice
 for m in jump01 host svm; do lab_daemon $m; done
 lab_wait_for 15 lab_in_sync || bad "not in sync after the restart of all"
 check "alice went" lab_wait_for 5 not_live alice
