@@ -35,25 +35,25 @@
 
 #define FW_GROUPS_MAX 4096
 #define FW_RULES_MAX 8192
-#define FW_PEERS_MAX 64 /* groups in one from or to */
-#define FW_SERVICES_MAX 64 /* in one rule */
-#define FW_NETS_MAX 4096 /* prefixes of one group */
+#define FW_PEERS_MAX 64	     /* groups in one from or to */
+#define FW_SERVICES_MAX 64   /* in one rule */
+#define FW_NETS_MAX 4096     /* prefixes of one group */
 #define FW_ELEMS_MAX 4000000 /* of one VM */
-#define FW_DELTA_MAX 1024 /* operations in one delta; more: full push */
+#define FW_DELTA_MAX 1024    /* operations in one delta; more: full push */
 
 enum fw_dir { FW_OUT = 0, FW_IN = 1 };
 enum fw_action { FW_DROP = 0, FW_REJECT = 1, FW_ACCEPT = 2 };
 
 /* numbers are on the wire (Element.set) */
 enum fw_set {
-	FW_LIVE = 0, /* set of marks whose flows are accepted */
-	FW_UID_MARK = 1, /* map uid -> mark: subjects by socket owner, outbound */
+	FW_LIVE = 0,	   /* set of marks whose flows are accepted */
+	FW_UID_MARK = 1,   /* map uid -> mark: subjects by socket owner, outbound */
 	FW_ADDR4_MARK = 2, /* map address -> mark: subjects by source address, inbound */
 	FW_ADDR6_MARK = 3,
-	FW_REMARK = 4, /* map mark -> mark: old epochs of live subjects */
+	FW_REMARK = 4,	  /* map mark -> mark: old epochs of live subjects */
 	FW_BASE_MARK = 5, /* map family (4, 6) -> mark of flows without a subject */
-	/* one each a group that needs it; nft names sg_NAME, ga4_NAME, ga6_NAME, ia4_NAME, ia6_NAME */
-	FW_SG = 6, /* marks of subjects that are members */
+	/* one each a group that needs it; in nft sg_NAME, ga4_NAME, ga6_NAME, ia4_NAME, ia6_NAME */
+	FW_SG = 6,  /* marks of subjects that are members */
 	FW_GA4 = 7, /* addresses of member VMs */
 	FW_GA6 = 8,
 	FW_IA4 = 9, /* addresses of VMs with a member's session: identity as destination */
@@ -66,19 +66,19 @@ enum fw_use { FW_USE_SG = 1, FW_USE_GA = 2, FW_USE_NETS = 4, FW_USE_IA = 8 };
 
 struct fw_group {
 	char name[GI_NAME_MAX + 1];
-	unsigned int uses; /* FW_USE_* */
+	unsigned int uses;	/* FW_USE_* */
 	struct gi_prefix *nets; /* owned; sorted, no duplicates, merged overlaps */
 	size_t n_nets;
 };
 
 struct fw_service {
-	uint8_t proto; /* IPPROTO_*; 0: any protocol */
+	uint8_t proto;		   /* IPPROTO_*; 0: any protocol */
 	uint16_t port_lo, port_hi; /* 0..65535 for any; destination port */
-	uint16_t icmp_type; /* 256: any; ICMP and ICMPv6 only */
+	uint16_t icmp_type;	   /* 256: any; ICMP and ICMPv6 only */
 };
 
 struct fw_rule {
-	/* in comments, logs and explain: a name, or a section's and a rule's name with '/' between */
+	/* in comments, logs and explain: a name, or a section's and a rule's with '/' between */
 	char name[GI_NAME_MAX + 1];
 	enum fw_dir dir;
 	enum fw_action action;
@@ -99,10 +99,10 @@ struct fw_ruleset {
 };
 
 struct fw_key {
-	uint8_t set; /* enum fw_set */
-	uint16_t group; /* for FW_SG and above, else 0 */
-	uint8_t len; /* bytes of data used: 1, 4 or 16 */
-	uint8_t data[16]; /* mark, uid: big-endian; address: network order; family: 4 or 6; rest zero */
+	uint8_t set;	  /* enum fw_set */
+	uint16_t group;	  /* for FW_SG and above, else 0 */
+	uint8_t len;	  /* bytes of data used: 1, 4 or 16 */
+	uint8_t data[16]; /* mark, uid: big-endian; address; family: 4 or 6; rest zero */
 };
 
 struct fw_elem {
@@ -125,7 +125,7 @@ struct fw_state; /* a ruleset, its elements (keyed-hash map), a version; model.c
 
 /* ---- elements: model.c ---- */
 struct fw_elem fw_elem_mark(enum fw_set set, uint16_t group, uint32_t mark); /* LIVE, SG */
-struct fw_elem fw_elem_uid(uint32_t uid, uint32_t mark); /* UID_MARK */
+struct fw_elem fw_elem_uid(uint32_t uid, uint32_t mark);		     /* UID_MARK */
 struct fw_elem fw_elem_addr(const struct gi_addr *a, uint32_t mark); /* ADDR4_MARK or ADDR6_MARK */
 struct fw_elem fw_elem_remark(uint32_t old_mark, uint32_t mark);
 struct fw_elem fw_elem_base(uint8_t family, uint32_t mark);
@@ -136,7 +136,7 @@ GI_MUST_CHECK int fw_elem_check(const struct fw_elem *e, const struct fw_ruleset
 /* the same without the value, for removals; @rs NULL: whatever needs no ruleset. -GI_EPROTO */
 GI_MUST_CHECK int fw_key_check(const struct fw_key *k, const struct fw_ruleset *rs);
 int fw_key_cmp(const struct fw_key *a, const struct fw_key *b); /* set, group, bytes */
-uint32_t fw_key_u32(const struct fw_key *k); /* the number of a 4-byte key */
+uint32_t fw_key_u32(const struct fw_key *k);			/* the number of a 4-byte key */
 bool fw_set_is_map(enum fw_set set);
 bool fw_proto_has_ports(uint8_t proto);
 
@@ -171,15 +171,15 @@ GI_MUST_CHECK int fw_state_each(const struct fw_state *s, bool sorted,
  * Shape:   <= FW_DELTA_MAX operations, removals first, each part sorted by (set, group, key)
  * Errors:  -ENOMEM, -GI_ELIMIT (too many operations)
  */
-GI_MUST_CHECK int fw_state_diff(const struct fw_state *have, const struct fw_state *want,
-	struct fw_delta **ret);
+GI_MUST_CHECK int fw_state_diff(
+	const struct fw_state *have, const struct fw_state *want, struct fw_delta **ret);
 void fw_delta_free(struct fw_delta *d); /* NULL is fine */
 /* last writer of a key wins; removals come out first, each part sorted by (set, group, key) */
 void fw_delta_sort(struct fw_delta *d);
 
 /* ---- render: render.c ---- */
 #define FW_TABLE "idfw"
-/* name of a set in the kernel; @group within @rs for the per-group sets, else both are not looked at */
+/* name of a set in the kernel; @rs and @group matter for the per-group sets only */
 const char *fw_set_nft_name(const struct fw_ruleset *rs, uint8_t set, uint16_t group, char buf[64]);
 /*
  * fw_render - the nft text for a whole state
@@ -195,6 +195,7 @@ const char *fw_set_nft_name(const struct fw_ruleset *rs, uint8_t set, uint16_t g
  * Errors:  -GI_ELIMIT (text over the buffers' ceilings, too many rules in the kernel),
  *          -GI_EPROTO (an element that does not fit the ruleset), -EINVAL (no ruleset), -ENOMEM
  */
-GI_MUST_CHECK int fw_render(const struct fw_state *s, struct gi_buf *prepare, struct gi_buf *commit);
+GI_MUST_CHECK int fw_render(
+	const struct fw_state *s, struct gi_buf *prepare, struct gi_buf *commit);
 
 #endif

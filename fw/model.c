@@ -15,7 +15,7 @@
 struct set_shape {
 	uint8_t len; /* of the key */
 	bool map;
-	bool mark_key; /* the key is a mark, so not 0 */
+	bool mark_key;	  /* the key is a mark, so not 0 */
 	unsigned int use; /* FW_USE_* that the group must have; 0: no group */
 };
 
@@ -58,8 +58,8 @@ static struct fw_elem elem_u32(enum fw_set set, uint16_t group, uint32_t key, ui
 	return e;
 }
 
-static struct fw_elem elem_addr(enum fw_set set4, uint16_t group, const struct gi_addr *a,
-	uint32_t mark)
+static struct fw_elem elem_addr(
+	enum fw_set set4, uint16_t group, const struct gi_addr *a, uint32_t mark)
 {
 	struct fw_elem e;
 
@@ -155,8 +155,8 @@ int fw_key_cmp(const struct fw_key *a, const struct fw_key *b)
 
 uint32_t fw_key_u32(const struct fw_key *k)
 {
-	return (uint32_t)k->data[0] << 24 | (uint32_t)k->data[1] << 16 |
-		(uint32_t)k->data[2] << 8 | k->data[3];
+	return (uint32_t)k->data[0] << 24 | (uint32_t)k->data[1] << 16 | (uint32_t)k->data[2] << 8 |
+	       k->data[3];
 }
 
 bool fw_set_is_map(enum fw_set set)
@@ -167,7 +167,7 @@ bool fw_set_is_map(enum fw_set set)
 bool fw_proto_has_ports(uint8_t proto)
 {
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP ||
-		proto == IPPROTO_DCCP || proto == IPPROTO_UDPLITE;
+	       proto == IPPROTO_DCCP || proto == IPPROTO_UDPLITE;
 }
 
 /* ---- rulesets ---- */
@@ -229,7 +229,7 @@ static int check_group(const struct fw_group *g, const char **ret_why)
 		if (!prefix_ok(&g->nets[i]))
 			return refuse(-GI_EPROTO, "malformed prefix", ret_why);
 		if (i > 0 && (gi_prefix_cmp(&g->nets[i - 1], &g->nets[i]) >= 0 ||
-			     gi_prefix_contains(&g->nets[i - 1], &g->nets[i].addr)))
+				     gi_prefix_contains(&g->nets[i - 1], &g->nets[i].addr)))
 			return refuse(-GI_EPROTO, "prefixes not sorted or overlapping", ret_why);
 	}
 	return 0;
@@ -241,7 +241,8 @@ static int check_peers(const uint16_t *peers, size_t n, size_t n_groups, const c
 		return refuse(-GI_ELIMIT, "too many groups in a rule", ret_why);
 	for (size_t i = 0; i < n; i++)
 		if (peers[i] >= n_groups)
-			return refuse(-GI_EPROTO, "a rule names a group that is not there", ret_why);
+			return refuse(
+				-GI_EPROTO, "a rule names a group that is not there", ret_why);
 	return 0;
 }
 
@@ -281,7 +282,8 @@ static int check_service(const struct fw_service *s, const char **ret_why)
 	if (!any_port && !fw_proto_has_ports(s->proto))
 		return refuse(-GI_EPROTO, "ports for a protocol without ports", ret_why);
 	if (s->icmp_type > 256 || (s->icmp_type != 256 && !icmp))
-		return refuse(-GI_EPROTO, "ICMP type out of range or for another protocol", ret_why);
+		return refuse(
+			-GI_EPROTO, "ICMP type out of range or for another protocol", ret_why);
 	return 0;
 }
 

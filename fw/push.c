@@ -24,7 +24,7 @@
 enum { STAMP_GEN_HI = 1, STAMP_GEN_LO = 2, STAMP_VER_HI = 3, STAMP_VER_LO = 4 };
 
 struct fw_push {
-	struct fw_mnl *mnl; /* owned */
+	struct fw_mnl *mnl;	/* owned */
 	struct fw_state *state; /* owned; NULL: not known */
 };
 
@@ -65,6 +65,11 @@ void fw_push_free(struct fw_push *p)
 const struct fw_state *fw_push_state(const struct fw_push *p)
 {
 	return p->state;
+}
+
+void fw_push_without_destroy(struct fw_push *p)
+{
+	fw_mnl_without_destroy(p->mnl);
 }
 
 static int refuse(int rc, const char *words, char ret_why[FW_WHY_MAX])
@@ -182,7 +187,8 @@ static int made_scan(struct made *m, const char *text)
 	};
 	int rc = 0;
 
-	for (const char *l = text; l && *l && rc == 0; l = strchr(l, '\n') ? strchr(l, '\n') + 1 : NULL) {
+	for (const char *l = text; l && *l && rc == 0;
+		l = strchr(l, '\n') ? strchr(l, '\n') + 1 : NULL) {
 		for (size_t i = 0; i < GI_ARRAY_SIZE(lines) && rc == 0; i++) {
 			size_t n = strlen(lines[i].opening);
 
@@ -220,8 +226,8 @@ static int sweep_object(void *arg, enum fw_object kind, const char *name)
 		return 0;
 	}
 	/*
-	 * A deleted set's elements match until no packet can see the old rules any more: right for all
-	 * but the stamp, which has to stop matching at the commit (see render.c).
+	 * A deleted set's elements match until no packet can see the old rules any more: right for
+	 * all but the stamp, which has to stop matching at the commit (see render.c).
 	 */
 	if (strncmp(name, "gen_", 4) == 0)
 		gi_buf_printf(&a->sets, "flush set inet " FW_TABLE " %s\n", name);
@@ -368,7 +374,8 @@ static void change(struct fw_push *p, bool del, const struct fw_elem *e)
 	fw_mnl_change(p->mnl, name, del, &r, fw_set_is_map(e->key.set));
 }
 
-static void change_u32(struct fw_push *p, const char *set, bool del, uint32_t key, uint32_t data, bool map)
+static void change_u32(
+	struct fw_push *p, const char *set, bool del, uint32_t key, uint32_t data, bool map)
 {
 	struct fw_raw r = { .key_len = 4, .data = data };
 
@@ -385,7 +392,7 @@ static void change_base(struct fw_push *p, bool del, const struct fw_op *op)
 	if (!del)
 		change_u32(p, "base", false, op->elem.mark, 0, false);
 	else if (fw_state_get(p->state, &op->elem.key, &old) &&
-		!(fw_state_get(p->state, &other.key, &mark) && mark == old))
+		 !(fw_state_get(p->state, &other.key, &mark) && mark == old))
 		change_u32(p, "base", true, old, 0, false);
 }
 

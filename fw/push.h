@@ -6,7 +6,8 @@
  * starts it again and pushes anew). push_mnl.c: the hot path, deltas on hash sets and maps on one
  * long-lived netlink socket by libmnl/libnftnl, and the read-back of marks.
  * A delta is applied in one transaction. Removal of what is not there is no error
- * (NFT_MSG_DESTROYSETELEM; kernels before 6.3: the pusher leaves out keys it knows not to be there).
+ * (NFT_MSG_DESTROYSETELEM; kernels before 6.3: the pusher leaves out keys it knows not to be
+ * there).
  */
 #ifndef FW_PUSH_H
 #define FW_PUSH_H
@@ -19,15 +20,18 @@ GI_MUST_CHECK int fw_push_new(struct fw_push **ret, char ret_why[256]);
 void fw_push_free(struct fw_push *p);
 /* whole state: takes @s on success (it becomes the known state), else it stays the caller's */
 GI_MUST_CHECK int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256]);
-/* -GI_ESTATE when generation/from_version do not follow; -GI_EPROTO a bad element; kernel's -errno: nothing changed */
+/* -GI_ESTATE when generation/from_version do not follow; -GI_EPROTO a bad element; kernel's -errno:
+ * nothing changed */
 GI_MUST_CHECK int fw_push_delta(struct fw_push *p, const struct fw_delta *d, char ret_why[256]);
 const struct fw_state *fw_push_state(const struct fw_push *p); /* borrowed; NULL: unknown */
 /*
  * fw_push_marks - what the kernel holds now in UID_MARK, ADDR4_MARK, ADDR6_MARK, REMARK, BASE_MARK
  * @cb: called for each element; no table: 0 and no call
  */
-GI_MUST_CHECK int fw_push_marks(struct fw_push *p, int (*cb)(void *arg, const struct fw_elem *e), void *arg);
+GI_MUST_CHECK int fw_push_marks(
+	struct fw_push *p, int (*cb)(void *arg, const struct fw_elem *e), void *arg);
 /* generation and version of the running table (from its comment), 0 0 when there is none */
-GI_MUST_CHECK int fw_push_running(struct fw_push *p, uint64_t *ret_generation, uint64_t *ret_version);
+GI_MUST_CHECK int fw_push_running(
+	struct fw_push *p, uint64_t *ret_generation, uint64_t *ret_version);
 
 #endif

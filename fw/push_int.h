@@ -23,23 +23,27 @@ struct fw_mnl; /* one long-lived netlink socket */
 GI_MUST_CHECK int fw_mnl_new(struct fw_mnl **ret, char ret_why[FW_WHY_MAX]);
 void fw_mnl_free(struct fw_mnl *m);
 bool fw_mnl_has_destroy(const struct fw_mnl *m);
+/* go on as on a kernel before 6.3; the tests use it to try that way on a newer one */
+void fw_mnl_without_destroy(struct fw_mnl *m);
+struct fw_push;
+void fw_push_without_destroy(struct fw_push *p);
 
 /*
  * Dumps: -EINTR when the ruleset changed meanwhile: what @cb was told is worth nothing, again.
  * What stands in our table, chains and named sets:
  */
 enum fw_object { FW_OBJ_CHAIN, FW_OBJ_SET, FW_OBJ_MAP };
-GI_MUST_CHECK int fw_mnl_objects(struct fw_mnl *m,
-	int (*cb)(void *arg, enum fw_object kind, const char *name), void *arg);
+GI_MUST_CHECK int fw_mnl_objects(
+	struct fw_mnl *m, int (*cb)(void *arg, enum fw_object kind, const char *name), void *arg);
 
 /* elements of one set, key and value as the kernel has them; none when there is no such set */
 struct fw_raw {
 	uint8_t key[16];
 	uint8_t key_len; /* 1, 4 or 16 */
-	uint32_t data; /* maps */
+	uint32_t data;	 /* maps */
 };
-GI_MUST_CHECK int fw_mnl_elems(struct fw_mnl *m, const char *set,
-	int (*cb)(void *arg, const struct fw_raw *e), void *arg);
+GI_MUST_CHECK int fw_mnl_elems(
+	struct fw_mnl *m, const char *set, int (*cb)(void *arg, const struct fw_raw *e), void *arg);
 
 /*
  * A batch: begin, any number of changes, commit. Errors while it is put together are sticky and

@@ -33,13 +33,13 @@
 struct fw_mnl {
 	struct mnl_socket *nl; /* owned */
 	uint32_t seq, portid;
-	bool destroy; /* the kernel knows DESTROYSETELEM */
-	uint8_t *buf; /* owned, BATCH_BYTES */
+	bool destroy;	/* the kernel knows DESTROYSETELEM */
+	uint8_t *buf;	/* owned, BATCH_BYTES */
 	uint8_t *reply; /* owned, REPLY_BYTES */
 	/* the batch that is being put together */
 	size_t len;
 	struct nlmsghdr *msg; /* open message, NULL none */
-	struct nlattr *list; /* its list of elements */
+	struct nlattr *list;  /* its list of elements */
 	bool msg_del;
 	char msg_set[64];
 	int err;
@@ -105,6 +105,11 @@ bool fw_mnl_has_destroy(const struct fw_mnl *m)
 	return m->destroy;
 }
 
+void fw_mnl_without_destroy(struct fw_mnl *m)
+{
+	m->destroy = false;
+}
+
 /* ---- batches ---- */
 
 static uint8_t *batch_end(struct fw_mnl *m)
@@ -158,7 +163,9 @@ static void put_elem(struct nlmsghdr *msg, const struct fw_raw *e, bool data)
 
 void fw_mnl_change(struct fw_mnl *m, const char *set, bool del, const struct fw_raw *e, bool map)
 {
-	uint16_t type = !del ? NFT_MSG_NEWSETELEM : m->destroy ? MSG_DESTROYSETELEM : NFT_MSG_DELSETELEM;
+	uint16_t type = !del	     ? NFT_MSG_NEWSETELEM
+			: m->destroy ? MSG_DESTROYSETELEM
+				     : NFT_MSG_DELSETELEM;
 
 	if (m->err < 0)
 		return;
@@ -220,7 +227,8 @@ static int batch_recv(struct fw_mnl *m, uint32_t first)
 		for (; mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len)) {
 			const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
 
-			if (h->nlmsg_type == NLMSG_ERROR && h->nlmsg_seq - first <= m->seq - first && rc == 0)
+			if (h->nlmsg_type == NLMSG_ERROR &&
+				h->nlmsg_seq - first <= m->seq - first && rc == 0)
 				rc = e->error;
 		}
 	}
@@ -244,7 +252,8 @@ static int probe_destroy(struct fw_mnl *m)
 
 static int attr_table_is_ours(const struct nlattr *a)
 {
-	return mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0 && strcmp(mnl_attr_get_str(a), FW_TABLE) == 0;
+	return mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0 &&
+	       strcmp(mnl_attr_get_str(a), FW_TABLE) == 0;
 }
 
 struct objects_arg {
@@ -264,7 +273,8 @@ static int on_object(const struct nlmsghdr *h, void *data)
 	bool ours = false;
 	struct nlattr *at;
 
-	mnl_attr_for_each(at, h, sizeof(struct nfgenmsg)) {
+	mnl_attr_for_each(at, h, sizeof(struct nfgenmsg))
+	{
 		uint16_t type = mnl_attr_get_type(at);
 
 		if (type == NFTA_CHAIN_TABLE)
@@ -272,7 +282,7 @@ static int on_object(const struct nlmsghdr *h, void *data)
 		else if (type == name_type && mnl_attr_validate(at, MNL_TYPE_NUL_STRING) >= 0)
 			name = mnl_attr_get_str(at);
 		else if (a->kind != FW_OBJ_CHAIN && type == NFTA_SET_FLAGS &&
-			mnl_attr_validate(at, MNL_TYPE_U32) >= 0)
+			 mnl_attr_validate(at, MNL_TYPE_U32) >= 0)
 			flags = ntohl(mnl_attr_get_u32(at));
 	}
 	if (!ours || !name || (flags & NFT_SET_ANONYMOUS))
@@ -281,8 +291,8 @@ static int on_object(const struct nlmsghdr *h, void *data)
 	return a->rc < 0 ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
-int fw_mnl_objects(struct fw_mnl *m, int (*cb)(void *arg, enum fw_object kind, const char *name),
-	void *arg)
+int fw_mnl_objects(
+	struct fw_mnl *m, int (*cb)(void *arg, enum fw_object kind, const char *name), void *arg)
 {
 	struct objects_arg a = { .cb = cb, .arg = arg, .kind = FW_OBJ_CHAIN };
 	int rc = dump(m, NFT_MSG_GETCHAIN, NULL, on_object, &a);
@@ -305,7 +315,8 @@ static uint8_t get_value(const struct nlattr *nest, void *dst, size_t max)
 {
 	struct nlattr *at;
 
-	mnl_attr_for_each_nested(at, nest) {
+	mnl_attr_for_each_nested(at, nest)
+	{
 		uint16_t len = mnl_attr_get_payload_len(at);
 
 		if (mnl_attr_get_type(at) == NFTA_DATA_VALUE && len <= max) {
@@ -321,7 +332,8 @@ static int on_elem(const struct nlattr *elem, struct elems_arg *a)
 	struct fw_raw e = { .key_len = 0 };
 	struct nlattr *at;
 
-	mnl_attr_for_each_nested(at, elem) {
+	mnl_attr_for_each_nested(at, elem)
+	{
 		if (mnl_attr_get_type(at) == NFTA_SET_ELEM_KEY)
 			e.key_len = get_value(at, e.key, sizeof(e.key));
 		else if (mnl_attr_get_type(at) == NFTA_SET_ELEM_DATA)
@@ -335,10 +347,12 @@ static int on_elems(const struct nlmsghdr *h, void *data)
 	struct elems_arg *a = data;
 	struct nlattr *at, *elem;
 
-	mnl_attr_for_each(at, h, sizeof(struct nfgenmsg)) {
+	mnl_attr_for_each(at, h, sizeof(struct nfgenmsg))
+	{
 		if (mnl_attr_get_type(at) != NFTA_SET_ELEM_LIST_ELEMENTS)
 			continue;
-		mnl_attr_for_each_nested(elem, at) {
+		mnl_attr_for_each_nested(elem, at)
+		{
 			a->rc = on_elem(elem, a);
 			if (a->rc < 0)
 				return MNL_CB_ERROR;
@@ -347,8 +361,8 @@ static int on_elems(const struct nlmsghdr *h, void *data)
 	return MNL_CB_OK;
 }
 
-int fw_mnl_elems(struct fw_mnl *m, const char *set, int (*cb)(void *arg, const struct fw_raw *e),
-	void *arg)
+int fw_mnl_elems(
+	struct fw_mnl *m, const char *set, int (*cb)(void *arg, const struct fw_raw *e), void *arg)
 {
 	struct elems_arg a = { .cb = cb, .arg = arg };
 	int rc = dump(m, NFT_MSG_GETSETELEM, set, on_elems, &a);
@@ -386,7 +400,8 @@ static int dump_recv(struct fw_mnl *m, uint32_t seq, mnl_cb_t cb, void *arg)
 
 static int dump(struct fw_mnl *m, uint16_t type, const char *set, mnl_cb_t cb, void *arg)
 {
-	struct nlmsghdr *h = nftnl_nlmsg_build_hdr((char *)m->buf, type, NFPROTO_INET, NLM_F_DUMP, ++m->seq);
+	struct nlmsghdr *h =
+		nftnl_nlmsg_build_hdr((char *)m->buf, type, NFPROTO_INET, NLM_F_DUMP, ++m->seq);
 
 	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, FW_TABLE); /* 1 in all requests */
 	if (set)

@@ -16,7 +16,7 @@
 enum reader_phase {
 	PH_IDLE,
 	PH_GROUPS, /* groups and their prefixes */
-	PH_RULES, /* rules, their peers and services */
+	PH_RULES,  /* rules, their peers and services */
 	PH_ELEMS,
 	PH_OPS,
 	PH_BROKEN,
@@ -25,12 +25,13 @@ enum reader_phase {
 struct fw_rec_reader {
 	enum reader_phase phase;
 	uint64_t generation, version;
-	struct fw_ruleset *rs; /* owned, while it is being filled */
-	struct fw_state *state; /* owned; has taken rs from PH_ELEMS on */
-	struct fw_delta *delta; /* owned */
+	struct fw_ruleset *rs;			 /* owned, while it is being filled */
+	struct fw_state *state;			 /* owned; has taken rs from PH_ELEMS on */
+	struct fw_delta *delta;			 /* owned */
 	size_t want_rules, want_elems, want_ops; /* announced */
 	size_t cap_groups;
-	size_t want_nets, want_from, want_to, want_services; /* of the last group or rule, still to come */
+	size_t want_nets, want_from, want_to,
+		want_services; /* of the last group or rule, still to come */
 };
 
 static int on_begin(struct fw_rec_reader *r, const struct fw_rec *m);
@@ -68,7 +69,8 @@ static const struct rec_row {
 	unsigned int fields;
 	int (*handle)(struct fw_rec_reader *r, const struct fw_rec *m);
 } rec_table[] = {
-	[FW_REC_BEGIN] = { IN(PH_IDLE), F_GENERATION | F_VERSION | F_A | F_BC | F_N0 | F_N12, on_begin },
+	[FW_REC_BEGIN] = { IN(PH_IDLE), F_GENERATION | F_VERSION | F_A | F_BC | F_N0 | F_N12,
+		on_begin },
 	[FW_REC_GROUP] = { IN(PH_GROUPS), F_NAME | F_A | F_N0, on_group },
 	[FW_REC_NET] = { IN(PH_GROUPS), F_ADDR | F_A, on_net },
 	[FW_REC_RULE] = { IN(PH_RULES), F_NAME | F_A | F_BC | F_N0 | F_N12, on_rule },
@@ -122,7 +124,8 @@ static bool fields_ok(const struct fw_rec *m, unsigned int used)
 {
 	if (m->err != 0 || m->pad != 0)
 		return false;
-	if ((!(used & F_GENERATION) && m->generation != 0) || (!(used & F_VERSION) && m->version != 0) ||
+	if ((!(used & F_GENERATION) && m->generation != 0) ||
+		(!(used & F_VERSION) && m->version != 0) ||
 		(!(used & F_FROM) && m->from_version != 0))
 		return false;
 	if ((!(used & F_N0) && m->n[0] != 0) || (!(used & F_N12) && (m->n[1] != 0 || m->n[2] != 0)))
@@ -371,7 +374,8 @@ static int on_delta(struct fw_rec_reader *r, const struct fw_rec *m)
 	r->delta = calloc(1, sizeof(*r->delta));
 	if (!r->delta)
 		return -ENOMEM;
-	r->delta->ops = calloc(m->n[0] + 1, sizeof(*r->delta->ops)); /* none: only the version moves */
+	r->delta->ops =
+		calloc(m->n[0] + 1, sizeof(*r->delta->ops)); /* none: only the version moves */
 	if (!r->delta->ops)
 		return -ENOMEM;
 	r->generation = r->delta->generation = m->generation;
@@ -389,8 +393,8 @@ static int on_op(struct fw_rec_reader *r, const struct fw_rec *m)
 
 	if (r->want_ops == 0 || m->a > 1)
 		return -GI_EPROTO;
-	if (m->a == 1 ? fw_key_check(&m->elem.key, NULL) < 0 || m->elem.mark != 0 :
-			fw_elem_check(&m->elem, NULL) < 0)
+	if (m->a == 1 ? fw_key_check(&m->elem.key, NULL) < 0 || m->elem.mark != 0
+		      : fw_elem_check(&m->elem, NULL) < 0)
 		return -GI_EPROTO;
 	if (d->n_ops > 0 && m->a == 1 && !d->ops[d->n_ops - 1].del)
 		return -GI_EPROTO; /* removals come first */
@@ -520,8 +524,8 @@ static int emit_commit(uint64_t generation, uint64_t version, const struct emitt
 	return em->emit(em->arg, &m);
 }
 
-int fw_rec_write_state(const struct fw_state *s, int (*emit)(void *arg, const struct fw_rec *r),
-	void *arg)
+int fw_rec_write_state(
+	const struct fw_state *s, int (*emit)(void *arg, const struct fw_rec *r), void *arg)
 {
 	const struct fw_ruleset *rs = fw_state_ruleset(s);
 	struct emitter em = { emit, arg };
@@ -550,8 +554,8 @@ int fw_rec_write_state(const struct fw_state *s, int (*emit)(void *arg, const st
 	return rc;
 }
 
-int fw_rec_write_delta(const struct fw_delta *d, int (*emit)(void *arg, const struct fw_rec *r),
-	void *arg)
+int fw_rec_write_delta(
+	const struct fw_delta *d, int (*emit)(void *arg, const struct fw_rec *r), void *arg)
 {
 	struct emitter em = { emit, arg };
 	struct fw_rec m;

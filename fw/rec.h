@@ -14,18 +14,18 @@
 #include "fw/fw.h"
 
 enum fw_rec_type {
-	FW_REC_BEGIN = 1, /* generation, version, a: default_in, b: default_out, n[0..2]: groups, rules, elems */
-	FW_REC_GROUP, /* name, a: uses, n[0]: nets */
-	FW_REC_NET, /* addr, a: length; belongs to the last GROUP */
-	FW_REC_RULE, /* name, a: dir, b: action, c: log, n[0..2]: from, to, services */
-	FW_REC_PEER, /* a: 0 from, 1 to; n[0]: group; belongs to the last RULE */
-	FW_REC_SERVICE, /* a: proto, n[0..2]: port_lo, port_hi, icmp_type */
-	FW_REC_ELEM, /* elem */
-	FW_REC_DELTA, /* generation, from_version, version, n[0]: ops */
-	FW_REC_OP, /* a: del, elem */
+	FW_REC_BEGIN = 1, /* generation, version, a: default_in, b: _out, n: groups, rules, elems */
+	FW_REC_GROUP,	  /* name, a: uses, n[0]: nets */
+	FW_REC_NET,	  /* addr, a: length; belongs to the last GROUP */
+	FW_REC_RULE,	  /* name, a: dir, b: action, c: log, n[0..2]: from, to, services */
+	FW_REC_PEER,	  /* a: 0 from, 1 to; n[0]: group; belongs to the last RULE */
+	FW_REC_SERVICE,	  /* a: proto, n[0..2]: port_lo, port_hi, icmp_type */
+	FW_REC_ELEM,	  /* elem */
+	FW_REC_DELTA,	  /* generation, from_version, version, n[0]: ops */
+	FW_REC_OP,	  /* a: del, elem */
 	FW_REC_COMMIT,
 	FW_REC_MARKS, /* asks for the read-back; answered by ELEMs and DONE */
-	FW_REC_DONE, /* generation, version, err: 0 or negative, name: why */
+	FW_REC_DONE,  /* generation, version, err: 0 or negative, name: why */
 };
 
 struct fw_rec {
@@ -43,12 +43,20 @@ struct fw_rec_reader; /* state machine: records in, a finished state or delta ou
 
 GI_MUST_CHECK int fw_rec_reader_new(struct fw_rec_reader **ret);
 void fw_rec_reader_free(struct fw_rec_reader *r);
-enum fw_rec_out { FW_REC_MORE = 0, FW_REC_STATE = 1, FW_REC_DELTA_READY = 2, FW_REC_WANT_MARKS = 3 };
-/* @ret_state/@ret_delta: returned owned when *ret_out says so. -GI_EPROTO: the sender must be dropped */
+enum fw_rec_out {
+	FW_REC_MORE = 0,
+	FW_REC_STATE = 1,
+	FW_REC_DELTA_READY = 2,
+	FW_REC_WANT_MARKS = 3
+};
+/* @ret_state/@ret_delta: returned owned when *ret_out says so. -GI_EPROTO: the sender must be
+ * dropped */
 GI_MUST_CHECK int fw_rec_reader_feed(struct fw_rec_reader *r, const void *buf, size_t len,
 	enum fw_rec_out *ret_out, struct fw_state **ret_state, struct fw_delta **ret_delta);
 /* the sender's side: calls emit for each record, in order; stops at emit's first error */
-GI_MUST_CHECK int fw_rec_write_state(const struct fw_state *s, int (*emit)(void *arg, const struct fw_rec *r), void *arg);
-GI_MUST_CHECK int fw_rec_write_delta(const struct fw_delta *d, int (*emit)(void *arg, const struct fw_rec *r), void *arg);
+GI_MUST_CHECK int fw_rec_write_state(
+	const struct fw_state *s, int (*emit)(void *arg, const struct fw_rec *r), void *arg);
+GI_MUST_CHECK int fw_rec_write_delta(
+	const struct fw_delta *d, int (*emit)(void *arg, const struct fw_rec *r), void *arg);
 
 #endif

@@ -50,10 +50,11 @@ static const struct {
 
 static int net_names_new(const struct fw_ruleset *rs, struct fw_net_names **ret);
 static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_names *nets,
-	struct gi_buf *out);
+	bool again, struct gi_buf *out);
 static int render_sets(const struct fw_state *s, const struct fw_state *have, struct gi_buf *out);
 static void render_stamps(const struct fw_state *s, uint64_t rules_hash, struct gi_buf *out);
-static void render_base_chains(const struct fw_ruleset *rs, uint64_t rules_hash, struct gi_buf *out);
+static void render_base_chains(
+	const struct fw_ruleset *rs, uint64_t rules_hash, struct gi_buf *out);
 
 const char *fw_set_nft_name(const struct fw_ruleset *rs, uint8_t set, uint16_t group, char buf[64])
 {
@@ -92,7 +93,7 @@ int fw_render_over(const struct fw_state *s, const struct fw_state *have, struct
 	fw_sip_add(&sip, rules.data, rules.len);
 	rules_hash = fw_sip_end(&sip);
 
-	render_prepare(rs, nets, prepare);
+	render_prepare(rs, nets, !have, prepare);
 	gi_buf_printf(commit, "add table inet " FW_TABLE "\nflush table inet " FW_TABLE "\n");
 	rc = render_sets(s, have, commit);
 	if (rc < 0)
@@ -147,13 +148,20 @@ static int net_names_new(const struct fw_ruleset *rs, struct fw_net_names **ret)
 	return 0;
 }
 
-static void render_net(const struct fw_group *g, uint8_t family, uint64_t hash, struct gi_buf *out)
+/* @again: also when the set stands with other prefixes than its name says */
+static void render_net(const struct fw_group *g, uint8_t family, uint64_t hash, bool again,
+	struct gi_buf *out)
 {
 	char text[GI_ADDR_STRLEN];
 	size_t n = 0;
 
-	gi_buf_printf(out, "add set inet " FW_TABLE " net%u_%016" PRIx64 " { type ipv%u_addr; flags interval; }\n",
+	gi_buf_printf(out,
+		"add set inet " FW_TABLE " net%u_%016" PRIx64
+		" { type ipv%u_addr; flags interval; }\n",
 		family, hash, family);
+	if (again)
+		gi_buf_printf(out, "flush set inet " FW_TABLE " net%u_%016" PRIx64 "\n", family,
+			hash);
 	gi_buf_printf(out, "add element inet " FW_TABLE " net%u_%016" PRIx64 " {", family, hash);
 	for (size_t i = 0; i < g->n_nets; i++) {
 		if (g->nets[i].addr.family != family)
@@ -167,7 +175,7 @@ static void render_net(const struct fw_group *g, uint8_t family, uint64_t hash, 
 
 /* each set once, though several groups may hold the same prefixes */
 static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_names *nets,
-	struct gi_buf *out)
+	bool again, struct gi_buf *out)
 {
 	gi_buf_printf(out, "add table inet " FW_TABLE "\n");
 	for (size_t i = 0; i < rs->n_groups; i++) {
@@ -178,9 +186,9 @@ static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_name
 			six = six && nets[k].v6 != nets[i].v6;
 		}
 		if (four)
-			render_net(&rs->groups[i], 4, nets[i].v4, out);
+			render_net(&rs->groups[i], 4, nets[i].v4, again, out);
 		if (six)
-			render_net(&rs->groups[i], 6, nets[i].v6, out);
+			render_net(&rs->groups[i], 6, nets[i].v6, again, out);
 	}
 }
 
@@ -189,8 +197,9 @@ static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_name
 /* goes over all sets in the order of (set, group), which is the order of sorted elements */
 struct set_cursor {
 	const struct fw_ruleset *rs;
-	const struct fw_state *other; /* elements that are the same there are left out; NULL: none */
-	bool removing; /* elements go; the sets themselves are not opened */
+	const struct fw_state
+		*other; /* elements that are the same there are left out; NULL: none */
+	bool removing;	/* elements go; the sets themselves are not opened */
 	struct gi_buf *out;
 	uint8_t set;
 	size_t group;
@@ -280,9 +289,10 @@ static int render_elem(void *arg, const struct fw_elem *e)
 		cursor_open(c);
 	}
 	if (c->n_elems == 0)
-		gi_buf_printf(c->out, "%s element inet " FW_TABLE " %s {", c->removing ? "delete" : "add",
-			c->name);
-	gi_buf_printf(c->out, "%s%s", c->n_elems ? "," : "", c->n_elems % ELEMS_PER_LINE ? " " : "\n\t");
+		gi_buf_printf(c->out, "%s element inet " FW_TABLE " %s {",
+			c->removing ? "delete" : "add", c->name);
+	gi_buf_printf(
+		c->out, "%s%s", c->n_elems ? "," : "", c->n_elems % ELEMS_PER_LINE ? " " : "\n\t");
 	render_key(&e->key, c->out);
 	if (fw_set_is_map(c->set) && !c->removing)
 		gi_buf_printf(c->out, " : 0x%x", e->mark);
@@ -324,19 +334,23 @@ static void render_stamps(const struct fw_state *s, uint64_t rules_hash, struct 
 {
 	uint64_t gen = fw_state_ruleset(s)->generation, ver = fw_state_version(s);
 
-	gi_buf_printf(out, "add set inet " FW_TABLE " base { type mark; }\nflush set inet " FW_TABLE " base\n");
+	gi_buf_printf(out, "add set inet " FW_TABLE " base { type mark; }\nflush set inet " FW_TABLE
+			   " base\n");
 	for (uint8_t family = 4; family <= 6; family += 2) {
 		struct fw_elem e = fw_elem_base(family, 0);
 
 		if (fw_state_get(s, &e.key, &e.mark))
 			gi_buf_printf(out, "add element inet " FW_TABLE " base { 0x%x }\n", e.mark);
 	}
-	gi_buf_printf(out, "add map inet " FW_TABLE " stamp { type mark : mark; }\nflush map inet " FW_TABLE
-		" stamp\n");
-	gi_buf_printf(out, "add element inet " FW_TABLE " stamp { 1 : 0x%x, 2 : 0x%x, 3 : 0x%x, 4 : 0x%x }\n",
+	gi_buf_printf(out, "add map inet " FW_TABLE
+			   " stamp { type mark : mark; }\nflush map inet " FW_TABLE " stamp\n");
+	gi_buf_printf(out,
+		"add element inet " FW_TABLE " stamp { 1 : 0x%x, 2 : 0x%x, 3 : 0x%x, 4 : 0x%x }\n",
 		(uint32_t)(gen >> 32), (uint32_t)gen, (uint32_t)(ver >> 32), (uint32_t)ver);
-	gi_buf_printf(out, "add set inet " FW_TABLE " gen_%016" PRIx64 " { type nf_proto; }\n", rules_hash);
-	gi_buf_printf(out, "add element inet " FW_TABLE " gen_%016" PRIx64 " { ipv4, ipv6 }\n", rules_hash);
+	gi_buf_printf(out, "add set inet " FW_TABLE " gen_%016" PRIx64 " { type nf_proto; }\n",
+		rules_hash);
+	gi_buf_printf(out, "add element inet " FW_TABLE " gen_%016" PRIx64 " { ipv4, ipv6 }\n",
+		rules_hash);
 }
 
 /* ---- base chains ---- */
@@ -359,7 +373,8 @@ static void render_hook(const char *hook, const char *lo, const char *orig, cons
 		"\t\ttype filter hook %s priority 0; policy drop;\n"
 		"\t\tct mark @live accept\n"
 		"\t\t%s \"lo\" accept\n"
-		"\t\tct state untracked icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } accept\n",
+		"\t\tct state untracked icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } "
+		"accept\n",
 		hook, hook, lo);
 	if (with_rejects)
 		gi_buf_printf(out,
@@ -376,8 +391,8 @@ static void render_hook(const char *hook, const char *lo, const char *orig, cons
 }
 
 /* @subject: the lookups that turn meta mark from the base mark into the subject's, if it has one */
-static void render_flow(const char *dir, const char *first, const char *subject, uint64_t rules_hash,
-	struct gi_buf *out)
+static void render_flow(const char *dir, const char *first, const char *subject,
+	uint64_t rules_hash, struct gi_buf *out)
 {
 	gi_buf_printf(out,
 		"\tchain %s_flow {\n"
@@ -409,7 +424,8 @@ static void render_flow(const char *dir, const char *first, const char *subject,
 		"\t\tdrop\n"
 		"\t}\n"
 		"\tchain %s_accept_base {\n"
-		"\t\tct mark set meta nfproto map @base_mark meta nfproto @gen_%016" PRIx64 " accept\n"
+		"\t\tct mark set meta nfproto map @base_mark meta nfproto @gen_%016" PRIx64
+		" accept\n"
 		"\t\tct mark set 0 drop\n"
 		"\t}\n",
 		dir, dir, rules_hash);
@@ -421,7 +437,8 @@ static void render_base_chains(const struct fw_ruleset *rs, uint64_t rules_hash,
 	render_hook("input", "iifname", "in", "out", false, out);
 	render_flow("out", "", "\t\tmeta mark set meta skuid map @uid_mark\n", rules_hash, out);
 	render_flow("in",
-		"\t\tmeta l4proto tcp ct state new tcp flags & (fin | syn | rst | ack) != syn drop\n",
+		"\t\tmeta l4proto tcp ct state new tcp flags & (fin | syn | rst | ack) != syn "
+		"drop\n",
 		"\t\tmeta mark set ct original ip saddr map @addr4_mark\n"
 		"\t\tmeta mark set ct original ip6 saddr map @addr6_mark\n",
 		rules_hash, out);

@@ -20,8 +20,8 @@ struct fw_net_names {
  * @nets: borrows; by group index
  * Errors: -GI_ELIMIT (FW_RENDER_RULES_MAX; the buffer's ceiling is sticky in @out), -ENOMEM
  */
-GI_MUST_CHECK int fw_render_rules(const struct fw_ruleset *rs, const struct fw_net_names *nets,
-	struct gi_buf *out);
+GI_MUST_CHECK int fw_render_rules(
+	const struct fw_ruleset *rs, const struct fw_net_names *nets, struct gi_buf *out);
 
 /*
  * fw_render_over - as fw_render(), over sets that stand in the kernel

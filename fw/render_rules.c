@@ -41,13 +41,14 @@ struct rules_ctx {
 	size_t n_rules; /* nft rules written */
 	struct alt from[ALTS_MAX], to[ALTS_MAX];
 	size_t n_from, n_to;
-	uint8_t *sub; /* owned; by rule: bit 0 its base sub-chain is needed, bit 1 its subject one */
+	uint8_t *
+		sub; /* owned; by rule: bit 0 its base sub-chain is needed, bit 1 its subject one */
 };
 
 /* a list of rules: for one port of a protocol, for the rest of a protocol, or for the rest */
 struct list {
 	uint8_t proto; /* 0: protocols that no service names */
-	int port; /* PORT_NONE */
+	int port;      /* PORT_NONE */
 	bool identity; /* a rule so far depended on the subject */
 };
 
@@ -55,14 +56,14 @@ static int render_dir(struct rules_ctx *c);
 static int render_proto(struct rules_ctx *c, uint8_t proto);
 static void render_list(struct rules_ctx *c, struct list *l, const char *chain, const char *head);
 static bool render_rule(struct rules_ctx *c, struct list *l, size_t index);
-static void render_matches(struct rules_ctx *c, const struct list *l, size_t index,
-	const char *service);
-static void render_verdict(struct rules_ctx *c, const struct fw_rule *r, uint8_t proto,
-	const char *match, bool base);
+static void render_matches(
+	struct rules_ctx *c, const struct list *l, size_t index, const char *service);
+static void render_verdict(
+	struct rules_ctx *c, const struct fw_rule *r, uint8_t proto, const char *match, bool base);
 static void render_sub(struct rules_ctx *c, size_t index, bool base);
 static void render_default(struct rules_ctx *c);
-static size_t collect_alts(const struct rules_ctx *c, const uint16_t *peers, size_t n, bool from,
-	struct alt *alts);
+static size_t collect_alts(
+	const struct rules_ctx *c, const uint16_t *peers, size_t n, bool from, struct alt *alts);
 static int cmp_u16(const void *a, const void *b);
 
 static const char *dir_name(enum fw_dir dir)
@@ -87,7 +88,8 @@ static const char *proto_name(uint8_t proto, char buf[8])
 	}
 }
 
-int fw_render_rules(const struct fw_ruleset *rs, const struct fw_net_names *nets, struct gi_buf *out)
+int fw_render_rules(
+	const struct fw_ruleset *rs, const struct fw_net_names *nets, struct gi_buf *out)
 {
 	struct rules_ctx *c = calloc(1, sizeof(*c));
 	int rc = -ENOMEM;
@@ -150,8 +152,8 @@ static int render_dir(struct rules_ctx *c)
 		rc = render_proto(c, (uint8_t)p);
 		if (rc < 0)
 			goto out;
-		gi_buf_printf(&head, "%s%u : goto %s_%s", *sep ? sep : "\t\tmeta l4proto vmap { ", p, dir,
-			proto_name((uint8_t)p, pb));
+		gi_buf_printf(&head, "%s%u : goto %s_%s", *sep ? sep : "\t\tmeta l4proto vmap { ",
+			p, dir, proto_name((uint8_t)p, pb));
 		sep = ", ";
 	}
 	if (*sep)
@@ -221,8 +223,10 @@ static int render_proto(struct rules_ctx *c, uint8_t proto)
 		snprintf(chain, sizeof(chain), "%s_%s_%u", dir, proto_name(proto, pb), ports[i]);
 		render_list(c, &l, chain, "");
 		if (i == 0)
-			gi_buf_printf(&head, "\t\tmeta l4proto %u ct original proto-dst vmap {", proto);
-		gi_buf_printf(&head, "%s%s%u : goto %s", i ? "," : "", i % 8 ? " " : "\n\t\t\t", ports[i], chain);
+			gi_buf_printf(
+				&head, "\t\tmeta l4proto %u ct original proto-dst vmap {", proto);
+		gi_buf_printf(&head, "%s%s%u : goto %s", i ? "," : "", i % 8 ? " " : "\n\t\t\t",
+			ports[i], chain);
 	}
 	if (n_ports > 0)
 		gi_buf_printf(&head, "\n\t\t}\n");
@@ -250,7 +254,8 @@ static void render_list(struct rules_ctx *c, struct list *l, const char *chain, 
 }
 
 /* what of @s concerns the list: 0 nothing, 1 all of it, 2 the range lo..hi */
-static int service_in_list(const struct fw_service *s, const struct list *l, uint16_t *lo, uint16_t *hi)
+static int service_in_list(
+	const struct fw_service *s, const struct list *l, uint16_t *lo, uint16_t *hi)
 {
 	if (s->proto == 0)
 		return 1;
@@ -306,8 +311,8 @@ static bool families_agree(const struct alt *a, const struct alt *b)
 }
 
 /* every pairing of from and to; over a chain of its own when that would be a product */
-static void render_matches(struct rules_ctx *c, const struct list *l, size_t index,
-	const char *service)
+static void render_matches(
+	struct rules_ctx *c, const struct list *l, size_t index, const char *service)
 {
 	const struct fw_rule *r = &c->rs->rules[index];
 	bool base = !l->identity;
@@ -329,7 +334,8 @@ static void render_matches(struct rules_ctx *c, const struct list *l, size_t ind
 		for (size_t k = 0; k < n_to; k++) {
 			if (!families_agree(&from[i], &to[k]))
 				continue;
-			snprintf(match, sizeof(match), "%.63s%.95s%.95s", service, from[i].match, to[k].match);
+			snprintf(match, sizeof(match), "%.63s%.95s%.95s", service, from[i].match,
+				to[k].match);
 			render_verdict(c, r, l->proto, match, base);
 		}
 	}
@@ -340,14 +346,15 @@ static void render_sub(struct rules_ctx *c, size_t index, bool base)
 	const struct fw_rule *r = &c->rs->rules[index];
 
 	c->n_to = collect_alts(c, r->to, r->n_to, false, c->to);
-	gi_buf_printf(c->out, "\tchain %s_r%zu%s {\n", dir_name(c->dir), index, base ? "_base" : "");
+	gi_buf_printf(
+		c->out, "\tchain %s_r%zu%s {\n", dir_name(c->dir), index, base ? "_base" : "");
 	for (size_t k = 0; k < c->n_to; k++)
 		render_verdict(c, r, 0, c->to[k].match, base);
 	gi_buf_printf(c->out, "\t}\n");
 }
 
-static void render_verdict(struct rules_ctx *c, const struct fw_rule *r, uint8_t proto,
-	const char *match, bool base)
+static void render_verdict(
+	struct rules_ctx *c, const struct fw_rule *r, uint8_t proto, const char *match, bool base)
 {
 	bool has_proto = strncmp(match, "meta l4proto", 12) == 0;
 	char log[GI_NAME_MAX + 40] = "";
@@ -356,8 +363,8 @@ static void render_verdict(struct rules_ctx *c, const struct fw_rule *r, uint8_t
 	if (r->log)
 		snprintf(log, sizeof(log), "log group 5 prefix \"idfw %s\" ", r->name);
 	if (r->action == FW_ACCEPT)
-		gi_buf_printf(c->out, "\t\t%scounter %sgoto %s_accept%s comment \"%s\"\n", match, log,
-			dir_name(c->dir), base ? "_base" : "", r->name);
+		gi_buf_printf(c->out, "\t\t%scounter %sgoto %s_accept%s comment \"%s\"\n", match,
+			log, dir_name(c->dir), base ? "_base" : "", r->name);
 	if (r->action == FW_DROP)
 		gi_buf_printf(c->out, "\t\t%scounter %sdrop comment \"%s\"\n", match, log, r->name);
 	if (r->action != FW_REJECT)
@@ -366,7 +373,8 @@ static void render_verdict(struct rules_ctx *c, const struct fw_rule *r, uint8_t
 		gi_buf_printf(c->out, "\t\t%s%scounter %sreject with tcp reset comment \"%s\"\n",
 			has_proto ? "" : "meta l4proto 6 ", match, log, r->name);
 	if (proto != IPPROTO_TCP)
-		gi_buf_printf(c->out, "\t\t%scounter %sreject with icmpx admin-prohibited comment \"%s\"\n",
+		gi_buf_printf(c->out,
+			"\t\t%scounter %sreject with icmpx admin-prohibited comment \"%s\"\n",
 			match, log, r->name);
 }
 
@@ -406,7 +414,8 @@ static void alt_addr(const struct rules_ctx *c, struct alt *alts, size_t *n, enu
 		fw_set_nft_name(c->rs, set4 + 1, group, set));
 }
 
-static void alt_nets(const struct rules_ctx *c, struct alt *alts, size_t *n, uint16_t group, bool from)
+static void alt_nets(
+	const struct rules_ctx *c, struct alt *alts, size_t *n, uint16_t group, bool from)
 {
 	const struct fw_net_names *nets = &c->nets[group];
 	char set[64];
@@ -422,8 +431,8 @@ static void alt_nets(const struct rules_ctx *c, struct alt *alts, size_t *n, uin
 }
 
 /* @alts: room for ALTS_MAX */
-static size_t collect_alts(const struct rules_ctx *c, const uint16_t *peers, size_t n_peers, bool from,
-	struct alt *alts)
+static size_t collect_alts(const struct rules_ctx *c, const uint16_t *peers, size_t n_peers,
+	bool from, struct alt *alts)
 {
 	size_t n = 0;
 	char set[64];
@@ -432,7 +441,8 @@ static size_t collect_alts(const struct rules_ctx *c, const uint16_t *peers, siz
 		unsigned int uses = c->rs->groups[peers[i]].uses;
 
 		if (from && (uses & FW_USE_SG))
-			alt_add(alts, &n, 0, "meta mark", fw_set_nft_name(c->rs, FW_SG, peers[i], set));
+			alt_add(alts, &n, 0, "meta mark",
+				fw_set_nft_name(c->rs, FW_SG, peers[i], set));
 		if (!from && (uses & FW_USE_IA))
 			alt_addr(c, alts, &n, FW_IA4, peers[i], from);
 		if (uses & FW_USE_GA)

@@ -32,7 +32,7 @@ struct fw_state {
 	uint64_t version;
 	uint64_t key[2];
 	struct slot *slots; /* owned */
-	size_t n_slots; /* any number, slots are found by multiply and shift */
+	size_t n_slots;	    /* any number, slots are found by multiply and shift */
 	size_t count;
 };
 
@@ -248,8 +248,8 @@ static int slot_cmp(const void *pa, const void *pb)
 	return memcmp(a->data, b->data, sizeof(a->data));
 }
 
-static int each_sorted(const struct fw_state *s, int (*cb)(void *arg, const struct fw_elem *e),
-	void *arg)
+static int each_sorted(
+	const struct fw_state *s, int (*cb)(void *arg, const struct fw_elem *e), void *arg)
 {
 	const struct slot **order;
 	size_t n = 0;

@@ -75,7 +75,8 @@ static int push_whole(struct bench *b)
 	for (size_t i = 0; i < 3 && rc == 0; i++) {
 		double t;
 
-		s = fx_state("generation 1; version 1; group eng s; rule app/db out accept from eng tcp:5432\n"
+		s = fx_state("generation 1; version 1; group eng s; rule app/db out accept from "
+			     "eng tcp:5432\n"
 			     "base 4 1; base 6 2; live 1; live 2");
 		rc = s ? fill(s, b->n_elems) : -EINVAL;
 		t = now_us();
@@ -147,7 +148,8 @@ static int push_nft(struct bench *b, size_t samples)
 	for (size_t i = 0; i < samples && rc == 0; i++) {
 		double t;
 
-		snprintf(text, sizeof(text), "%s element inet idfw live { 0x77777 }", i % 2 ? "delete" : "add");
+		snprintf(text, sizeof(text), "%s element inet idfw live { 0x77777 }",
+			i % 2 ? "delete" : "add");
 		t = now_us();
 		rc = fw_nft_run(text, why);
 		b->us[i] = now_us() - t;

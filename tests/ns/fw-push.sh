@@ -98,12 +98,39 @@ on a nft list table inet idfw >"$TMP/now"
 for gone in sg_old ga4_old ia6_old net4_ out_tcp_80 r/two; do
 	grep -q "$gone" "$TMP/now" && fail "$gone is still there"
 done
+say "whatever somebody did to our sets, the next whole ruleset mends it"
+same() {
+	tool_ok a <<'END'
+ruleset
+generation 4294967305
+version 1
+group eng s; group n n 10.7.0.0/16 10.9.0.0/24
+rule r/one out accept from eng to n tcp:5432
+base 4 1; live 1; live 5; sg eng 5; uid 7 5
+push
+END
+	on a nft list table inet idfw
+}
+same >"$TMP/want"
+net4=$(sed -n 's/.*set \(net4_[0-9a-f]*\).*/\1/p' "$TMP/want")
+on a nft add element inet idfw "$net4" "{ 10.0.0.0/20 }"
+on a nft delete element inet idfw "$net4" "{ 10.9.0.0/24 }"
+on a nft add element inet idfw "$net4" "{ 10.9.0.0/20 }"
+on a nft delete element inet idfw live "{ 5 }"
+on a nft add element inet idfw live "{ 6, 7, 8 }"
+on a nft delete element inet idfw uid_mark "{ 7 }"
+on a nft add element inet idfw uid_mark "{ 7 : 8, 0 : 8 }"
+on a nft flush chain inet idfw out_judge
+on a nft add chain inet idfw foreign
+on a nft insert rule inet idfw output accept
+same >"$TMP/got"
+diff "$TMP/want" "$TMP/got" || fail "not mended"
 say "a second pusher, as after a restart: it reads what runs, and takes over with a whole ruleset"
 eval "exec $TOOLFD_a>&-"
 rm "$TMP/a.in"
 tool_start a
 ask a running
-said a "running 4294967304 1"
+said a "running 4294967305 1"
 ask a marks
 said a "elem 5 04 0x1"
 got=$(printf 'delta\nadd live 2\ncommit\n' | tool a)
@@ -117,6 +144,27 @@ rule r/one out accept from eng tcp:5432
 base 4 1; live 1; uid 1001 0x11; live 0x11; sg eng 0x11
 push
 END
+say "a kernel before 6.3: what is known not to be there is left out, the rest goes as usual"
+tool_ok a <<'END'
+old-kernel
+delta
+add live 0x61
+add uid 7 0x61
+add uid 8 0x61
+commit
+END
+tool_ok a <<'END'
+delta
+del live 0x62
+del uid 9 0
+del uid 8 0
+add uid 7 0x63
+add base 4 0x64
+commit
+END
+on a nft get element inet idfw uid_mark "{ 7 : 0x63 }" >/dev/null || fail "value not replaced"
+on a nft get element inet idfw uid_mark "{ 8 }" >/dev/null 2>&1 && fail "8 is still there"
+on a nft list set inet idfw base | grep -q '{ 0x00000064 }' || fail "base marks are not followed"
 say "somebody deletes the table: the delta fails and says so, a whole ruleset mends it"
 on a nft delete table inet idfw
 got=$(printf 'delta\nadd live 9\ncommit\n' | tool a)

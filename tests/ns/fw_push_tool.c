@@ -8,12 +8,14 @@
  *   delta                   starts a delta on what runs; then "add ELEMENT" and "del ELEMENT"
  *   commit                  pushes it; the version moves by one
  *   marks | running | state reads back
+ *   old-kernel              does without DESTROYSETELEM from here on
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fw/push.h"
+#include "fw/push_int.h"
 #include "tests/unit/fw/fixture.h"
 
 struct tool {
@@ -94,7 +96,8 @@ static void do_running(struct tool *t)
 	int rc = fw_push_running(t->push, &generation, &version);
 
 	if (rc == 0)
-		printf("running %llu %llu\n", (unsigned long long)generation, (unsigned long long)version);
+		printf("running %llu %llu\n", (unsigned long long)generation,
+			(unsigned long long)version);
 	answer(rc, NULL);
 }
 
@@ -112,13 +115,16 @@ static void do_line(struct tool *t, const char *line)
 		do_op(t, true, line + 4);
 	else if (strcmp(line, "commit") == 0)
 		do_commit(t);
+	else if (strcmp(line, "old-kernel") == 0)
+		fw_push_without_destroy(t->push);
 	else if (strcmp(line, "running") == 0)
 		do_running(t);
 	else if (strcmp(line, "marks") == 0)
 		answer(fw_push_marks(t->push, print_elem, NULL), NULL);
 	else if (strcmp(line, "state") == 0)
-		answer(fw_push_state(t->push) ? fw_state_each(fw_push_state(t->push), true, print_elem, NULL) :
-						-EINVAL,
+		answer(fw_push_state(t->push)
+				? fw_state_each(fw_push_state(t->push), true, print_elem, NULL)
+				: -EINVAL,
 			"no state");
 	else
 		gi_buf_printf(&t->script, "%s\n", line);

@@ -68,9 +68,11 @@ static int add_group(struct fw_ruleset *rs, char **w, int n)
 	if (gi_text_copy(g->name, sizeof(g->name), w[1]) < 0)
 		return -EINVAL;
 	for (const char *u = w[2]; *u; u++)
-		g->uses |= *u == 's' ? FW_USE_SG : *u == 'g' ? FW_USE_GA : *u == 'n' ? FW_USE_NETS :
-				*u == 'i'	     ? FW_USE_IA :
-							     0;
+		g->uses |= *u == 's'   ? FW_USE_SG
+			   : *u == 'g' ? FW_USE_GA
+			   : *u == 'n' ? FW_USE_NETS
+			   : *u == 'i' ? FW_USE_IA
+				       : 0;
 	g->nets = calloc((size_t)n, sizeof(*g->nets));
 	for (int i = 3; i < n; i++)
 		if (gi_prefix_parse(w[i], false, &g->nets[g->n_nets++]) < 0)
@@ -163,7 +165,8 @@ int fx_ruleset_line(struct fw_ruleset *rs, const char *line)
 	if (n == 2 && strcmp(w[0], "generation") == 0)
 		return number(w[1], UINT64_MAX, &rs->generation);
 	if (n == 3 && strcmp(w[0], "default") == 0)
-		return action_of(w[2], strcmp(w[1], "in") == 0 ? &rs->default_in : &rs->default_out);
+		return action_of(
+			w[2], strcmp(w[1], "in") == 0 ? &rs->default_in : &rs->default_out);
 	if (n > 0 && strcmp(w[0], "group") == 0)
 		return add_group(rs, w, n);
 	if (n > 0 && strcmp(w[0], "rule") == 0)
@@ -217,8 +220,8 @@ int fx_elem_line(const struct fw_ruleset *rs, const char *line, struct fw_elem *
 }
 
 /* what is no element line is a ruleset line; the ruleset must be complete before elements */
-static int script_line(struct fw_ruleset *rs, struct fw_state *s, struct fw_state *elems,
-	const char *line)
+static int script_line(
+	struct fw_ruleset *rs, struct fw_state *s, struct fw_state *elems, const char *line)
 {
 	struct fw_op op = { 0 };
 	uint64_t v;
@@ -254,7 +257,8 @@ struct fw_state *fx_state(const char *script)
 	if (!rs || !copy || fw_state_new(&s) < 0 || fw_state_new(&elems) < 0)
 		goto out;
 	rc = 0;
-	for (char *l = strtok_r(copy, ";\n", &save); l && rc == 0; l = strtok_r(NULL, ";\n", &save)) {
+	for (char *l = strtok_r(copy, ";\n", &save); l && rc == 0;
+		l = strtok_r(NULL, ";\n", &save)) {
 		rc = script_line(rs, s, elems, l);
 		if (rc < 0)
 			fprintf(stderr, "fixture: %s\n", l);

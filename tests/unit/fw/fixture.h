@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fixture.h - rulesets and states from one-line texts, for the tests of fw/ (unit, namespace, bench)
+ * fixture.h - rulesets and states from one-line texts, for the tests of fw/ (unit, namespace,
+ * bench)
  *
  * One script line an item:
  *   generation N | version N | default in|out ACTION

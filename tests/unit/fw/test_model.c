@@ -18,9 +18,10 @@ static const char small[] = "generation 3; default in reject\n"
 /* a complete, valid ruleset to break in one place */
 static struct fw_state *valid(struct fw_ruleset **ret)
 {
-	struct fw_state *s = fx_state("generation 3; group a sgni 10.0.0.0/9 10.128.0.0/9 2001:db8::/32\n"
-				      "group b s; rule s/r out accept log from a,b to a tcp:1-2 icmp:8 47 any\n"
-				      "rule t in reject udp:53");
+	struct fw_state *s =
+		fx_state("generation 3; group a sgni 10.0.0.0/9 10.128.0.0/9 2001:db8::/32\n"
+			 "group b s; rule s/r out accept log from a,b to a tcp:1-2 icmp:8 47 any\n"
+			 "rule t in reject udp:53");
 
 	assert_non_null(s);
 	*ret = (struct fw_ruleset *)(uintptr_t)fw_state_ruleset(s);
@@ -51,7 +52,8 @@ static void test_fw_elem_constructors_have_the_documented_shape(void **state)
 	assert_int_equal(fw_elem_remark(5, 6).key.set, FW_REMARK);
 	assert_int_equal(fw_elem_base(6, 9).key.len, 1);
 	assert_int_equal(fw_elem_base(6, 9).key.data[0], 6);
-	assert_true(fw_set_is_map(FW_BASE_MARK) && fw_set_is_map(FW_REMARK) && !fw_set_is_map(FW_LIVE));
+	assert_true(
+		fw_set_is_map(FW_BASE_MARK) && fw_set_is_map(FW_REMARK) && !fw_set_is_map(FW_LIVE));
 	assert_false(fw_set_is_map(FW_SET_COUNT));
 }
 
@@ -61,8 +63,12 @@ static void test_fw_elem_check_valid_accepts(void **state)
 	const struct fw_ruleset *rs = fw_state_ruleset(s);
 	struct gi_addr four = { 4, { 10, 1, 1, 1 } };
 	const struct fw_elem good[] = {
-		fw_elem_mark(FW_LIVE, 0, 1), fw_elem_mark(FW_SG, 1, 1), fw_elem_uid(0, 1),
-		fw_elem_addr(&four, 1), fw_elem_remark(1, 2), fw_elem_base(4, 1),
+		fw_elem_mark(FW_LIVE, 0, 1),
+		fw_elem_mark(FW_SG, 1, 1),
+		fw_elem_uid(0, 1),
+		fw_elem_addr(&four, 1),
+		fw_elem_remark(1, 2),
+		fw_elem_base(4, 1),
 		fw_elem_group_addr(FW_IA4, 0, &four),
 	};
 
@@ -80,11 +86,11 @@ static void test_fw_elem_check_malformed_eproto(void **state)
 	const struct fw_ruleset *rs = fw_state_ruleset(s);
 	struct gi_addr four = { 4, { 10, 1, 1, 1 } };
 	struct fw_elem bad[] = {
-		fw_elem_mark(FW_LIVE, 0, 0), /* mark 0 */
-		fw_elem_mark(FW_LIVE, 1, 1), /* a group where there is none */
-		fw_elem_mark(FW_SG, 2, 1), /* no such group */
+		fw_elem_mark(FW_LIVE, 0, 0),	      /* mark 0 */
+		fw_elem_mark(FW_LIVE, 1, 1),	      /* a group where there is none */
+		fw_elem_mark(FW_SG, 2, 1),	      /* no such group */
 		fw_elem_group_addr(FW_GA4, 1, &four), /* the group does not use it */
-		fw_elem_uid(1000, 0), /* value 0 */
+		fw_elem_uid(1000, 0),		      /* value 0 */
 		fw_elem_uid(UINT32_MAX, 1),
 		fw_elem_remark(0, 1),
 		fw_elem_remark(1, 0),
@@ -103,7 +109,8 @@ static void test_fw_elem_check_malformed_eproto(void **state)
 	bad[n - 4].mark = 1; /* a set has no values */
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(fw_elem_check(&bad[i], rs), -GI_EPROTO);
-	assert_int_equal(fw_key_check(&bad[4].key, rs), 0); /* for a removal the value is no matter */
+	assert_int_equal(
+		fw_key_check(&bad[4].key, rs), 0); /* for a removal the value is no matter */
 	bad[2].key.group = FW_GROUPS_MAX;
 	assert_int_equal(fw_key_check(&bad[2].key, NULL), -GI_EPROTO);
 	fw_state_free(s);
@@ -123,7 +130,8 @@ static void test_fw_ruleset_check_valid_accepts(void **state)
 
 static void break_names(struct fw_ruleset *rs, int how)
 {
-	static const char *const names[] = { "", "a b", "a;b", "a{", "/r", "s/", "s/t/u", "\"x", "a\n", "9a" };
+	static const char *const names[] = { "", "a b", "a;b", "a{", "/r", "s/", "s/t/u", "\"x",
+		"a\n", "9a" };
 
 	strcpy(rs->rules[0].name, names[how]);
 }
@@ -150,31 +158,80 @@ static void test_fw_ruleset_check_rule_names_eproto(void **state)
 static int broken(int how, struct fw_ruleset *rs)
 {
 	switch (how) {
-	case 0: strcpy(rs->groups[1].name, "a"); return -GI_EPROTO; /* twice */
-	case 1: strcpy(rs->groups[1].name, "in/clude"); return -GI_EPROTO;
-	case 2: rs->groups[0].uses = 16; return -GI_EPROTO;
-	case 3: rs->groups[0].nets[0].len = 8; return -GI_EPROTO; /* overlaps the second */
-	case 4: rs->groups[0].nets[0].len = 33; return -GI_EPROTO;
-	case 5: rs->groups[0].nets[0].addr.family = 5; return -GI_EPROTO;
-	case 6: rs->groups[0].nets[0].addr.bytes[3] = 1; return -GI_EPROTO; /* host bits */
-	case 7: rs->groups[0].nets[0].addr.bytes[0] = 12; return -GI_EPROTO; /* order */
-	case 8: rs->groups[0].nets[0].addr.bytes[15] = 1; return -GI_EPROTO; /* behind IPv4 */
-	case 9: rs->rules[0].dir = 2; return -GI_EPROTO;
-	case 10: rs->rules[0].action = 3; return -GI_EPROTO;
-	case 11: rs->rules[0].from[1] = 2; return -GI_EPROTO;
-	case 12: rs->rules[0].to[0] = 2; return -GI_EPROTO;
-	case 13: rs->rules[0].services[0].port_lo = 3; return -GI_EPROTO;
-	case 14: rs->rules[0].services[0].icmp_type = 8; return -GI_EPROTO;
-	case 15: rs->rules[0].services[1].icmp_type = 257; return -GI_EPROTO;
-	case 16: rs->rules[0].services[2].port_lo = 1; return -GI_EPROTO; /* GRE has no ports */
-	case 17: rs->rules[0].services[3].port_hi = 1; return -GI_EPROTO;
-	case 18: rs->default_in = 3; return -GI_EPROTO;
-	case 19: rs->default_out = 3; return -GI_EPROTO;
-	case 20: rs->rules[0].n_from = FW_PEERS_MAX + 1; return -GI_ELIMIT;
-	case 21: rs->rules[0].n_to = FW_PEERS_MAX + 1; return -GI_ELIMIT;
-	case 22: rs->rules[0].n_services = FW_SERVICES_MAX + 1; return -GI_ELIMIT;
-	case 23: rs->groups[0].n_nets = FW_NETS_MAX + 1; return -GI_ELIMIT;
-	default: return 0;
+	case 0:
+		strcpy(rs->groups[1].name, "a");
+		return -GI_EPROTO; /* twice */
+	case 1:
+		strcpy(rs->groups[1].name, "in/clude");
+		return -GI_EPROTO;
+	case 2:
+		rs->groups[0].uses = 16;
+		return -GI_EPROTO;
+	case 3:
+		rs->groups[0].nets[0].len = 8;
+		return -GI_EPROTO; /* overlaps the second */
+	case 4:
+		rs->groups[0].nets[0].len = 33;
+		return -GI_EPROTO;
+	case 5:
+		rs->groups[0].nets[0].addr.family = 5;
+		return -GI_EPROTO;
+	case 6:
+		rs->groups[0].nets[0].addr.bytes[3] = 1;
+		return -GI_EPROTO; /* host bits */
+	case 7:
+		rs->groups[0].nets[0].addr.bytes[0] = 12;
+		return -GI_EPROTO; /* order */
+	case 8:
+		rs->groups[0].nets[0].addr.bytes[15] = 1;
+		return -GI_EPROTO; /* behind IPv4 */
+	case 9:
+		rs->rules[0].dir = 2;
+		return -GI_EPROTO;
+	case 10:
+		rs->rules[0].action = 3;
+		return -GI_EPROTO;
+	case 11:
+		rs->rules[0].from[1] = 2;
+		return -GI_EPROTO;
+	case 12:
+		rs->rules[0].to[0] = 2;
+		return -GI_EPROTO;
+	case 13:
+		rs->rules[0].services[0].port_lo = 3;
+		return -GI_EPROTO;
+	case 14:
+		rs->rules[0].services[0].icmp_type = 8;
+		return -GI_EPROTO;
+	case 15:
+		rs->rules[0].services[1].icmp_type = 257;
+		return -GI_EPROTO;
+	case 16:
+		rs->rules[0].services[2].port_lo = 1;
+		return -GI_EPROTO; /* GRE has no ports */
+	case 17:
+		rs->rules[0].services[3].port_hi = 1;
+		return -GI_EPROTO;
+	case 18:
+		rs->default_in = 3;
+		return -GI_EPROTO;
+	case 19:
+		rs->default_out = 3;
+		return -GI_EPROTO;
+	case 20:
+		rs->rules[0].n_from = FW_PEERS_MAX + 1;
+		return -GI_ELIMIT;
+	case 21:
+		rs->rules[0].n_to = FW_PEERS_MAX + 1;
+		return -GI_ELIMIT;
+	case 22:
+		rs->rules[0].n_services = FW_SERVICES_MAX + 1;
+		return -GI_ELIMIT;
+	case 23:
+		rs->groups[0].n_nets = FW_NETS_MAX + 1;
+		return -GI_ELIMIT;
+	default:
+		return 0;
 	}
 }
 

@@ -17,8 +17,10 @@
 static const char script[] =
 	"generation 77; version 3; default in reject; default out accept\n"
 	"group a sgni 10.0.0.0/9 2001:db8::/32; group b s; group c n 192.168.0.0/16\n"
-	"rule s/r out accept log from a,b to c tcp:1-2 icmp:8 47 any; rule t in reject udp:53; rule u in drop\n"
-	"live 1; base 4 1; base 6 1; uid 1000 2; live 2; sg a 2; sg b 2; ga a 10.1.1.1; ia a 2001:db8::7\n"
+	"rule s/r out accept log from a,b to c tcp:1-2 icmp:8 47 any; rule t in reject udp:53; "
+	"rule u in drop\n"
+	"live 1; base 4 1; base 6 1; uid 1000 2; live 2; sg a 2; sg b 2; ga a 10.1.1.1; ia a "
+	"2001:db8::7\n"
 	"addr 10.5.5.5 2; addr 2001:db8::9 2; remark 9 2";
 
 struct recs {
@@ -51,7 +53,8 @@ static struct recs *recs_of_state(const char *text)
 static struct fw_delta *a_delta(void)
 {
 	struct fw_state *have = fx_state("generation 7; version 3; live 1; uid 5 1; remark 4 1");
-	struct fw_state *want = fx_state("generation 7; version 4; live 2; uid 5 2; addr 10.0.0.1 2");
+	struct fw_state *want =
+		fx_state("generation 7; version 4; live 2; uid 5 2; addr 10.0.0.1 2");
 	struct fw_delta *d = NULL;
 
 	assert_int_equal(fw_state_diff(have, want, &d), 0);
@@ -116,14 +119,17 @@ static void test_fw_rec_state_round_trip(void **state)
 	for (int twice = 0; twice < 2; twice++) {
 		for (size_t i = 0; i < all->n; i++) {
 			assert_int_equal(out, FW_REC_MORE);
-			assert_int_equal(fw_rec_reader_feed(r, &all->r[i], sizeof(all->r[i]), &out, &s, &d), 0);
+			assert_int_equal(
+				fw_rec_reader_feed(r, &all->r[i], sizeof(all->r[i]), &out, &s, &d),
+				0);
 		}
 		assert_int_equal(out, FW_REC_STATE);
 		out = FW_REC_MORE;
 		assert_int_equal(fw_state_version(s), 3);
 		assert_int_equal(fw_state_ruleset(s)->generation, 77);
 		assert_int_equal(fw_state_count(s), fw_state_count(orig));
-		gi_buf_init(&a, 1 << 20), gi_buf_init(&b, 1 << 20), gi_buf_init(&c, 1 << 20), gi_buf_init(&e, 1 << 20);
+		gi_buf_init(&a, 1 << 20), gi_buf_init(&b, 1 << 20), gi_buf_init(&c, 1 << 20),
+			gi_buf_init(&e, 1 << 20);
 		assert_int_equal(fw_render(s, &a, &b), 0);
 		assert_int_equal(fw_render(orig, &c, &e), 0);
 		assert_string_equal(gi_buf_str(&a), gi_buf_str(&c));
@@ -148,7 +154,8 @@ static void test_fw_rec_delta_round_trip(void **state)
 	(void)state;
 	assert_int_equal(fw_rec_reader_new(&r), 0);
 	for (size_t i = 0; i < all->n; i++)
-		assert_int_equal(fw_rec_reader_feed(r, &all->r[i], sizeof(all->r[i]), &out, &s, &d), 0);
+		assert_int_equal(
+			fw_rec_reader_feed(r, &all->r[i], sizeof(all->r[i]), &out, &s, &d), 0);
 	assert_int_equal(out, FW_REC_DELTA_READY);
 	assert_int_equal(d->generation, want->generation);
 	assert_int_equal(d->from_version, 3);
@@ -257,7 +264,8 @@ static void test_fw_rec_each_length_but_one_eproto(void **state)
 		struct fw_rec_reader *r = NULL;
 
 		assert_int_equal(fw_rec_reader_new(&r), 0);
-		assert_int_equal(fw_rec_reader_feed(r, buf, len, &out, &s, &d), len == sizeof(m) ? 0 : -GI_EPROTO);
+		assert_int_equal(fw_rec_reader_feed(r, buf, len, &out, &s, &d),
+			len == sizeof(m) ? 0 : -GI_EPROTO);
 		fw_rec_reader_free(r);
 	}
 }
@@ -277,17 +285,39 @@ static void test_fw_rec_unused_fields_eproto(void **state)
 
 		*m = good;
 		switch (how) {
-		case 0: m->err = 1; break;
-		case 1: m->generation = 1; break;
-		case 2: m->version = 1; break;
-		case 3: m->from_version = 1; break;
-		case 4: m->n[0] = 1; break;
-		case 5: m->n[2] = 1; break;
-		case 6: m->a = 1; break;
-		case 7: m->c = 1; break;
-		case 8: m->pad = 1; break;
-		case 9: m->addr.bytes[15] = 1; break;
-		case 10: m->name[127] = 1; break;
+		case 0:
+			m->err = 1;
+			break;
+		case 1:
+			m->generation = 1;
+			break;
+		case 2:
+			m->version = 1;
+			break;
+		case 3:
+			m->from_version = 1;
+			break;
+		case 4:
+			m->n[0] = 1;
+			break;
+		case 5:
+			m->n[2] = 1;
+			break;
+		case 6:
+			m->a = 1;
+			break;
+		case 7:
+			m->c = 1;
+			break;
+		case 8:
+			m->pad = 1;
+			break;
+		case 9:
+			m->addr.bytes[15] = 1;
+			break;
+		case 10:
+			m->name[127] = 1;
+			break;
 		}
 		assert_int_equal(feed_all(one, SIZE_MAX, &at, &outs), -GI_EPROTO);
 	}
@@ -308,14 +338,30 @@ static void test_fw_rec_bad_values_eproto(void **state)
 		for (int how = 0; how < 8; how++) {
 			*m = keep_rec;
 			switch (how) {
-			case 0: m->a = 255; break;
-			case 1: m->b = 255; break;
-			case 2: m->n[0] = UINT32_MAX; break;
-			case 3: m->n[1] = UINT32_MAX; break;
-			case 4: m->n[2] = UINT32_MAX; break;
-			case 5: memset(m->name, 'a', sizeof(m->name)); break;
-			case 6: strcpy(m->name, "x; include"); break;
-			case 7: m->elem.key.set = 99; break;
+			case 0:
+				m->a = 255;
+				break;
+			case 1:
+				m->b = 255;
+				break;
+			case 2:
+				m->n[0] = UINT32_MAX;
+				break;
+			case 3:
+				m->n[1] = UINT32_MAX;
+				break;
+			case 4:
+				m->n[2] = UINT32_MAX;
+				break;
+			case 5:
+				memset(m->name, 'a', sizeof(m->name));
+				break;
+			case 6:
+				strcpy(m->name, "x; include");
+				break;
+			case 7:
+				m->elem.key.set = 99;
+				break;
 			}
 			if (how == 0 && m->type == FW_REC_SERVICE)
 				continue; /* any protocol number is one */
@@ -376,7 +422,8 @@ static void test_fw_rec_write_stops_at_emit_error(void **state)
 /* with FW_SEEDS_WRITE=DIR: seeds for tests/fuzz/fuzz_fw_rec.c, as this machine lays records out */
 static void write_seeds(const char *dir)
 {
-	struct recs *sets[] = { recs_of_state(script), recs_of_delta(), recs_of_state("generation 1"),
+	struct recs *sets[] = { recs_of_state(script), recs_of_delta(),
+		recs_of_state("generation 1"),
 		recs_of_state("group g n ::/0; rule r out reject from g udp") };
 	char path[512];
 

@@ -21,10 +21,12 @@ static const struct {
 	const char *script;
 } cases[] = {
 	{ "empty", "generation 1" },
-	{ "accept-all", "generation 1; default in accept; default out accept; base 4 2; base 6 3; live 2; live 3" },
+	{ "accept-all", "generation 1; default in accept; default out accept; base 4 2; base 6 3; "
+			"live 2; live 3" },
 	{ "eng-to-db",
 		"generation 0x100000007; version 9; default in reject; default out reject\n"
-		"group eng s; group db gn 10.0.0.0/8 192.168.1.1 2001:db8::/32; group all n 0.0.0.0/0 ::/0\n"
+		"group eng s; group db gn 10.0.0.0/8 192.168.1.1 2001:db8::/32; group all n "
+		"0.0.0.0/0 ::/0\n"
 		"group dup n 10.0.0.0/8 192.168.1.1 2001:db8::/32; group away i; group nobody n\n"
 		"rule infra/dns out accept from all to dup udp:53 tcp:53\n"
 		"rule app/blocked out drop log to db tcp:1-79 tcp:6000 47\n"
@@ -35,16 +37,16 @@ static const struct {
 		"rule app/ssh in accept from eng tcp:22\n"
 		"rule app/any in accept from db\n"
 		"rule app/rej in reject log udp\n"
-		"live 0x11; live 0x12; live 0x20; base 4 0x11; base 6 0x12; uid 1000 0x20; uid 1001 0x21\n"
+		"live 0x11; live 0x12; live 0x20; base 4 0x11; base 6 0x12; uid 1000 0x20; uid "
+		"1001 0x21\n"
 		"addr 10.1.2.3 0x30; addr 2001:db8::5 0x31; remark 0x10 0x20\n"
 		"sg eng 0x20; ga db 10.0.0.9; ga db 2001:db8::9; ia away 10.7.7.7\n" },
-	{ "product",
-		"generation 2\n"
-		"group a sg; group b sg; group c gi; group d gi\n"
-		"rule first out accept from a to c\n"
-		"rule many out reject from a,b to c,d tcp:80 udp\n"
-		"rule all in accept any tcp:1\n"
-		"rule never in drop\n" },
+	{ "product", "generation 2\n"
+		     "group a sg; group b sg; group c gi; group d gi\n"
+		     "rule first out accept from a to c\n"
+		     "rule many out reject from a,b to c,d tcp:80 udp\n"
+		     "rule all in accept any tcp:1\n"
+		     "rule never in drop\n" },
 };
 
 static void test_fw_render_cases_match_golden(void **state)
@@ -67,7 +69,10 @@ static void test_fw_render_cases_match_golden(void **state)
 		assert_int_equal(fw_render(s, &prepare, &commit), 0);
 		gi_buf_printf(&prepare, "# ---- second transaction ----\n");
 		gi_buf_append(&prepare, commit.data, commit.len);
-		snprintf(path, sizeof(path), "%s%s/%s.nft", write_dir ? write_dir : top ? top : ".",
+		snprintf(path, sizeof(path), "%s%s/%s.nft",
+			write_dir ? write_dir
+			: top	  ? top
+				  : ".",
 			write_dir ? "" : "/tests/golden/fw", cases[i].name);
 		f = fopen(path, write_dir ? "w" : "r");
 		if (!f)

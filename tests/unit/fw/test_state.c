@@ -30,7 +30,8 @@ static void apply(struct fw_state *s, bool del, struct fw_elem e)
 /* the vectors of the paper's appendix: key 00..0f, input 00..0e */
 static void test_fw_sip_known_answer(void **state)
 {
-	static const uint64_t key[2] = { UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908) };
+	static const uint64_t key[2] = { UINT64_C(0x0706050403020100),
+		UINT64_C(0x0f0e0d0c0b0a0908) };
 	uint8_t in[15];
 	struct fw_sip s;
 
@@ -100,7 +101,9 @@ static void test_fw_state_each_sorted_is_in_order_and_stops(void **state)
 	assert_int_equal(fw_state_each(s, true, in_order, &last), 0);
 	assert_int_equal(fw_state_each(s, false, in_order, &last), 0);
 	for (int i = 0; i < 500; i++) {
-		apply(s, false, fw_elem_mark(FW_SG, (uint16_t)(next_random(&seed) % 5), next_random(&seed) + 1));
+		apply(s, false,
+			fw_elem_mark(
+				FW_SG, (uint16_t)(next_random(&seed) % 5), next_random(&seed) + 1));
 		apply(s, false, fw_elem_uid(next_random(&seed), 1));
 		apply(s, false, fw_elem_mark(FW_LIVE, 0, next_random(&seed) + 1));
 	}
@@ -172,7 +175,9 @@ static void test_fw_state_diff_cases(void **state)
 		{ "live 1; uid 5 1", "live 1; uid 5 1", 0 },
 		{ "live 1", "live 2", 2 },
 		{ "uid 5 1", "uid 5 2", 1 },
-		{ "generation 1", "live 9; uid 1 9; addr 10.0.0.1 9; addr fd00::1 9; remark 1 9; base 4 1", 6 },
+		{ "generation 1",
+			"live 9; uid 1 9; addr 10.0.0.1 9; addr fd00::1 9; remark 1 9; base 4 1",
+			6 },
 		{ "live 3; live 1; uid 7 1; remark 3 1", "live 1; live 2; uid 8 2; uid 7 2", 5 },
 	};
 
@@ -189,7 +194,8 @@ static void test_fw_state_diff_cases(void **state)
 
 static void test_fw_state_diff_carries_versions(void **state)
 {
-	struct fw_state *have = fx_state("generation 4; version 8"), *want = fx_state("generation 4; version 9; live 1");
+	struct fw_state *have = fx_state("generation 4; version 8"),
+			*want = fx_state("generation 4; version 9; live 1");
 	struct fw_delta *d = NULL;
 
 	(void)state;
@@ -222,8 +228,12 @@ static void test_fw_state_diff_limit(void **state)
 static void test_fw_delta_sort_last_writer_wins(void **state)
 {
 	struct fw_op ops[] = {
-		{ false, fw_elem_uid(1, 1) }, { true, fw_elem_uid(2, 0) }, { false, fw_elem_uid(3, 3) },
-		{ true, fw_elem_uid(1, 0) }, { false, fw_elem_uid(2, 22) }, { true, fw_elem_mark(FW_LIVE, 0, 9) },
+		{ false, fw_elem_uid(1, 1) },
+		{ true, fw_elem_uid(2, 0) },
+		{ false, fw_elem_uid(3, 3) },
+		{ true, fw_elem_uid(1, 0) },
+		{ false, fw_elem_uid(2, 22) },
+		{ true, fw_elem_mark(FW_LIVE, 0, 9) },
 		{ false, fw_elem_uid(3, 33) },
 	};
 	struct fw_delta d = { .ops = ops, .n_ops = GI_ARRAY_SIZE(ops) };
