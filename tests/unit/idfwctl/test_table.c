@@ -122,8 +122,7 @@ static void test_ctl_view_odd_rows_show_as_nothing(void **state)
 		&ctl_view_audit };
 	static const char *const rows[] = { "{}",
 		"{\"session\":\"x\",\"user\":5,\"groups\":7,\"opened_ms\":-1,\"kicked\":1}",
-		"{\"groups\":[1,null,\"a\"],\"detail\":[1],\"time_ms\":1e300,\"closed_ms\":5,"
-		"\"opened_ms\":9}",
+		"{\"groups\":[1,null,\"a\"],\"detail\":[1],\"time_ms\":1e300,\"closed_ms\":5}",
 		"{\"detail\":{\"a\":null,\"b\":[[],{}],\"c\":{\"d\":1.5}}}" };
 
 	(void)state;
