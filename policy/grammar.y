@@ -17,6 +17,12 @@
 %locations
 %param { struct pol_parser *ctx }
 
+%code top {
+/* no statement needs a tenth of it, and what nests deeper is refused: the stack never moves */
+#define YYINITDEPTH 200
+#define YYMAXDEPTH 200
+}
+
 %code requires {
 #include "policy/tree.h"
 

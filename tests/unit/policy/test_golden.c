@@ -44,7 +44,8 @@ static void compare(const char *name, const char *suffix, const struct gi_buf *g
 	if (conf_read_file(path, TEXT_MAX, &want, &len) != 0)
 		fail_msg("%s cannot be read; what should be in it:\n%s", path, gi_buf_str(got));
 	if (len != got->len || memcmp(want, gi_buf_str(got), len) != 0)
-		fail_msg("%s differs; now:\n%s", path, gi_buf_str(got));
+		fail_msg("%s differs; POL_GOLDEN_WRITE=DIR writes what is new. Now:\n%s", path,
+			gi_buf_str(got));
 	free(want);
 	n_compared++;
 }
