@@ -19,7 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "config.h"
 #include "lib/base/log.h"
 #include "lib/io/priv.h"
 #include "netagent/fdpass.h"
@@ -126,6 +125,17 @@ static const struct na_link_ops link_ops = {
 	.down = down_cb,
 };
 
+int na_agent_connect(struct na_agent *a)
+{
+	struct na_link_conf lc = { .software = NA_AGENT_SOFTWARE };
+	int err = io_endpoint_parse(a->conf->mux, &lc.mux);
+
+	if (err < 0)
+		return err;
+	memcpy(lc.boot_id, a->boot_id, sizeof(lc.boot_id));
+	return na_link_new(a->loop, &lc, a->spool, &link_ops, a, &a->link);
+}
+
 static void addrs_cb(void *arg, const struct na_addrs *now, bool cut)
 {
 	if (cut)
@@ -165,13 +175,11 @@ static int open_spool(struct na_agent *a)
 	static const struct na_spool_ops ops = { .checkpoint = na_life_checkpoint,
 		.restore = na_life_restore };
 	char dir[300];
-	int n, err = lock_dir(a->conf->spool_dir);
+	int err = lock_dir(a->conf->spool_dir);
 
 	if (err < 0)
 		return err;
-	n = snprintf(dir, sizeof(dir), "%.230s/", a->conf->spool_dir);
-	for (size_t i = 0; i < sizeof(a->boot_id); i++)
-		n += snprintf(dir + n, sizeof(dir) - (size_t)n, "%02x", a->boot_id[i]);
+	na_boot_dir(a, a->boot_id, dir, sizeof(dir));
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	return na_spool_open(dir, a->conf->spool_max_bytes, &ops, a, &a->spool);
@@ -203,7 +211,7 @@ static int agent_state(struct na_agent *a)
 
 static int agent_network(struct na_agent *a)
 {
-	struct na_link_conf lc = { .software = PACKAGE_NAME " gi-netagent " PACKAGE_VERSION };
+	struct io_endpoint mux;
 	struct na_addrs now;
 	int err = na_addrs_new(
 		a->loop, &a->conf->interfaces_exclude, addrs_cb, a, &now, &a->addrs_watch);
@@ -213,17 +221,16 @@ static int agent_network(struct na_agent *a)
 		return err;
 	}
 	na_life_addresses(a, &now);
-	err = io_endpoint_parse(a->conf->mux, &lc.mux);
+	err = io_endpoint_parse(a->conf->mux, &mux);
 	if (err < 0) {
 		gi_err("mux %s: %s", a->conf->mux, gi_strerror(err));
 		return err;
 	}
-	memcpy(lc.boot_id, a->boot_id, sizeof(lc.boot_id));
 	err = na_push_new(a->loop, &na_rules_push_ops, a, &a->push);
 	if (err == 0)
 		err = fw_wire_reader_new(&a->reader);
 	if (err == 0)
-		err = na_link_new(a->loop, &lc, a->spool, &link_ops, a, &a->link);
+		na_boot_begin(a);
 	return err;
 }
 
@@ -254,6 +261,7 @@ int na_agent_run(const struct na_conf *conf, int keeper_fd)
 		io_loop_run(a.loop);
 		io_fd_stop(a.loop, &a.keeper);
 	}
+	na_boot_stop(&a);
 	na_pam_free(a.pam);
 	na_link_free(a.link);
 	na_push_free(a.push);

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "config.h"
 #include "fw/fwwire.h"
 #include "lib/io/loop.h"
 #include "lib/wire/wire.h"
@@ -42,10 +43,30 @@ struct na_agent {
 	bool marks_due; /* the SVM waits for Marks, no pusher yet */
 	struct io_timer marks_timer;
 	uint64_t lost_told; /* lost events that were reported to the log */
+	struct na_spool *old_spool; /* of an earlier boot, while it is being sent */
+	struct na_link *old_link;
+	struct io_idle old_done;
+	char old_dir[300];
 };
 
 /* the whole life of the process; returns the exit code */
 int na_agent_run(const struct na_conf *conf, int keeper_fd);
+
+/* connects for the present boot, once nothing of an earlier one is left; -errno, -ENOMEM */
+GI_MUST_CHECK int na_agent_connect(struct na_agent *a);
+#define NA_AGENT_SOFTWARE PACKAGE_NAME " gi-netagent " PACKAGE_VERSION
+
+/* ---- boot.c ---- */
+
+/* directory of a boot's spool, NUL-terminated */
+void na_boot_dir(const struct na_agent *a, const uint8_t id[WIRE_BOOT_ID_LEN], char *buf, size_t size);
+/*
+ * sends what earlier boots left unacknowledged, deletes it, then calls na_agent_connect(): at once
+ * when there is nothing. The SVM sees an earlier boot's id only before it sees ours, or it would
+ * take our sessions for the past's.
+ */
+void na_boot_begin(struct na_agent *a);
+void na_boot_stop(struct na_agent *a);
 
 /* ---- life.c ---- */
 

@@ -148,29 +148,49 @@ static bool leader_take(struct na_agent *a, struct na_session *s, int pidfd)
 	       na_leader_watch(a->loop, pidfd, s->id, leader_ended, a, &s->leader) == 0;
 }
 
-static void pam_open(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_event *ev,
-	struct na_pam_peer *peer)
+static void pam_opened(struct na_pam_conn *c, const struct na_pam_event *ev,
+	const struct na_session *s)
 {
-	struct na_session *s;
-	struct gi_buf buf;
-	bool watched;
-	int err = na_sessions_open(&a->sessions, ev, peer->pidfd >= 0 ? peer->pid : 0, peer->start,
-		io_clock_real_ms(), &s);
+	if (ev->wait)
+		na_pam_wait(c, s->id, ev->timeout_ms);
+	else
+		na_pam_answer(c, NA_PAM_OK, s->id, s->leader ? NULL : "leader cannot be watched");
+}
 
-	if (err < 0) {
-		gi_err("login of %s refused: %s", ev->user,
-			err == -GI_ELIMIT ? "too many sessions" : gi_strerror(err));
-		na_pam_answer(c, NA_PAM_REFUSED, 0, "too many sessions, or no memory");
-		return;
-	}
+/* into the spool; on failure the session is not there any more */
+static int record_open(struct na_agent *a, struct na_session *s)
+{
+	struct gi_buf buf;
+	int err;
+
 	gi_buf_init(&buf, NA_SPOOL_EVENT_MAX);
 	err = na_event_open(&buf, na_spool_last_seq(a->spool) + 1, s);
 	if (err == 0)
 		err = record(a, &buf);
 	gi_buf_fini(&buf);
+	if (err < 0)
+		na_sessions_remove(&a->sessions, s);
+	return err;
+}
+
+static void pam_open(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_event *ev,
+	struct na_pam_peer *peer)
+{
+	uint32_t leader = peer->pidfd >= 0 ? peer->pid : 0;
+	struct na_session *s =
+		ev->retry ? na_sessions_find_same(&a->sessions, ev, leader, peer->start) : NULL;
+	bool watched;
+	int err;
+
+	if (s) {
+		pam_opened(c, ev, s);
+		return;
+	}
+	err = na_sessions_open(&a->sessions, ev, leader, peer->start, io_clock_real_ms(), &s);
+	if (err == 0)
+		err = record_open(a, s);
 	if (err < 0) {
 		gi_err("login of %s refused: it cannot be recorded: %s", ev->user, gi_strerror(err));
-		na_sessions_remove(&a->sessions, s);
 		na_pam_answer(c, NA_PAM_REFUSED, 0, "the session cannot be recorded");
 		return;
 	}
@@ -181,10 +201,7 @@ static void pam_open(struct na_agent *a, struct na_pam_conn *c, const struct na_
 	if (!watched)
 		gi_warn("session %" PRIu64 ": leader %u cannot be watched: only close_session ends it",
 			s->id, peer->pid);
-	if (ev->wait)
-		na_pam_wait(c, s->id, ev->timeout_ms);
-	else
-		na_pam_answer(c, NA_PAM_OK, s->id, watched ? NULL : "leader cannot be watched");
+	pam_opened(c, ev, s);
 }
 
 static void pam_close(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_event *ev,

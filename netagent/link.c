@@ -25,6 +25,8 @@ struct na_link {
 	struct io_idle round; /* pump, once a round */
 	uint64_t heard_ms; /* last frame of the peer */
 	uint64_t acked; /* HelloAck's number */
+	uint64_t moved_ms; /* when an acknowledgement last got us further */
+	bool drained; /* was told */
 	struct na_spool_cursor cursor;
 	struct gi_buf event; /* scratch: one event */
 	struct gi_buf outbox; /* frames that go before the next event */
@@ -33,6 +35,24 @@ struct na_link {
 
 static void link_input(struct na_link *k, enum na_link_input in, const char *why);
 static void link_pump(struct na_link *k);
+
+static void drain_done(struct na_link *k, bool all)
+{
+	if (k->drained)
+		return;
+	k->drained = true;
+	k->ops->drained(k->arg, all);
+}
+
+/* nothing is left to be sent; is anything left to be acknowledged? */
+static void drain_check(struct na_link *k)
+{
+	struct na_spool_stats st;
+
+	na_spool_stats(k->spool, &st);
+	if (st.acked_seq >= st.last_seq)
+		drain_done(k, true);
+}
 
 static void timer_cb(struct io_timer *t)
 {
@@ -54,6 +74,10 @@ static void timer_cb(struct io_timer *t)
 		return;
 	}
 	io_timer_start(k->loop, &k->timer, NA_LINK_PING_MS, 0, timer_cb, k);
+	if (k->conf.drain && now - k->moved_ms > NA_LINK_DRAIN_MS) {
+		drain_done(k, false);
+		return;
+	}
 	ping.token = now;
 	env.body_case = IDFW__ENVELOPE__BODY_PING;
 	env.ping = &ping;
@@ -120,6 +144,8 @@ static void take_message(struct na_link *k, const Idfw__Envelope *e)
 			link_input(k, NA_LINK_IN_CLOSED, "peer acknowledged an event that it was not sent");
 		else
 			na_spool_ack(k->spool, e->event_ack->seq);
+		k->moved_ms = k->heard_ms;
+		na_link_wake(k);
 		return;
 	default:
 		k->ops->message(k->arg, e);
@@ -210,7 +236,9 @@ static void pump_events(struct na_link *k)
 
 	while (has_room(k)) {
 		n = na_spool_next(k->spool, &k->cursor, &seq, &k->event);
-		if (n == 0)
+		if (n == 0 && k->conf.drain)
+			drain_check(k);
+		else if (n == 0)
 			link_input(k, NA_LINK_IN_DRY, "");
 		if (n <= 0)
 			return; /* out of memory: the next event or ping tries again */
@@ -286,6 +314,7 @@ static void do_acked(struct na_link *k)
 	na_spool_skip_to(k->spool, k->acked);
 	na_spool_ack(k->spool, k->acked);
 	k->cursor = (struct na_spool_cursor){ .seq = k->acked };
+	k->moved_ms = k->heard_ms;
 	io_timer_start(k->loop, &k->timer, NA_LINK_PING_MS, 0, timer_cb, k);
 }
 
@@ -344,7 +373,7 @@ void na_link_free(struct na_link *k)
 
 bool na_link_is_open(const struct na_link *k)
 {
-	return k->state == NA_LINK_OPEN;
+	return k && k->state == NA_LINK_OPEN;
 }
 
 void na_link_wake(struct na_link *k)

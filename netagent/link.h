@@ -21,8 +21,9 @@
 
 #define NA_LINK_QUEUE (1u << 20)
 #define NA_LINK_OUTBOX (64u << 20) /* Snapshot and Marks that wait for room */
-#define NA_LINK_HELLO_MS 5000 /* from connect to HelloAck */
+#define NA_LINK_HELLO_MS 30000 /* from connect to HelloAck; a mux without its SVM holds us so long */
 #define NA_LINK_PING_MS 10000
+#define NA_LINK_DRAIN_MS 30000
 #define NA_LINK_SILENCE_MS 30000
 #define NA_LINK_BACKOFF_MAX_MS 2000
 #define NA_LINK_REFUSED_MS 5000
@@ -36,6 +37,8 @@ struct na_link_ops {
 	void (*opened)(void *arg);
 	/* any message that is not the link's own; borrowed for the call */
 	void (*message)(void *arg, const Idfw__Envelope *e);
+	/* conf.drain: all events are acknowledged, or none were for NA_LINK_DRAIN_MS; once */
+	void (*drained)(void *arg, bool all);
 	/* the connection is gone, or could not be made; once each time */
 	void (*down)(void *arg, const char *why);
 };
@@ -44,13 +47,14 @@ struct na_link_conf {
 	struct io_endpoint mux;
 	uint8_t boot_id[WIRE_BOOT_ID_LEN];
 	const char *software; /* borrows */
+	bool drain; /* only what the spool holds is sent, no Snapshot: an earlier boot's */
 };
 
 /* begins to connect at once; @spool, @ops, @arg: borrows */
 GI_MUST_CHECK int na_link_new(struct io_loop *l, const struct na_link_conf *conf,
 	struct na_spool *spool, const struct na_link_ops *ops, void *arg, struct na_link **ret);
 void na_link_free(struct na_link *k); /* NULL is fine */
-bool na_link_is_open(const struct na_link *k);
+bool na_link_is_open(const struct na_link *k); /* NULL is not */
 /* the spool has something new */
 void na_link_wake(struct na_link *k);
 /* an event got lost: connect anew, so that the Snapshot says what is */

@@ -118,6 +118,14 @@ static int parse_wait(const char *value, struct na_pam_event *ev)
 	return 0;
 }
 
+static int parse_retry(const char *value, struct na_pam_event *ev)
+{
+	if (strcmp(value, "1") != 0)
+		return -GI_EPROTO;
+	ev->retry = true;
+	return 0;
+}
+
 static int parse_timeout(const char *value, struct na_pam_event *ev)
 {
 	uint64_t n;
@@ -141,6 +149,7 @@ static const struct key keys[] = {
 	{ "PEER", parse_peer },
 	{ "SESSION", parse_session },
 	{ "WAIT", parse_wait },
+	{ "RETRY", parse_retry },
 	{ "TIMEOUT_MS", parse_timeout },
 };
 

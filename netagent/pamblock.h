@@ -36,6 +36,7 @@ struct na_pam_event {
 	struct gi_addr peer; /* family 0: none, or not an address */
 	uint64_t session; /* 0: not known */
 	bool wait;
+	bool retry; /* an agent before us may have recorded this event */
 	uint32_t timeout_ms;
 };
 

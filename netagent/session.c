@@ -62,6 +62,18 @@ struct na_session *na_sessions_find_leader(const struct na_sessions *t, uint32_t
 	return found;
 }
 
+struct na_session *na_sessions_find_same(const struct na_sessions *t, const struct na_pam_event *ev,
+	uint32_t leader_pid, uint64_t leader_start)
+{
+	struct na_session *s = na_sessions_find_leader(t, leader_pid);
+
+	if (!s || s->leader_start != leader_start || s->uid != ev->uid ||
+		strcmp(s->user, ev->user) != 0 || strcmp(s->service, ev->service) != 0 ||
+		strcmp(s->tty, ev->tty) != 0)
+		return NULL;
+	return s;
+}
+
 int na_sessions_restore(
 	struct na_sessions *t, const struct na_session *from, struct na_session **ret)
 {

@@ -67,6 +67,9 @@ GI_MUST_CHECK int na_sessions_restore(
 struct na_session *na_sessions_find(const struct na_sessions *t, uint64_t id);
 /* the youngest session of this leader: a close that does not know its number. NULL: none */
 struct na_session *na_sessions_find_leader(const struct na_sessions *t, uint32_t leader_pid);
+/* the same login, recorded before: leader, user, service and tty agree. NULL: none */
+struct na_session *na_sessions_find_same(const struct na_sessions *t, const struct na_pam_event *ev,
+	uint32_t leader_pid, uint64_t leader_start);
 void na_sessions_remove(struct na_sessions *t, struct na_session *s); /* frees @s */
 size_t na_sessions_count(const struct na_sessions *t);
 

@@ -82,6 +82,8 @@ int pam_gi_block_encode(const struct pam_gi_event *ev, struct pam_gi_block *ret)
 		block_add_number(ret, "SESSION", ev->session);
 	if (ev->wait)
 		block_add(ret, "WAIT", "1", 1);
+	if (ev->retry)
+		block_add(ret, "RETRY", "1", 1);
 	block_add_number(ret, "TIMEOUT_MS", ev->timeout_ms);
 	return ret->err;
 }

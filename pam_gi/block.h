@@ -38,6 +38,7 @@ struct pam_gi_event {
 	const char *ssh_connection; /* SSH_CONNECTION; the client's address is sent */
 	uint64_t session; /* at close; 0: not known */
 	unsigned int wait; /* at open: answer when the rules are enforced */
+	unsigned int retry; /* the agent went away under this very event */
 	unsigned int timeout_ms;
 };
 

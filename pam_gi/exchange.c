@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static long long now_us(void)
+long long pam_gi_now_us(void)
 {
 	struct timespec ts;
 
@@ -29,7 +29,7 @@ static long long now_us(void)
 static int do_connect(int fd, const struct sockaddr_un *un, long long deadline_us)
 {
 	for (;;) {
-		long long left = deadline_us - now_us();
+		long long left = deadline_us - pam_gi_now_us();
 		/* a zero SO_SNDTIMEO would mean for ever */
 		struct timeval tv = { .tv_sec = 0, .tv_usec = 1 };
 
@@ -53,7 +53,7 @@ static int do_wait(int fd, short events, long long deadline_us)
 	struct pollfd p = { .fd = fd, .events = events };
 
 	for (;;) {
-		long long left_us = deadline_us - now_us();
+		long long left_us = deadline_us - pam_gi_now_us();
 		int left_ms = left_us <= 0 ? 0 : (int)((left_us + 999) / 1000);
 		int n = poll(&p, 1, left_ms);
 
@@ -106,7 +106,7 @@ static int do_recv(int fd, void *buf, size_t size, size_t *ret_len, long long de
 int pam_gi_exchange(const char *path, unsigned int timeout_ms, const void *msg, size_t len,
 	void *ret_buf, size_t buf_size, size_t *ret_len)
 {
-	long long deadline_us = now_us() + (long long)timeout_ms * 1000;
+	long long deadline_us = pam_gi_now_us() + (long long)timeout_ms * 1000;
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	size_t path_len = strlen(path);
 	int fd, err;

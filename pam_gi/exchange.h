@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include "lib/base/err.h"
 
+long long pam_gi_now_us(void); /* CLOCK_MONOTONIC */
+
 /*
  * pam_gi_exchange - connect (SOCK_SEQPACKET), send, receive, close
  * @path: of the agent's socket

@@ -23,6 +23,7 @@
 #include "pam_gi/exchange.h"
 #include "pam_gi/options.h"
 
+#define EXCHANGE_TRIES 3
 #define SESSION_DATA "idfw_session" /* pam_set_data: heap uint64_t, the agent's session number */
 
 static void session_data_free(pam_handle_t *pamh, void *data, int error_status)
@@ -95,21 +96,43 @@ static void log_exchange_error(pam_handle_t *pamh, const struct pam_gi_options *
 			opt->socket, strerror(-err));
 }
 
-static int ask(pam_handle_t *pamh, const struct pam_gi_options *opt, const struct pam_gi_event *ev,
-	struct pam_gi_reply *ret)
+/*
+ * An agent that is killed resets the connections that it had; its listener lives on, and the next
+ * agent answers. RETRY says that the last one may have recorded the event already.
+ */
+static int exchange(const struct pam_gi_options *opt, struct pam_gi_event *ev,
+	char answer[PAM_GI_BLOCK_MAX], size_t *ret_len)
 {
+	long long end_us = pam_gi_now_us() + (long long)opt->timeout_ms * 1000;
 	struct pam_gi_block block;
-	char answer[PAM_GI_BLOCK_MAX];
-	size_t len = 0;
 	int err;
 
-	err = pam_gi_block_encode(ev, &block);
-	if (err < 0) {
+	for (int tries = 0; tries < EXCHANGE_TRIES; tries++) {
+		long long left_us = end_us - pam_gi_now_us();
+
+		ev->retry = tries > 0;
+		ev->timeout_ms = left_us <= 0 ? 0 : (unsigned int)((left_us + 999) / 1000);
+		if (pam_gi_block_encode(ev, &block) < 0)
+			return -E2BIG;
+		err = pam_gi_exchange(opt->socket, ev->timeout_ms, block.data, block.len, answer,
+			PAM_GI_BLOCK_MAX, ret_len);
+		if (err != -ECONNRESET && err != -EPIPE)
+			break;
+	}
+	return err;
+}
+
+static int ask(pam_handle_t *pamh, const struct pam_gi_options *opt, struct pam_gi_event *ev,
+	struct pam_gi_reply *ret)
+{
+	char answer[PAM_GI_BLOCK_MAX];
+	size_t len = 0;
+	int err = exchange(opt, ev, answer, &len);
+
+	if (err == -E2BIG) {
 		pam_syslog(pamh, LOG_ERR, "session cannot be reported: its user name is too long");
 		return err;
 	}
-	err = pam_gi_exchange(
-		opt->socket, opt->timeout_ms, block.data, block.len, answer, sizeof(answer), &len);
 	if (err < 0) {
 		log_exchange_error(pamh, opt, err);
 		return err;
@@ -152,7 +175,6 @@ __attribute__((visibility("default"))) int pam_sm_open_session(
 	read_options(pamh, argc, argv, &opt);
 	failed = opt.required ? PAM_SESSION_ERR : PAM_SUCCESS;
 	ev.wait = opt.wait;
-	ev.timeout_ms = opt.timeout_ms;
 	if (gather(pamh, &ev) < 0 || ask(pamh, &opt, &ev, &reply) < 0)
 		return failed;
 	log_reply(pamh, &opt, &reply);
@@ -174,7 +196,6 @@ __attribute__((visibility("default"))) int pam_sm_close_session(
 	(void)flags;
 	read_options(pamh, argc, argv, &opt);
 	ev.session = session_data_get(pamh);
-	ev.timeout_ms = opt.timeout_ms;
 	if (gather(pamh, &ev) == 0 && ask(pamh, &opt, &ev, &reply) == 0)
 		log_reply(pamh, &opt, &reply);
 	return PAM_SUCCESS;

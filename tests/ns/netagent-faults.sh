@@ -72,17 +72,29 @@ svm_mark
 sessions 1
 svm_says ' close id=' "and goes on"
 
-echo "# another boot: another spool"
-agent_stop
-echo fedcba98-7654-3210-fedc-ba9876543210 >"$dir/boot_id"
-svm_stop
+echo "# another boot: what the earlier one left is sent first, under its own id"
+svm 'ack off'
 svm_mark
-svm_start 0
+sessions 2
+old_is_there() { [ "$(svm_count '^event')" = 4 ]; }
+await 5 old_is_there
+first=$(svm_since | awk '/^event/ { print $2 }' | head -1)
+agent_stop
+svm_stop
+echo fedcba98-7654-3210-fedc-ba9876543210 >"$dir/boot_id"
+svm_mark
+svm_start $((first - 1))
 agent_start
-svm_says '^hello last=0 .*boot=fedcba98'
+svm_says '^hello .*boot=01234567' "the earlier boot's Hello"
+await 5 old_is_there && ok "its four events" || fail "its events: $(svm_count '^event')"
+svm_says '^hello last=[01] .*boot=fedcba98' "then ours"
 svm_says '^snapshot .* n=0 '
+check "in this order" "hello event event event event hello snapshot" \
+	"$(svm_since | grep -oE '^(hello|event|snapshot)' | head -7 | paste -sd' ')"
+check "the earlier spool is gone" 1 "$(find "$dir/spool" -mindepth 1 -type d | wc -l)"
+svm_mark
 sessions 1
-svm_says '^event 2 close'
+svm_says '^event [0-9]+ close'
 
 echo "# kill -9 at any moment, under load: no event is lost, each session is closed"
 agent_stop

@@ -33,6 +33,8 @@ na_cleanup() {
 	rm -rf "$dir"
 }
 trap na_cleanup EXIT
+trap 'echo "FAIL: line $LINENO of ${BASH_SOURCE[0]##*/}: $BASH_COMMAND"' ERR
+set -E
 trap 'exit 1' INT TERM
 
 ok() { echo "ok: $*"; }
@@ -150,7 +152,9 @@ agent_start() {
 	"$na_build/netagent/gi-netagent" -d -c "$dir/conf" >>"$dir/agent.log" 2>&1 &
 	na_keeper=$!
 	await 5 test -S "$dir/run/pam.sock"
+	await 5 agent_is_up
 }
+agent_is_up() { [ -n "$(role_pid agent)" ] && [ -n "$(role_pid pusher)" ]; }
 agent_stop() {
 	kill -TERM "$na_keeper"
 	wait "$na_keeper" || :

@@ -30,7 +30,9 @@
 struct svm {
 	int listen_fd, fd;
 	bool ack, ready, mute, scripting;
-	uint64_t acked;
+	uint64_t acked; /* of this boot */
+	uint8_t boot_id[WIRE_BOOT_ID_LEN];
+	bool booted;
 	enum wire_state wire;
 	struct gi_buf script;
 	struct fw_state *state; /* last pushed: names for deltas */
@@ -79,6 +81,10 @@ static void on_hello(struct svm *s, const Idfw__Hello *h)
 	for (size_t i = 0; i < h->boot_id.len; i++)
 		printf("%02x", h->boot_id.data[i]);
 	printf("\n");
+	if (s->booted && memcmp(s->boot_id, h->boot_id.data, sizeof(s->boot_id)) != 0)
+		s->acked = 0;
+	memcpy(s->boot_id, h->boot_id.data, sizeof(s->boot_id));
+	s->booted = true;
 	if (s->mute)
 		return;
 	a.version = 1;

@@ -29,7 +29,7 @@ static void test_parse_everything(void **state)
 {
 	static const char b[] = MIN
 		"\0SERVICE=sshd\0TTY=ssh\0RHOST=client\0RUSER=x\0AUTH=publickey\0PEER=fd77::7\0"
-		"SESSION=5\0WAIT=1\0TIMEOUT_MS=60000\0NEWKEY=whatever";
+		"SESSION=5\0WAIT=1\0RETRY=1\0TIMEOUT_MS=60000\0NEWKEY=whatever";
 	struct na_pam_event ev;
 
 	(void)state;
@@ -44,6 +44,7 @@ static void test_parse_everything(void **state)
 	assert_int_equal(ev.peer.family, 6);
 	assert_true(ev.session == 5);
 	assert_true(ev.wait);
+	assert_true(ev.retry);
 	assert_int_equal(ev.timeout_ms, 60000);
 }
 

@@ -65,6 +65,24 @@ static void test_find_leader_gives_the_youngest(void **state)
 	na_sessions_fini(&t);
 }
 
+static void test_find_same_tells_logins_apart(void **state)
+{
+	struct na_pam_event ev = login("alice", 1000), other = login("bob", 1000);
+	struct na_sessions t;
+
+	(void)state;
+	na_sessions_init(&t, 1);
+	open_one(&t, "alice", 10);
+	assert_non_null(na_sessions_find_same(&t, &ev, 10, 7));
+	assert_null(na_sessions_find_same(&t, &ev, 10, 8)); /* the pid again, another process */
+	assert_null(na_sessions_find_same(&t, &ev, 11, 7));
+	assert_null(na_sessions_find_same(&t, &ev, 0, 7));
+	assert_null(na_sessions_find_same(&t, &other, 10, 7));
+	ev.uid = 5;
+	assert_null(na_sessions_find_same(&t, &ev, 10, 7));
+	na_sessions_fini(&t);
+}
+
 static void test_open_over_the_maximum_is_elimit(void **state)
 {
 	struct na_pam_event ev = login("u", 1);
@@ -283,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_open_numbers_grow),
 		cmocka_unit_test(test_find_leader_gives_the_youngest),
+		cmocka_unit_test(test_find_same_tells_logins_apart),
 		cmocka_unit_test(test_open_over_the_maximum_is_elimit),
 		cmocka_unit_test(test_restore_refuses_zero_and_twice),
 		cmocka_unit_test(test_checkpoint_round_trip),
