@@ -473,6 +473,10 @@ static int guest_add(struct mux_guests *s, const struct mux_vm *vm, struct mux_g
 	memcpy(g->vm.name, vm->name, sizeof(g->vm.name));
 	mux_queue_init(&g->queue, g);
 	HASH_ADD_STR(s->guests, vm.name, g);
+	if (!g->hh.tbl) {
+		free(g);
+		return -ENOMEM;
+	}
 	*ret = g;
 	return 0;
 }

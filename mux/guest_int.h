@@ -5,6 +5,7 @@
 #ifndef MUX_GUEST_INT_H
 #define MUX_GUEST_INT_H
 
+#define HASH_NONFATAL_OOM 1 /* a reload without memory fails, it does not end the daemon */
 #include <uthash.h>
 #include "lib/io/chan.h"
 #include "mux/guest.h"
