@@ -51,7 +51,7 @@ on() { # on VM CMD...
 net() { # net VM ARGS... - fw_net.py there
 	local vm=$1
 	shift
-	on "$vm" "$PY" "$NET" "$@"
+	on "$vm" "$PY" -IS "$NET" "$@"
 }
 vm_new() { # vm_new NAME
 	ip netns add "$ID$1"
@@ -101,13 +101,22 @@ background() { # background VM ARGS...: fw_net.py there; waits until it says it 
 	local vm=$1 out
 	shift
 	out=$(mktemp "$TMP/bg.XXXXXX")
-	ip netns exec "$ID$vm" "$PY" "$NET" "$@" >"$out" 2>&1 &
+	ip netns exec "$ID$vm" "$PY" -IS "$NET" "$@" >"$out" 2>&1 &
 	PIDS+=($!)
 	for _ in $(seq 300); do
 		grep -q '^ready' "$out" && return 0
 		sleep 0.01
 	done
 	fail "fw_net.py $* in $vm: $(cat "$out")"
+}
+expect_all() { # lines of expect's arguments on stdin, all at the same time
+	local jobs=() p
+	while read -r line; do
+		# shellcheck disable=SC2086
+		(trap - EXIT; expect $line) &
+		jobs+=($!)
+	done
+	for p in "${jobs[@]}"; do wait "$p" || exit 1; done
 }
 expect() { # expect VM WANT PROBE-ARGS...
 	local vm=$1 want=$2 got

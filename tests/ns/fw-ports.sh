@@ -25,8 +25,8 @@ base 4 1; base 6 2; live 1; live 2
 push
 END
 for addr in 10.9.1.2 fd09:1::2; do
-	for port in 256 300 511 1001 1499 1501 2000 7; do expect a open tcp $addr $port; done
-	for port in 255 512 1500; do expect a silent tcp $addr $port; done
+	expect a open tcp $addr 256,300,511,1001,1499,1501,2000,7
+	expect a silent tcp $addr 255,512,1500
 	expect a open udp $addr 511
 	expect a silent udp $addr 512
 	expect a silent udp $addr 7

@@ -9,7 +9,7 @@ set -eu
 vm_new a
 vm_new b
 link a b 1
-background b feed 9000
+background b feed 9000 9001
 tool_start a
 
 say "control: the usual ruleset, and the usual way of revoking"
@@ -40,6 +40,7 @@ generation 1
 version 1
 default in accept
 group eng s
+rule infra/static out accept tcp:9001
 rule app/feed out accept from eng tcp:9000
 base 4 1; base 6 2; live 1; live 2
 uid 1001 0x11; uid 1002 0x12; live 0x11; live 0x12
@@ -50,7 +51,8 @@ on a conntrack -F 2>/dev/null
 for fam in 10.9.1.2 fd09:1::2; do
 	background a drain $fam 9000 "$TMP/alice.$fam" uid 1001
 	background a drain $fam 9000 "$TMP/bob.$fam" uid 1002
-	flow_runs "$TMP/alice.$fam" && flow_runs "$TMP/bob.$fam" || fail "flows do not run"
+	background a drain $fam 9001 "$TMP/static.$fam" uid 1001
+	for f in alice bob static; do flow_runs "$TMP/$f.$fam" || fail "$f does not run"; done
 done
 say "(a) both users' flows are established; (e) alice's mark leaves the live set, nothing else"
 tool_ok a <<'END'
@@ -61,6 +63,7 @@ END
 for fam in 10.9.1.2 fd09:1::2; do
 	flow_stopped "$TMP/alice.$fam" || fail "alice's flow over $fam goes on"
 	flow_runs "$TMP/bob.$fam" || fail "bob's flow over $fam was cut too"
+	flow_runs "$TMP/static.$fam" || fail "alice's flow over $fam that is everybody's was cut"
 done
 say "alice is logged out for good; the entries are deleted: nothing comes back"
 tool_ok a <<'END'
@@ -74,6 +77,7 @@ on a conntrack -D -f ipv6 -p tcp -m 17 >/dev/null 2>&1 || true
 for fam in 10.9.1.2 fd09:1::2; do
 	flow_stopped "$TMP/alice.$fam" || fail "alice's flow over $fam came back"
 	flow_runs "$TMP/bob.$fam" || fail "bob's flow over $fam was cut too"
+	flow_runs "$TMP/static.$fam" || fail "alice's flow over $fam that is everybody's was cut"
 done
 expect a silent tcp 10.9.1.2 9000 uid 1001
 expect a open tcp 10.9.1.2 9000 uid 1002

@@ -4,8 +4,10 @@
   serve PORT...                     TCP (sends a byte, echoes) and UDP (echoes), both families
   feed PORT...                      TCP: sends a counter each 10 ms to whoever connected; both families
   drain ADDR PORT FILE [uid N]      connects to a feed and checks the counters; FILE says how far
-  probe PROTO ADDR [PORT] [uid N] [sport N]   open, refused, prohibited or silent
+  probe PROTO ADDR [PORT,...] [uid N] [sport N]   open, refused, prohibited or silent; each port,
+                                    all at the same time
   raw ADDR PORT FLAGS [sport N]     one bare TCP segment; what comes back: rst, synack or silent
+  icmperr ADDR SPORT DPORT          an ICMP error for the TCP flow ADDR:SPORT -> us:DPORT, to ADDR
   storm ADDR PORT COUNT FILE        UDP echo as fast as it goes; counts answers and refusals
 """
 import errno
@@ -14,6 +16,7 @@ import select
 import socket
 import struct
 import sys
+import threading
 import time
 
 
@@ -142,10 +145,22 @@ def drain(args):
 
 def probe(args):
     args, opts = options(args)
-    proto, addr = args[0], args[1]
-    port = int(args[2]) if len(args) > 2 else 0
-    fam = family(addr)
+    ports = args[2].split(",") if len(args) > 2 else ["0"]
     become(opts)
+    found = {}
+    jobs = [threading.Thread(target=lambda p=p: found.update({p: probe_one(args[0], args[1], int(p), opts)}))
+            for p in ports]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    if len(set(found.values())) == 1:
+        return found[ports[0]]
+    return " ".join(p + ":" + found.get(p, "failed") for p in ports)
+
+
+def probe_one(proto, addr, port, opts):
+    fam = family(addr)
     if proto == "tcp":
         s = socket.socket(fam, socket.SOCK_STREAM)
     elif proto == "udp":
@@ -211,6 +226,17 @@ def raw(args):
     return "silent"
 
 
+def icmperr(args):
+    addr, sport, dport = args[0], int(args[1]), int(args[2])
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    s.connect((addr, 0))
+    src, dst = socket.inet_aton(addr), socket.inet_aton(s.getsockname()[0])
+    inner = struct.pack("!BBHHHBBH", 0x45, 0, 40, 1, 0, 64, 6, 0) + src + dst
+    inner = inner[:10] + struct.pack("!H", checksum(inner)) + inner[12:] + struct.pack("!HHI", sport, dport, 1000)
+    icmp = struct.pack("!BBHI", 3, 1, 0, 0) + inner
+    s.send(icmp[:2] + struct.pack("!H", checksum(icmp)) + icmp[4:])
+
+
 def storm(args):
     (addr, port, seconds, path), opts = options(args)
     become(opts)
@@ -238,7 +264,8 @@ def storm(args):
 
 def main():
     verb, args = sys.argv[1], sys.argv[2:]
-    out = {"serve": serve, "feed": feed, "drain": drain, "probe": probe, "raw": raw, "storm": storm}[verb](args)
+    out = {"serve": serve, "feed": feed, "drain": drain, "probe": probe, "raw": raw, "icmperr": icmperr,
+           "storm": storm}[verb](args)
     if out:
         print(out)
 
