@@ -34,11 +34,11 @@
 #define WIRE_CTL_DATA_MAX (4u << 20)
 #define WIRE_BOOT_ID_LEN 16
 #define WIRE_ADDRS_MAX 64
-#define WIRE_SESSIONS_MAX 1024 /* in one Snapshot part */
-#define WIRE_ELEMS_MAX 4096 /* in one RulesetPart or Marks */
-#define WIRE_OPS_MAX 1024 /* in one Delta */
+#define WIRE_SESSIONS_MAX 1024	 /* in one Snapshot part */
+#define WIRE_ELEMS_MAX 4096	 /* in one RulesetPart or Marks */
+#define WIRE_OPS_MAX 1024	 /* in one Delta */
 #define WIRE_DIR_GROUPS_MAX 1024 /* in one DirResult */
-#define WIRE_DIR_SIDS_MAX 512 /* in one DirChanged */
+#define WIRE_DIR_SIDS_MAX 512	 /* in one DirChanged */
 /* of a whole ruleset; fw/fwwire.c asserts that they are fw's */
 #define WIRE_RULESET_GROUPS_MAX 4096
 #define WIRE_RULESET_RULES_MAX 8192
@@ -50,8 +50,18 @@
 #define WIRE_PORT_AGENT 5005 /* vsock port, and the suffix of the per-VM unix socket */
 
 /* who speaks, seen from the receiver */
-enum wire_sender { WIRE_AGENT, WIRE_SVM_TO_AGENT, WIRE_CTL, WIRE_SVM_TO_CTL, WIRE_DIR_CHILD, WIRE_SVM_TO_DIR };
-enum wire_state { WIRE_NEW /* nothing received yet: Hello or HelloAck/Refused only */, WIRE_OPEN };
+enum wire_sender {
+	WIRE_AGENT,
+	WIRE_SVM_TO_AGENT,
+	WIRE_CTL,
+	WIRE_SVM_TO_CTL,
+	WIRE_DIR_CHILD,
+	WIRE_SVM_TO_DIR
+};
+enum wire_state {
+	WIRE_NEW, /* nothing received yet on this connection: docs/wire.md column "first" */
+	WIRE_OPEN
+};
 
 bool wire_may_send(enum wire_sender who, enum wire_state state, int body_case);
 
@@ -61,8 +71,8 @@ bool wire_may_send(enum wire_sender who, enum wire_state state, int body_case);
  * @ret_why: borrowed static text for the log
  * Errors: -GI_EPROTO, -GI_EDENIED, -GI_ELIMIT, -ENOMEM
  */
-GI_MUST_CHECK int wire_envelope_decode(const void *buf, size_t len, enum wire_sender who, enum wire_state state,
-	Idfw__Envelope **ret, const char **ret_why);
+GI_MUST_CHECK int wire_envelope_decode(const void *buf, size_t len, enum wire_sender who,
+	enum wire_state state, Idfw__Envelope **ret, const char **ret_why);
 void wire_envelope_free(Idfw__Envelope *e);
 /*
  * appends the packed message (no length prefix: io_chan adds it) to out
@@ -71,14 +81,16 @@ void wire_envelope_free(Idfw__Envelope *e);
  */
 GI_MUST_CHECK int wire_envelope_encode(const Idfw__Envelope *e, struct gi_buf *out);
 
-GI_MUST_CHECK int wire_routed_decode(const void *buf, size_t len, bool from_mux, enum wire_state state,
-	Idfw__Routed **ret, const char **ret_why);
+GI_MUST_CHECK int wire_routed_decode(const void *buf, size_t len, bool from_mux,
+	enum wire_state state, Idfw__Routed **ret, const char **ret_why);
 void wire_routed_free(Idfw__Routed *r);
 GI_MUST_CHECK int wire_routed_encode(const Idfw__Routed *r, struct gi_buf *out);
 
 /* highest common version, or -GI_EVERSION with words that name both ranges in @ret_why */
-GI_MUST_CHECK int wire_version_choose(const Idfw__Hello *h, uint32_t *ret_version, char ret_why[WIRE_TEXT_MAX]);
-/* in place: control characters become spaces, bytes that are not UTF-8 '?', cut at @max bytes (buffer has max + 1) */
+GI_MUST_CHECK int wire_version_choose(
+	const Idfw__Hello *h, uint32_t *ret_version, char ret_why[WIRE_TEXT_MAX]);
+/* in place: control characters become spaces, bytes that are not UTF-8 '?', cut at @max bytes
+ * (buffer has max + 1) */
 void wire_text_sanitize(char *text, size_t max);
 const char *wire_body_name(int body_case); /* "Event", "Delta", ... for logs */
 

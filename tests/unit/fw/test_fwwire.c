@@ -285,46 +285,22 @@ struct bent {
 	void (*bend)(Idfw__Envelope *e);
 };
 
-static void bend_begin_groups(Idfw__Envelope *e)
-{
-	e->ruleset_begin->groups = FW_GROUPS_MAX + 1;
-}
-static void bend_begin_rules(Idfw__Envelope *e)
-{
-	e->ruleset_begin->rules = FW_RULES_MAX + 1;
-}
-static void bend_begin_elems(Idfw__Envelope *e)
-{
-	e->ruleset_begin->elements = FW_ELEMS_MAX + 1;
-}
-static void bend_begin_action(Idfw__Envelope *e)
-{
-	e->ruleset_begin->default_in = 3;
-}
-static void bend_begin_fewer_groups(Idfw__Envelope *e)
-{
-	e->ruleset_begin->groups--;
-}
-static void bend_begin_fewer_rules(Idfw__Envelope *e)
-{
-	e->ruleset_begin->rules--;
-}
-static void bend_begin_fewer_elems(Idfw__Envelope *e)
-{
-	e->ruleset_begin->elements--;
-}
-static void bend_begin_more_elems(Idfw__Envelope *e)
-{
-	e->ruleset_begin->elements++;
-}
-static void bend_commit_version(Idfw__Envelope *e)
-{
-	e->ruleset_commit->version++;
-}
-static void bend_commit_generation(Idfw__Envelope *e)
-{
-	e->ruleset_commit->generation++;
-}
+#define BEND(name, what)                           \
+	static void bend_##name(Idfw__Envelope *e) \
+	{                                          \
+		what;                              \
+	}
+BEND(begin_groups, e->ruleset_begin->groups = FW_GROUPS_MAX + 1)
+BEND(begin_rules, e->ruleset_begin->rules = FW_RULES_MAX + 1)
+BEND(begin_elems, e->ruleset_begin->elements = FW_ELEMS_MAX + 1)
+BEND(begin_action, e->ruleset_begin->default_in = 3)
+BEND(begin_fewer_groups, e->ruleset_begin->groups--)
+BEND(begin_fewer_rules, e->ruleset_begin->rules--)
+BEND(begin_fewer_elems, e->ruleset_begin->elements--)
+BEND(begin_more_elems, e->ruleset_begin->elements++)
+BEND(commit_version, e->ruleset_commit->version++)
+BEND(commit_generation, e->ruleset_commit->generation++)
+
 static void bend_elem_mark(Idfw__Envelope *e)
 {
 	if (e->ruleset_part->n_elem)
