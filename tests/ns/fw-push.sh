@@ -126,6 +126,7 @@ on a nft insert rule inet idfw output accept
 same >"$TMP/got"
 diff "$TMP/want" "$TMP/got" || fail "not mended"
 say "a second pusher, as after a restart: it reads what runs, and takes over with a whole ruleset"
+# shellcheck disable=SC2154 # set by tool_start
 eval "exec $TOOLFD_a>&-"
 rm "$TMP/a.in"
 tool_start a

@@ -111,7 +111,7 @@ svm_says '^snapshot'
 	done
 ) >"$dir/load.out" &
 load=$!
-na_pids+=($load)
+na_pids+=("$load")
 for i in 1 2 3 4 5 6; do
 	sleep 0.15
 	role_kill "$([ $((i % 3)) = 0 ] && echo pusher || echo agent)"

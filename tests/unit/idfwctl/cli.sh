@@ -21,6 +21,7 @@ cp "$golden"/*.idfw "$dir"
 cd "$dir" || exit 99
 for file in "$golden"/*.case; do
 	name=$(basename "$file" .case)
+	args=()
 	eval "args=($(sed -n 's/^args //p' "$file"))"
 	echo "no request" >request
 	"$build/tests/unit/idfwctl/fake_svm" "$dir/sock" "$file" request \
