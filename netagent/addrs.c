@@ -119,7 +119,7 @@ static int dump_packet(struct dump *d, const void *buf, size_t len)
 			const struct nlmsgerr *e = NLMSG_DATA(nh);
 
 			return nh->nlmsg_len >= NLMSG_LENGTH(sizeof(*e)) && e->error < 0 ? e->error
-											  : -EIO;
+											 : -EIO;
 		}
 		err = dump_message(d, nh);
 		if (err < 0)

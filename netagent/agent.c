@@ -92,7 +92,8 @@ static void down_cb(void *arg, const char *why)
 	a->marks_due = false;
 	io_timer_stop(a->loop, &a->marks_timer);
 	if (!a->link_bad)
-		gi_warn("no connection to %s: %s; trying again, events are kept", a->conf->mux, why);
+		gi_warn("no connection to %s: %s; trying again, events are kept", a->conf->mux,
+			why);
 	else
 		gi_debug("still no connection to %s: %s", a->conf->mux, why);
 	a->link_bad = true;

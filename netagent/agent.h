@@ -39,10 +39,10 @@ struct na_agent {
 	int keeper_fd;
 	struct io_timer spool_retry;
 	bool spool_bad; /* said already */
-	bool link_bad; /* said already */
+	bool link_bad;	/* said already */
 	bool marks_due; /* the SVM waits for Marks, no pusher yet */
 	struct io_timer marks_timer;
-	uint64_t lost_told; /* lost events that were reported to the log */
+	uint64_t lost_told;	    /* lost events that were reported to the log */
 	struct na_spool *old_spool; /* of an earlier boot, while it is being sent */
 	struct na_link *old_link;
 	struct io_idle old_done;
@@ -59,7 +59,8 @@ GI_MUST_CHECK int na_agent_connect(struct na_agent *a);
 /* ---- boot.c ---- */
 
 /* directory of a boot's spool, NUL-terminated */
-void na_boot_dir(const struct na_agent *a, const uint8_t id[WIRE_BOOT_ID_LEN], char *buf, size_t size);
+void na_boot_dir(
+	const struct na_agent *a, const uint8_t id[WIRE_BOOT_ID_LEN], char *buf, size_t size);
 /*
  * sends what earlier boots left unacknowledged, deletes it, then calls na_agent_connect(): at once
  * when there is nothing. The SVM sees an earlier boot's id only before it sees ours, or it would
@@ -71,12 +72,13 @@ void na_boot_stop(struct na_agent *a);
 /* ---- life.c ---- */
 
 /* what the spool remembers, into the table: na_spool_ops.restore */
-void na_life_restore(void *arg, enum na_spool_record type, uint64_t seq, const void *buf, size_t len);
+void na_life_restore(
+	void *arg, enum na_spool_record type, uint64_t seq, const void *buf, size_t len);
 void na_life_checkpoint(void *arg, struct gi_buf *out);
 /* after opening the spool: watch the leaders that live, end the sessions of those that do not */
 void na_life_resume(struct na_agent *a);
-void na_life_pam_event(void *arg, struct na_pam_conn *c, const struct na_pam_event *ev,
-	struct na_pam_peer *peer);
+void na_life_pam_event(
+	void *arg, struct na_pam_conn *c, const struct na_pam_event *ev, struct na_pam_peer *peer);
 void na_life_addresses(struct na_agent *a, const struct na_addrs *now);
 void na_life_kick(struct na_agent *a, uint64_t id, const char *reason);
 /* says once when the spool gets bad and once when it is good again */

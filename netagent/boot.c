@@ -2,9 +2,9 @@
 /*
  * boot.c - what an earlier boot left in the spool: sent first, under that boot's id, then deleted
  *
- * Runs in gi-netagent's parsing process, once after each start. Sessions of an earlier boot are over
- * anyway (the SVM ends them when it sees our boot id); what is saved here is their history. Source:
- * ADR 0007 "Events of an earlier boot".
+ * Runs in gi-netagent's parsing process, once after each start. Sessions of an earlier boot are
+ * over anyway (the SVM ends them when it sees our boot id); what is saved here is their history.
+ * Source: ADR 0007 "Events of an earlier boot".
  */
 #include "netagent/agent.h"
 
@@ -18,7 +18,8 @@
 
 #include "lib/base/log.h"
 
-void na_boot_dir(const struct na_agent *a, const uint8_t id[WIRE_BOOT_ID_LEN], char *buf, size_t size)
+void na_boot_dir(
+	const struct na_agent *a, const uint8_t id[WIRE_BOOT_ID_LEN], char *buf, size_t size)
 {
 	int n = snprintf(buf, size, "%.230s/", a->conf->spool_dir);
 
@@ -51,7 +52,8 @@ static bool find_earlier(const struct na_agent *a, uint8_t ret[WIRE_BOOT_ID_LEN]
 	if (!d)
 		return false;
 	while (!found && (e = readdir(d)))
-		found = parse_name(e->d_name, ret) && memcmp(ret, a->boot_id, WIRE_BOOT_ID_LEN) != 0;
+		found = parse_name(e->d_name, ret) &&
+			memcmp(ret, a->boot_id, WIRE_BOOT_ID_LEN) != 0;
 	closedir(d);
 	return found;
 }
@@ -114,7 +116,8 @@ static void old_down(void *arg, const char *why)
 	struct na_agent *a = arg;
 
 	if (!a->link_bad)
-		gi_warn("no connection to %s: %s; trying again, events are kept", a->conf->mux, why);
+		gi_warn("no connection to %s: %s; trying again, events are kept", a->conf->mux,
+			why);
 	a->link_bad = true;
 }
 
@@ -171,7 +174,8 @@ static int drain(struct na_agent *a, const uint8_t id[WIRE_BOOT_ID_LEN])
 
 	memcpy(lc.boot_id, id, sizeof(lc.boot_id));
 	if (err == 0)
-		err = na_spool_open(a->old_dir, a->conf->spool_max_bytes, &spool_ops, NULL, &a->old_spool);
+		err = na_spool_open(
+			a->old_dir, a->conf->spool_max_bytes, &spool_ops, NULL, &a->old_spool);
 	if (err == 0)
 		err = na_link_new(a->loop, &lc, a->old_spool, &link_ops, a, &a->old_link);
 	if (err < 0)

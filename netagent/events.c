@@ -33,8 +33,7 @@ static void session_to_wire(const struct na_session *s, Idfw__Session *ret)
 		ret->peer_addr = addr_bytes(&s->peer);
 }
 
-static int session_from_wire(
-	struct na_sessions *t, const Idfw__Session *w, struct na_session **ret)
+static int session_from_wire(struct na_sessions *t, const Idfw__Session *w, struct na_session **ret)
 {
 	struct na_session s = {
 		.id = w->id,
@@ -49,7 +48,8 @@ static int session_from_wire(
 		.opened_ms = w->opened_ms,
 	};
 
-	if (w->peer_addr.len && gi_addr_from_bytes(w->peer_addr.data, w->peer_addr.len, &s.peer) < 0)
+	if (w->peer_addr.len &&
+		gi_addr_from_bytes(w->peer_addr.data, w->peer_addr.len, &s.peer) < 0)
 		return -GI_EPROTO;
 	return na_sessions_restore(t, &s, ret);
 }
@@ -77,8 +77,8 @@ int na_event_open(struct gi_buf *out, uint64_t seq, const struct na_session *s)
 	return event_encode(out, &ev);
 }
 
-int na_event_close(struct gi_buf *out, uint64_t seq, uint64_t id, Idfw__EndReason reason,
-	uint64_t now_ms)
+int na_event_close(
+	struct gi_buf *out, uint64_t seq, uint64_t id, Idfw__EndReason reason, uint64_t now_ms)
 {
 	Idfw__Event ev = IDFW__EVENT__INIT;
 	Idfw__SessionClose c = IDFW__SESSION_CLOSE__INIT;
@@ -148,8 +148,8 @@ static size_t part_fill(struct na_session **next, Idfw__Session *w, Idfw__Sessio
 	return n;
 }
 
-int na_snapshot_frames(struct gi_buf *out, uint64_t seq, const struct na_sessions *t,
-	const struct na_addrs *a)
+int na_snapshot_frames(
+	struct gi_buf *out, uint64_t seq, const struct na_sessions *t, const struct na_addrs *a)
 {
 	Idfw__Session *w = calloc(PART_SESSIONS, sizeof(*w)), *ptrs[PART_SESSIONS];
 	ProtobufCBinaryData list[WIRE_ADDRS_MAX];
@@ -181,7 +181,8 @@ int na_snapshot_frames(struct gi_buf *out, uint64_t seq, const struct na_session
 	return err;
 }
 
-bool na_frames_next(const struct gi_buf *frames, size_t *at, const void **ret_frame, size_t *ret_len)
+bool na_frames_next(
+	const struct gi_buf *frames, size_t *at, const void **ret_frame, size_t *ret_len)
 {
 	uint32_t len;
 
@@ -196,8 +197,8 @@ bool na_frames_next(const struct gi_buf *frames, size_t *at, const void **ret_fr
 	return true;
 }
 
-void na_checkpoint_write(struct gi_buf *out, uint64_t seq, const struct na_sessions *t,
-	const struct na_addrs *a)
+void na_checkpoint_write(
+	struct gi_buf *out, uint64_t seq, const struct na_sessions *t, const struct na_addrs *a)
 {
 	gi_buf_append(out, &t->next_id, sizeof(t->next_id));
 	/* also without a session there is one part, so an error cannot look like an empty table */

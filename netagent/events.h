@@ -23,8 +23,8 @@ struct na_addrs {
 
 /* one packed Envelope each, appended to out; -GI_EPROTO, -GI_ELIMIT, -ENOMEM */
 GI_MUST_CHECK int na_event_open(struct gi_buf *out, uint64_t seq, const struct na_session *s);
-GI_MUST_CHECK int na_event_close(struct gi_buf *out, uint64_t seq, uint64_t id,
-	Idfw__EndReason reason, uint64_t now_ms);
+GI_MUST_CHECK int na_event_close(
+	struct gi_buf *out, uint64_t seq, uint64_t id, Idfw__EndReason reason, uint64_t now_ms);
 GI_MUST_CHECK int na_event_addresses(struct gi_buf *out, uint64_t seq, const struct na_addrs *a);
 
 /*
@@ -32,14 +32,15 @@ GI_MUST_CHECK int na_event_addresses(struct gi_buf *out, uint64_t seq, const str
  * @out: appended: each part as u32 length (host order) and packed Envelope
  * @seq: the number of the last event that the table contains
  */
-GI_MUST_CHECK int na_snapshot_frames(struct gi_buf *out, uint64_t seq, const struct na_sessions *t,
-	const struct na_addrs *a);
+GI_MUST_CHECK int na_snapshot_frames(
+	struct gi_buf *out, uint64_t seq, const struct na_sessions *t, const struct na_addrs *a);
 /* the next frame of such a list; false at its end or when it is cut short; *at moves on */
-bool na_frames_next(const struct gi_buf *frames, size_t *at, const void **ret_frame, size_t *ret_len);
+bool na_frames_next(
+	const struct gi_buf *frames, size_t *at, const void **ret_frame, size_t *ret_len);
 
 /* the spool's checkpoint: numbering, then the Snapshot's frames; errors are sticky in out */
-void na_checkpoint_write(struct gi_buf *out, uint64_t seq, const struct na_sessions *t,
-	const struct na_addrs *a);
+void na_checkpoint_write(
+	struct gi_buf *out, uint64_t seq, const struct na_sessions *t, const struct na_addrs *a);
 /* what na_checkpoint_write() wrote, into an empty table; -GI_EPROTO, -GI_ELIMIT, -ENOMEM */
 GI_MUST_CHECK int na_checkpoint_read(
 	const void *buf, size_t len, struct na_sessions *t, struct na_addrs *a);

@@ -9,7 +9,7 @@
 
 /* keeper -> parsing process */
 #define NA_FD_LISTENER 'L' /* of the PAM socket */
-#define NA_FD_PUSHER 'P' /* to a pusher that has just started */
+#define NA_FD_PUSHER 'P'   /* to a pusher that has just started */
 
 /* @fd: borrows; -errno */
 GI_MUST_CHECK int na_fd_send(int sock, char what, int fd);

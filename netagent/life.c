@@ -41,8 +41,10 @@ void na_life_spool_check(struct na_agent *a)
 		gi_err("spool %s takes no more events: %s; they are held in memory, and logins are "
 		       "refused when that is full",
 			a->conf->spool_dir,
-			st.disk_err == -GI_EFULL ? "spool-max is reached" : gi_strerror(st.disk_err));
-		io_timer_start(a->loop, &a->spool_retry, SPOOL_RETRY_MS, SPOOL_RETRY_MS, retry_cb, a);
+			st.disk_err == -GI_EFULL ? "spool-max is reached"
+						 : gi_strerror(st.disk_err));
+		io_timer_start(
+			a->loop, &a->spool_retry, SPOOL_RETRY_MS, SPOOL_RETRY_MS, retry_cb, a);
 	} else if (!st.disk_err && a->spool_bad) {
 		gi_notice("spool %s takes events again", a->conf->spool_dir);
 		io_timer_stop(a->loop, &a->spool_retry);
@@ -65,10 +67,12 @@ void na_life_checkpoint(void *arg, struct gi_buf *out)
 {
 	struct na_agent *a = arg;
 
-	na_checkpoint_write(out, a->spool ? na_spool_last_seq(a->spool) : 0, &a->sessions, &a->addrs);
+	na_checkpoint_write(
+		out, a->spool ? na_spool_last_seq(a->spool) : 0, &a->sessions, &a->addrs);
 }
 
-void na_life_restore(void *arg, enum na_spool_record type, uint64_t seq, const void *buf, size_t len)
+void na_life_restore(
+	void *arg, enum na_spool_record type, uint64_t seq, const void *buf, size_t len)
 {
 	struct na_agent *a = arg;
 	int err;
@@ -78,7 +82,8 @@ void na_life_restore(void *arg, enum na_spool_record type, uint64_t seq, const v
 	else
 		err = na_event_replay(buf, len, &a->sessions, &a->addrs);
 	if (err < 0)
-		gi_err("spool: record of event %" PRIu64 " cannot be used: %s", seq, gi_strerror(err));
+		gi_err("spool: record of event %" PRIu64 " cannot be used: %s", seq,
+			gi_strerror(err));
 }
 
 /* ---- ends ---- */
@@ -105,8 +110,7 @@ static void session_end(struct na_agent *a, struct na_session *s, Idfw__EndReaso
 
 	gi_info("session %" PRIu64 " of %s (%s): %s", id, s->user, s->service, reason_word(reason));
 	gi_buf_init(&ev, NA_SPOOL_EVENT_MAX);
-	err = na_event_close(
-		&ev, na_spool_last_seq(a->spool) + 1, id, reason, io_clock_real_ms());
+	err = na_event_close(&ev, na_spool_last_seq(a->spool) + 1, id, reason, io_clock_real_ms());
 	na_leader_free(s->leader);
 	na_sessions_remove(&a->sessions, s);
 	if (err == 0)
@@ -148,8 +152,8 @@ static bool leader_take(struct na_agent *a, struct na_session *s, int pidfd)
 	       na_leader_watch(a->loop, pidfd, s->id, leader_ended, a, &s->leader) == 0;
 }
 
-static void pam_opened(struct na_pam_conn *c, const struct na_pam_event *ev,
-	const struct na_session *s)
+static void pam_opened(
+	struct na_pam_conn *c, const struct na_pam_event *ev, const struct na_session *s)
 {
 	if (ev->wait)
 		na_pam_wait(c, s->id, ev->timeout_ms);
@@ -190,7 +194,8 @@ static void pam_open(struct na_agent *a, struct na_pam_conn *c, const struct na_
 	if (err == 0)
 		err = record_open(a, s);
 	if (err < 0) {
-		gi_err("login of %s refused: it cannot be recorded: %s", ev->user, gi_strerror(err));
+		gi_err("login of %s refused: it cannot be recorded: %s", ev->user,
+			gi_strerror(err));
 		na_pam_answer(c, NA_PAM_REFUSED, 0, "the session cannot be recorded");
 		return;
 	}
@@ -199,7 +204,8 @@ static void pam_open(struct na_agent *a, struct na_pam_conn *c, const struct na_
 	gi_info("session %" PRIu64 " of %s (%s, uid %u, leader %u)", s->id, s->user, s->service,
 		s->uid, peer->pid);
 	if (!watched)
-		gi_warn("session %" PRIu64 ": leader %u cannot be watched: only close_session ends it",
+		gi_warn("session %" PRIu64
+			": leader %u cannot be watched: only close_session ends it",
 			s->id, peer->pid);
 	pam_opened(c, ev, s);
 }
@@ -218,8 +224,8 @@ static void pam_close(struct na_agent *a, struct na_pam_conn *c, const struct na
 	na_pam_answer(c, NA_PAM_OK, id, NULL);
 }
 
-void na_life_pam_event(void *arg, struct na_pam_conn *c, const struct na_pam_event *ev,
-	struct na_pam_peer *peer)
+void na_life_pam_event(
+	void *arg, struct na_pam_conn *c, const struct na_pam_event *ev, struct na_pam_peer *peer)
 {
 	if (ev->kind == NA_PAM_OPEN)
 		pam_open(arg, c, ev, peer);
@@ -232,8 +238,7 @@ void na_life_resume(struct na_agent *a)
 	struct na_session *s, *tmp;
 	size_t kept = 0, ended = 0;
 
-	HASH_ITER(hh, a->sessions.by_id, s, tmp)
-	{
+	HASH_ITER (hh, a->sessions.by_id, s, tmp) {
 		int pidfd = -1, err;
 
 		if (s->leader_pid == 0) { /* was not to be watched before either */
@@ -277,8 +282,7 @@ void na_life_stop(struct na_agent *a)
 {
 	struct na_session *s, *tmp;
 
-	HASH_ITER(hh, a->sessions.by_id, s, tmp)
-	{
+	HASH_ITER (hh, a->sessions.by_id, s, tmp) {
 		na_leader_free(s->leader);
 		s->leader = NULL;
 	}

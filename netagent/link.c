@@ -22,13 +22,13 @@ struct na_link {
 	struct io_chan *chan; /* NULL: not connected */
 	struct io_backoff backoff;
 	struct io_timer timer; /* DOWN: backoff; before REPLAY: deadline; else ping */
-	struct io_idle round; /* pump, once a round */
-	uint64_t heard_ms; /* last frame of the peer */
-	uint64_t acked; /* HelloAck's number */
-	uint64_t moved_ms; /* when an acknowledgement last got us further */
-	bool drained; /* was told */
+	struct io_idle round;  /* pump, once a round */
+	uint64_t heard_ms;     /* last frame of the peer */
+	uint64_t acked;	       /* HelloAck's number */
+	uint64_t moved_ms;     /* when an acknowledgement last got us further */
+	bool drained;	       /* was told */
 	struct na_spool_cursor cursor;
-	struct gi_buf event; /* scratch: one event */
+	struct gi_buf event;  /* scratch: one event */
 	struct gi_buf outbox; /* frames that go before the next event */
 	size_t outbox_at;
 };
@@ -118,7 +118,8 @@ static int send_hello(struct na_link *k)
 static void take_hello_ack(struct na_link *k, const Idfw__HelloAck *a)
 {
 	if (a->version < WIRE_VERSION_MIN || a->version > WIRE_VERSION_MAX) {
-		link_input(k, NA_LINK_IN_CLOSED, "peer chose a protocol version that we do not speak");
+		link_input(
+			k, NA_LINK_IN_CLOSED, "peer chose a protocol version that we do not speak");
 		return;
 	}
 	k->acked = a->acked_seq;
@@ -141,7 +142,8 @@ static void take_message(struct na_link *k, const Idfw__Envelope *e)
 		return;
 	case IDFW__ENVELOPE__BODY_EVENT_ACK:
 		if (e->event_ack->seq > k->cursor.seq)
-			link_input(k, NA_LINK_IN_CLOSED, "peer acknowledged an event that it was not sent");
+			link_input(k, NA_LINK_IN_CLOSED,
+				"peer acknowledged an event that it was not sent");
 		else
 			na_spool_ack(k->spool, e->event_ack->seq);
 		k->moved_ms = k->heard_ms;
@@ -298,8 +300,8 @@ static void do_connect(struct na_link *k)
 
 static void do_close(struct na_link *k, unsigned int actions, const char *why)
 {
-	uint64_t ms = actions & NA_LINK_BACKOFF_LONG ? NA_LINK_REFUSED_MS
-						     : io_backoff_next(&k->backoff);
+	uint64_t ms =
+		actions & NA_LINK_BACKOFF_LONG ? NA_LINK_REFUSED_MS : io_backoff_next(&k->backoff);
 
 	io_chan_free(k->chan);
 	k->chan = NULL;

@@ -21,7 +21,8 @@
 
 #define NA_LINK_QUEUE (1u << 20)
 #define NA_LINK_OUTBOX (64u << 20) /* Snapshot and Marks that wait for room */
-#define NA_LINK_HELLO_MS 30000 /* from connect to HelloAck; a mux without its SVM holds us so long */
+#define NA_LINK_HELLO_MS \
+	30000 /* from connect to HelloAck; a mux without its SVM holds us so long */
 #define NA_LINK_PING_MS 10000
 #define NA_LINK_DRAIN_MS 30000
 #define NA_LINK_SILENCE_MS 30000
@@ -53,7 +54,7 @@ struct na_link_conf {
 /* begins to connect at once; @spool, @ops, @arg: borrows */
 GI_MUST_CHECK int na_link_new(struct io_loop *l, const struct na_link_conf *conf,
 	struct na_spool *spool, const struct na_link_ops *ops, void *arg, struct na_link **ret);
-void na_link_free(struct na_link *k); /* NULL is fine */
+void na_link_free(struct na_link *k);	       /* NULL is fine */
 bool na_link_is_open(const struct na_link *k); /* NULL is not */
 /* the spool has something new */
 void na_link_wake(struct na_link *k);

@@ -6,13 +6,13 @@
 
 #include <stdbool.h>
 
-#define END                                                                                        \
-	{                                                                                          \
-		true, NA_LINK_DOWN, NA_LINK_CLOSE | NA_LINK_BACKOFF                                \
+#define END                                                         \
+	{                                                           \
+		true, NA_LINK_DOWN, NA_LINK_CLOSE | NA_LINK_BACKOFF \
 	}
-#define REFUSED                                                                                    \
-	{                                                                                          \
-		true, NA_LINK_DOWN, NA_LINK_CLOSE | NA_LINK_BACKOFF_LONG                           \
+#define REFUSED                                                          \
+	{                                                                \
+		true, NA_LINK_DOWN, NA_LINK_CLOSE | NA_LINK_BACKOFF_LONG \
 	}
 
 static const struct {

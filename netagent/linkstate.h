@@ -11,7 +11,7 @@
 enum na_link_state {
 	NA_LINK_DOWN, /* waiting for the backoff timer */
 	NA_LINK_CONNECTING,
-	NA_LINK_HELLO, /* Hello is sent */
+	NA_LINK_HELLO,	/* Hello is sent */
 	NA_LINK_REPLAY, /* HelloAck came; spooled events are being sent */
 	NA_LINK_OPEN,
 	NA_LINK_STATES,
@@ -21,12 +21,12 @@ enum na_link_input {
 	NA_LINK_IN_TIMER, /* backoff is over */
 	NA_LINK_IN_READY, /* the channel is connected */
 	NA_LINK_IN_HELLO_ACK,
-	NA_LINK_IN_MESSAGE, /* any other good message */
-	NA_LINK_IN_REFUSED, /* the peer said so, and will close */
-	NA_LINK_IN_DRY, /* no event is left to be sent */
+	NA_LINK_IN_MESSAGE,  /* any other good message */
+	NA_LINK_IN_REFUSED,  /* the peer said so, and will close */
+	NA_LINK_IN_DRY,	     /* no event is left to be sent */
 	NA_LINK_IN_DEADLINE, /* the peer took too long */
-	NA_LINK_IN_RESYNC, /* an event was lost: only a new Snapshot tells the truth */
-	NA_LINK_IN_CLOSED, /* the channel is gone, or the peer sent a bad message */
+	NA_LINK_IN_RESYNC,   /* an event was lost: only a new Snapshot tells the truth */
+	NA_LINK_IN_CLOSED,   /* the channel is gone, or the peer sent a bad message */
 	NA_LINK_INPUTS,
 };
 
@@ -34,10 +34,10 @@ enum na_link_action {
 	NA_LINK_CONNECT = 1,
 	NA_LINK_SEND_HELLO = 2,
 	NA_LINK_ACKED = 4, /* HelloAck's number is the spool's */
-	NA_LINK_PUMP = 8, /* send what there is to send */
+	NA_LINK_PUMP = 8,  /* send what there is to send */
 	NA_LINK_SEND_SNAPSHOT = 16,
-	NA_LINK_HANDLE = 32, /* the message is to be acted upon */
-	NA_LINK_CLOSE = 64, /* close the channel if it is open */
+	NA_LINK_HANDLE = 32,   /* the message is to be acted upon */
+	NA_LINK_CLOSE = 64,    /* close the channel if it is open */
 	NA_LINK_BACKOFF = 128, /* start the timer */
 	NA_LINK_BACKOFF_LONG = 256,
 	NA_LINK_BACKOFF_RESET = 512,

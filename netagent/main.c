@@ -20,8 +20,9 @@
 #include "netagent/pusher.h"
 
 #define PROG "gi-netagent"
-#define SUMMARY                                                                                    \
-	"The agent in a guest: reports sessions and addresses to the host's mux, enforces the rules " \
+#define SUMMARY                                                                                 \
+	"The agent in a guest: reports sessions and addresses to the host's mux, enforces the " \
+	"rules "                                                                                \
 	"that come back."
 
 enum role { ROLE_KEEPER, ROLE_AGENT, ROLE_PUSHER };

@@ -29,7 +29,12 @@ static const struct conf_item items[] = {
 };
 
 static const struct conf_section sections[] = {
-	{ .name = NULL, .items = items, .n_items = GI_ARRAY_SIZE(items), .size = 0, .offset = 0, .max = 1 },
+	{ .name = NULL,
+		.items = items,
+		.n_items = GI_ARRAY_SIZE(items),
+		.size = 0,
+		.offset = 0,
+		.max = 1 },
 };
 
 const struct conf_table na_conf_table = { .sections = sections,

@@ -172,8 +172,7 @@ static int parse_entry(const char *entry, struct na_pam_event *ev, unsigned int 
 	return 0;
 }
 
-int na_pam_block_parse(
-	const void *buf, size_t len, struct na_pam_event *ret, const char **ret_why)
+int na_pam_block_parse(const void *buf, size_t len, struct na_pam_event *ret, const char **ret_why)
 {
 	static const char magic[] = "IDFW=1"; /* with its NUL */
 	const char *p = buf;
@@ -190,7 +189,7 @@ int na_pam_block_parse(
 		int err = parse_entry(p + at, &ev, &seen);
 
 		*ret_why = err == -GI_ELIMIT ? "the user name is too long"
-					    : "a key's value is wrong, or it is there twice";
+					     : "a key's value is wrong, or it is there twice";
 		if (err < 0)
 			return err;
 	}

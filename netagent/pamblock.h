@@ -34,7 +34,7 @@ struct na_pam_event {
 	char rhost[NA_TEXT_MAX + 1];
 	char auth[NA_TEXT_MAX + 1];
 	struct gi_addr peer; /* family 0: none, or not an address */
-	uint64_t session; /* 0: not known */
+	uint64_t session;    /* 0: not known */
 	bool wait;
 	bool retry; /* an agent before us may have recorded this event */
 	uint32_t timeout_ms;
@@ -46,9 +46,9 @@ struct na_pam_event {
  * @ret_why: static text for the log and the answer; set on error
  *
  * USER must be clean UTF-8 within its maximum; in the other texts a byte that is not is replaced by
- * '?' and what is too long is cut. Unknown keys are passed over; a known key twice, a missing EVENT,
- * USER or UID, a number out of range are errors.
- * Errors: -GI_EPROTO, -GI_ELIMIT (over NA_PAM_BLOCK_MAX, or USER too long)
+ * '?' and what is too long is cut. Unknown keys are passed over; a known key twice, a missing
+ * EVENT, USER or UID, a number out of range are errors. Errors: -GI_EPROTO, -GI_ELIMIT (over
+ * NA_PAM_BLOCK_MAX, or USER too long)
  */
 GI_MUST_CHECK int na_pam_block_parse(
 	const void *buf, size_t len, struct na_pam_event *ret, const char **ret_why);

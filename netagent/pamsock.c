@@ -105,7 +105,8 @@ static void conn_deadline_cb(struct io_timer *t)
 	struct na_pam_conn *c = t->arg;
 
 	if (c->session)
-		na_pam_answer(c, NA_PAM_TIMEOUT, c->session, "enforcement was not confirmed in time");
+		na_pam_answer(
+			c, NA_PAM_TIMEOUT, c->session, "enforcement was not confirmed in time");
 	else
 		conn_drop(c, "sent nothing in time");
 }
@@ -123,8 +124,7 @@ void na_pam_ready(struct na_pam *p, uint64_t session, enum na_pam_status s)
 {
 	struct na_pam_conn *c, *tmp;
 
-	DL_FOREACH_SAFE(p->conns, c, tmp)
-	{
+	DL_FOREACH_SAFE (p->conns, c, tmp) {
 		if (c->session == session)
 			na_pam_answer(c, s, session, NULL);
 	}
@@ -162,8 +162,8 @@ static void listen_cb(struct io_fd *w, unsigned int events)
 		conn_new(p, fd);
 }
 
-int na_pam_new(struct io_loop *l, int fd, const struct na_pam_ops *ops, void *arg,
-	struct na_pam **ret)
+int na_pam_new(
+	struct io_loop *l, int fd, const struct na_pam_ops *ops, void *arg, struct na_pam **ret)
 {
 	struct na_pam *p = calloc(1, sizeof(*p));
 
@@ -186,7 +186,8 @@ void na_pam_free(struct na_pam *p)
 
 	if (!p)
 		return;
-	DL_FOREACH_SAFE(p->conns, c, tmp) conn_free(c);
+	DL_FOREACH_SAFE (p->conns, c, tmp)
+		conn_free(c);
 	io_fd_stop(p->loop, &p->watch);
 	close(p->fd);
 	free(p);

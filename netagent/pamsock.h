@@ -25,7 +25,7 @@ struct na_pam_conn;
 struct na_pam_peer {
 	uint32_t pid;
 	uint64_t start; /* 0: not known */
-	int pidfd; /* -1: cannot be watched; else the callee may take it and set -1 */
+	int pidfd;	/* -1: cannot be watched; else the callee may take it and set -1 */
 };
 
 struct na_pam_ops {
@@ -40,8 +40,8 @@ struct na_pam_ops {
 };
 
 /* @fd: takes, a listening SOCK_SEQPACKET socket; @ops, @arg: borrows */
-GI_MUST_CHECK int na_pam_new(struct io_loop *l, int fd, const struct na_pam_ops *ops, void *arg,
-	struct na_pam **ret);
+GI_MUST_CHECK int na_pam_new(
+	struct io_loop *l, int fd, const struct na_pam_ops *ops, void *arg, struct na_pam **ret);
 void na_pam_free(struct na_pam *p);
 /* sends and closes; the connection is gone then */
 void na_pam_answer(struct na_pam_conn *c, enum na_pam_status s, uint64_t session, const char *text);

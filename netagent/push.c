@@ -32,7 +32,7 @@ struct na_push {
 	struct pending pending[NA_PUSH_PENDING_MAX]; /* a ring */
 	unsigned int first, n;
 	struct io_idle later; /* take what was put by */
-	struct fw_rec *by; /* owned; answers that came while we were sending */
+	struct fw_rec *by;    /* owned; answers that came while we were sending */
 	size_t n_by, cap_by;
 	struct fw_elem *elems; /* owned; read-back in progress */
 	size_t n_elems, cap_elems;

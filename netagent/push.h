@@ -16,7 +16,7 @@
 #include "lib/io/loop.h"
 
 #define NA_PUSH_PENDING_MAX 4096 /* requests without an answer */
-#define NA_PUSH_SEND_MS 20000 /* the pusher must take our records within */
+#define NA_PUSH_SEND_MS 20000	 /* the pusher must take our records within */
 
 struct na_push;
 
@@ -24,8 +24,8 @@ struct na_push_ops {
 	/* answer to a state or a delta; @err -GI_ESTATE: a full state is needed */
 	void (*done)(void *arg, uint64_t generation, uint64_t version, int err, const char *why);
 	/* answer to na_push_marks(); generation 0: nothing runs, or nobody could be asked */
-	void (*marks)(void *arg, uint64_t generation, uint64_t version,
-		const struct fw_elem *elems, size_t n);
+	void (*marks)(void *arg, uint64_t generation, uint64_t version, const struct fw_elem *elems,
+		size_t n);
 	/* the pusher is gone; after the answers to what was asked of it */
 	void (*lost)(void *arg, const char *why);
 };

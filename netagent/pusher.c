@@ -37,10 +37,9 @@ static int reply(struct pusher *p, const struct fw_rec *r)
 static int reply_done(
 	struct pusher *p, uint64_t generation, uint64_t version, int err, const char *why)
 {
-	struct fw_rec r = { .type = FW_REC_DONE,
-		.err = err,
-		.generation = generation,
-		.version = version };
+	struct fw_rec r = {
+		.type = FW_REC_DONE, .err = err, .generation = generation, .version = version
+	};
 
 	if (err < 0)
 		snprintf(r.name, sizeof(r.name), "%.120s", why[0] ? why : gi_strerror(err));
@@ -67,7 +66,8 @@ static int apply_delta(struct pusher *p, struct fw_delta *d)
 	int err = fw_push_delta(p->push, d, why);
 
 	if (err < 0 && err != -GI_ESTATE)
-		gi_err("change to version %llu was not taken: %s", (unsigned long long)d->version, why);
+		gi_err("change to version %llu was not taken: %s", (unsigned long long)d->version,
+			why);
 	err = reply_done(p, d->generation, d->version, err, why);
 	fw_delta_free(d);
 	return err;

@@ -56,8 +56,8 @@ int na_record_head(const uint8_t *head, struct na_record *ret)
 	memcpy(&r.seq, head + 12, 8);
 	if (head[9] || head[10] || head[11])
 		return -GI_EPROTO;
-	if (r.type == NA_SPOOL_EVENT ? r.len > NA_SPOOL_EVENT_MAX || r.seq == 0 :
-				       r.type != NA_SPOOL_CHECKPOINT || r.len > NA_SPOOL_RECORD_MAX)
+	if (r.type == NA_SPOOL_EVENT ? r.len > NA_SPOOL_EVENT_MAX || r.seq == 0
+				     : r.type != NA_SPOOL_CHECKPOINT || r.len > NA_SPOOL_RECORD_MAX)
 		return -GI_EPROTO;
 	*ret = r;
 	return 0;

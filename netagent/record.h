@@ -25,7 +25,8 @@ struct na_record {
 };
 
 /* appends head and payload */
-void na_record_encode(struct gi_buf *out, uint8_t type, uint64_t seq, const void *buf, uint32_t len);
+void na_record_encode(
+	struct gi_buf *out, uint8_t type, uint64_t seq, const void *buf, uint32_t len);
 /* @head: NA_RECORD_HEAD bytes; -GI_EPROTO when no record can begin like that */
 GI_MUST_CHECK int na_record_head(const uint8_t *head, struct na_record *ret);
 /* the payload, @r->len bytes, is what was written; -GI_EPROTO */

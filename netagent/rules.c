@@ -42,13 +42,15 @@ static void done_cb(void *arg, uint64_t generation, uint64_t version, int err, c
 	struct na_agent *a = arg;
 
 	if (err == 0) {
-		gi_debug("version %" PRIu64 " of generation %" PRIu64 " is enforced", version, generation);
+		gi_debug("version %" PRIu64 " of generation %" PRIu64 " is enforced", version,
+			generation);
 		send_applied(a, generation, version, IDFW__APPLIED__RESULT__OK, "");
 	} else if (err == -GI_ESTATE) {
 		gi_info("version %" PRIu64 " needs a whole ruleset: %s", version, why);
 		send_applied(a, generation, version, IDFW__APPLIED__RESULT__STALE, why);
 	} else {
-		gi_err("version %" PRIu64 " of generation %" PRIu64 " failed: %s", version, generation, why);
+		gi_err("version %" PRIu64 " of generation %" PRIu64 " failed: %s", version,
+			generation, why);
 		send_applied(a, generation, version, IDFW__APPLIED__RESULT__FAILED, why);
 	}
 }
@@ -78,8 +80,8 @@ static void send_marks(struct na_agent *a, uint64_t generation, uint64_t version
 	}
 }
 
-static void marks_cb(void *arg, uint64_t generation, uint64_t version, const struct fw_elem *elems,
-	size_t n)
+static void marks_cb(
+	void *arg, uint64_t generation, uint64_t version, const struct fw_elem *elems, size_t n)
 {
 	send_marks(arg, generation, version, elems, n);
 }

@@ -227,7 +227,8 @@ static int segment_open(struct na_segments *s, uint64_t no)
 	return s->read_fd < 0 ? -errno : s->read_fd;
 }
 
-static int restore_segment(struct na_segments *s, const struct na_segment *seg, bool with_checkpoint,
+static int restore_segment(struct na_segments *s, const struct na_segment *seg,
+	bool with_checkpoint,
 	void (*restore)(void *, enum na_spool_record, uint64_t, const void *, size_t), void *arg,
 	uint64_t *seq, struct gi_buf *buf)
 {

@@ -19,15 +19,15 @@
 #define NA_SEGMENTS_MAX 4096
 
 struct na_segment {
-	uint64_t no; /* in its name */
-	uint64_t size; /* readable bytes */
+	uint64_t no;	   /* in its name */
+	uint64_t size;	   /* readable bytes */
 	uint64_t last_seq; /* of its last event; 0: no event */
 };
 
 struct na_segments {
-	int dir_fd; /* -1 */
+	int dir_fd;   /* -1 */
 	int write_fd; /* of the last one, when it is ours; -1 */
-	int read_fd; /* of read_no; -1 */
+	int read_fd;  /* of read_no; -1 */
 	uint64_t read_no;
 	struct na_segment *list; /* owned */
 	size_t n;

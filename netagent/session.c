@@ -29,8 +29,7 @@ void na_sessions_fini(struct na_sessions *t)
 {
 	struct na_session *s, *tmp;
 
-	HASH_ITER(hh, t->by_id, s, tmp)
-	{
+	HASH_ITER (hh, t->by_id, s, tmp) {
 		HASH_DEL(t->by_id, s);
 		session_free(s);
 	}
@@ -113,7 +112,8 @@ int na_sessions_restore(
 int na_sessions_open(struct na_sessions *t, const struct na_pam_event *ev, uint32_t leader_pid,
 	uint64_t leader_start, uint64_t now_ms, struct na_session **ret)
 {
-	/* the copies are made by restore(): the casts only let one struct name both kinds of text */
+	/* the copies are made by restore(): the casts only let one struct name both kinds of text
+	 */
 	struct na_session s = {
 		.id = t->next_id,
 		.user = (char *)ev->user,

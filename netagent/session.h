@@ -30,12 +30,12 @@ struct na_session {
 	char *rhost;
 	char *auth;
 	uint32_t uid;
-	uint32_t leader_pid; /* 0: none that we can see */
-	uint64_t leader_start; /* clock ticks since boot, proc(5) stat field 22 */
-	uint64_t opened_ms; /* Unix time */
-	struct gi_addr peer; /* family 0: none */
+	uint32_t leader_pid;	  /* 0: none that we can see */
+	uint64_t leader_start;	  /* clock ticks since boot, proc(5) stat field 22 */
+	uint64_t opened_ms;	  /* Unix time */
+	struct gi_addr peer;	  /* family 0: none */
 	struct na_leader *leader; /* the owner's watch on leader_pid, or NULL; not freed here */
-	UT_hash_handle hh; /* private */
+	UT_hash_handle hh;	  /* private */
 };
 
 struct na_sessions {

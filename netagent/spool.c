@@ -166,7 +166,8 @@ void na_spool_flush(struct na_spool *sp)
 {
 	int err = 0;
 
-	/* the files are made whole also when nothing waits: our end may come before the next event */
+	/* the files are made whole also when nothing waits: our end may come before the next event
+	 */
 	if (!sp->mem_head && (sp->stale || !na_segments_writable(&sp->segs)))
 		err = spool_rotate(sp);
 	while (err == 0 && sp->mem_head) {

@@ -24,7 +24,7 @@
 #include "lib/base/err.h"
 
 #define NA_SPOOL_RECORD_MAX (16u << 20) /* payload bytes; only a checkpoint comes near */
-#define NA_SPOOL_EVENT_MAX (64u << 10) /* payload bytes of an event */
+#define NA_SPOOL_EVENT_MAX (64u << 10)	/* payload bytes of an event */
 #define NA_SPOOL_MEM_MAX (4u << 20)
 #define NA_SPOOL_MIN_BYTES (64u << 10) /* least max_bytes */
 
@@ -39,18 +39,18 @@ struct na_spool_ops {
 	 * at opening: the newest readable checkpoint, then each event behind it, in order.
 	 * @seq: of the event; of a checkpoint: of the last event before it
 	 */
-	void (*restore)(void *arg, enum na_spool_record type, uint64_t seq, const void *buf,
-		size_t len);
+	void (*restore)(
+		void *arg, enum na_spool_record type, uint64_t seq, const void *buf, size_t len);
 };
 
 struct na_spool_stats {
-	uint64_t bytes; /* on disk */
+	uint64_t bytes;	   /* on disk */
 	uint64_t last_seq; /* highest number given out */
 	uint64_t acked_seq;
-	uint64_t mem_events; /* waiting in memory for room on disk */
+	uint64_t mem_events;  /* waiting in memory for room on disk */
 	uint64_t lost_events; /* numbers that were given to nothing: no room anywhere */
-	uint64_t bad_bytes; /* unreadable, passed over */
-	int disk_err; /* why the last write failed; 0: it did not */
+	uint64_t bad_bytes;   /* unreadable, passed over */
+	int disk_err;	      /* why the last write failed; 0: it did not */
 };
 
 /*
@@ -61,8 +61,8 @@ struct na_spool_stats {
  * the new segment is no error here (disk_err says it).
  * Errors: -errno of opening or reading the directory, -ENOMEM, -EINVAL (max_bytes)
  */
-GI_MUST_CHECK int na_spool_open(const char *dir, uint64_t max_bytes,
-	const struct na_spool_ops *ops, void *arg, struct na_spool **ret);
+GI_MUST_CHECK int na_spool_open(const char *dir, uint64_t max_bytes, const struct na_spool_ops *ops,
+	void *arg, struct na_spool **ret);
 void na_spool_free(struct na_spool *sp); /* NULL is fine; the files stay */
 
 /*
@@ -82,9 +82,9 @@ void na_spool_flush(struct na_spool *sp);
 
 /* where a reader stands; a fresh one is zero but for seq */
 struct na_spool_cursor {
-	uint64_t seq; /* last one given out */
+	uint64_t seq;	  /* last one given out */
 	uint64_t segment; /* private */
-	uint64_t offset; /* private */
+	uint64_t offset;  /* private */
 };
 
 /*

@@ -16,8 +16,8 @@
 #include "lib/base/err.h"
 
 #define PAM_GI_BLOCK_MAX 4096 /* bytes of one datagram */
-#define PAM_GI_USER_MAX 256 /* bytes of USER; a longer one is refused, never cut */
-#define PAM_GI_VALUE_MAX 255 /* bytes of any other value; a longer one is cut */
+#define PAM_GI_USER_MAX 256   /* bytes of USER; a longer one is refused, never cut */
+#define PAM_GI_VALUE_MAX 255  /* bytes of any other value; a longer one is cut */
 
 struct pam_gi_block {
 	char data[PAM_GI_BLOCK_MAX];
@@ -34,26 +34,26 @@ struct pam_gi_event {
 	const char *tty;
 	const char *rhost;
 	const char *ruser;
-	const char *auth_info; /* SSH_AUTH_INFO_0; the first line is sent */
+	const char *auth_info;	    /* SSH_AUTH_INFO_0; the first line is sent */
 	const char *ssh_connection; /* SSH_CONNECTION; the client's address is sent */
-	uint64_t session; /* at close; 0: not known */
-	unsigned int wait; /* at open: answer when the rules are enforced */
-	unsigned int retry; /* the agent went away under this very event */
+	uint64_t session;	    /* at close; 0: not known */
+	unsigned int wait;	    /* at open: answer when the rules are enforced */
+	unsigned int retry;	    /* the agent went away under this very event */
 	unsigned int timeout_ms;
 };
 
 enum pam_gi_status {
-	PAM_GI_OK, /* recorded */
+	PAM_GI_OK,	 /* recorded */
 	PAM_GI_ENFORCED, /* recorded, and every enforcement point runs it */
 	PAM_GI_DEGRADED, /* recorded, but not yet enforced everywhere */
-	PAM_GI_TIMEOUT, /* recorded; not known to be enforced in the time given */
-	PAM_GI_REFUSED, /* not recorded; text says why */
+	PAM_GI_TIMEOUT,	 /* recorded; not known to be enforced in the time given */
+	PAM_GI_REFUSED,	 /* not recorded; text says why */
 };
 
 struct pam_gi_reply {
 	enum pam_gi_status status;
 	uint64_t session; /* 0: none given */
-	char text[256]; /* printable, "" if none */
+	char text[256];	  /* printable, "" if none */
 };
 
 /*

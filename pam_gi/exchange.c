@@ -34,7 +34,8 @@ static int do_connect(int fd, const struct sockaddr_un *un, long long deadline_u
 		struct timeval tv = { .tv_sec = 0, .tv_usec = 1 };
 
 		if (left > 0)
-			tv = (struct timeval){ .tv_sec = left / 1000000, .tv_usec = left % 1000000 };
+			tv = (struct timeval){ .tv_sec = left / 1000000,
+				.tv_usec = left % 1000000 };
 		if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0)
 			return -errno;
 		if (connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0)

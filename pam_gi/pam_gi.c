@@ -155,7 +155,8 @@ static void log_reply(
 			pam_gi_status_name(r->status));
 }
 
-static void read_options(pam_handle_t *pamh, int argc, const char **argv, struct pam_gi_options *opt)
+static void read_options(
+	pam_handle_t *pamh, int argc, const char **argv, struct pam_gi_options *opt)
 {
 	const char *bad = pam_gi_options_parse(argc, argv, opt);
 

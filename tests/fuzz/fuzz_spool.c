@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fuzz_spool.c - any bytes as a segment of the spool: opened, restored, read, written behind, opened
- * again. Nothing that was in the file and is no record may come out, and what is written now must.
+ * fuzz_spool.c - any bytes as a segment of the spool: opened, restored, read, written behind,
+ * opened again. Nothing that was in the file and is no record may come out, and what is written now
+ * must.
  */
 #include <assert.h>
 #include <fcntl.h>

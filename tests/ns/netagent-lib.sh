@@ -46,6 +46,7 @@ check() { # NAME WANTED GOT
 	if [ "$2" = "$3" ]; then ok "$1"; else fail "$1: wanted $2, got $3"; fi
 }
 na_end() {
+	! grep -E 'Sanitizer|runtime error' "$dir/agent.log" || fail "a sanitizer speaks"
 	[ "$na_fails" = 0 ] && return
 	echo "--- svm"; cat "$dir/svm.log"
 	echo "--- agent"; tail -50 "$dir/agent.log"

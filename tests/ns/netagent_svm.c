@@ -166,8 +166,8 @@ static void on_message(struct svm *s, const Idfw__Envelope *e)
 		printf("\n");
 		break;
 	case IDFW__ENVELOPE__BODY_MARKS:
-		printf("marks gen=%" PRIu64 " ver=%" PRIu64 " n=%zu last=%d\n", e->marks->generation,
-			e->marks->version, e->marks->n_elem, e->marks->last);
+		printf("marks gen=%" PRIu64 " ver=%" PRIu64 " n=%zu last=%d\n",
+			e->marks->generation, e->marks->version, e->marks->n_elem, e->marks->last);
 		break;
 	case IDFW__ENVELOPE__BODY_APPLIED:
 		printf("applied gen=%" PRIu64 " ver=%" PRIu64 " result=%d %s\n",
@@ -347,7 +347,8 @@ static void serve(struct svm *s)
 
 	for (;;) {
 		struct pollfd p[3] = { { .fd = 0, .events = POLLIN },
-			{ .fd = s->listen_fd, .events = POLLIN }, { .fd = s->fd, .events = POLLIN } };
+			{ .fd = s->listen_fd, .events = POLLIN },
+			{ .fd = s->fd, .events = POLLIN } };
 
 		fflush(stdout);
 		if (poll(p, 3, -1) < 0)

@@ -27,9 +27,9 @@ static int parse(const char *buf, size_t len, struct na_pam_event *ev)
 
 static void test_parse_everything(void **state)
 {
-	static const char b[] = MIN
-		"\0SERVICE=sshd\0TTY=ssh\0RHOST=client\0RUSER=x\0AUTH=publickey\0PEER=fd77::7\0"
-		"SESSION=5\0WAIT=1\0RETRY=1\0TIMEOUT_MS=60000\0NEWKEY=whatever";
+	static const char b[] =
+		MIN "\0SERVICE=sshd\0TTY=ssh\0RHOST=client\0RUSER=x\0AUTH=publickey\0PEER=fd77::7\0"
+		    "SESSION=5\0WAIT=1\0RETRY=1\0TIMEOUT_MS=60000\0NEWKEY=whatever";
 	struct na_pam_event ev;
 
 	(void)state;
@@ -77,8 +77,7 @@ static void test_parse_bad_blocks(void **state)
 		size_t len;
 		int err;
 	} cases[] = {
-		{ "", 0, -GI_EPROTO },
-		{ BLOCK("IDFW=2\0EVENT=open\0USER=a\0UID=1"), -GI_EPROTO },
+		{ "", 0, -GI_EPROTO }, { BLOCK("IDFW=2\0EVENT=open\0USER=a\0UID=1"), -GI_EPROTO },
 		{ BLOCK("EVENT=open\0USER=a\0UID=1"), -GI_EPROTO },
 		{ BLOCK("IDFW=1\0USER=a\0UID=1"), -GI_EPROTO },
 		{ BLOCK("IDFW=1\0EVENT=open\0UID=1"), -GI_EPROTO },
@@ -89,14 +88,11 @@ static void test_parse_bad_blocks(void **state)
 		{ BLOCK("IDFW=1\0EVENT=open\0USER=a\xff\0UID=1"), -GI_EPROTO },
 		{ BLOCK("IDFW=1\0EVENT=open\0USER=a\0UID=-1"), -GI_EPROTO },
 		{ BLOCK("IDFW=1\0EVENT=open\0USER=a\0UID=4294967295"), -GI_EPROTO },
-		{ BLOCK(MIN "\0USER=b"), -GI_EPROTO },
-		{ BLOCK(MIN "\0TTY=1\0TTY=2"), -GI_EPROTO },
-		{ BLOCK(MIN "\0SESSION=0"), -GI_EPROTO },
-		{ BLOCK(MIN "\0SESSION=x"), -GI_EPROTO },
+		{ BLOCK(MIN "\0USER=b"), -GI_EPROTO }, { BLOCK(MIN "\0TTY=1\0TTY=2"), -GI_EPROTO },
+		{ BLOCK(MIN "\0SESSION=0"), -GI_EPROTO }, { BLOCK(MIN "\0SESSION=x"), -GI_EPROTO },
 		{ BLOCK(MIN "\0WAIT=yes"), -GI_EPROTO },
 		{ BLOCK(MIN "\0TIMEOUT_MS=60001"), -GI_EPROTO },
-		{ BLOCK(MIN "\0novalue"), -GI_EPROTO },
-		{ BLOCK(MIN "\0=nokey"), -GI_EPROTO },
+		{ BLOCK(MIN "\0novalue"), -GI_EPROTO }, { BLOCK(MIN "\0=nokey"), -GI_EPROTO },
 		{ BLOCK(MIN "\0\0"), -GI_EPROTO },
 		{ MIN, sizeof(MIN) - 1, -GI_EPROTO }, /* the last NUL is missing */
 	};

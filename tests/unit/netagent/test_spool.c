@@ -30,7 +30,7 @@ struct owner { /* an owner whose state is the list of events that it knows */
 	uint64_t known[4096];
 	size_t n;
 	size_t checkpoints; /* restored */
-	size_t padding; /* bytes that a checkpoint is longer */
+	size_t padding;	    /* bytes that a checkpoint is longer */
 };
 
 static char dir[64];
@@ -123,7 +123,8 @@ static void append_n(struct na_spool *sp, struct owner *o, int n)
 }
 
 /* reads all above the cursor; they must be from..to without a gap */
-static void expect_events(struct na_spool *sp, struct na_spool_cursor *c, uint64_t from, uint64_t to)
+static void expect_events(
+	struct na_spool *sp, struct na_spool_cursor *c, uint64_t from, uint64_t to)
 {
 	struct gi_buf b;
 	uint64_t seq = 0;
@@ -250,7 +251,7 @@ static void test_ack_frees_segments_and_is_monotonic(void **state)
 	append_n(sp, &o, 1000);
 	assert_true(files() > 3);
 	na_spool_ack(sp, 500);
-	na_spool_ack(sp, 100); /* nothing */
+	na_spool_ack(sp, 100);	/* nothing */
 	na_spool_ack(sp, 5000); /* never given out: nothing */
 	na_spool_stats(sp, &st);
 	assert_true(st.acked_seq == 500);

@@ -13,11 +13,9 @@
 
 static struct pam_gi_event alice(void)
 {
-	return (struct pam_gi_event){ .event = "open",
-		.user = "alice",
-		.uid = 10001,
-		.service = "sshd",
-		.timeout_ms = 300 };
+	return (struct pam_gi_event){
+		.event = "open", .user = "alice", .uid = 10001, .service = "sshd", .timeout_ms = 300
+	};
 }
 
 static void test_encode_full_event_gives_exact_bytes(void **state)
@@ -156,23 +154,17 @@ static void test_parse_bad_replies_are_eproto(void **state)
 		const char *buf;
 		size_t len;
 	} cases[] = {
-		{ "", 0 },
-		{ REPLY("IDFW=1") },
-		{ REPLY("IDFW=2\0STATUS=ok") },
-		{ REPLY("STATUS=ok\0IDFW=1") },
-		{ REPLY("IDFW=1\0SESSION=7") },
-		{ REPLY("IDFW=1\0STATUS=fine") },
-		{ REPLY("IDFW=1\0STATUS=ok\0STATUS=ok") },
+		{ "", 0 }, { REPLY("IDFW=1") }, { REPLY("IDFW=2\0STATUS=ok") },
+		{ REPLY("STATUS=ok\0IDFW=1") }, { REPLY("IDFW=1\0SESSION=7") },
+		{ REPLY("IDFW=1\0STATUS=fine") }, { REPLY("IDFW=1\0STATUS=ok\0STATUS=ok") },
 		{ REPLY("IDFW=1\0STATUS=ok\0SESSION=1\0SESSION=2") },
 		{ REPLY("IDFW=1\0STATUS=ok\0TEXT=1\0TEXT=2") },
-		{ REPLY("IDFW=1\0STATUS=ok\0SESSION=") },
-		{ REPLY("IDFW=1\0STATUS=ok\0SESSION=0") },
+		{ REPLY("IDFW=1\0STATUS=ok\0SESSION=") }, { REPLY("IDFW=1\0STATUS=ok\0SESSION=0") },
 		{ REPLY("IDFW=1\0STATUS=ok\0SESSION=-1") },
 		{ REPLY("IDFW=1\0STATUS=ok\0SESSION=1x") },
 		{ REPLY("IDFW=1\0STATUS=ok\0SESSION=18446744073709551616") },
 		{ REPLY("IDFW=1\0STATUS=ok\0SESSION=99999999999999999999999") },
-		{ REPLY("IDFW=1\0STATUS=ok\0noequals") },
-		{ REPLY("IDFW=1\0STATUS=ok\0=novalue") },
+		{ REPLY("IDFW=1\0STATUS=ok\0noequals") }, { REPLY("IDFW=1\0STATUS=ok\0=novalue") },
 		{ REPLY("IDFW=1\0STATUS=ok\0\0") },
 		{ "IDFW=1\0STATUS=ok", 16 }, /* no NUL at the end */
 	};
