@@ -182,6 +182,41 @@ bool bed_log_has(struct bed *b, const char *words)
 	return found;
 }
 
+static long last_counter(const struct bed *b, const char *vm, const char *name, size_t *ret_lines)
+{
+	char path[PATH_LEN], line[4096], head[80], key[80], *at;
+	long value = -1;
+	FILE *f;
+
+	*ret_lines = 0;
+	(void)snprintf(head, sizeof(head), "vm %s: ", vm);
+	(void)snprintf(key, sizeof(key), " %s=", name);
+	path_of(b, "log", path);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		at = strstr(line, head);
+		at = at ? strstr(at, key) : NULL;
+		if (!at)
+			continue;
+		value = strtol(at + strlen(key), NULL, 10);
+		++*ret_lines;
+	}
+	if (f)
+		(void)fclose(f);
+	return value;
+}
+
+long bed_counter(struct bed *b, const char *vm, const char *name)
+{
+	size_t before, now;
+	long value;
+
+	(void)last_counter(b, vm, name, &before);
+	bed_mux_signal(b, SIGUSR1);
+	bed_until(b, (value = last_counter(b, vm, name, &now), now > before));
+	return value;
+}
+
 /* ---- the service VM ---- */
 
 static void link_send(struct bed *b, const Idfw__Routed *r)
@@ -398,6 +433,18 @@ void bed_svm_close(struct bed *b, const char *vm, const char *why)
 	r.vm = (char *)(uintptr_t)vm;
 	r.body_case = IDFW__ROUTED__BODY_CLOSE;
 	r.close = &m;
+	link_send(b, &r);
+}
+
+void bed_svm_ping(struct bed *b)
+{
+	Idfw__Ping ping = IDFW__PING__INIT;
+	Idfw__Routed r;
+
+	idfw__routed__init(&r);
+	ping.token = 4711;
+	r.body_case = IDFW__ROUTED__BODY_PING;
+	r.ping = &ping;
 	link_send(b, &r);
 }
 

@@ -73,6 +73,9 @@ void bed_mux_signal(struct bed *b, int signum);
 int bed_mux_wait(struct bed *b);		 /* exit code, or -signal */
 int bed_mux_run(struct bed *b, const char *arg); /* gi-mux ARG -c ...; exit code */
 bool bed_log_has(struct bed *b, const char *words);
+/* SIGUSR1, then the number behind @name= in that VM's line; -1: no such */
+long bed_counter(struct bed *b, const char *vm, const char *name);
+void bed_svm_ping(struct bed *b);
 void bed_svm_start(struct bed *b);
 void bed_svm_stop(struct bed *b); /* closes listener and link, as kill -9 would */
 void bed_up(struct bed *b);	  /* service VM, mux, handshake done */

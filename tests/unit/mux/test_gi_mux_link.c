@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "tests/unit/mux/bed.h"
 
@@ -135,6 +136,15 @@ static void test_silence_is_asked_then_ended(void **state)
 	assert_true(bed_log_has(b, "no sign of life within the deadline"));
 }
 
+static void test_ping_of_the_svm_is_answered(void **state)
+{
+	struct bed *b = *state;
+
+	bed_up(b);
+	bed_svm_ping(b);
+	bed_until(b, bed_count(b, "", IDFW__ROUTED__BODY_PONG, 0) == 1);
+}
+
 static void test_garbage_from_the_svm_ends_the_link(void **state)
 {
 	const uint8_t garbage[] = { 0xff, 0xff, 0xff };
@@ -164,8 +174,8 @@ static void test_reload_leaves_the_others_alone(void **state)
 	bed_guest_ready(b, &b->guests[2], "db01");
 	assert_false(b->guests[0].closed);
 	assert_int_equal(bed_count(b, "jump01", DOWN, 0), 0);
-	/* its addresses change: announced anew */
-	bed_conf(b, "",
+	/* its addresses change: announced anew; what needs a restart is said */
+	bed_conf(b, "max-queue 1MiB;",
 		"vm jump01 { listen \"unix:%1$s/vm/jump01.sock_5005\"; addresses 10.77.1.11; }\n"
 		"vm db01 { listen \"unix:%1$s/vm/db01.sock_5005\"; }\n");
 	bed_mux_signal(b, SIGHUP);
@@ -173,6 +183,7 @@ static void test_reload_leaves_the_others_alone(void **state)
 	bed_guest_ready(b, &b->guests[0], "jump01");
 	assert_int_equal(bed_last(b, "jump01", UP)->n_allowed, 1);
 	assert_false(b->guests[2].closed);
+	assert_true(bed_log_has(b, "restart for the rest"));
 }
 
 static void test_bad_reload_changes_nothing(void **state)
@@ -211,6 +222,7 @@ static void test_removed_while_down_is_gone(void **state)
 static void test_missing_directory_does_not_stop_the_others(void **state)
 {
 	struct bed *b = *state;
+	char dir[128];
 
 	bed_conf(b, "",
 		"vm lost01 { listen \"unix:%1$s/nowhere/sock_5005\"; }\n"
@@ -218,6 +230,11 @@ static void test_missing_directory_does_not_stop_the_others(void **state)
 	bed_up(b);
 	bed_guest_ready(b, &b->guests[0], "web01");
 	assert_true(bed_log_has(b, "cannot listen"));
+	/* it tries again until it can */
+	(void)snprintf(dir, sizeof(dir), "%s/nowhere", b->dir);
+	assert_int_equal(mkdir(dir, 0777), 0);
+	assert_int_equal(chmod(dir, 0777), 0);
+	bed_until(b, bed_log_has(b, "listening now"));
 }
 
 static void test_term_ends_cleanly(void **state)
@@ -265,6 +282,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_certificate_of_another_name_is_refused, setup_wrong_name, teardown),
 		TEST(test_silence_is_asked_then_ended),
+		TEST(test_ping_of_the_svm_is_answered),
 		TEST(test_garbage_from_the_svm_ends_the_link),
 		TEST(test_reload_leaves_the_others_alone),
 		TEST(test_bad_reload_changes_nothing),

@@ -224,6 +224,11 @@ static void test_check_missing_parts(void **state)
 	REFUSES(-GI_EPROTO, e);
 	e->body_case = IDFW__ENVELOPE__BODY__NOT_SET;
 	REFUSES(-GI_EPROTO, e);
+	e = fresh(IDFW__ENVELOPE__BODY_CTL_ROW);
+	e->ctl_row->json = dirty;
+	REFUSES(-GI_EPROTO, e);
+	e->ctl_row->json = nothing;
+	REFUSES(-GI_EPROTO, e);
 }
 
 static void test_check_close_event(void **state)
@@ -246,6 +251,7 @@ static void test_check_routed_limits(void **state)
 {
 	struct routed_sample r[ROUTED_SAMPLES];
 	char slash[] = "../etc", of_vm[] = "jump01";
+	Idfw__Prefix *many[WIRE_ADDRS_MAX + 1];
 	const char *why = NULL;
 
 	(void)state;
@@ -265,6 +271,14 @@ static void test_check_routed_limits(void **state)
 	assert_int_equal(wire_check_routed(&r[7].r, &why), -GI_EPROTO);
 	r[8].r.close->why = text_of(WIRE_TEXT_MAX + 1);
 	assert_int_equal(wire_check_routed(&r[8].r, &why), -GI_EPROTO);
+	for (size_t i = 0; i < GI_ARRAY_SIZE(many); i++)
+		many[i] = r[6].r.up->allowed[0];
+	r[6].r.up->transport = of_vm;
+	r[6].r.up->allowed = many;
+	r[6].r.up->n_allowed = WIRE_ADDRS_MAX;
+	assert_int_equal(wire_check_routed(&r[6].r, &why), 0);
+	r[6].r.up->n_allowed++;
+	assert_int_equal(wire_check_routed(&r[6].r, &why), -GI_ELIMIT);
 	r[5].r.envelope.len = 0;
 	assert_int_equal(wire_check_routed(&r[5].r, &why), -GI_ELIMIT);
 }

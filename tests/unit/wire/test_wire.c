@@ -240,6 +240,25 @@ static void test_decode_unknown_fields_are_skipped(void **state)
 	gi_buf_fini(&b);
 }
 
+static void test_decode_agent_hello_needs_a_boot_id(void **state)
+{
+	Idfw__Envelope *e = NULL;
+	const char *why = "";
+	struct gi_buf b;
+
+	(void)state;
+	samples_init(all);
+	all[0].e.hello->boot_id.len = 0;
+	gi_buf_init(&b, WIRE_FRAME_MAX);
+	assert_int_equal(wire_envelope_encode(&all[0].e, &b), 0);
+	assert_int_equal(
+		wire_envelope_decode(b.data, b.len, WIRE_AGENT, WIRE_NEW, &e, &why), -GI_EPROTO);
+	assert_non_null(strstr(why, "boot_id"));
+	assert_int_equal(wire_envelope_decode(b.data, b.len, WIRE_CTL, WIRE_NEW, &e, &why), 0);
+	wire_envelope_free(e);
+	gi_buf_fini(&b);
+}
+
 static void test_encode_over_frame_max_is_limit(void **state)
 {
 	static uint8_t big[WIRE_FRAME_MAX];
@@ -317,6 +336,7 @@ int main(void)
 		cmocka_unit_test(test_decode_amplification_stops_at_the_budget),
 		cmocka_unit_test(test_decode_no_body_is_refused),
 		cmocka_unit_test(test_decode_unknown_fields_are_skipped),
+		cmocka_unit_test(test_decode_agent_hello_needs_a_boot_id),
 		cmocka_unit_test(test_encode_over_frame_max_is_limit),
 		cmocka_unit_test(test_version_choose_names_both_ranges),
 		cmocka_unit_test(test_text_sanitize_makes_text_clean),
