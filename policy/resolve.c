@@ -116,8 +116,11 @@ static int index_names(struct pol_policy *p, struct conf_diags *d)
 static void unknown(struct conf_diags *d, const char *what, const char *name,
 	const struct conf_pos *pos, const char *const *words, size_t n)
 {
-	const char *near = conf_suggest(name, words, n);
+	const char *near = NULL;
 
+	/* what is not shown needs no suggestion, which takes time */
+	if (d->n < CONF_DIAG_MAX)
+		near = conf_suggest(name, words, n);
 	if (near)
 		conf_diag_add(
 			d, CONF_ERROR, pos, "no %s \"%s\"; did you mean \"%s\"?", what, name, near);
@@ -171,6 +174,25 @@ static int member_qcmp(const void *a, const void *b)
 	return pol_member_cmp(a, b);
 }
 
+/* only to look at fewer lists: a collision costs a comparison (FNV-1a over what counts) */
+static uint32_t members_hash(const struct pol_members *m)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < m->n; i++) {
+		const struct pol_member *it = &m->list[i];
+		const char *text = it->text ? it->text : "";
+		char net[GI_ADDR_STRLEN];
+
+		if (it->kind == POL_K_NET)
+			text = gi_prefix_format(&it->net, net);
+		h = (h ^ (uint32_t)it->kind) * 16777619u;
+		for (; *text; text++)
+			h = (h ^ (unsigned char)*text) * 16777619u;
+	}
+	return h;
+}
+
 static bool members_equal(const struct pol_members *a, const struct pol_members *b)
 {
 	if (a->n != b->n)
@@ -214,8 +236,9 @@ static int anonymous(
 	char name[16];
 	int err;
 
+	g.hash = members_hash(m);
 	for (size_t i = p->n_named; i < p->n_groups; i++) {
-		if (members_equal(&p->groups[i].members, m)) {
+		if (p->groups[i].hash == g.hash && members_equal(&p->groups[i].members, m)) {
 			*ret = (uint16_t)i;
 			return 0;
 		}

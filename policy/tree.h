@@ -68,6 +68,7 @@ struct pol_group {
 	uint8_t families;  /* check: 1 IPv4, 2 IPv6: what its members can be */
 	size_t nets_bound; /* check: upper bound of prefixes, nested ones included */
 	size_t depth;	   /* check: 1 + the deepest nested group's */
+	uint32_t hash;	   /* anonymous: of its members */
 	struct pol_members members;
 };
 

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define EFFORT_MAX 20000000 /* comparisons; comparing 4096 rules takes less than half */
+
 static void mark_used(struct pol_policy *p)
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
@@ -52,7 +54,7 @@ static bool peers_cover(
 	return !b_any && n_a == n_b && memcmp(a, b, n_a * sizeof(a[0])) == 0;
 }
 
-static bool services_cover(const struct pol_rule *a, const struct pol_rule *b)
+static bool services_cover(const struct pol_rule *a, const struct pol_rule *b, size_t *effort)
 {
 	if (a->n_services == 0)
 		return true;
@@ -61,7 +63,7 @@ static bool services_cover(const struct pol_rule *a, const struct pol_rule *b)
 	for (size_t i = 0; i < b->n_services; i++) {
 		bool found = false;
 
-		for (size_t k = 0; k < a->n_services && !found; k++)
+		for (size_t k = 0; k < a->n_services && !found; k++, ++*effort)
 			found = pol_service_covers(&a->services[k], &b->services[i]);
 		if (!found)
 			return false;
@@ -70,33 +72,45 @@ static bool services_cover(const struct pol_rule *a, const struct pol_rule *b)
 }
 
 /* @a stands before @b: does nothing ever reach @b? (Says yes only for any, and for equal peers.) */
-static bool hides(const struct pol_rule *a, const struct pol_rule *b)
+static bool hides(const struct pol_rule *a, const struct pol_rule *b, size_t *effort)
 {
 	return peers_cover(a->from_any, a->from_groups, a->n_from_groups, b->from_any,
 		       b->from_groups, b->n_from_groups) &&
 	       peers_cover(a->to_any, a->to_groups, a->n_to_groups, b->to_any, b->to_groups,
 		       b->n_to_groups) &&
-	       services_cover(a, b);
+	       services_cover(a, b, effort);
 }
 
+/* the rule that hides the one at place @at, or NULL */
+static const struct pol_rule *hidden_by(const struct pol_policy *p, size_t at, size_t *effort)
+{
+	const struct pol_rule *b = &p->rules[p->order[at]];
+
+	if (b->disabled)
+		return NULL;
+	for (size_t i = 0; i < at && *effort < EFFORT_MAX; i++, ++*effort) {
+		const struct pol_rule *a = &p->rules[p->order[i]];
+
+		if (!a->disabled && hides(a, b, effort))
+			return a;
+	}
+	return NULL;
+}
+
+/* each rule against all before it; a policy made to be slow gets fewer warnings instead */
 static void warn_hidden(const struct pol_policy *p, struct conf_diags *d)
 {
-	for (size_t j = 0; j < p->n_rules; j++) {
-		const struct pol_rule *b = &p->rules[p->order[j]];
+	size_t effort = 0;
 
-		if (b->disabled)
-			continue;
-		for (size_t i = 0; i < j; i++) {
-			const struct pol_rule *a = &p->rules[p->order[i]];
+	for (size_t i = 0; i < p->n_rules && effort < EFFORT_MAX; i++) {
+		const struct pol_rule *b = &p->rules[p->order[i]];
+		const struct pol_rule *a = hidden_by(p, i, &effort);
 
-			if (a->disabled || !hides(a, b))
-				continue;
+		if (a)
 			conf_diag_add(d, CONF_WARNING, &b->pos,
-				"rule \"%s\" is never reached: %s/%s, evaluated before it, matches "
-				"all that it would",
+				"rule \"%s\" is never reached: %s/%s, evaluated before it, "
+				"matches all that it would",
 				b->name, pol_section_name(a->section), a->name);
-			break;
-		}
 	}
 }
 
