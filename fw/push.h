@@ -16,21 +16,46 @@
 
 struct fw_push; /* both back ends and the state that the kernel is known to hold */
 
+/* every ret_why: words for a human, "" when all went well */
+
+/*
+ * fw_push_new - opens the netlink socket and finds out what the kernel can do; changes nothing
+ * Errors: -EPERM (CAP_NET_ADMIN in this network namespace), -ENOMEM, socket(2)'s
+ */
 GI_MUST_CHECK int fw_push_new(struct fw_push **ret, char ret_why[256]);
-void fw_push_free(struct fw_push *p);
-/* whole state: takes @s on success (it becomes the known state), else it stays the caller's */
+void fw_push_free(struct fw_push *p); /* NULL is fine; the table stays */
+
+/*
+ * fw_push_ruleset - makes the kernel's table be this state, whatever it was
+ * @s: takes on success (it becomes the known state), else it stays the caller's
+ *
+ * Two transactions, see fw_render(); flows whose mark stays live notice nothing. Elements that
+ * stand are not touched. On failure the old ruleset stands. Errors: -EINVAL (no ruleset),
+ * -GI_EPROTO, -GI_ELIMIT (fw_ruleset_check, fw_render), -EIO (refused by libnftables, @ret_why has
+ * its words), -ENOMEM. libnftables may end the process.
+ */
 GI_MUST_CHECK int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256]);
-/* -GI_ESTATE when generation/from_version do not follow; -GI_EPROTO a bad element; kernel's -errno:
- * nothing changed */
+
+/*
+ * fw_push_delta - one transaction on top of what runs
+ * @d: borrows; in any order, sorted is cheapest
+ * Errors: -GI_ESTATE (generation or from_version do not follow, or nothing is known to run),
+ *         -GI_EPROTO (an element does not fit the ruleset), -GI_ELIMIT, the kernel's -errno:
+ * nothing changed. -ENOBUFS, -ENOMEM: the known state is gone, only fw_push_ruleset() helps.
+ */
 GI_MUST_CHECK int fw_push_delta(struct fw_push *p, const struct fw_delta *d, char ret_why[256]);
+
 const struct fw_state *fw_push_state(const struct fw_push *p); /* borrowed; NULL: unknown */
+
 /*
  * fw_push_marks - what the kernel holds now in UID_MARK, ADDR4_MARK, ADDR6_MARK, REMARK, BASE_MARK
- * @cb: called for each element; no table: 0 and no call
+ * @cb: called for each element, sorted; no table: 0 and no call
+ * Errors: @cb's, netlink's, -ENOMEM
  */
 GI_MUST_CHECK int fw_push_marks(
 	struct fw_push *p, int (*cb)(void *arg, const struct fw_elem *e), void *arg);
-/* generation and version of the running table (from its comment), 0 0 when there is none */
+
+/* generation and version of the running table (its map `stamp`), 0 0 when there is none */
 GI_MUST_CHECK int fw_push_running(
 	struct fw_push *p, uint64_t *ret_generation, uint64_t *ret_version);
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "fw/fw.h"
+#include "fw/render_int.h"
 #include "tests/unit/fw/fixture.h"
 
 #define TEXT_MAX (64u << 20)
@@ -157,6 +158,41 @@ static void test_fw_render_foreign_element_eproto(void **state)
 	fw_state_free(s);
 }
 
+/* over sets that stand: what stays is not named, what goes is deleted before anything is added */
+static void test_fw_render_over_writes_differences_only(void **state)
+{
+	struct fw_state *want =
+		fx_state("group g sg; live 1; live 2; uid 5 1; uid 6 2; sg g 2; base 4 1");
+	struct fw_state *have = fx_state(
+		"group g sg; live 1; live 3; uid 5 1; uid 6 3; uid 7 3; ga g 10.0.0.1; base 4 1");
+	struct gi_buf a, b;
+	const char *text;
+
+	(void)state;
+	gi_buf_init(&a, TEXT_MAX);
+	gi_buf_init(&b, TEXT_MAX);
+	assert_int_equal(fw_render_over(want, have, &a, &b), 0);
+	text = gi_buf_str(&b);
+	assert_non_null(strstr(text, "delete element inet idfw live {\n\t0x3\n}\n"));
+	assert_non_null(strstr(text, "delete element inet idfw uid_mark {\n\t6, 7\n}\n"));
+	assert_non_null(strstr(text, "delete element inet idfw ga4_g {\n\t10.0.0.1\n}\n"));
+	assert_non_null(strstr(text, "add element inet idfw live {\n\t0x2\n}\n"));
+	assert_non_null(strstr(text, "add element inet idfw uid_mark {\n\t6 : 0x2\n}\n"));
+	assert_non_null(strstr(text, "add element inet idfw sg_g {\n\t0x2\n}\n"));
+	assert_null(strstr(text, "flush set inet idfw live"));
+	assert_null(strstr(text, "element inet idfw base_mark"));
+	assert_true(strstr(text, "delete element inet idfw ga4_g") <
+		    strstr(text, "add element inet idfw live"));
+	gi_buf_reset(&b);
+	assert_int_equal(fw_render_over(want, want, &a, &b), 0);
+	assert_null(strstr(gi_buf_str(&b), "element inet idfw live"));
+	assert_null(strstr(gi_buf_str(&b), "element inet idfw uid_mark"));
+	gi_buf_fini(&a);
+	gi_buf_fini(&b);
+	fw_state_free(want);
+	fw_state_free(have);
+}
+
 /* ports times rules: what would fill the kernel is refused, not rendered */
 static void test_fw_render_explosion_elimit(void **state)
 {
@@ -199,6 +235,7 @@ int main(void)
 		cmocka_unit_test(test_fw_render_no_ruleset_einval),
 		cmocka_unit_test(test_fw_render_small_buffer_elimit),
 		cmocka_unit_test(test_fw_render_foreign_element_eproto),
+		cmocka_unit_test(test_fw_render_over_writes_differences_only),
 		cmocka_unit_test(test_fw_render_explosion_elimit),
 	};
 
