@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "netagent/events.h"
+#include "netagent/record.h"
 #include "netagent/spool.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -73,8 +74,21 @@ static uint64_t open_and_append(const char *dir, uint64_t at_least)
 	return last;
 }
 
+static void make_records(const uint8_t *data, size_t size, struct gi_buf *out)
+{
+	gi_buf_append(out, NA_SEGMENT_MAGIC, NA_SEGMENT_MAGIC_LEN);
+	while (size >= 3) {
+		uint32_t len = data[2] < size - 3 ? data[2] : (uint32_t)(size - 3);
+
+		na_record_encode(out, data[0] & 3, data[1], data + 3, len);
+		data += 3 + len;
+		size -= 3 + len;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct gi_buf file;
 	char dir[] = "/tmp/fuzz_spool.XXXXXX", path[64];
 	uint64_t last;
 	int fd;
@@ -83,7 +97,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	snprintf(path, sizeof(path), "%s/seg-%016x", dir, 7);
 	fd = open(path, O_WRONLY | O_CREAT, 0600);
-	assert(fd >= 0 && write(fd, data, size) == (ssize_t)size);
+	gi_buf_init(&file, 4 << 20);
+	if (size && data[0] == 'R')
+		make_records(data + 1, size - 1, &file);
+	else
+		gi_buf_append(&file, data, size);
+	assert(fd >= 0 && write(fd, gi_buf_str(&file), file.len) == (ssize_t)file.len);
+	gi_buf_fini(&file);
 	close(fd);
 	last = open_and_append(dir, 0);
 	open_and_append(dir, last < UINT64_MAX - 2 ? last : 0);
