@@ -321,8 +321,7 @@ static void say_why(const struct ctl_client *c, int err, char why[CTL_WHY_MAX])
 			"svm-idfw closed the connection before it had answered\n"
 			"  See its log.");
 	else if (err == -GI_EPROTO)
-		snprintf(why, CTL_WHY_MAX,
-			"what answers is not svm-idfw: a row is no JSON object");
+		snprintf(why, CTL_WHY_MAX, "what answers is not svm-idfw: a row is no JSON object");
 	else
 		snprintf(why, CTL_WHY_MAX, "%s", gi_strerror(err));
 }

@@ -158,8 +158,7 @@ static int send_source(const struct ctl_cli *cli, const char *verb, const struct
 		ctl_clean(&clean, gi_buf_str(&text), text.len, true);
 		fputs(gi_buf_str(&clean), stderr);
 	}
-	if (why[0])
-		ctl_complain(why);
+	ctl_complain(why);
 	gi_buf_fini(&text);
 	gi_buf_fini(&clean);
 	return rc;

@@ -18,6 +18,9 @@ void ctl_complain(const char *text)
 {
 	struct gi_buf clean;
 
+	if (text[0] == '\0')
+		return;
+	(void)fflush(stdout); /* what was answered comes first, also on a terminal */
 	gi_buf_init(&clean, 8192);
 	ctl_clean(&clean, text, strlen(text), true);
 	fprintf(stderr, "idfwctl: %s\n", gi_buf_str(&clean));
@@ -59,8 +62,7 @@ int ctl_call(const struct ctl_cli *cli, const struct ctl_request *rq, const stru
 	char why[CTL_WHY_MAX];
 	int rc = ctl_ask(cli, rq, sink, why);
 
-	if (why[0])
-		ctl_complain(why);
+	ctl_complain(why);
 	return rc;
 }
 
@@ -149,12 +151,14 @@ static int run_rows(struct ctl_cli *cli, const char *verb, const char *const *ar
 	struct ctl_request rq = { .verb = verb, .args = args, .n_args = n_args };
 	struct rows r = { .view = view };
 	struct ctl_sink sink = { cli->json ? ctl_sink_row_raw : row_shown, text_ignored, &r };
+	char why[CTL_WHY_MAX];
 	int rc;
 
 	ctl_table_init(&r.table, view->heads, view->n_heads);
-	rc = ctl_call(cli, &rq, &sink);
+	rc = ctl_ask(cli, &rq, &sink, why);
 	if (ctl_table_print(&r.table, cli->color, stdout) != 0)
 		rc = incomplete();
+	ctl_complain(why);
 	ctl_table_fini(&r.table);
 	return rc;
 }
@@ -165,12 +169,14 @@ int ctl_run_status(struct ctl_cli *cli)
 	struct ctl_status status;
 	struct rows r = { .status = &status };
 	struct ctl_sink sink = { cli->json ? ctl_sink_row_raw : row_shown, text_ignored, &r };
+	char why[CTL_WHY_MAX];
 	int rc;
 
 	ctl_status_init(&status);
-	rc = ctl_call(cli, &rq, &sink);
+	rc = ctl_ask(cli, &rq, &sink, why);
 	if (ctl_status_print(&status, cli->color, stdout) != 0)
 		rc = incomplete();
+	ctl_complain(why);
 	ctl_status_fini(&status);
 	return rc;
 }
@@ -288,12 +294,14 @@ int ctl_run_render(struct ctl_cli *cli)
 	struct ctl_request rq = { .verb = "render", .args = cli->pos, .n_args = cli->n_pos };
 	struct gi_buf text;
 	struct ctl_sink sink = { ctl_sink_row_raw, ctl_sink_text_collect, &text };
+	char why[CTL_WHY_MAX];
 	int rc;
 
 	gi_buf_init(&text, TEXT_MAX);
-	rc = ctl_call(cli, &rq, &sink);
+	rc = ctl_ask(cli, &rq, &sink, why);
 	if (ctl_put_text(&text, cli->json) != 0)
 		rc = incomplete();
+	ctl_complain(why);
 	gi_buf_fini(&text);
 	return rc;
 }

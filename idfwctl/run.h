@@ -23,7 +23,7 @@ int ctl_sink_text_collect(void *arg, const void *data, size_t len);
 GI_MUST_CHECK int ctl_put_text(const struct gi_buf *text, bool json);
 /* one JSON value a line on stdout; takes @o, NULL is -ENOMEM */
 GI_MUST_CHECK int ctl_put_json(json_t *o);
-/* "idfwctl: " and the cleaned text, on stderr */
+/* "idfwctl: " and the cleaned text, on stderr; "" says nothing */
 void ctl_complain(const char *text);
 
 #endif

@@ -533,14 +533,14 @@ static bool report_missing(struct pol_parser *ctx, const struct conf_pos *pos, y
 	struct conf_pos behind = { ctx->last.end_line, ctx->last.end_col, ctx->last.end_line,
 		ctx->last.end_col + 1 };
 
-	if (expects_char(expected, n, ';') &&
-		(is_char(got, '}') || got == YYSYMBOL_YYEOF || pos->line > ctx->last.end_line)) {
-		conf_diag_add(ctx->diags, CONF_ERROR, &behind, "missing \";\"");
-		return true;
-	}
 	if (got == YYSYMBOL_YYEOF && expects_char(expected, n, '}')) {
 		conf_diag_add(ctx->diags, CONF_ERROR, &behind,
 			"a block is not closed: missing \"}\" before the end of the file");
+		return true;
+	}
+	if (expects_char(expected, n, ';') &&
+		(is_char(got, '}') || got == YYSYMBOL_YYEOF || pos->line > ctx->last.end_line)) {
+		conf_diag_add(ctx->diags, CONF_ERROR, &behind, "missing \";\"");
 		return true;
 	}
 	return false;
