@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * intern.c - interned texts (open addressing, linear probing, graves) and SipHash-1-3
+ * intern.c - interned texts (open addressing, linear probing) and SipHash-1-3
  *
  * Runs in svm-idfw's engine. Invariants: a text is in the table while it has references; at most
  * half of the slots are used. Source: Aumasson, Bernstein, "SipHash: a fast short-input PRF".
@@ -15,7 +15,6 @@ struct idfw_str {
 	char text[];
 };
 
-#define GRAVE ((struct idfw_str *)(uintptr_t)1) /* a slot that was used; searches go on */
 
 static inline uint64_t rotl(uint64_t x, int b)
 {
@@ -70,8 +69,7 @@ void idfw_strtab_init(struct idfw_strtab *t, const uint64_t key[2])
 void idfw_strtab_fini(struct idfw_strtab *t)
 {
 	for (size_t i = 0; i < t->cap; i++)
-		if (t->slots[i] != GRAVE)
-			free(t->slots[i]);
+		free(t->slots[i]);
 	free(t->slots);
 	*t = (struct idfw_strtab){0};
 }
@@ -90,7 +88,7 @@ static int grow(struct idfw_strtab *t)
 		struct idfw_str *s = t->slots[i];
 		size_t at;
 
-		if (!s || s == GRAVE)
+		if (!s)
 			continue;
 		for (at = s->hash & (c - 1); slots[at]; at = (at + 1) & (c - 1))
 			;
@@ -99,7 +97,6 @@ static int grow(struct idfw_strtab *t)
 	free(t->slots);
 	t->slots = slots;
 	t->cap = c;
-	t->used = t->n;
 	return 0;
 }
 
@@ -112,11 +109,11 @@ const char *idfw_str_get(struct idfw_strtab *t, const char *text)
 	text = text ? text : "";
 	len = strlen(text);
 	hash = idfw_hashv(t->key, text, len);
-	if (t->used * 2 >= t->cap && grow(t) < 0)
+	if (t->n * 2 >= t->cap && grow(t) < 0)
 		return NULL;
 	for (at = hash & (t->cap - 1); t->slots[at]; at = (at + 1) & (t->cap - 1)) {
 		s = t->slots[at];
-		if (s != GRAVE && s->hash == hash && !strcmp(s->text, text)) {
+		if (s->hash == hash && !strcmp(s->text, text)) {
 			s->refs++;
 			return s->text;
 		}
@@ -129,8 +126,24 @@ const char *idfw_str_get(struct idfw_strtab *t, const char *text)
 	memcpy(s->text, text, len + 1);
 	t->slots[at] = s;
 	t->n++;
-	t->used++;
 	return s->text;
+}
+
+/* what stands behind the hole and could not stand at its home moves up: searches stay short */
+static void slot_clear(struct idfw_strtab *t, size_t hole)
+{
+	size_t mask = t->cap - 1, at = hole;
+
+	for (;;) {
+		t->slots[hole] = NULL;
+		do {
+			at = (at + 1) & mask;
+			if (!t->slots[at])
+				return;
+		} while (((at - t->slots[at]->hash) & mask) < ((at - hole) & mask));
+		t->slots[hole] = t->slots[at];
+		hole = at;
+	}
 }
 
 void idfw_str_put(struct idfw_strtab *t, const char *interned)
@@ -145,7 +158,7 @@ void idfw_str_put(struct idfw_strtab *t, const char *interned)
 		return;
 	for (at = s->hash & (t->cap - 1); t->slots[at] != s; at = (at + 1) & (t->cap - 1))
 		;
-	t->slots[at] = GRAVE;
-	t->n--;
 	free(s);
+	t->n--;
+	slot_clear(t, at);
 }

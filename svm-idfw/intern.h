@@ -15,7 +15,7 @@
 
 struct idfw_strtab {
 	struct idfw_str **slots; /* owned; open addressing */
-	size_t cap, n, used; /* used: with the graves */
+	size_t cap, n;
 	uint64_t key[2];
 };
 
