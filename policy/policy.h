@@ -95,7 +95,10 @@ struct pol_compiled {
  * pol_compile - the rules that concern one VM
  * A rule goes into FW_OUT when its `from` may be this VM or a session on it, into FW_IN when its
  * `to` may be this VM; both for "any". Order: sections emergency, infrastructure, environment,
- * application; rules in text order; disabled ones are left out.
+ * application; rules in text order; disabled ones are left out. An end that is this VM by name
+ * is "any"; by address it is its prefixes, so compile anew when @vm->addrs change. Peers of which
+ * none can be at an end leave the rule out there: nothing widens by being empty (ADR 6).
+ * Errors: -ENOMEM (limits were checked by pol_parse)
  */
 GI_MUST_CHECK int pol_compile(const struct pol_policy *p, const struct pol_vm *vm,
 	uint64_t generation, struct pol_compiled **ret);

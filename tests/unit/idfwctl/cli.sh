@@ -38,5 +38,18 @@ for file in "$golden"/*.case; do
 	fi
 done
 [ "$n" -gt 0 ] || exit 99
+
+# colours: on a terminal only, and not when the user wants none
+on_terminal() { # VARIABLE=VALUE...
+	env "$@" "$build/tests/unit/idfwctl/fake_svm" "$dir/sock" "$golden/status-well.case" request \
+		"$(command -v script)" -qec "'$build/idfwctl/idfwctl' -s '$dir/sock' status" /dev/null
+}
+if command -v script >/dev/null; then
+	on_terminal TERM=xterm | grep -q $'\033\\[32mall is well' || { echo "FAIL: no colours on a terminal"; failed=1; }
+	on_terminal TERM=xterm NO_COLOR=1 | grep -q $'\033' && { echo "FAIL: colours despite NO_COLOR"; failed=1; }
+	n=$((n + 2))
+else
+	echo "not tried, for want of script(1): colours on a terminal"
+fi
 echo "$n cases"
 exit $failed
