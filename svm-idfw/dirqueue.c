@@ -4,7 +4,7 @@
  *
  * Pure memory of dir.c in svm-idfw's process. Keys come from guests, so the table is bounded by the
  * caller's maximum. Invariant: an entry is in by_key always, in by_id exactly while it runs, and in
- * one of the two lists.
+ * one of the lists.
  */
 #include "svm-idfw/dirqueue.h"
 
@@ -15,6 +15,7 @@
 #include "svm-idfw/sid.h"
 
 static void ask_unlink(struct dir_queue *q, struct dir_ask *a);
+static void ask_unlist(struct dir_queue *q, struct dir_ask *a);
 static int ask_text(char **slot, const char *text);
 static int ask_sid(char **slot, const ProtobufCBinaryData *sid);
 static int ask_group(struct dir_ask *a, const Idfw__DirGroup *g);
@@ -54,19 +55,21 @@ int dir_queue_put(struct dir_queue *q, const char *key, const char *name, const 
 		return -ENOMEM;
 	}
 	HASH_ADD_KEYPTR(hh, q->by_key, a->key, strlen(a->key), a);
-	DL_APPEND(q->waiting, a);
+	if (a->sid[0] == '\0')
+		DL_APPEND(q->fresh, a);
+	else
+		DL_APPEND(q->waiting, a);
 	q->n_waiting++;
 	return 0;
 }
 
 struct dir_ask *dir_queue_start(struct dir_queue *q)
 {
-	struct dir_ask *a = q->waiting;
+	struct dir_ask *a = q->fresh ? q->fresh : q->waiting;
 
 	if (!a)
 		return NULL;
-	DL_DELETE(q->waiting, a);
-	q->n_waiting--;
+	ask_unlist(q, a);
 	a->id = q->next_id++;
 	DL_APPEND(q->running, a);
 	q->n_running++;
@@ -90,7 +93,7 @@ int dir_queue_finish(struct dir_queue *q, struct dir_ask *a)
 
 struct dir_ask *dir_queue_take(struct dir_queue *q)
 {
-	struct dir_ask *a = q->running ? q->running : q->waiting;
+	struct dir_ask *a = q->running ? q->running : q->fresh ? q->fresh : q->waiting;
 
 	if (a)
 		ask_unlink(q, a);
@@ -149,9 +152,18 @@ static void ask_unlink(struct dir_queue *q, struct dir_ask *a)
 		DL_DELETE(q->running, a);
 		q->n_running--;
 	} else {
-		DL_DELETE(q->waiting, a);
-		q->n_waiting--;
+		ask_unlist(q, a);
 	}
+}
+
+/* out of the list in which it waits */
+static void ask_unlist(struct dir_queue *q, struct dir_ask *a)
+{
+	if (a->sid[0] == '\0')
+		DL_DELETE(q->fresh, a);
+	else
+		DL_DELETE(q->waiting, a);
+	q->n_waiting--;
 }
 
 static int ask_text(char **slot, const char *text)

@@ -2,7 +2,8 @@
 /*
  * dirqueue.h - lookups that wait for the directory: bounded, one a principal, in order
  *
- * Pure; dir.c's memory. An entry is either waiting or running (sent to the child, by number), and
+ * Pure; dir.c's memory. Accounts without a known SID go first: somebody has just logged in, while the
+ * others are looked up again after a change, perhaps thousands of them. An entry is either waiting or running (sent to the child, by number), and
  * gathers the parts of its answer until the last one.
  */
 #ifndef SVM_IDFW_DIRQUEUE_H
@@ -28,7 +29,7 @@ struct dir_queue {
 	size_t max;
 	uint64_t next_id;
 	struct dir_ask *by_key, *by_id;
-	struct dir_ask *waiting, *running; /* utlist, oldest first */
+	struct dir_ask *fresh, *waiting, *running; /* utlist, oldest first; fresh ones before waiting ones */
 	size_t n_waiting, n_running;
 };
 

@@ -63,6 +63,7 @@ cat >"$W/slapd.conf" <<-E
 	rootpw admin
 	directory $W/db
 	maxsize 67108864
+	dbnosync
 	index objectClass,uid,member,entryCSN,entryUUID eq
 	overlay memberof
 	memberof-refint TRUE
@@ -163,6 +164,31 @@ says 'bob is out' ' bob deep01 .* deep30 ghost ring-a ring-b$' bob
 drop() { printf 'dn: cn=all-staff,ou=groups,%s\nchangetype: delete\n' $BASE | modify; }
 sees 'a group is deleted' 2000 '^changed all' drop
 says 'alice is out of it and of what it was in' ' found - alice eng$' alice
+
+echo '== many groups, many lookups, a child that dies'
+{
+	person 'Many M' many
+	for i in {1001..1600}; do
+		group "a-group-with-a-rather-long-name-so-that-the-answer-needs-several-frames-$i" "cn=Many M,ou=people,$BASE"
+	done
+} | modify -a
+groups_of_many() {
+	ask many
+	# shellcheck disable=SC2086
+	set -- $LINE
+	echo $(($# - 5))
+}
+n=$(groups_of_many)
+if [ "$n" = 600 ]; then ok 'an account in 600 groups: all of them'; else bad "600 groups: $n"; fi
+mark
+for i in {1..1000}; do echo "nobody$i"; done >&"$DIR_FD"
+wait_line 20 '^answer nobody1000 not-found' || true
+n=$(tail -n +$((MARK + 1)) "$W/out" | grep -c '^answer nobody[0-9]* not-found')
+if [ "$n" = 1000 ]; then ok '1000 lookups at once: all answered'; else bad "1000 lookups: $n answers"; fi
+child_kill() { kill -KILL "$(pgrep -P "$DIR_PID")"; }
+sees 'the child is killed: down' 2000 '^state down the directory child ended' child_kill
+sees 'and started again: up' 5000 '^state up' true
+says 'and lookups work' ' found - alice eng$' alice
 
 echo '== the server dies and comes back'
 sees 'killed: down' 4000 '^state down 127.0.0.1 refuses connections on port 636' slapd_kill

@@ -23,7 +23,7 @@ static void test_queue_order_and_dedup(void **state)
 	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
 	assert_int_equal(q.n_waiting, 2);
 	a = dir_queue_start(&q);
-	b = dir_queue_start(&q);
+	b = dir_queue_start(&q); /* its SID is known: after alice in any case */
 	assert_string_equal(a->key, "alice");
 	assert_string_equal(b->name, "CORP\\bob");
 	assert_string_equal(b->sid, "S-1-5-18");
@@ -42,6 +42,26 @@ static void test_queue_order_and_dedup(void **state)
 	assert_int_equal(q.n_running, 0);
 	dir_queue_fini(&q);
 	assert_int_equal(q.n_waiting, 0);
+}
+
+static void test_queue_fresh_before_known(void **state)
+{
+	static const char *const order[] = { "new1", "new2", "old1", "old2" };
+	struct dir_queue q;
+	size_t i;
+
+	(void)state;
+	dir_queue_init(&q, 10);
+	assert_int_equal(dir_queue_put(&q, "old1", "old1", "S-1-5-1"), 0);
+	assert_int_equal(dir_queue_put(&q, "new1", "new1", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "old2", "old2", "S-1-5-2"), 0);
+	assert_int_equal(dir_queue_put(&q, "new2", "new2", ""), 0);
+	assert_int_equal(q.n_waiting, 4);
+	for (i = 0; i < GI_ARRAY_SIZE(order); i++)
+		assert_string_equal(dir_queue_start(&q)->key, order[i]);
+	assert_int_equal(q.n_running, 4);
+	assert_int_equal(q.n_waiting, 0);
+	dir_queue_fini(&q);
 }
 
 static void test_queue_full_refuses(void **state)
@@ -132,6 +152,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queue_order_and_dedup),
+		cmocka_unit_test(test_queue_fresh_before_known),
 		cmocka_unit_test(test_queue_full_refuses),
 		cmocka_unit_test(test_ask_part_gathers_groups),
 		cmocka_unit_test(test_ask_part_too_many_groups_refused),
