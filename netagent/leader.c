@@ -90,17 +90,18 @@ static bool peer_is_there(int sock)
 int na_leader_of_peer(int sock, uint32_t pid, int *ret_pidfd, uint64_t *ret_start)
 {
 	socklen_t len = sizeof(int);
-	uint64_t start;
-	int fd = -1, err;
+	uint64_t start = 0;
+	int fd = -1, err = 0;
 
-	if (pid == 0) /* of another pid namespace */
-		return -ESRCH;
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) < 0) {
+		if (pid == 0)
+			return -ESRCH;
 		fd = pidfd_open(pid);
 		if (fd < 0)
 			return fd;
 	}
-	err = na_leader_start_time(pid, &start);
+	if (pid != 0)
+		err = na_leader_start_time(pid, &start);
 	if (err == 0 && !peer_is_there(sock))
 		err = -ESRCH;
 	if (err < 0) {

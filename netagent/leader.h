@@ -20,7 +20,8 @@ GI_MUST_CHECK int na_leader_start_time(uint32_t pid, uint64_t *ret);
 
 /*
  * na_leader_of_peer - the process at the other end of a connected unix socket
- * @pid: its pid as SO_PEERCRED gave it
+ * @pid: its pid as SO_PEERCRED gave it; 0: of another pid namespace, watched only where the kernel
+ *     has SO_PEERPIDFD, and with a start time of 0
  * @ret_pidfd: owned by the caller; of that very process, also when the pid was used again since
  * Errors: -ESRCH, -EMFILE, -errno
  */

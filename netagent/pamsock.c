@@ -130,6 +130,14 @@ void na_pam_ready(struct na_pam *p, uint64_t session, enum na_pam_status s)
 	}
 }
 
+/* io_sock_peer_ucred() refuses a peer without a pid; one of another pid namespace has none here */
+static int peer_cred(int fd, struct ucred *ret)
+{
+	socklen_t len = sizeof(*ret);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret, &len) < 0 ? -errno : 0;
+}
+
 static void conn_new(struct na_pam *p, int fd)
 {
 	struct na_pam_conn *c = calloc(1, sizeof(*c));
@@ -144,7 +152,7 @@ static void conn_new(struct na_pam *p, int fd)
 	p->n_conns++;
 	io_fd_start(p->loop, &c->watch, fd, IO_READ, conn_cb, c);
 	io_timer_start(p->loop, &c->deadline, NA_PAM_READ_MS, 0, conn_deadline_cb, c);
-	if (io_sock_peer_ucred(fd, &c->peer) < 0)
+	if (peer_cred(fd, &c->peer) < 0)
 		conn_drop(c, "peer is not known");
 	else if (c->peer.uid != 0)
 		conn_drop(c, "peer is not root");

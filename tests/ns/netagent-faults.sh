@@ -135,6 +135,23 @@ svm_says '^connected'
 sessions 1 && ok "login"
 agent_stop
 
+echo "# a leader of another pid namespace has no pid here: its session is recorded all the same"
+svm 'mute off'
+agent_conf
+unshare -p -f --kill-child --mount-proc "$na_build/netagent/gi-netagent" -d -c "$dir/conf" \
+	>>"$dir/agent.log" 2>&1 &
+na_keeper=$!
+svm_mark
+svm drop
+svm_says '^snapshot'
+login t root && ok "let in" || fail "let in"
+svm_says ' open .*leader=0$' "no leader"
+id=$(svm_field ' open ' id)
+logout "$leader"
+svm_says "close id=$id reason=1" "closed by PAM"
+kill9 "$na_keeper"
+na_keeper=
+
 echo "# nothing at all but PAM: the agent is stopped, the module's timeout holds"
 agent_start
 kill -STOP "$(role_pid agent)"

@@ -168,9 +168,12 @@ role_pid() { # agent|pusher - of our keeper
 	done
 }
 role_kill() { # agent|pusher - kill -9, wait for the next one
-	local old
-	old=$(role_pid "$1")
-	kill -9 "$old"
+	local old=
+	# it may be between two lives just now
+	until [ -n "$old" ] && kill -9 "$old" 2>/dev/null; do
+		sleep 0.02
+		old=$(role_pid "$1")
+	done
 	await 5 role_is_new "$1" "$old" || fail "$1 was not started again"
 }
 role_is_new() { local p; p=$(role_pid "$1"); [ -n "$p" ] && [ "$p" != "$2" ]; }
