@@ -2,7 +2,7 @@
 /*
  * replay.c - drives the real engine through tests/replay/ scenario files (world.h is around it)
  *
- *   replay FILE...       each file is one world; a failed expectation ends it with file:line
+ *   replay [-w DIR] FILE...   -w: also as seeds of fuzz_engine. Each file is one world; a failed expectation ends it with file:line
  *
  * Steps, one a line (# comment; "quoted words" or '...'; after each the world settles and is checked):
  *   policy ... end                       lines between are policy text
@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tests/unit/svm-idfw/fuzzops.h"
 #include "tests/unit/svm-idfw/world.h"
 
 #define WORDS_MAX 24
@@ -37,7 +38,79 @@ struct run {
 	char *words[WORDS_MAX];
 	int n;
 	uint64_t given; /* steps done */
+	FILE *seed; /* or NULL */
 };
+
+/* ---- scenarios as seeds ---- */
+
+static uint8_t vm_number(const char *vm)
+{
+	static const char *const vms[] = {"jump01", "db01", "web01", "web02"};
+
+	for (uint8_t i = 0; i < GI_ARRAY_SIZE(vms); i++)
+		if (!strcmp(vms[i], vm))
+			return i;
+	return 0;
+}
+
+static void seed_op(struct run *r, enum fuzz_op op, uint8_t arg, const void *data, size_t len)
+{
+	const uint8_t head[4] = {(uint8_t)op, arg, (uint8_t)len, (uint8_t)(len >> 8)};
+
+	if (r->seed && (fwrite(head, 1, 4, r->seed) != 4 || fwrite(data, 1, len, r->seed) != len))
+		abort();
+}
+
+static void heard(struct world *w, const char *vm, const Idfw__Envelope *env)
+{
+	struct gi_buf b;
+
+	if (env->body_case == IDFW__ENVELOPE__BODY_APPLIED)
+		return; /* the fuzz target's agents answer by themselves */
+	gi_buf_init(&b, WIRE_FRAME_MAX);
+	if (wire_envelope_encode(env, &b) == 0)
+		seed_op(w->heard_arg, FUZZ_SAY, vm_number(vm), b.data, b.len);
+	gi_buf_fini(&b);
+}
+
+static uint8_t flags(const struct run *r)
+{
+	return (uint8_t)(r->w.no_ack | r->w.store_full << 1 | r->w.push_full << 2 | r->w.lookup_full << 3);
+}
+
+/* the steps that are no agent's words */
+static void seed_step(struct run *r)
+{
+	const char *word = r->words[0], *arg = r->n > 1 ? r->words[1] : "";
+	static const char *const users[] = {"alice", "bob", "carol", "gus"};
+	uint8_t user = 0, groups = 0;
+
+	if (!strcmp(word, "up") || !strcmp(word, "connect"))
+		seed_op(r, FUZZ_UP, vm_number(arg), "", 0);
+	else if (!strcmp(word, "down"))
+		seed_op(r, FUZZ_DOWN, vm_number(arg), "", 0);
+	else if (!strcmp(word, "pass"))
+		for (long left = strtol(arg, NULL, 10) / 100; left > 0; left -= 255)
+			seed_op(r, FUZZ_PASS, (uint8_t)(left > 255 ? 255 : left), "", 0);
+	else if (!strcmp(word, "ack"))
+		seed_op(r, FUZZ_ACK, (uint8_t)(vm_number(arg) | (r->words[2][0] == 's' ? 4 : r->words[2][0] == 'f' ? 8 : 0)), "", 0);
+	else if (!strcmp(word, "directory") || !strcmp(word, "changed"))
+		seed_op(r, FUZZ_DIRECTORY, word[0] == 'c' ? 2 : !strcmp(arg, "up"), "", 0);
+	else if (!strcmp(word, "restart"))
+		seed_op(r, FUZZ_RESTART, !strcmp(arg, "lost"), "", 0);
+	else if (!strcmp(word, "durable"))
+		seed_op(r, FUZZ_DURABLE, vm_number(arg), "", 0);
+	else if (!strcmp(word, "kick"))
+		seed_op(r, FUZZ_KICK, 0, "", 0);
+	if (strcmp(word, "found") != 0 && strcmp(word, "notfound") != 0 && strcmp(word, "unavailable") != 0)
+		return;
+	for (uint8_t i = 0; i < GI_ARRAY_SIZE(users); i++)
+		user = !strcmp(users[i], arg) ? i : user;
+	if (r->n > 2)
+		groups = (uint8_t)((strstr(r->words[2], "eng") ? 1 : 0) | (strstr(r->words[2], "ops") ? 2 : 0) |
+				   (strstr(r->words[2], "guests") ? 4 : 0));
+	seed_op(r, FUZZ_ANSWER, (uint8_t)(user | (word[0] == 'n' ? 1 : word[0] == 'u' ? 2 : 0) << 2), &groups, 1);
+}
 
 static bool fail(struct run *r, const char *what)
 {
@@ -537,8 +610,11 @@ static bool step(struct run *r)
 		if (r->n < steps[i].words)
 			return fail(r, "words are missing");
 		idfw_engine_clock(r->w.e, r->w.mono_ms, r->w.real_ms);
+		seed_step(r);
 		if (!steps[i].run(r))
 			return false;
+		if (!strcmp(r->words[0], "acks") || !strcmp(r->words[r->n - 1], "full") || !strcmp(r->words[r->n - 1], "ok"))
+			seed_op(r, FUZZ_FLAGS, flags(r), "", 0);
 		r->given++;
 		wrong = world_settle(&r->w);
 		return !wrong || fail(r, wrong);
@@ -560,6 +636,8 @@ static bool policy(struct run *r, FILE *f)
 	}
 	r->line++;
 	idfw_engine_clock(r->w.e, r->w.mono_ms, r->w.real_ms);
+	if (r->w.generation)
+		seed_op(r, FUZZ_POLICY, (uint8_t)r->w.generation, "", 0);
 	err = world_policy(&r->w, gi_buf_str(&text));
 	gi_buf_fini(&text);
 	if (err < 0)
@@ -568,9 +646,26 @@ static bool policy(struct run *r, FILE *f)
 	return !wrong || fail(r, wrong);
 }
 
-static bool run_file(const char *path)
+static FILE *seed_open(const char *dir, const char *path)
 {
-	struct run r = {.file = path};
+	const char *base = strrchr(path, '/');
+	char name[512];
+	FILE *f;
+
+	snprintf(name, sizeof(name), "%s/%s", dir, base ? base + 1 : path);
+	if (strlen(name) > 4 && !strcmp(name + strlen(name) - 4, ".scn"))
+		name[strlen(name) - 4] = '\0';
+	f = fopen(name, "wb");
+	if (!f) {
+		perror(name);
+		exit(2);
+	}
+	return f;
+}
+
+static bool run_file(const char *path, const char *seeds)
+{
+	struct run r = {.file = path, .seed = seeds ? seed_open(seeds, path) : NULL};
 	char line[1024];
 	bool ok = true;
 	FILE *f = fopen(path, "r");
@@ -580,6 +675,8 @@ static bool run_file(const char *path)
 		return false;
 	}
 	world_init(&r.w);
+	r.w.heard = r.seed ? heard : NULL;
+	r.w.heard_arg = &r;
 	while (ok && fgets(line, sizeof(line), f)) {
 		r.line++;
 		r.n = words(line, r.words);
@@ -587,6 +684,8 @@ static bool run_file(const char *path)
 			ok = !strcmp(r.words[0], "policy") ? policy(&r, f) : step(&r);
 	}
 	fclose(f);
+	if (r.seed)
+		fclose(r.seed);
 	world_fini(&r.w);
 	if (ok && r.given < 3) {
 		fprintf(stderr, "%s: nothing was done\n", path);
@@ -598,10 +697,11 @@ static bool run_file(const char *path)
 
 int main(int argc, char **argv)
 {
+	const char *seeds = argc > 2 && !strcmp(argv[1], "-w") ? argv[2] : NULL;
 	bool ok = argc > 1;
 
 	gi_log_init("replay", getenv("REPLAY_LOG") ? GI_LOG_DEBUG : 0);
-	for (int i = 1; i < argc; i++)
-		ok = run_file(argv[i]) && ok;
+	for (int i = seeds ? 3 : 1; i < argc; i++)
+		ok = run_file(argv[i], seeds) && ok;
 	return ok ? 0 : 1;
 }

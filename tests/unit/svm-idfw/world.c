@@ -387,6 +387,8 @@ int world_say(struct world *w, const char *vm, const Idfw__Envelope *env)
 
 	if (!v || !v->connected)
 		return -ENOTCONN;
+	if (w->heard)
+		w->heard(w, vm, env);
 	r = idfw_engine_guest_message(w->e, v, env, &why);
 	if (r < 0) {
 		log_line(w, "%s dropped %s", vm, why);

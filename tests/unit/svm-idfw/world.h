@@ -55,6 +55,9 @@ struct world {
 	uint64_t generation;
 	uint64_t seed[2];
 	bool quiet; /* no log: the property test */
+	/* told what agents say, before the engine is; or NULL */
+	void (*heard)(struct world *w, const char *vm, const Idfw__Envelope *env);
+	void *heard_arg;
 };
 
 void world_init(struct world *w);
