@@ -8,16 +8,20 @@
  * It binds the PAM socket (kept while the parsing process is started again: a login waits in the
  * backlog meanwhile), makes the spool's directory, and gives each parsing process the listener and
  * the socket of a fresh pusher. A parsing process that ends takes its pusher with it. Nothing is
- * ever read from a child. Source: ADR 0007.
+ * ever read from a child. All lives of the children get the configuration that the keeper started
+ * with, from memory: a mistake made in the file since then waits for a restart of the keeper.
  */
 #include "netagent/keeper.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -25,6 +29,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/text.h"
+#include "lib/conf/lex.h"
 #include "lib/io/child.h"
 #include "lib/io/loop.h"
 #include "lib/io/sock.h"
@@ -44,7 +49,7 @@ struct role {
 	struct io_timer again;
 	struct io_backoff backoff;
 	uint64_t started_ms;
-	char **argv; /* owned array, borrowed words */
+	char *argv[6]; /* borrowed words */
 };
 
 struct keeper {
@@ -53,6 +58,9 @@ struct keeper {
 	struct io_signal sigterm, sigint;
 	struct role agent, pusher;
 	int listen_fd;
+	int conf_fd;	    /* the configuration's text, in memory */
+	char conf_path[40]; /* by which the children, still root, open it */
+	bool debug;
 };
 
 static void role_start(struct role *r);
@@ -118,19 +126,74 @@ static void role_start(struct role *r)
 	hand_over_pusher(k);
 }
 
-static int role_init(struct role *r, struct keeper *k, const char *name, int argc, char **argv)
+/* execv() wants them writable and writes nothing */
+static void role_init(struct role *r, struct keeper *k, char *prog, char *name)
 {
+	static char config[] = "-c", debug[] = "-d";
+
 	r->keeper = k;
 	r->name = name;
 	io_backoff_init(&r->backoff, BACKOFF_MAX_MS);
-	r->argv = calloc((size_t)argc + 2, sizeof(*r->argv));
-	if (!r->argv)
-		return -ENOMEM;
-	r->argv[0] = argv[0];
-	r->argv[1] = (char *)name; /* execv() takes it as it is */
-	for (int i = 1; i < argc; i++)
-		r->argv[i + 1] = argv[i];
-	return 0;
+	r->argv[0] = prog;
+	r->argv[1] = name;
+	r->argv[2] = config;
+	r->argv[3] = k->conf_path;
+	r->argv[4] = k->debug ? debug : NULL;
+	r->argv[5] = NULL;
+}
+
+/* the options are conf_main()'s; it has checked them already */
+static const char *read_options(int argc, char **argv, bool *ret_debug)
+{
+	static const struct option longs[] = { { "config", required_argument, NULL, 'c' },
+		{ "debug", no_argument, NULL, 'd' }, { 0 } };
+	const char *path = IDFW_SYSCONFDIR "/gi-netagent.conf";
+	int c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "c:d", longs, NULL)) != -1) {
+		if (c == 'c')
+			path = optarg;
+		else if (c == 'd')
+			*ret_debug = true;
+	}
+	return path;
+}
+
+/* it was right a moment ago; it must still be, or a child would not start */
+static int conf_check(const char *path, const char *text, size_t len)
+{
+	struct na_conf c = { 0 };
+	struct conf_diags diags;
+	int err;
+
+	conf_diags_init(&diags, path, text, len);
+	err = conf_parse(&na_conf_table, text, len, &diags, &c);
+	conf_diags_fini(&diags);
+	conf_free(&na_conf_table, &c);
+	return err;
+}
+
+static int keep_conf(struct keeper *k, int argc, char **argv)
+{
+	const char *path = read_options(argc, argv, &k->debug);
+	char *text = NULL;
+	size_t len;
+	int err = conf_read_file(path, CONF_SOURCE_MAX, &text, &len);
+
+	if (err == 0)
+		err = conf_check(path, text, len);
+	if (err < 0)
+		goto out;
+	k->conf_fd = memfd_create("gi-netagent.conf", MFD_CLOEXEC);
+	if (k->conf_fd < 0 || write(k->conf_fd, text, len) != (ssize_t)len)
+		err = -EIO;
+	snprintf(k->conf_path, sizeof(k->conf_path), "/proc/%d/fd/%d", (int)getpid(), k->conf_fd);
+out:
+	if (err < 0)
+		gi_err("%s: %s", path, gi_strerror(err));
+	free(text);
+	return err;
 }
 
 static void signal_cb(struct io_signal *w, int signum)
@@ -210,8 +273,12 @@ static void raise_nofile(void)
 
 static int keeper_prepare(struct keeper *k, int argc, char **argv)
 {
-	int err = make_dir(k->conf->spool_dir, k->conf->user);
+	static char agent[] = "--agent", pusher[] = "--pusher";
+	int err = keep_conf(k, argc, argv);
 
+	if (err < 0)
+		return err;
+	err = make_dir(k->conf->spool_dir, k->conf->user);
 	if (err < 0) {
 		gi_err("spool-dir %s, user %s: %s", k->conf->spool_dir, k->conf->user,
 			gi_strerror(err));
@@ -224,17 +291,14 @@ static int keeper_prepare(struct keeper *k, int argc, char **argv)
 		return err;
 	}
 	raise_nofile();
-	err = io_loop_new(&k->loop);
-	if (err == 0)
-		err = role_init(&k->agent, k, "--agent", argc, argv);
-	if (err == 0)
-		err = role_init(&k->pusher, k, "--pusher", argc, argv);
-	return err;
+	role_init(&k->agent, k, argv[0], agent);
+	role_init(&k->pusher, k, argv[0], pusher);
+	return io_loop_new(&k->loop);
 }
 
 int na_keeper_run(const struct na_conf *conf, int argc, char **argv)
 {
-	struct keeper k = { .conf = conf, .listen_fd = -1 };
+	struct keeper k = { .conf = conf, .listen_fd = -1, .conf_fd = -1 };
 	int err = keeper_prepare(&k, argc, argv);
 
 	if (err == 0) {
@@ -253,8 +317,8 @@ int na_keeper_run(const struct na_conf *conf, int argc, char **argv)
 	}
 	if (k.listen_fd >= 0)
 		close(k.listen_fd);
-	free(k.agent.argv);
-	free(k.pusher.argv);
+	if (k.conf_fd >= 0)
+		close(k.conf_fd);
 	if (k.loop)
 		io_loop_free(k.loop);
 	return err < 0 ? 1 : 0;

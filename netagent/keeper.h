@@ -9,7 +9,7 @@
 
 /*
  * na_keeper_run - until SIGTERM or SIGINT
- * @argv: of this process; the children get the same arguments behind their role
+ * @argv: of this process, as conf_main() took them
  * Returns the exit code.
  */
 int na_keeper_run(const struct na_conf *conf, int argc, char **argv);

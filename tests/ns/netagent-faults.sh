@@ -128,6 +128,17 @@ await 10 balanced && ok "as many ends as beginnings" || fail "ends and beginning
 each_once_up_to "$(last_seq)" && ok "no number is missing up to $(last_seq)" || fail "numbers are missing"
 check "150 sessions" 150 "$(grep -oE ' open id=[0-9]+' "$dir/svm.log" | sort -u | wc -l)"
 
+echo "# a mistake in the configuration, made while it runs, replaces nothing"
+echo 'mux nonsense' >"$dir/conf"
+role_kill agent
+role_kill pusher
+svm_mark
+svm drop
+svm_says '^snapshot' "both are back with what they had"
+sessions 1 && ok "and serve"
+"$na_build/netagent/gi-netagent" -t -c "$dir/conf" >/dev/null 2>&1 && rc=0 || rc=$?
+check "a new start refuses it" 78 $rc
+
 echo "# a mux that does not answer: dropped after the deadline, logins do not care"
 svm 'mute on' drop
 svm_mark
