@@ -197,31 +197,46 @@ lab_certificate() {
 # ---- network -------------------------------------------------------------------------------------
 
 lab_network() {
-	local m n pid
-	lab_in host sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward
+	local m
+	lab_in host sh -c 'ip link set lo up
+		echo 1 >/proc/sys/net/ipv4/ip_forward
 		echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-	pid=$(lab_holder host)
 	for m in "${!LAB_NET[@]}"; do
-		echo "link add $m type veth peer name eth0 netns $(lab_holder "$m")"
-	done | nsenter --net="/proc/$pid/ns/net" ip -batch -
-	for m in "${!LAB_NET[@]}"; do
-		n=${LAB_NET[$m]}
-		echo "addr add 10.77.$n.1/24 dev $m"
-		echo "addr add fd77:$n::1/64 dev $m nodad"
-		echo "link set $m up"
-	done | lab_in host ip -batch -
-	lab_in host ip link set lo up
-	for m in "${!LAB_NET[@]}"; do
-		n=${LAB_NET[$m]}
-		lab_in "$m" ip -batch - <<-E
-			link set lo up
-			link set eth0 up
-			addr add 10.77.$n.10/24 dev eth0
-			addr add fd77:$n::10/64 dev eth0 nodad
-			route add default via 10.77.$n.1
-			route add default via fd77:$n::1
-		E
+		lab_wire "$m"
 	done
+}
+
+# lab_wire MACHINE - its wire to the host, made where its ends are, and the addresses on both
+lab_wire() {
+	local m=$1 n=${LAB_NET[$1]} host
+	host=$(lab_holder host)
+	nsenter --net="/proc/$host/ns/net" ip -batch - <<-E
+		link add $m type veth peer name eth0 netns $(lab_holder "$m")
+		addr add 10.77.$n.1/24 dev $m
+		addr add fd77:$n::1/64 dev $m nodad
+		link set $m up
+	E
+	lab_in "$m" ip -batch - <<-E
+		link set lo up
+		link set eth0 up
+		addr add 10.77.$n.10/24 dev eth0
+		addr add fd77:$n::10/64 dev eth0 nodad
+		route add default via 10.77.$n.1
+		route add default via fd77:$n::1
+	E
+}
+
+# lab_reboot VM - pull the plug and start it again: another boot, the same disk
+lab_reboot() {
+	lab_machine_stop "$1"
+	rm -f "$LAB_DIR/m/$1/ready" "$LAB_DIR/pid/$1"
+	# its end of the wire goes with its namespace, sooner or later: make it now
+	lab_in host ip link del dev "$1" 2>/dev/null || true
+	lab_machine_start "$1"
+	lab_wait_for 10 lab_machine_ready "$1" || lab_die "$1 does not come up again"
+	lab_wire "$1"
+	lab_services_of "$1"
+	lab_configure_vm "$1" # its /etc is in memory
 }
 
 # ---- processes in machines -----------------------------------------------------------------------
@@ -387,19 +402,19 @@ lab_logs() {
 
 # ---- up and down ---------------------------------------------------------------------------------
 
-lab_services() {
-	local m
-	for m in "${LAB_VMS[@]}"; do
-		lab_pam "$m"
-		lab_spawn "$m" sshd /usr/sbin/sshd -D -e
-	done
-	lab_spawn db01 stream /run/lab/stream.py serve 5432 9999
-	lab_spawn web01 stream /run/lab/stream.py serve 80
-	for m in "jump01 22" "web01 22" "db01 22" "db01 5432" "web01 80"; do
-		# shellcheck disable=SC2086
-		lab_wait_for 10 lab_tcp_open client $m || lab_die "nobody listens on $m"
+lab_services_of() {
+	local port
+	lab_pam "$1"
+	lab_spawn "$1" sshd /usr/sbin/sshd -D -e
+	case $1 in
+	db01) lab_spawn db01 stream /run/lab/stream.py serve 5432 9999 ;;
+	web01) lab_spawn web01 stream /run/lab/stream.py serve 80 ;;
+	esac
+	for port in ${LAB_PORTS[$1]}; do
+		lab_wait_for 10 lab_tcp_open "$1" 127.0.0.1 "$port" || lab_die "nobody listens on $1:$port"
 	done
 }
+declare -A LAB_PORTS=([jump01]=22 [web01]="22 80" [db01]="22 5432")
 
 # lab_up - all machines, the directory and the services; the product's daemons are lab_daemons.
 lab_up() {
@@ -421,7 +436,9 @@ lab_up() {
 	done
 	lab_network
 	lab_dc_start
-	lab_services
+	for m in "${LAB_VMS[@]}"; do
+		lab_services_of "$m"
+	done
 }
 
 # lab_down - ends everything of this lab, whatever state it is in; says what would not go.

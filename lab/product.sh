@@ -72,13 +72,14 @@ lab_configure() {
 	lab_in svm install -o _idfw -m 400 /dev/stdin /etc/idfw/directory.password <<<'Svc-Idfw-Passw0rd'
 	lab_conf_host | lab_put host /etc/idfw/gi-mux.conf
 	for m in "${LAB_VMS[@]}"; do
-		lab_conf_vm "$m" | lab_put "$m" /etc/idfw/gi-netagent.conf
+		lab_configure_vm "$m"
 	done
 }
+lab_configure_vm() { lab_conf_vm "$1" | lab_put "$1" /etc/idfw/gi-netagent.conf; }
 
 # lab_daemon MACHINE - start the product's daemon of that machine; lab_kill9 MACHINE - kill -9 it.
 lab_daemon() {
-	local d
+	local d m name program
 	for d in "${LAB_DAEMONS[@]}"; do
 		read -r m name program <<<"$d"
 		[ "$m" = "$1" ] || continue
@@ -100,7 +101,7 @@ lab_ctl() { lab_in svm /run/lab/build/idfwctl/idfwctl -s /run/idfw/svm.sock "$@"
 lab_in_sync() {
 	local rows
 	rows=$(lab_ctl --json status 2>/dev/null) || true
-	[ "$(grep -c '"in_sync": *true' <<<"$rows")" = ${#LAB_VMS[@]} ]
+	[ "$(grep '"connected": *true' <<<"$rows" | grep -c '"in_sync": *true')" = ${#LAB_VMS[@]} ]
 }
 
 lab_daemons() {

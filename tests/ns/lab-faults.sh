@@ -10,6 +10,8 @@ set -euo pipefail
 . "$LAB_TOP/lab/checks.sh"
 lab_test
 
+reboot_in_last() { lab_ctl --json last --user "$1" --limit 1 | grep -E '"reason": *"reboot"' >/dev/null; }
+
 echo "== the agent is killed: rules stay, a logout meanwhile is seen after its restart"
 lab_login alice jump01 alice
 reaches alice $DB 5432 "before"
@@ -60,6 +62,9 @@ unbroken jump01 alice "over svm-idfw's restart"
 check "every login was recorded once" [ "$(lab_ctl --json last --limit 1000 |
 	grep -c -E '"user": *"(alice|bob|carol)"')" = 4 ]
 
+su_end carol
+check "carol went" lab_wait_for 5 not_live carol
+
 echo "== all of them are killed, while people come and go"
 lab_kill9 host
 lab_kill9 svm
@@ -72,6 +77,36 @@ lab_wait_for 15 lab_in_sync || bad "not in sync after the restart of all"
 check "alice went" lab_wait_for 5 not_live alice
 check "bob came" lab_wait_for 5 live bob
 check "alice's access is closed" loses alice
+
+echo "== the wire between host and service VM is cut for 2 s"
+lab_login alice jump01 alice
+transfer alice jump01 alice
+lab_in host ip link set svm down
+su_session carol
+sleep 2
+reaches alice $DB 5432 "alice, new connection meanwhile"
+lab_in host ip link set svm up
+lab_in host ip addr replace fd77:9::1/64 dev svm nodad
+check "carol, who came meanwhile, is known" lab_wait_for 10 live carol
+lab_wait_for 10 lab_in_sync || bad "not in sync after the partition"
+unbroken jump01 alice "over the partition"
+lab_logout alice
+su_end carol
+check "carol went" lab_wait_for 5 not_live carol
+
+echo "== the VM loses power: its sessions end, others' do not"
+lab_in db01 true
+lab_login alice web01 alice
+su_session carol
+check "carol is known" lab_wait_for 5 live carol
+lab_reboot jump01
+lab_daemon jump01
+lab_wait_for 10 lab_in_sync || bad "not in sync after the reboot"
+check "carol's session ended with the boot" lab_wait_for 5 not_live carol
+check "alice on web01 is still there" [ -n "$(lab_ctl --json who alice)" ]
+check "recorded as a reboot" reboot_in_last carol
+reaches alice $DB 5432 "alice from web01"
+lab_logout alice
 
 echo "== killed at any moment: a login and a kill, again and again"
 for ms in 0 2 5 10 20 50; do
@@ -86,4 +121,4 @@ for ms in 0 2 5 10 20 50; do
 	done
 done
 check "in sync" lab_wait_for 10 lab_in_sync
-check "nobody but bob and carol is live" lab_wait_for 5 not_live alice
+check "alice is not live" lab_wait_for 5 not_live alice

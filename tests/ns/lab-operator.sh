@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What an operator does while people work: a policy with mistakes, a policy that opens and one that
+# closes, a kick; each shows on running transfers, not only on new connections.
+set -euo pipefail
+: "${IDFW_LAB:=o$$}" "${IDFW_BUILD:=${top_builddir:?}}"
+# shellcheck source=lab/functions.sh
+. "${top_srcdir:?}/lab/functions.sh"
+# shellcheck source=lab/checks.sh
+. "$LAB_TOP/lab/checks.sh"
+lab_test
+
+# commit: the policy on stdin
+commit() {
+	lab_put svm /run/lab/policy.idfw
+	lab_ctl policy commit /run/lab/policy.idfw
+}
+generation() { lab_ctl --json status | sed -n 's/.*"type": *"svm".*"generation": *\([0-9]*\).*/\1/p'; }
+with_rule() {
+	sed "/^section application/a rule more $1;" "$LAB_TOP/lab/policy.idfw"
+}
+
+lab_login alice jump01 alice
+lab_login bob jump01 bob
+transfer alice jump01 alice
+reaches_not bob $DB 5432 "bob, not in eng"
+
+echo "== a policy with mistakes changes nothing"
+before=$(generation)
+rc=0
+out=$(with_rule 'allow from enng to db service postgres' | commit 2>&1) || rc=$?
+check "it is refused with status 1" [ $rc = 1 ]
+check "with its place and a caret" grep -qE 'policy.idfw:[0-9]+:[0-9]+: error' <<<"$out"
+check "the generation stays $before" [ "$(generation)" = "$before" ]
+reaches alice $DB 5432 "alice"
+
+echo "== a policy that names bob opens at once, without a login"
+with_rule 'allow from user "bob" to db service postgres' | commit
+check "the generation is higher" [ "$(generation)" -gt "$before" ]
+check "bob gains access" gains bob
+transfer bob jump01 bob
+check "all VMs run it" lab_wait_for 5 lab_in_sync
+
+echo "== it survives a kill of svm-idfw"
+lab_kill9 svm
+lab_daemon svm
+lab_wait_for 10 lab_in_sync || bad "not in sync after the restart"
+reaches bob $DB 5432 "bob, after the restart"
+
+echo "== the first policy again: bob's transfer is cut, alice's ran through all that"
+when=$(lab_now_ms)
+lab_ctl policy commit /etc/idfw/policy.idfw
+cut_at jump01 bob "$when" "the commit" 1000
+reaches_not bob $DB 5432 "bob"
+unbroken jump01 alice "through three policies and a restart"
+
+echo "== a kick"
+session=$(lab_ctl --json who alice | sed -n 's/.*"session": *\([0-9]*\).*/\1/p')
+when=$(lab_now_ms)
+lab_ctl kick "$session" --reason "a test"
+cut_at jump01 alice "$when" "the kick"
+leftover_reaches_not jump01 alice
+check "recorded" audited kick alice "a test"
+lab_login again jump01 alice
+reaches again $DB 5432 "alice after a new login"
+
+echo "== answers"
+rc=0
+lab_ctl kick 999999 >/dev/null 2>&1 || rc=$?
+check "no such session is status 4" [ $rc = 4 ]
+rc=0
+lab_ctl who nobody-of-that-name >/dev/null 2>&1 || rc=$?
+check "nobody of that name is status 1" [ $rc = 1 ]
+lab_well() { lab_ctl status >/dev/null; }
+check "status is well" lab_well
+lab_in svm setpriv --reuid 2001 --regid 2001 --clear-groups /run/lab/build/idfwctl/idfwctl \
+	-s /run/idfw/svm.sock status >/dev/null 2>&1 && bad "anybody may ask the control socket" ||
+	ok "the control socket is not for everybody"
