@@ -162,8 +162,9 @@ static int sql_error(struct store_sql *db, const char *what, char why[STORE_WHY_
 {
 	int code = sqlite3_errcode(db->db);
 
-	(void)snprintf(why, STORE_WHY_MAX, "%.120s: %.100s%s", what, sqlite3_errmsg(db->db),
-		code == SQLITE_FULL ? "; make room on that file system" : "");
+	(void)snprintf(why, STORE_WHY_MAX, "%.110s: %.90s%s", what, sqlite3_errmsg(db->db),
+		code == SQLITE_FULL ? "; make room on that file system" :
+		code == SQLITE_IOERR ? "; is that file system full, or failing?" : "");
 	switch (code) {
 	case SQLITE_FULL:
 		return -ENOSPC;
