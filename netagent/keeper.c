@@ -37,7 +37,7 @@
 
 #define NOFILE_WANTED 16384 /* a pidfd a session, and all else */
 #define PUSHER_BUFFER_BYTES (4 << 20)
-#define BACKOFF_MAX_MS 5000
+#define BACKOFF_MAX_MS 2000
 #define BIND_TRIES 40
 #define BIND_PAUSE_US 50000
 #define STEADY_MS 10000 /* a child that lived as long starts over with the shortest backoff */
@@ -92,7 +92,9 @@ static void exited_cb(struct io_child *c, int status)
 	struct role *r = c->arg;
 	uint32_t ms;
 
-	if (io_clock_mono_ms() - r->started_ms > STEADY_MS)
+	/* code 0: it only followed its peer */
+	if (io_clock_mono_ms() - r->started_ms > STEADY_MS ||
+		(WIFEXITED(status) && WEXITSTATUS(status) == 0))
 		io_backoff_init(&r->backoff, BACKOFF_MAX_MS);
 	ms = io_backoff_next(&r->backoff);
 	if (WIFSIGNALED(status))
