@@ -50,7 +50,7 @@ void idfw_owners_free(struct idfw_engine *e)
 {
 	struct idfw_owner *o, *next;
 
-	HASH_ITER(hh, e->owners, o, next) {
+	HASH_ITER (hh, e->owners, o, next) {
 		HASH_DEL(e->owners, o);
 		free(o);
 	}
@@ -117,7 +117,8 @@ static int claims_parse(const Idfw__Addresses *w, struct gi_addr **ret, size_t *
 	return 0;
 }
 
-static void refused_note(struct idfw_engine *e, const struct idfw_vm *vm, const struct gi_addr *a, const char *why)
+static void refused_note(
+	struct idfw_engine *e, const struct idfw_vm *vm, const struct gi_addr *a, const char *why)
 {
 	char text[GI_ADDR_STRLEN];
 
@@ -168,16 +169,17 @@ static bool accept_list(struct idfw_engine *e, struct idfw_vm *vm, struct gi_add
 }
 
 /* @freed: addresses that had an owner; those who claimed them in vain may have them now */
-static void claims_again(struct idfw_engine *e, const struct idfw_vm *but, const struct gi_addr *freed, size_t n_freed)
+static void claims_again(struct idfw_engine *e, const struct idfw_vm *but,
+	const struct gi_addr *freed, size_t n_freed)
 {
 	struct idfw_vm *vm, *next;
 
-	HASH_ITER(hh, e->vms, vm, next) {
+	HASH_ITER (hh, e->vms, vm, next) {
 		for (size_t i = 0; vm != but && i < n_freed; i++) {
 			struct gi_addr *now;
 
-			if (!has(vm->plan->claims, vm->plan->n_claims, &freed[i]) || idfw_addr_owner(e, &freed[i]) ||
-			    refusal(e, vm, &freed[i]))
+			if (!has(vm->plan->claims, vm->plan->n_claims, &freed[i]) ||
+				idfw_addr_owner(e, &freed[i]) || refusal(e, vm, &freed[i]))
 				continue;
 			now = calloc(vm->n_addrs + 1, sizeof(*now));
 			if (!now)
@@ -187,12 +189,14 @@ static void claims_again(struct idfw_engine *e, const struct idfw_vm *but, const
 			now[vm->n_addrs] = freed[i];
 			qsort(now, vm->n_addrs + 1, sizeof(*now), addr_cmp);
 			(void)accept_list(e, vm, now, vm->n_addrs + 1);
-			idfw_note(e, IDFW_REC_ADDRESSES, vm, NULL, addresses_json(e, vm->addrs, vm->n_addrs));
+			idfw_note(e, IDFW_REC_ADDRESSES, vm, NULL,
+				addresses_json(e, vm->addrs, vm->n_addrs));
 		}
 	}
 }
 
-int idfw_vm_addresses(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Addresses *a, uint64_t seq)
+int idfw_vm_addresses(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Addresses *a, uint64_t seq)
 {
 	struct gi_addr *claims = NULL, *now = NULL, *freed = NULL;
 	size_t n_claims = 0, n = 0, n_freed = 0;
@@ -215,14 +219,16 @@ int idfw_vm_addresses(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Add
 			goto out;
 	}
 	for (size_t i = 0; i < n_claims; i++)
-		if (!has(now, n, &claims[i]) && !has(vm->plan->claims, vm->plan->n_claims, &claims[i]))
+		if (!has(now, n, &claims[i]) &&
+			!has(vm->plan->claims, vm->plan->n_claims, &claims[i]))
 			refused_note(e, vm, &claims[i], refusal(e, vm, &claims[i]));
 	for (size_t i = 0; i < vm->n_addrs; i++)
 		if (!has(now, n, &vm->addrs[i]))
 			freed[n_freed++] = vm->addrs[i];
 	idfw_cause(e, "addresses of %s", vm->name);
 	if (accept_list(e, vm, now, n) && !seq)
-		idfw_note(e, IDFW_REC_ADDRESSES, vm, NULL, addresses_json(e, vm->addrs, vm->n_addrs));
+		idfw_note(
+			e, IDFW_REC_ADDRESSES, vm, NULL, addresses_json(e, vm->addrs, vm->n_addrs));
 	now = NULL;
 	free(vm->plan->claims);
 	vm->plan->claims = claims;

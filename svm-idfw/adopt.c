@@ -16,10 +16,11 @@
 
 static bool elem_from_wire(const Idfw__Element *w, struct fw_elem *ret)
 {
-	struct fw_elem el = {.mark = w->mark};
+	struct fw_elem el = { .mark = w->mark };
 	size_t len = w->set == FW_ADDR6_MARK ? 16 : w->set == FW_BASE_MARK ? 1 : 4;
 
-	if (w->set < FW_UID_MARK || w->set > FW_BASE_MARK || w->key.len != len || !w->mark || w->group)
+	if (w->set < FW_UID_MARK || w->set > FW_BASE_MARK || w->key.len != len || !w->mark ||
+		w->group)
 		return false;
 	el.key.set = (uint8_t)w->set;
 	el.key.len = (uint8_t)len;
@@ -34,7 +35,7 @@ int plan_marks_add(struct idfw_vm *vm, const Idfw__Marks *m)
 
 	if (m->first)
 		r->n = 0;
-	if (r->n + m->n_elem > FW_ELEMS_MAX)
+	if (r->n + m->n_elem > IDFW_MARKS_MAX)
 		return -GI_ELIMIT;
 	if (r->n + m->n_elem > r->cap) {
 		size_t cap = (r->n + m->n_elem) * 2;
@@ -53,7 +54,8 @@ int plan_marks_add(struct idfw_vm *vm, const Idfw__Marks *m)
 
 static uint32_t key_u32(const struct fw_key *k)
 {
-	return (uint32_t)k->data[0] << 24 | (uint32_t)k->data[1] << 16 | (uint32_t)k->data[2] << 8 | k->data[3];
+	return (uint32_t)k->data[0] << 24 | (uint32_t)k->data[1] << 16 | (uint32_t)k->data[2] << 8 |
+	       k->data[3];
 }
 
 /* ---- orphans ---- */
@@ -65,7 +67,8 @@ static void orphan_id(const struct fw_key *key, uint8_t id[18])
 	memcpy(id + 2, key->data, sizeof(key->data));
 }
 
-static struct plan_orphan *orphan_find(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key)
+static struct plan_orphan *orphan_find(
+	struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key)
 {
 	uint8_t id[18];
 	unsigned int h;
@@ -135,7 +138,7 @@ void plan_orphans_due(struct idfw_engine *e, struct idfw_vm *vm)
 		idfw_due(e, p->orphans_until_ms);
 		return;
 	}
-	HASH_ITER(hh, p->orphans, o, next) {
+	HASH_ITER (hh, p->orphans, o, next) {
 		emit_live(e, vm, true, o->mark);
 		if (o->id[0] != FW_UID_MARK)
 			plan_retire_mark(e, vm, o->mark);
@@ -148,7 +151,7 @@ void plan_orphans_readd(struct idfw_engine *e, struct idfw_vm *vm)
 {
 	struct plan_orphan *o, *next;
 
-	HASH_ITER(hh, vm->plan->orphans, o, next)
+	HASH_ITER (hh, vm->plan->orphans, o, next)
 		emit_live(e, vm, false, o->mark);
 }
 
@@ -156,12 +159,12 @@ void plan_orphans_free(struct idfw_vm *vm)
 {
 	struct plan_orphan *o, *next;
 
-	HASH_ITER(hh, vm->plan->orphans, o, next) {
+	HASH_ITER (hh, vm->plan->orphans, o, next) {
 		HASH_DEL(vm->plan->orphans, o);
 		free(o);
 	}
 	free(vm->plan->reported.elems);
-	vm->plan->reported = (struct plan_reported){0};
+	vm->plan->reported = (struct plan_reported){ 0 };
 }
 
 /* ---- adoption ---- */
@@ -202,7 +205,7 @@ static size_t owners_find(struct idfw_engine *e, struct idfw_vm *vm, struct owne
 			continue;
 		s = el->key.set == FW_BASE_MARK ? &p->base : plan_find(e, vm, &el->key);
 		if (s && s->mark)
-			owners[n++] = (struct owner){.mark = el->mark, .subject = s};
+			owners[n++] = (struct owner){ .mark = el->mark, .subject = s };
 		else if (el->key.set != FW_UID_MARK || s)
 			orphan_add(e, vm, el);
 	}
@@ -238,7 +241,7 @@ void plan_adopt(struct idfw_engine *e, struct idfw_vm *vm)
 		n = owners_find(e, vm, owners);
 		for (size_t i = 0; i < p->reported.n; i++) { /* the oldest first */
 			const struct fw_elem *el = &p->reported.elems[i];
-			struct owner key = {.mark = el->mark}, *o;
+			struct owner key = { .mark = el->mark }, *o;
 
 			if (el->key.set != FW_REMARK)
 				continue;
@@ -253,7 +256,7 @@ void plan_adopt(struct idfw_engine *e, struct idfw_vm *vm)
 	}
 	free(owners);
 	free(p->reported.elems);
-	p->reported = (struct plan_reported){0};
+	p->reported = (struct plan_reported){ 0 };
 	free(p->revoked);
 	p->revoked = NULL;
 	p->n_revoked = 0;

@@ -26,17 +26,18 @@
 #include "svm-idfw/engine.h"
 #include "svm-idfw/intern.h"
 
-#define IDFW_INFLIGHT_MAX 8 /* versions sent and not acknowledged, a VM */
+#define IDFW_INFLIGHT_MAX 8    /* versions sent and not acknowledged, a VM */
 #define IDFW_BACKLOG_MAX 65536 /* operations that wait; more: the whole state */
-#define IDFW_RETIRED_MAX 1024 /* marks of ended address subjects that are still judged again */
+#define IDFW_RETIRED_MAX 1024  /* marks of ended address subjects that are still judged again */
 #define IDFW_RETIRED_MS 600000
 #define IDFW_MARK_FIRST 0x100
-#define IDFW_START_MS 2000 /* a guest's snapshot and marks are waited for so long */
+#define IDFW_START_MS 2000     /* a guest's snapshot and marks are waited for so long */
 #define IDFW_SNAP_WAIT_MS 1000 /* a snapshot waits for the events before it so long */
-#define IDFW_SNAP_BYTES_MAX (64u << 20)
-#define IDFW_ADOPT_MS 10000 /* reported marks that nobody claims live so long */
-#define IDFW_HOLD_MS 1000 /* the database is full: a guest's events are refused so long */
-#define IDFW_RETRY_MS 5000 /* lookups that failed are asked again */
+#define IDFW_SNAP_BYTES_MAX (32u << 20)
+#define IDFW_MARKS_MAX 1000000	/* elements that a guest may report */
+#define IDFW_ADOPT_MS 10000	/* reported marks that nobody claims live so long */
+#define IDFW_HOLD_MS 1000	/* the database is full: a guest's events are refused so long */
+#define IDFW_RETRY_MS 5000	/* lookups that failed are asked again */
 #define IDFW_BACKOFF_MIN_MS 200 /* whole states after a refused one */
 #define IDFW_BACKOFF_MAX_MS 30000
 #define IDFW_CAUSE_MAX 160
@@ -46,19 +47,19 @@ struct plan_subject {
 	struct fw_key key; /* its element in UID_MARK or ADDR*_MARK; hashed from key.len on */
 	uint8_t n_old;
 	uint16_t n_groups;
-	uint32_t mark; /* 0: judged as nobody */
+	uint32_t mark;	    /* 0: judged as nobody */
 	uint32_t n_counted; /* uid: sessions that give it groups */
-	uint32_t *old; /* owned; earlier marks, oldest first, up to IDFW_EPOCHS_MAX */
-	uint16_t *groups; /* owned; of the ruleset, ascending */
-	uint64_t unit; /* that changed it last */
+	uint32_t *old;	    /* owned; earlier marks, oldest first, up to IDFW_EPOCHS_MAX */
+	uint16_t *groups;   /* owned; of the ruleset, ascending */
+	uint64_t unit;	    /* that changed it last */
 	struct idfw_session *sessions; /* uid: list by s_next */
 	UT_hash_handle hh;
 };
 
 struct plan_ready {
-	struct idfw_session *session; /* NULL: it ended */
+	struct idfw_session *session;	/* NULL: it ended */
 	uint64_t began_ms, deadline_ms; /* monotonic */
-	uint32_t waiting; /* acknowledgements, and 1 while its groups are not known */
+	uint32_t waiting;		/* acknowledgements, and 1 while its groups are not known */
 	bool resolving, sent, listed;
 	uint32_t n_vms;
 	const struct idfw_vm *vms[IDFW_READY_NAMES];
@@ -85,12 +86,12 @@ struct plan_retired {
 	uint64_t until_ms;
 };
 
-struct plan_reported { /* what the guest's kernel held when it connected */
+struct plan_reported {	       /* what the guest's kernel held when it connected */
 	struct fw_elem *elems; /* owned */
 	size_t n, cap;
 };
 
-struct plan_orphan { /* a live mark of before our start that no subject has claimed yet */
+struct plan_orphan {	/* a live mark of before our start that no subject has claimed yet */
 	uint8_t id[18]; /* of its key: set, length, data */
 	uint32_t mark;
 	UT_hash_handle hh;
@@ -100,10 +101,10 @@ enum plan_phase { PLAN_OFF, PLAN_HELLO, PLAN_STARTING, PLAN_RUNNING };
 
 struct idfw_plan {
 	/* groups */
-	uint32_t *count; /* owned; by policy group: counted sessions here that are members */
+	uint32_t *count;      /* owned; by policy group: counted sessions here that are members */
 	struct pol_set named; /* policy groups that this VM is in by name */
-	uint8_t *deny; /* owned; by ruleset group: in a rule that does not accept */
-	bool has_out; /* some rule looks at the user */
+	uint8_t *deny;	      /* owned; by ruleset group: in a rule that does not accept */
+	bool has_out;	      /* some rule looks at the user */
 	/* subjects */
 	struct plan_subject base, *users, *peers;
 	struct plan_orphan *orphans;
@@ -118,7 +119,8 @@ struct idfw_plan {
 	bool touched, rejudge;
 	struct idfw_vm *touched_next;
 	/* pushing */
-	bool broken; /* the wanted state could not be kept: nothing is pushed until the next policy */
+	bool broken; /* the wanted state could not be kept: nothing is pushed until the next policy
+		      */
 	bool dirty;
 	struct idfw_vm *dirty_next;
 	struct plan_op *ops; /* owned */
@@ -153,7 +155,7 @@ struct idfw_plan {
 struct plan_ref { /* one use of a policy group by a VM's ruleset */
 	struct idfw_vm *vm;
 	uint16_t group; /* of the ruleset */
-	uint8_t use; /* enum pol_use */
+	uint8_t use;	/* enum pol_use */
 };
 
 struct plan_refs {
@@ -161,7 +163,7 @@ struct plan_refs {
 	size_t n, cap;
 };
 
-struct idfw_owner { /* an address belongs to one VM */
+struct idfw_owner {	 /* an address belongs to one VM */
 	uint8_t key[17]; /* family, bytes */
 	struct idfw_vm *vm;
 	UT_hash_handle hh;
@@ -192,7 +194,7 @@ struct idfw_engine {
 	char cause[IDFW_CAUSE_MAX];
 	size_t *changed; /* owned; scratch: policy groups whose count began or ended */
 	size_t n_changed;
-	uint16_t *scratch; /* owned; FW_GROUPS_MAX */
+	uint16_t *scratch;  /* owned; FW_GROUPS_MAX */
 	struct gi_buf json; /* scratch for record details */
 	/* waiting */
 	struct plan_ready *ready_head, *ready_tail;
@@ -203,8 +205,8 @@ struct idfw_engine {
 
 /* ---- engine.c ---- */
 /* a record; -GI_EFULL etc. is counted; for events the caller decides */
-GI_MUST_CHECK int idfw_record(struct idfw_engine *e, enum idfw_record_kind kind, const struct idfw_vm *vm,
-	const struct idfw_session *s, uint64_t seq, const char *detail);
+GI_MUST_CHECK int idfw_record(struct idfw_engine *e, enum idfw_record_kind kind,
+	const struct idfw_vm *vm, const struct idfw_session *s, uint64_t seq, const char *detail);
 /* the same where nothing depends on it: a record that is not taken is counted */
 void idfw_note(struct idfw_engine *e, enum idfw_record_kind kind, const struct idfw_vm *vm,
 	const struct idfw_session *s, const char *detail);
@@ -213,31 +215,37 @@ void idfw_cause(struct idfw_engine *e, const char *fmt, ...) GI_PRINTF(2, 3);
 /* JSON text into a buffer, quoted and escaped */
 void idfw_json(struct gi_buf *b, const char *text);
 /* {"why": why, name: value}; value NULL: without; borrowed until the next call */
-const char *idfw_json_why(struct idfw_engine *e, const char *why, const char *name, const char *value);
+const char *idfw_json_why(
+	struct idfw_engine *e, const char *why, const char *name, const char *value);
 
 /* ---- vm.c ---- */
-GI_MUST_CHECK int idfw_vm_get(struct idfw_engine *e, const char *name, struct idfw_vm **ret); /* or makes it */
+GI_MUST_CHECK int idfw_vm_get(
+	struct idfw_engine *e, const char *name, struct idfw_vm **ret); /* or makes it */
 void idfw_vm_free(struct idfw_engine *e, struct idfw_vm *vm);
 void idfw_vm_due(struct idfw_engine *e, struct idfw_vm *vm); /* deadlines; asks for the next */
 void idfw_vm_drop(struct idfw_engine *e, struct idfw_vm *vm, const char *why); /* we close it */
 void idfw_vm_hold(struct idfw_engine *e, struct idfw_vm *vm);
 /* addr.c: the guest's whole list; seq 0: from a snapshot */
-GI_MUST_CHECK int idfw_vm_addresses(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Addresses *a, uint64_t seq);
+GI_MUST_CHECK int idfw_vm_addresses(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Addresses *a, uint64_t seq);
 struct idfw_vm *idfw_addr_owner(struct idfw_engine *e, const struct gi_addr *a);
 void idfw_owners_free(struct idfw_engine *e);
 /* snapshot.c */
-GI_MUST_CHECK int idfw_vm_snapshot(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Snapshot *s, const char **ret_why);
+GI_MUST_CHECK int idfw_vm_snapshot(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Snapshot *s, const char **ret_why);
 /* a snapshot that waited: its time has come when the events before it are in, or @now */
 GI_MUST_CHECK int idfw_vm_snapshot_late(struct idfw_engine *e, struct idfw_vm *vm, bool now);
 void idfw_vm_snapshot_drop(struct idfw_vm *vm);
 
 /* ---- session.c ---- */
-struct idfw_session *idfw_session_find(struct idfw_engine *e, struct idfw_vm *vm, uint64_t id, const uint8_t boot_id[16]);
+struct idfw_session *idfw_session_find(
+	struct idfw_engine *e, struct idfw_vm *vm, uint64_t id, const uint8_t boot_id[16]);
 /* -GI_EFULL: the record was not taken, nothing changed; seq 0: from a snapshot, nobody waits */
-GI_MUST_CHECK int idfw_session_open(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq);
+GI_MUST_CHECK int idfw_session_open(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq);
 /* with its record; -GI_EFULL: access is gone, the session stays until it can be recorded */
-GI_MUST_CHECK int idfw_session_end(struct idfw_engine *e, struct idfw_session *s, Idfw__EndReason reason, uint64_t end_ms,
-	uint64_t seq);
+GI_MUST_CHECK int idfw_session_end(struct idfw_engine *e, struct idfw_session *s,
+	Idfw__EndReason reason, uint64_t end_ms, uint64_t seq);
 void idfw_session_end_all(struct idfw_engine *e, struct idfw_vm *vm, Idfw__EndReason reason);
 void idfw_session_free(struct idfw_engine *e, struct idfw_session *s); /* unlinks; no record */
 /* groups came, went or changed (@had: of its principal before): what this session gives follows */
@@ -246,13 +254,15 @@ void idfw_session_kicks_again(struct idfw_engine *e, struct idfw_vm *vm); /* a g
 void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, const char *reason);
 
 /* ---- principal.c ---- */
-GI_MUST_CHECK int idfw_principal_get(struct idfw_engine *e, const char *user, struct idfw_principal **ret);
+GI_MUST_CHECK int idfw_principal_get(
+	struct idfw_engine *e, const char *user, struct idfw_principal **ret);
 void idfw_principal_free(struct idfw_engine *e, struct idfw_principal *p);
 void idfw_principal_lookup(struct idfw_engine *e, struct idfw_principal *p);
 /* is a login of this account served from what is known, or must the directory be asked first? */
 void idfw_principal_login(struct idfw_engine *e, struct idfw_principal *p);
 bool idfw_principal_grants(const struct idfw_principal *p);
-GI_MUST_CHECK int idfw_principal_groups(const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret);
+GI_MUST_CHECK int idfw_principal_groups(
+	const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret);
 void idfw_principal_retry(struct idfw_engine *e);
 
 /* ---- ready.c ---- */
@@ -269,36 +279,45 @@ void ready_send(struct idfw_engine *e, struct idfw_session *s, Idfw__SessionRead
 /* ---- plan.c ---- */
 GI_MUST_CHECK int plan_new(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_free(struct idfw_vm *vm);
-struct plan_subject *plan_user(struct idfw_engine *e, struct idfw_vm *vm, uint32_t uid); /* or makes it; NULL: memory */
-void plan_user_drop(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s); /* no session left */
-struct plan_subject *plan_find(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key); /* or NULL */
+struct plan_subject *plan_user(
+	struct idfw_engine *e, struct idfw_vm *vm, uint32_t uid); /* or makes it; NULL: memory */
+void plan_user_drop(
+	struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s); /* no session left */
+struct plan_subject *plan_find(
+	struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key); /* or NULL */
 /* groups of a uid follow its counted sessions; none counted any more: hard revocation */
 void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s);
 /* groups of a remote address follow its owner's sessions (@u NULL: it has no owner now) */
-void plan_peer_update(struct idfw_engine *e, struct idfw_vm *vm, const struct idfw_vm *u, const struct gi_addr *a);
-void plan_rejudge(struct idfw_engine *e, struct idfw_vm *vm); /* every flow, at the end of the event */
+void plan_peer_update(struct idfw_engine *e, struct idfw_vm *vm, const struct idfw_vm *u,
+	const struct gi_addr *a);
+void plan_rejudge(
+	struct idfw_engine *e, struct idfw_vm *vm); /* every flow, at the end of the event */
 void plan_rejudge_now(struct idfw_engine *e, struct idfw_vm *vm);
 /* a new ruleset is in vm->want: every subject anew, old marks remapped */
 void plan_restart(struct idfw_engine *e, struct idfw_vm *vm);
-void plan_renew(struct idfw_engine *e, struct idfw_vm *vm); /* marks that no kernel has seen yet are given anew */
+void plan_renew(struct idfw_engine *e,
+	struct idfw_vm *vm); /* marks that no kernel has seen yet are given anew */
 void plan_retire_mark(struct idfw_engine *e, struct idfw_vm *vm, uint32_t mark);
 void plan_retired_due(struct idfw_engine *e, struct idfw_vm *vm);
 /* adopt.c */
 GI_MUST_CHECK int plan_marks_add(struct idfw_vm *vm, const Idfw__Marks *m);
-void plan_adopt(struct idfw_engine *e, struct idfw_vm *vm); /* the reported marks become old epochs */
+void plan_adopt(
+	struct idfw_engine *e, struct idfw_vm *vm); /* the reported marks become old epochs */
 void plan_orphan_drop(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key);
 void plan_orphan_claim(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s);
 void plan_orphans_due(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_orphans_readd(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_orphans_free(struct idfw_vm *vm);
-bool plan_subject_old_add(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, uint32_t mark);
+bool plan_subject_old_add(
+	struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, uint32_t mark);
 
 /* ---- fan.c ---- */
-void fan_session(struct idfw_engine *e, struct idfw_vm *u, const struct pol_set *had, const struct pol_set *has);
+void fan_session(struct idfw_engine *e, struct idfw_vm *u, const struct pol_set *had,
+	const struct pol_set *has);
 void fan_addr_add(struct idfw_engine *e, struct idfw_vm *u, const struct gi_addr *a);
 void fan_addr_del(struct idfw_engine *e, struct idfw_vm *u, const struct gi_addr *a);
 void fan_from(struct idfw_engine *e, struct idfw_vm *u); /* all that u means for everybody */
-void fan_to(struct idfw_engine *e, struct idfw_vm *w); /* all that everybody means for w */
+void fan_to(struct idfw_engine *e, struct idfw_vm *w);	 /* all that everybody means for w */
 /* compiles for one VM into vm->compiled, with its named groups and counts */
 GI_MUST_CHECK int fan_compile(struct idfw_engine *e, struct idfw_vm *vm);
 /* vm->compiled begins to hold: ruleset into vm->want, uses into the index, subjects anew */
@@ -312,7 +331,8 @@ void plan_emit(struct idfw_engine *e, struct idfw_vm *vm, bool del, const struct
 void plan_touch(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_dirty(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_event_end(struct idfw_engine *e);
-void plan_full(struct idfw_engine *e, struct idfw_vm *vm, uint64_t at_ms); /* the whole state is to be sent */
+void plan_full(struct idfw_engine *e, struct idfw_vm *vm,
+	uint64_t at_ms); /* the whole state is to be sent */
 void plan_flush(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_applied(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Applied *a);
 void plan_push_stop(struct idfw_engine *e, struct idfw_vm *vm); /* the guest is gone */

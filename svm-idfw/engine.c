@@ -15,7 +15,8 @@
 
 #define DETAIL_MAX (1u << 20)
 
-int idfw_engine_new(const struct idfw_engine_conf *conf, const struct idfw_out *out, struct idfw_engine **ret)
+int idfw_engine_new(
+	const struct idfw_engine_conf *conf, const struct idfw_out *out, struct idfw_engine **ret)
 {
 	struct idfw_engine *e = calloc(1, sizeof(*e));
 
@@ -43,12 +44,12 @@ void idfw_engine_free(struct idfw_engine *e)
 
 	if (!e)
 		return;
-	HASH_ITER(hh, e->sessions, s, s_next)
+	HASH_ITER (hh, e->sessions, s, s_next)
 		idfw_session_free(e, s);
-	HASH_ITER(hh, e->principals, p, p_next)
+	HASH_ITER (hh, e->principals, p, p_next)
 		idfw_principal_free(e, p);
 	idfw_owners_free(e);
-	HASH_ITER(hh, e->vms, vm, vm_next)
+	HASH_ITER (hh, e->vms, vm, vm_next)
 		idfw_vm_free(e, vm);
 	for (size_t i = 0; i < e->n_groups; i++)
 		free(e->refs[i].list);
@@ -80,7 +81,7 @@ uint64_t idfw_engine_tick(struct idfw_engine *e)
 	if (e->next_due_ms && e->mono_ms >= e->next_due_ms) {
 		e->next_due_ms = 0;
 		idfw_cause(e, "time");
-		HASH_ITER(hh, e->vms, vm, next)
+		HASH_ITER (hh, e->vms, vm, next)
 			idfw_vm_due(e, vm);
 		if (e->retry_ms && e->mono_ms >= e->retry_ms)
 			idfw_principal_retry(e);
@@ -118,7 +119,8 @@ void idfw_engine_flush(struct idfw_engine *e)
 	}
 }
 
-void idfw_engine_durable(struct idfw_engine *e, struct idfw_vm *vm, const uint8_t boot_id[16], uint64_t seq)
+void idfw_engine_durable(
+	struct idfw_engine *e, struct idfw_vm *vm, const uint8_t boot_id[16], uint64_t seq)
 {
 	if (memcmp(vm->boot_id, boot_id, sizeof(vm->boot_id)) || seq <= vm->acked_seq)
 		return;
@@ -132,7 +134,8 @@ void idfw_engine_durable(struct idfw_engine *e, struct idfw_vm *vm, const uint8_
 struct commit { /* everything that can fail is made before anything changes */
 	struct pol_policy *policy;
 	size_t n_groups;
-	struct pol_set *members, *named; /* of the principals, of the VMs, in the order of the tables */
+	struct pol_set *members,
+		*named; /* of the principals, of the VMs, in the order of the tables */
 	struct pol_compiled **compiled;
 	uint32_t **counts;
 	struct plan_refs *refs;
@@ -158,9 +161,10 @@ static void commit_fini(struct commit *c)
 	free(c->changed);
 }
 
-static int commit_vm(const struct commit *c, const struct idfw_vm *vm, uint64_t generation, size_t i)
+static int commit_vm(
+	const struct commit *c, const struct idfw_vm *vm, uint64_t generation, size_t i)
 {
-	struct pol_vm pv = {.name = vm->name, .addrs = vm->addrs, .n_addrs = vm->n_addrs};
+	struct pol_vm pv = { .name = vm->name, .addrs = vm->addrs, .n_addrs = vm->n_addrs };
 	int r = pol_groups_of_vm(c->policy, vm->name, &c->named[i]);
 
 	if (r < 0)
@@ -189,13 +193,13 @@ static int commit_prepare(struct idfw_engine *e, struct commit *c, uint64_t gene
 	c->changed = calloc(c->n_groups + 1, sizeof(*c->changed));
 	if (!c->members || !c->named || !c->compiled || !c->counts || !c->refs || !c->changed)
 		return -ENOMEM;
-	HASH_ITER(hh, e->principals, p, p_next) {
+	HASH_ITER (hh, e->principals, p, p_next) {
 		r = idfw_principal_groups(c->policy, p, &c->members[i++]);
 		if (r < 0)
 			return r;
 	}
 	i = 0;
-	HASH_ITER(hh, e->vms, vm, vm_next) {
+	HASH_ITER (hh, e->vms, vm, vm_next) {
 		r = commit_vm(c, vm, generation, i++);
 		if (r < 0)
 			return r;
@@ -204,8 +208,8 @@ static int commit_prepare(struct idfw_engine *e, struct commit *c, uint64_t gene
 }
 
 /* same names in both: then the commit decided nothing about this account */
-static bool same_groups(const struct pol_policy *a, const struct pol_set *sa, const struct pol_policy *b,
-	const struct pol_set *sb)
+static bool same_groups(const struct pol_policy *a, const struct pol_set *sa,
+	const struct pol_policy *b, const struct pol_set *sb)
 {
 	size_t i = 0, k = 0;
 
@@ -221,18 +225,19 @@ static bool same_groups(const struct pol_policy *a, const struct pol_set *sa, co
 	}
 }
 
-static void commit_principals(struct idfw_engine *e, struct commit *c, const struct pol_policy *before)
+static void commit_principals(
+	struct idfw_engine *e, struct commit *c, const struct pol_policy *before)
 {
 	struct idfw_principal *p, *next;
 	struct idfw_session *s;
 	size_t i = 0;
 
-	HASH_ITER(hh, e->principals, p, next) {
+	HASH_ITER (hh, e->principals, p, next) {
 		struct pol_set old = p->member_of;
 		bool same = before && same_groups(before, &old, c->policy, &c->members[i]);
 
 		p->member_of = c->members[i];
-		c->members[i++] = (struct pol_set){0};
+		c->members[i++] = (struct pol_set){ 0 };
 		if (before && !same)
 			for (s = p->sessions; s; s = s->p_next)
 				idfw_session_decision(e, s, "policy");
@@ -245,29 +250,29 @@ static void commit_vms(struct idfw_engine *e, struct commit *c)
 	struct idfw_vm *vm, *next;
 	size_t i = 0;
 
-	HASH_ITER(hh, e->vms, vm, next) {
+	HASH_ITER (hh, e->vms, vm, next) {
 		pol_compiled_free(vm->compiled);
 		vm->compiled = c->compiled[i];
 		c->compiled[i] = NULL;
 		pol_set_fini(&vm->plan->named);
 		vm->plan->named = c->named[i];
-		c->named[i] = (struct pol_set){0};
+		c->named[i] = (struct pol_set){ 0 };
 		free(vm->plan->count);
 		vm->plan->count = c->counts[i];
 		c->counts[i++] = NULL;
 		fan_recount(e, vm);
 	}
-	HASH_ITER(hh, e->vms, vm, next)
+	HASH_ITER (hh, e->vms, vm, next)
 		fan_install(e, vm);
-	HASH_ITER(hh, e->vms, vm, next)
+	HASH_ITER (hh, e->vms, vm, next)
 		fan_from(e, vm);
-	HASH_ITER(hh, e->vms, vm, next)
+	HASH_ITER (hh, e->vms, vm, next)
 		vm->plan->rejudge = false; /* all flows are judged again as it is */
 }
 
 int idfw_engine_policy_check(struct idfw_engine *e, struct pol_policy *p, uint64_t generation)
 {
-	struct commit c = {.policy = p};
+	struct commit c = { .policy = p };
 	int r = generation > e->generation ? commit_prepare(e, &c, generation) : -GI_ESTATE;
 
 	commit_fini(&c);
@@ -276,7 +281,7 @@ int idfw_engine_policy_check(struct idfw_engine *e, struct pol_policy *p, uint64
 
 int idfw_engine_policy(struct idfw_engine *e, struct pol_policy *p, uint64_t generation)
 {
-	struct commit c = {.policy = p};
+	struct commit c = { .policy = p };
 	struct pol_policy *before = e->policy;
 	int r;
 
@@ -307,7 +312,8 @@ int idfw_engine_policy(struct idfw_engine *e, struct pol_policy *p, uint64_t gen
 	return 0;
 }
 
-const struct pol_policy *idfw_engine_policy_now(const struct idfw_engine *e, uint64_t *ret_generation)
+const struct pol_policy *idfw_engine_policy_now(
+	const struct idfw_engine *e, uint64_t *ret_generation)
 {
 	if (ret_generation)
 		*ret_generation = e->generation;
@@ -348,14 +354,16 @@ void idfw_engine_stats(const struct idfw_engine *e, struct idfw_stats *ret)
 
 /* ---- records ---- */
 
-int idfw_record(struct idfw_engine *e, enum idfw_record_kind kind, const struct idfw_vm *vm, const struct idfw_session *s,
-	uint64_t seq, const char *detail)
+int idfw_record(struct idfw_engine *e, enum idfw_record_kind kind, const struct idfw_vm *vm,
+	const struct idfw_session *s, uint64_t seq, const char *detail)
 {
 	struct idfw_record r = {
 		.kind = kind,
 		.time_ms = e->real_ms,
 		.vm = vm ? vm->name : "",
-		.boot_id = s ? s->boot_id : vm ? vm->boot_id : NULL,
+		.boot_id = s	? s->boot_id
+			   : vm ? vm->boot_id
+				: NULL,
 		.session = s,
 		.seq = seq,
 		.detail = detail,
@@ -364,8 +372,8 @@ int idfw_record(struct idfw_engine *e, enum idfw_record_kind kind, const struct 
 	return e->out.store(e->out.arg, &r);
 }
 
-void idfw_note(struct idfw_engine *e, enum idfw_record_kind kind, const struct idfw_vm *vm, const struct idfw_session *s,
-	const char *detail)
+void idfw_note(struct idfw_engine *e, enum idfw_record_kind kind, const struct idfw_vm *vm,
+	const struct idfw_session *s, const char *detail)
 {
 	if (idfw_record(e, kind, vm, s, 0, detail) < 0)
 		e->stats.unrecorded++;
@@ -386,7 +394,8 @@ void idfw_json(struct gi_buf *b, const char *text)
 	for (const char *p = text ? text : ""; *p; p++) {
 		size_t plain = 0;
 
-		while ((uint8_t)p[plain] >= 0x20 && p[plain] != '"' && p[plain] != '\\' && p[plain] != 0x7f)
+		while ((uint8_t)p[plain] >= 0x20 && p[plain] != '"' && p[plain] != '\\' &&
+			p[plain] != 0x7f)
 			plain++;
 		gi_buf_append(b, p, plain);
 		p += plain;
@@ -400,7 +409,8 @@ void idfw_json(struct gi_buf *b, const char *text)
 	gi_buf_append(b, "\"", 1);
 }
 
-const char *idfw_json_why(struct idfw_engine *e, const char *why, const char *name, const char *value)
+const char *idfw_json_why(
+	struct idfw_engine *e, const char *why, const char *name, const char *value)
 {
 	gi_buf_reset(&e->json);
 	gi_buf_printf(&e->json, "{\"why\":");

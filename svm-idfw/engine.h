@@ -27,11 +27,11 @@
 #include "policy/policy.h"
 
 #define IDFW_VMS_MAX 65536
-#define IDFW_SESSIONS_MAX 2000000 /* in all */
+#define IDFW_SESSIONS_MAX 2000000   /* in all */
 #define IDFW_SESSIONS_VM_MAX 200000 /* on one VM */
-#define IDFW_EPOCHS_MAX 16 /* old marks of a subject that are still remapped */
-#define IDFW_PRINCIPALS_MAX 400000 /* cached; those without sessions make room */
-#define IDFW_MIN_UID_DEFAULT 1000 /* sessions of lower uids are recorded, never looked up */
+#define IDFW_EPOCHS_MAX 16	    /* old marks of a subject that are still remapped */
+#define IDFW_PRINCIPALS_MAX 400000  /* cached; those without sessions make room */
+#define IDFW_MIN_UID_DEFAULT 1000   /* sessions of lower uids are recorded, never looked up */
 
 struct idfw_engine;
 struct idfw_vm;
@@ -39,14 +39,16 @@ struct plan_subject;
 struct plan_ready;
 
 struct idfw_group {
-	char *name, *dn, *sid; /* owned (in the engine: interned); "" when unknown; sid as S-1-... text */
+	char *name, *dn,
+		*sid; /* owned (in the engine: interned); "" when unknown; sid as S-1-... text */
 };
 
 enum idfw_presence { IDFW_P_PENDING, IDFW_P_FOUND, IDFW_P_NOT_FOUND, IDFW_P_UNAVAILABLE };
 
-/* a directory account; shared by all its sessions; keyed by the name that PAM gave, folded to lower case */
+/* a directory account; shared by all its sessions; keyed by the name that PAM gave, folded to lower
+ * case */
 struct idfw_principal {
-	char *key; /* owned */
+	char *key;		     /* owned */
 	char *name, *upn, *dn, *sid; /* owned; "" while unknown */
 	uint8_t guid[16];
 	enum idfw_presence presence;
@@ -55,11 +57,11 @@ struct idfw_principal {
 	uint64_t resolved_ms; /* when the directory last answered, real time; 0 never */
 	bool lookup_running, lookup_again;
 	bool stale; /* the directory may know better: asked before the next login is served */
-	bool held; /* cached groups wait for that answer */
-	struct pol_set member_of; /* under the present policy */
-	size_t n_sessions; /* live ones */
+	bool held;  /* cached groups wait for that answer */
+	struct pol_set member_of;      /* under the present policy */
+	size_t n_sessions;	       /* live ones */
 	struct idfw_session *sessions; /* list by p_next */
-	UT_hash_handle hh; /* private: keyed hash, walk it only */
+	UT_hash_handle hh;	       /* private: keyed hash, walk it only */
 };
 
 /* compact: there may be two millions of them */
@@ -72,17 +74,17 @@ struct idfw_session {
 	uint64_t db_id; /* row in the store: the session's name for humans (idfwctl who, kick) */
 	const char *user, *service, *tty, *rhost, *auth; /* interned by the engine; never NULL */
 	uint64_t leader_start;
-	uint64_t opened_ms; /* guest's clock, real time */
-	uint64_t seen_ms; /* ours, real time */
+	uint64_t opened_ms;   /* guest's clock, real time */
+	uint64_t seen_ms;     /* ours, real time */
 	uint64_t enforced_ms; /* all enforcement points acknowledged; 0 not yet */
 	uint32_t uid, leader_pid;
 	struct gi_addr peer;
-	bool kicked; /* recorded, no access */
-	bool counted; /* engine's: contributes its groups now */
-	uint32_t snap; /* engine's: snapshot that last named it */
-	struct idfw_principal *principal; /* NULL: system user (uid below min_uid) */
-	struct plan_subject *subject; /* planner's: its (VM, uid) */
-	struct plan_ready *ready; /* who waits for it to be enforced, or NULL */
+	bool kicked;			      /* recorded, no access */
+	bool counted;			      /* engine's: contributes its groups now */
+	uint32_t snap;			      /* engine's: snapshot that last named it */
+	struct idfw_principal *principal;     /* NULL: system user (uid below min_uid) */
+	struct plan_subject *subject;	      /* planner's: its (VM, uid) */
+	struct plan_ready *ready;	      /* who waits for it to be enforced, or NULL */
 	struct idfw_session *p_prev, *p_next; /* of the same principal */
 	struct idfw_session *v_prev, *v_next; /* of the same VM */
 	struct idfw_session *s_prev, *s_next; /* of the same subject */
@@ -92,19 +94,19 @@ struct idfw_session {
 struct idfw_vm {
 	char *name; /* owned */
 	bool connected;
-	char *mux, *transport; /* owned; "" */
-	uint64_t connected_ms; /* real time */
+	char *mux, *transport;	   /* owned; "" */
+	uint64_t connected_ms;	   /* real time */
 	struct gi_prefix *allowed; /* owned; what the inventory lets it claim; n 0: anything */
 	size_t n_allowed;
 	struct gi_addr *addrs; /* owned; accepted claims */
 	size_t n_addrs;
 	uint8_t boot_id[16];
-	uint64_t seq; /* highest event taken in, this boot */
-	uint64_t acked_seq; /* highest durable */
+	uint64_t seq;				/* highest event taken in, this boot */
+	uint64_t acked_seq;			/* highest durable */
 	uint64_t want_generation, want_version; /* what we last sent */
 	uint64_t have_generation, have_version; /* what it last acknowledged */
-	char last_error[256]; /* of the last failed application, "" */
-	struct idfw_session *sessions; /* list by v_next */
+	char last_error[256];			/* of the last failed application, "" */
+	struct idfw_session *sessions;		/* list by v_next */
 	size_t n_sessions;
 	struct fw_state *want; /* what its kernel is to hold */
 	struct pol_compiled *compiled;
@@ -114,9 +116,17 @@ struct idfw_vm {
 
 /* what goes to the database; text fields are borrowed for the call */
 enum idfw_record_kind {
-	IDFW_REC_LOGIN, IDFW_REC_LOGOUT, IDFW_REC_DECISION, /* groups of a session resolved or changed */
-	IDFW_REC_PUSH, IDFW_REC_PUSH_FAILED, IDFW_REC_ENFORCED, IDFW_REC_KICK, IDFW_REC_POLICY,
-	IDFW_REC_GUEST_UP, IDFW_REC_GUEST_DOWN, IDFW_REC_REFUSED, /* a claim that was not accepted */
+	IDFW_REC_LOGIN,
+	IDFW_REC_LOGOUT,
+	IDFW_REC_DECISION, /* groups of a session resolved or changed */
+	IDFW_REC_PUSH,
+	IDFW_REC_PUSH_FAILED,
+	IDFW_REC_ENFORCED,
+	IDFW_REC_KICK,
+	IDFW_REC_POLICY,
+	IDFW_REC_GUEST_UP,
+	IDFW_REC_GUEST_DOWN,
+	IDFW_REC_REFUSED,   /* a claim that was not accepted */
 	IDFW_REC_DIRECTORY, /* up, down */
 	IDFW_REC_ADDRESSES, /* a VM's addresses changed; audit word "addresses" */
 };
@@ -124,19 +134,22 @@ enum idfw_record_kind {
 struct idfw_record {
 	enum idfw_record_kind kind;
 	uint64_t time_ms; /* ours */
-	const char *vm; /* "" none */
-	const uint8_t *boot_id; /* 16 bytes: the VM's boot that @seq belongs to; NULL only without a VM */
+	const char *vm;	  /* "" none */
+	const uint8_t
+		*boot_id; /* 16 bytes: the VM's boot that @seq belongs to; NULL only without a VM */
 	const struct idfw_session *session; /* NULL none */
-	enum _Idfw__EndReason end_reason; /* LOGOUT */
-	uint64_t end_ms; /* LOGOUT: guest's clock */
-	uint64_t seq; /* event number that caused it, 0 none: acknowledged to the agent when durable */
+	enum _Idfw__EndReason end_reason;   /* LOGOUT */
+	uint64_t end_ms;		    /* LOGOUT: guest's clock */
+	uint64_t seq; /* event number that caused it, 0 none: acknowledged to the agent when durable
+		       */
 	const char *detail; /* one JSON object as text, "" none: groups, generation, error, ... */
 };
 
 struct idfw_out { /* all must be set; @arg first */
 	void *arg;
 	void (*send)(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e);
-	/* pushes: all of it is queued, or nothing and negative (tried again later as a whole state) */
+	/* pushes: all of it is queued, or nothing and negative (tried again later as a whole state)
+	 */
 	int (*send_state)(void *arg, struct idfw_vm *vm, const struct fw_state *s);
 	int (*send_delta)(void *arg, struct idfw_vm *vm, const struct fw_delta *d);
 	/* ends the guest's connection; never calls back into the engine (no guest_down follows) */
@@ -153,48 +166,64 @@ struct idfw_engine_conf {
 	uint64_t seed[2]; /* random: keys the hash tables and where marks begin; 0 0 in tests */
 };
 
-GI_MUST_CHECK int idfw_engine_new(const struct idfw_engine_conf *conf, const struct idfw_out *out, struct idfw_engine **ret);
+GI_MUST_CHECK int idfw_engine_new(
+	const struct idfw_engine_conf *conf, const struct idfw_out *out, struct idfw_engine **ret);
 void idfw_engine_free(struct idfw_engine *e);
 /* before any event: the clock of this round; monotonic for deadlines, real for records */
 void idfw_engine_clock(struct idfw_engine *e, uint64_t mono_ms, uint64_t real_ms);
-uint64_t idfw_engine_tick(struct idfw_engine *e); /* runs what is due; returns mono ms of the next deadline, 0 none */
+uint64_t idfw_engine_tick(
+	struct idfw_engine *e); /* runs what is due; returns mono ms of the next deadline, 0 none */
 /* at the end of each loop round: gathered changes go out, one delta a VM; acknowledgements too */
 void idfw_engine_flush(struct idfw_engine *e);
 
 /* start: what the database knew (before the first guest) */
-GI_MUST_CHECK int idfw_engine_restore_vm(struct idfw_engine *e, const char *vm, const uint8_t boot_id[16], uint64_t seq);
-GI_MUST_CHECK int idfw_engine_restore_session(struct idfw_engine *e, const char *vm, const Idfw__Session *s,
-	const uint8_t boot_id[16], uint64_t db_id, uint64_t seen_ms, bool kicked);
-GI_MUST_CHECK int idfw_engine_restore_principal(struct idfw_engine *e, const struct idfw_principal *p); /* copies */
+GI_MUST_CHECK int idfw_engine_restore_vm(
+	struct idfw_engine *e, const char *vm, const uint8_t boot_id[16], uint64_t seq);
+GI_MUST_CHECK int idfw_engine_restore_session(struct idfw_engine *e, const char *vm,
+	const Idfw__Session *s, const uint8_t boot_id[16], uint64_t db_id, uint64_t seen_ms,
+	bool kicked);
+GI_MUST_CHECK int idfw_engine_restore_principal(
+	struct idfw_engine *e, const struct idfw_principal *p); /* copies */
 void idfw_engine_next_db_id(struct idfw_engine *e, uint64_t next);
 
-/* policy: takes @p; generation must be higher than before; every VM gets a new ruleset, flows are re-judged */
-GI_MUST_CHECK int idfw_engine_policy(struct idfw_engine *e, struct pol_policy *p, uint64_t generation);
+/* policy: takes @p; generation must be higher than before; every VM gets a new ruleset, flows are
+ * re-judged */
+GI_MUST_CHECK int idfw_engine_policy(
+	struct idfw_engine *e, struct pol_policy *p, uint64_t generation);
 /* would it be taken? Borrows @p, changes nothing: asked before the policy is written to disk */
-GI_MUST_CHECK int idfw_engine_policy_check(struct idfw_engine *e, struct pol_policy *p, uint64_t generation);
+GI_MUST_CHECK int idfw_engine_policy_check(
+	struct idfw_engine *e, struct pol_policy *p, uint64_t generation);
 
 /* guests; a negative return means: drop that guest, @ret_why (static text) says why */
-GI_MUST_CHECK int idfw_engine_guest_up(struct idfw_engine *e, const char *vm, const char *mux, const Idfw__VmUp *up, struct idfw_vm **ret);
-GI_MUST_CHECK int idfw_engine_guest_message(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Envelope *m, const char **ret_why);
+GI_MUST_CHECK int idfw_engine_guest_up(struct idfw_engine *e, const char *vm, const char *mux,
+	const Idfw__VmUp *up, struct idfw_vm **ret);
+GI_MUST_CHECK int idfw_engine_guest_message(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Envelope *m, const char **ret_why);
 void idfw_engine_guest_down(struct idfw_engine *e, struct idfw_vm *vm, const char *why);
 
 /* directory; groups etc. are copied */
-void idfw_engine_principal(struct idfw_engine *e, const char *key, const struct idfw_principal *found);
-void idfw_engine_directory_changed(struct idfw_engine *e, bool all, const char *const *sids, size_t n_sids);
+void idfw_engine_principal(
+	struct idfw_engine *e, const char *key, const struct idfw_principal *found);
+void idfw_engine_directory_changed(
+	struct idfw_engine *e, bool all, const char *const *sids, size_t n_sids);
 void idfw_engine_directory_state(struct idfw_engine *e, bool up, const char *why);
 
 /* store: every record up to and including this event of this boot is on disk */
-void idfw_engine_durable(struct idfw_engine *e, struct idfw_vm *vm, const uint8_t boot_id[16], uint64_t seq);
+void idfw_engine_durable(
+	struct idfw_engine *e, struct idfw_vm *vm, const uint8_t boot_id[16], uint64_t seq);
 
 /* control */
-GI_MUST_CHECK int idfw_engine_kick(struct idfw_engine *e, uint64_t db_id, const char *by, const char *reason); /* -GI_ENOTFOUND */
+GI_MUST_CHECK int idfw_engine_kick(struct idfw_engine *e, uint64_t db_id, const char *by,
+	const char *reason);				/* -GI_ENOTFOUND */
 struct idfw_vm *idfw_engine_vms(struct idfw_engine *e); /* uthash head, by name */
 struct idfw_vm *idfw_engine_vm(struct idfw_engine *e, const char *name);
 struct idfw_principal *idfw_engine_principals(struct idfw_engine *e); /* uthash head */
-const struct pol_policy *idfw_engine_policy_now(const struct idfw_engine *e, uint64_t *ret_generation);
+const struct pol_policy *idfw_engine_policy_now(
+	const struct idfw_engine *e, uint64_t *ret_generation);
 
 struct idfw_stats {
-	uint64_t logins, logouts, duplicates, gaps, refused, pushes, deltas, push_failures, lookups, kicks;
+	uint64_t logins, logouts, duplicates, gaps, refused, pushes, deltas, push_failures, lookups,
+		kicks;
 	uint64_t unrecorded; /* records that the store did not take and no event waits for */
 	size_t sessions, principals, vms, vms_connected;
 	bool directory_up;

@@ -4,10 +4,10 @@
  *
  * Runs in svm-idfw's engine. Each policy group has a list of its uses by VMs' rulesets; a VM
  * counts its sessions in each group. Only a count that begins or ends, or an address that comes
- * or goes, concerns other VMs, and of them only those that use the group: that is the whole fan-out.
- * A group that rules look at as destination (ia_), or that stands for VMs (ga_), changes whom
- * running flows match: when less matches, or when a rule that does not accept is concerned, the
- * VM judges its flows again (plan_rejudge).
+ * or goes, concerns other VMs, and of them only those that use the group: that is the whole
+ * fan-out. A group that rules look at as destination (ia_), or that stands for VMs (ga_), changes
+ * whom running flows match: when less matches, or when a rule that does not accept is concerned,
+ * the VM judges its flows again (plan_rejudge).
  */
 #include "svm-idfw/core.h"
 
@@ -27,7 +27,7 @@ static int ref_add(struct plan_refs *r, struct idfw_vm *vm, uint16_t group, uint
 		r->list = n;
 		r->cap = cap;
 	}
-	r->list[r->n++] = (struct plan_ref){.vm = vm, .group = group, .use = use};
+	r->list[r->n++] = (struct plan_ref){ .vm = vm, .group = group, .use = use };
 	return 0;
 }
 
@@ -64,7 +64,7 @@ static uint8_t *deny_new(const struct fw_ruleset *rs)
 
 int fan_compile(struct idfw_engine *e, struct idfw_vm *vm)
 {
-	struct pol_vm pv = {.name = vm->name, .addrs = vm->addrs, .n_addrs = vm->n_addrs};
+	struct pol_vm pv = { .name = vm->name, .addrs = vm->addrs, .n_addrs = vm->n_addrs };
 	struct idfw_plan *p = vm->plan;
 	int r;
 
@@ -133,7 +133,8 @@ void fan_recount(struct idfw_engine *e, struct idfw_vm *vm)
 
 /* ---- effects ---- */
 
-static void emit_addr(struct idfw_engine *e, const struct plan_ref *r, enum fw_set set4, const struct gi_addr *a, bool del)
+static void emit_addr(struct idfw_engine *e, const struct plan_ref *r, enum fw_set set4,
+	const struct gi_addr *a, bool del)
 {
 	struct fw_elem el = fw_elem_group_addr(set4, r->group, a);
 	struct idfw_plan *p = r->vm->plan;
@@ -177,7 +178,8 @@ static void fan_changed(struct idfw_engine *e, struct idfw_vm *u)
 	e->n_changed = 0;
 }
 
-void fan_session(struct idfw_engine *e, struct idfw_vm *u, const struct pol_set *had, const struct pol_set *has)
+void fan_session(struct idfw_engine *e, struct idfw_vm *u, const struct pol_set *had,
+	const struct pol_set *has)
 {
 	static const struct pol_set none;
 	uint32_t *count = u->plan->count;
@@ -201,8 +203,8 @@ void fan_session(struct idfw_engine *e, struct idfw_vm *u, const struct pol_set 
 }
 
 /* one address of u for one user of one group */
-static void addr_ref(struct idfw_engine *e, const struct plan_ref *r, const struct idfw_vm *u, size_t g,
-	const struct gi_addr *a)
+static void addr_ref(struct idfw_engine *e, const struct plan_ref *r, const struct idfw_vm *u,
+	size_t g, const struct gi_addr *a)
 {
 	if (r->use & POL_USE_VM && pol_set_has(&u->plan->named, g))
 		emit_addr(e, r, FW_GA4, a, false);
@@ -214,17 +216,23 @@ static void addr_ref(struct idfw_engine *e, const struct plan_ref *r, const stru
 		plan_peer_update(e, r->vm, u, a);
 }
 
+/* is u in this group by name or by a session? Else its addresses concern nobody because of it */
+static bool in_group(const struct idfw_vm *u, size_t g)
+{
+	return pol_set_has(&u->plan->named, g) || (u->plan->count && u->plan->count[g]);
+}
+
 void fan_addr_add(struct idfw_engine *e, struct idfw_vm *u, const struct gi_addr *a)
 {
 	for (size_t g = 0; g < e->n_groups; g++)
-		for (size_t i = 0; i < e->refs[g].n; i++)
+		for (size_t i = 0; in_group(u, g) && i < e->refs[g].n; i++)
 			addr_ref(e, &e->refs[g].list[i], u, g, a);
 }
 
 void fan_addr_del(struct idfw_engine *e, struct idfw_vm *u, const struct gi_addr *a)
 {
 	for (size_t g = 0; g < e->n_groups; g++) {
-		for (size_t i = 0; i < e->refs[g].n; i++) {
+		for (size_t i = 0; in_group(u, g) && i < e->refs[g].n; i++) {
 			const struct plan_ref *r = &e->refs[g].list[i];
 
 			if (r->use & POL_USE_VM && pol_set_has(&u->plan->named, g))
@@ -250,9 +258,9 @@ void fan_to(struct idfw_engine *e, struct idfw_vm *w)
 
 	if (!c)
 		return;
-	HASH_ITER(hh, e->vms, u, next) {
+	HASH_ITER (hh, e->vms, u, next) {
 		for (size_t i = 0; i < c->n_groups; i++) {
-			struct plan_ref r = {.vm = w, .group = (uint16_t)i, .use = c->use[i]};
+			struct plan_ref r = { .vm = w, .group = (uint16_t)i, .use = c->use[i] };
 
 			for (size_t a = 0; c->use[i] && a < u->n_addrs; a++)
 				addr_ref(e, &r, u, c->policy_group[i], &u->addrs[a]);
@@ -265,17 +273,18 @@ void fan_to(struct idfw_engine *e, struct idfw_vm *w)
 
 static bool rule_equal(const struct fw_rule *a, const struct fw_rule *b)
 {
-	if (strcmp(a->name, b->name) || a->dir != b->dir || a->action != b->action || a->log != b->log ||
-	    a->n_from != b->n_from || a->n_to != b->n_to || a->n_services != b->n_services)
+	if (strcmp(a->name, b->name) || a->dir != b->dir || a->action != b->action ||
+		a->log != b->log || a->n_from != b->n_from || a->n_to != b->n_to ||
+		a->n_services != b->n_services)
 		return false;
 	if ((a->n_from && memcmp(a->from, b->from, a->n_from * sizeof(*a->from))) ||
-	    (a->n_to && memcmp(a->to, b->to, a->n_to * sizeof(*a->to))))
+		(a->n_to && memcmp(a->to, b->to, a->n_to * sizeof(*a->to))))
 		return false;
 	for (size_t i = 0; i < a->n_services; i++) {
 		const struct fw_service *x = &a->services[i], *y = &b->services[i];
 
 		if (x->proto != y->proto || x->port_lo != y->port_lo || x->port_hi != y->port_hi ||
-		    x->icmp_type != y->icmp_type)
+			x->icmp_type != y->icmp_type)
 			return false;
 	}
 	return true;
@@ -294,7 +303,8 @@ static bool group_equal(const struct fw_group *a, const struct fw_group *b)
 static bool ruleset_equal(const struct fw_ruleset *a, const struct fw_ruleset *b)
 {
 	if (!a || !b || a->generation != b->generation || a->default_in != b->default_in ||
-	    a->default_out != b->default_out || a->n_groups != b->n_groups || a->n_rules != b->n_rules)
+		a->default_out != b->default_out || a->n_groups != b->n_groups ||
+		a->n_rules != b->n_rules)
 		return false;
 	for (size_t i = 0; i < a->n_groups; i++)
 		if (!group_equal(&a->groups[i], &b->groups[i]))
@@ -307,7 +317,7 @@ static bool ruleset_equal(const struct fw_ruleset *a, const struct fw_ruleset *b
 
 void fan_recompile(struct idfw_engine *e, struct idfw_vm *vm)
 {
-	struct pol_vm pv = {.name = vm->name, .addrs = vm->addrs, .n_addrs = vm->n_addrs};
+	struct pol_vm pv = { .name = vm->name, .addrs = vm->addrs, .n_addrs = vm->n_addrs };
 	struct pol_compiled *c = NULL;
 	int r;
 

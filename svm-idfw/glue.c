@@ -54,7 +54,8 @@ static int out_store(void *arg, const struct idfw_record *r)
 	int err = idfw_store_put(s->store, r);
 
 	if (err < 0 && !s->store_full)
-		gi_err("the database takes no records: %s; agents keep their events", gi_strerror(err));
+		gi_err("the database takes no records: %s; agents keep their events",
+			gi_strerror(err));
 	else if (err == 0 && s->store_full)
 		gi_notice("the database takes records again");
 	s->store_full = err < 0;
@@ -90,10 +91,16 @@ static void out_close(void *arg, struct idfw_vm *vm, const char *why)
 
 int svm_engine_start(struct svm *s, const uint64_t seed[2])
 {
-	struct idfw_engine_conf conf = {.min_uid = (uint32_t)s->conf.min_uid,
-		.ready_timeout_ms = s->conf.ready_timeout_ms, .seed = {seed[0], seed[1]}};
-	struct idfw_out out = {.arg = s, .send = out_send, .send_state = out_state, .send_delta = out_delta,
-		.close_guest = out_close, .lookup = out_lookup, .store = out_store};
+	struct idfw_engine_conf conf = { .min_uid = (uint32_t)s->conf.min_uid,
+		.ready_timeout_ms = s->conf.ready_timeout_ms,
+		.seed = { seed[0], seed[1] } };
+	struct idfw_out out = { .arg = s,
+		.send = out_send,
+		.send_state = out_state,
+		.send_delta = out_delta,
+		.close_guest = out_close,
+		.lookup = out_lookup,
+		.store = out_store };
 	int r = idfw_engine_new(&conf, &out, &s->engine);
 
 	if (r == 0)
@@ -123,7 +130,7 @@ static void store_state(void *arg, int err, const char *why)
 		gi_notice("database: %s", why);
 }
 
-const struct idfw_store_ops svm_store_ops = {.durable = store_durable, .state = store_state};
+const struct idfw_store_ops svm_store_ops = { .durable = store_durable, .state = store_state };
 
 /* ---- directory -> engine ---- */
 
@@ -158,17 +165,21 @@ static void dir_state(void *arg, bool up, const char *why)
 	idfw_engine_directory_state(s->engine, up, why);
 }
 
-const struct idfw_dir_ops svm_dir_ops = {.principal = dir_principal, .changed = dir_changed, .state = dir_state};
+const struct idfw_dir_ops svm_dir_ops = {
+	.principal = dir_principal, .changed = dir_changed, .state = dir_state
+};
 
 /* ---- policy ---- */
 
-static void policy_record(struct svm *s, uint64_t generation, const char *by, const struct pol_policy *p)
+static void policy_record(
+	struct svm *s, uint64_t generation, const char *by, const struct pol_policy *p)
 {
-	struct idfw_record r = {.kind = IDFW_REC_POLICY, .time_ms = io_clock_real_ms(), .vm = ""};
+	struct idfw_record r = { .kind = IDFW_REC_POLICY, .time_ms = io_clock_real_ms(), .vm = "" };
 	struct gi_buf b;
 
 	gi_buf_init(&b, 4096);
-	gi_buf_printf(&b, "{\"generation\":%llu,\"groups\":%zu,\"by\":\"", (unsigned long long)generation, pol_group_count(p));
+	gi_buf_printf(&b, "{\"generation\":%llu,\"groups\":%zu,\"by\":\"",
+		(unsigned long long)generation, pol_group_count(p));
 	for (const char *c = by; *c; c++)
 		gi_buf_printf(&b, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
 	gi_buf_printf(&b, "\"}");
@@ -191,7 +202,8 @@ static int policy_use(struct svm *s, struct pol_policy *p, uint64_t generation, 
 	return 0;
 }
 
-static int policy_parse(const char *name, const char *text, size_t len, struct gi_buf *out, struct pol_policy **ret)
+static int policy_parse(
+	const char *name, const char *text, size_t len, struct gi_buf *out, struct pol_policy **ret)
 {
 	struct conf_diags diags;
 	int r;
@@ -203,7 +215,8 @@ static int policy_parse(const char *name, const char *text, size_t len, struct g
 	return r;
 }
 
-static int commit(struct svm *s, struct pol_policy *p, const char *text, size_t len, const char *by, uint64_t *ret_generation)
+static int commit(struct svm *s, struct pol_policy *p, const char *text, size_t len, const char *by,
+	uint64_t *ret_generation)
 {
 	uint64_t generation = 0, stored = 0;
 	char *stored_text = NULL;
@@ -228,8 +241,8 @@ static int commit(struct svm *s, struct pol_policy *p, const char *text, size_t 
 	return r;
 }
 
-static int ctl_policy_commit(void *arg, const char *text, size_t len, const char *by, struct gi_buf *out,
-	uint64_t *ret_generation)
+static int ctl_policy_commit(void *arg, const char *text, size_t len, const char *by,
+	struct gi_buf *out, uint64_t *ret_generation)
 {
 	struct pol_policy *p = NULL;
 	int r = policy_parse("policy", text, len, out, &p);
@@ -247,7 +260,9 @@ static void ctl_links(void *arg, void (*cb)(void *cb_arg, const char *json_row),
 	idfw_guests_links(((struct svm *)arg)->guests, cb, cb_arg);
 }
 
-const struct idfw_ctl_ops svm_ctl_ops = {.round = svm_round, .policy_commit = ctl_policy_commit, .links = ctl_links};
+const struct idfw_ctl_ops svm_ctl_ops = {
+	.round = svm_round, .policy_commit = ctl_policy_commit, .links = ctl_links
+};
 
 static int policy_from_file(struct svm *s, struct gi_buf *out)
 {

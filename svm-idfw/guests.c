@@ -59,7 +59,7 @@ static void link_free(struct guest_link *l)
 		l->next->prev = l->prev;
 	g->n_links--;
 	gi_notice("mux %s (%s) is gone: %s", *l->name ? l->name : "?", l->peer, l->why);
-	HASH_ITER(hh, g->guests, gu, next) {
+	HASH_ITER (hh, g->guests, gu, next) {
 		struct idfw_vm *vm = gu->vm;
 
 		if (gu->link != l)
@@ -94,8 +94,10 @@ static void link_ready(void *arg, struct io_chan *c)
 	while (i < g->conf.n_mux_names && strcmp(g->conf.mux_names[i], cn) != 0)
 		i++;
 	if (i == g->conf.n_mux_names) {
-		gi_warn("mux from %s: its certificate says \"%s\", which mux-names does not list", l->peer, cn);
-		guests_refuse(l, IDFW__REFUSED__REASON__IDENTITY, "this certificate is not in mux-names");
+		gi_warn("mux from %s: its certificate says \"%s\", which mux-names does not list",
+			l->peer, cn);
+		guests_refuse(
+			l, IDFW__REFUSED__REASON__IDENTITY, "this certificate is not in mux-names");
 		guests_link_fail(l, "not in mux-names");
 		return;
 	}
@@ -133,13 +135,14 @@ static void link_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t 
 	r = guests_routed(l, buf, len, &why);
 	if (r == 0)
 		return;
-	gi_warn("mux %s (%s) is dropped: %s (%s)", *l->name ? l->name : "?", l->peer, why, gi_strerror(r));
+	gi_warn("mux %s (%s) is dropped: %s (%s)", *l->name ? l->name : "?", l->peer, why,
+		gi_strerror(r));
 	guests_link_fail(l, why);
 }
 
 static void peer_text(int fd, char *buf, size_t size)
 {
-	struct sockaddr_storage ss = {0};
+	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 	char host[INET6_ADDRSTRLEN] = "?";
 	unsigned int port = 0;
@@ -160,7 +163,8 @@ static void peer_text(int fd, char *buf, size_t size)
 
 static void accepted(struct idfw_guests *g, int fd)
 {
-	static const struct io_chan_conf cc = {.max_frame = WIRE_ROUTED_MAX, .max_queue = GUESTS_QUEUE_MAX};
+	static const struct io_chan_conf cc = { .max_frame = WIRE_ROUTED_MAX,
+		.max_queue = GUESTS_QUEUE_MAX };
 	struct guest_link *l = calloc(1, sizeof(*l));
 	struct io_tls *tls = NULL;
 	int r = l ? io_tls_new(g->conf.tls, NULL, &tls) : -ENOMEM;
@@ -229,7 +233,8 @@ static void pinging(struct io_timer *w)
 	}
 }
 
-int idfw_guests_new(struct io_loop *l, const struct idfw_guests_conf *conf, struct idfw_guests **ret)
+int idfw_guests_new(
+	struct io_loop *l, const struct idfw_guests_conf *conf, struct idfw_guests **ret)
 {
 	struct idfw_guests *g = calloc(1, sizeof(*g));
 
@@ -260,7 +265,7 @@ void idfw_guests_free(struct idfw_guests *g)
 
 	if (!g)
 		return;
-	HASH_ITER(hh, g->guests, gu, gu_next)
+	HASH_ITER (hh, g->guests, gu, gu_next)
 		guests_forget(g, gu);
 	for (l = g->links; l; l = l_next) {
 		l_next = l->next;
@@ -277,7 +282,8 @@ void idfw_guests_free(struct idfw_guests *g)
 	free(g);
 }
 
-void idfw_guests_links(struct idfw_guests *g, void (*cb)(void *cb_arg, const char *json_row), void *cb_arg)
+void idfw_guests_links(
+	struct idfw_guests *g, void (*cb)(void *cb_arg, const char *json_row), void *cb_arg)
 {
 	const struct guest_link *l;
 	char row[1024];
@@ -287,9 +293,11 @@ void idfw_guests_links(struct idfw_guests *g, void (*cb)(void *cb_arg, const cha
 			continue;
 		/* names are configuration's, peers our own text: nothing to escape */
 		snprintf(row, sizeof(row),
-			"{\"type\":\"mux\",\"name\":\"%s\",\"peer\":\"%s\",\"connected_ms\":%llu,\"guests\":%zu,"
+			"{\"type\":\"mux\",\"name\":\"%s\",\"peer\":\"%s\",\"connected_ms\":%llu,"
+			"\"guests\":%zu,"
 			"\"queued_bytes\":%zu}",
-			l->name, l->peer, (unsigned long long)l->connected_ms, l->n_guests, io_chan_queued(l->chan));
+			l->name, l->peer, (unsigned long long)l->connected_ms, l->n_guests,
+			io_chan_queued(l->chan));
 		cb(cb_arg, row);
 	}
 }

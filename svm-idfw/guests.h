@@ -13,17 +13,17 @@
 #include "lib/io/tls.h"
 #include "svm-idfw/engine.h"
 
-#define GUESTS_LINKS_MAX 1024 /* connections of muxes, those without a name yet included */
+#define GUESTS_LINKS_MAX 1024	     /* connections of muxes, those without a name yet included */
 #define GUESTS_QUEUE_MAX (64u << 20) /* bytes to one mux */
-#define GUESTS_HELLO_MS 10000 /* TLS handshake and Hello */
+#define GUESTS_HELLO_MS 10000	     /* TLS handshake and Hello */
 #define GUESTS_PING_MS 10000
 #define GUESTS_SILENCE_MS 35000 /* a mux that says nothing for so long is gone */
 
 struct idfw_guests;
 
 struct idfw_guests_conf {
-	int listen_fd; /* taken */
-	struct io_tls_ctx *tls; /* borrowed */
+	int listen_fd;		      /* taken */
+	struct io_tls_ctx *tls;	      /* borrowed */
 	const char *const *mux_names; /* borrowed */
 	size_t n_mux_names;
 	/* before every call into the engine: sets its clock, plans its flush */
@@ -31,7 +31,8 @@ struct idfw_guests_conf {
 	void *arg;
 };
 
-GI_MUST_CHECK int idfw_guests_new(struct io_loop *l, const struct idfw_guests_conf *conf, struct idfw_guests **ret);
+GI_MUST_CHECK int idfw_guests_new(
+	struct io_loop *l, const struct idfw_guests_conf *conf, struct idfw_guests **ret);
 /* the engine must be told before the first connection; borrowed */
 void idfw_guests_set_engine(struct idfw_guests *g, struct idfw_engine *e);
 void idfw_guests_free(struct idfw_guests *g); /* closes all; tells the engine nothing */
@@ -43,6 +44,7 @@ int idfw_guests_send_delta(void *arg, struct idfw_vm *vm, const struct fw_delta 
 void idfw_guests_close(void *arg, struct idfw_vm *vm, const char *why);
 
 /* one JSON object a mux (docs/control.md) */
-void idfw_guests_links(struct idfw_guests *g, void (*cb)(void *cb_arg, const char *json_row), void *cb_arg);
+void idfw_guests_links(
+	struct idfw_guests *g, void (*cb)(void *cb_arg, const char *json_row), void *cb_arg);
 
 #endif

@@ -15,7 +15,6 @@ struct idfw_str {
 	char text[];
 };
 
-
 static inline uint64_t rotl(uint64_t x, int b)
 {
 	return x << b | x >> (64 - b);
@@ -38,8 +37,8 @@ static inline void sip_round(uint64_t v[4])
 uint64_t idfw_siphash(const uint64_t key[2], const void *data, size_t len)
 {
 	const uint8_t *p = data;
-	uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
-			 key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
+	uint64_t v[4] = { key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
+		key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u };
 	uint64_t m;
 	size_t left = len;
 
@@ -63,7 +62,7 @@ uint64_t idfw_siphash(const uint64_t key[2], const void *data, size_t len)
 
 void idfw_strtab_init(struct idfw_strtab *t, const uint64_t key[2])
 {
-	*t = (struct idfw_strtab){.key = {key[0], key[1]}};
+	*t = (struct idfw_strtab){ .key = { key[0], key[1] } };
 }
 
 void idfw_strtab_fini(struct idfw_strtab *t)
@@ -71,7 +70,7 @@ void idfw_strtab_fini(struct idfw_strtab *t)
 	for (size_t i = 0; i < t->cap; i++)
 		free(t->slots[i]);
 	free(t->slots);
-	*t = (struct idfw_strtab){0};
+	*t = (struct idfw_strtab){ 0 };
 }
 
 static int grow(struct idfw_strtab *t)
@@ -153,7 +152,8 @@ void idfw_str_put(struct idfw_strtab *t, const char *interned)
 
 	if (!interned)
 		return;
-	s = (struct idfw_str *)(void *)((char *)(uintptr_t)interned - offsetof(struct idfw_str, text));
+	s = (struct idfw_str *)(void *)((char *)(uintptr_t)interned -
+					offsetof(struct idfw_str, text));
 	if (--s->refs)
 		return;
 	for (at = s->hash & (t->cap - 1); t->slots[at] != s; at = (at + 1) & (t->cap - 1))

@@ -52,7 +52,7 @@ static const char *conf_file_of(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct svm s = {0};
+	struct svm s = { 0 };
 	char why[256];
 	bool debug = false;
 	int code = 0;
@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 static int directory_main(int argc, char **argv)
 {
 	const struct idfw_dir_conf *block;
-	struct svm_conf conf = {0};
+	struct svm_conf conf = { 0 };
 	struct conf_diags diags;
 	char *text = NULL;
 	size_t len = 0;
@@ -84,7 +84,7 @@ static int directory_main(int argc, char **argv)
 
 	gi_log_init(PROG "-directory", GI_LOG_INFO);
 	if (argc < 5 || strcmp(argv[3], "-c") != 0 ||
-	    conf_read_file(argv[4], CTL_POLICY_MAX, &text, &len) < 0) {
+		conf_read_file(argv[4], CTL_POLICY_MAX, &text, &len) < 0) {
 		gi_err("cannot read the configuration");
 		free(text);
 		return EXIT_CONFIG;
@@ -121,8 +121,8 @@ static int run(struct svm *s, bool debug)
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = start(s);
 	if (r == 0) {
-		gi_notice("%s %s: listening on %s, %zu muxes known", PROG, PACKAGE_VERSION, s->conf.listen,
-			s->conf.mux_names.n);
+		gi_notice("%s %s: listening on %s, %zu muxes known", PROG, PACKAGE_VERSION,
+			s->conf.listen, s->conf.mux_names.n);
 		io_loop_run(s->loop);
 	}
 	stop(s);
@@ -177,7 +177,8 @@ static int start(struct svm *s)
 		idfw_engine_directory_state(s->engine, false, "no directory is configured");
 		return 0;
 	}
-	r = idfw_dir_new(s->loop, s->conf_file, s->conf.directories.elems, &svm_dir_ops, s, &s->dir);
+	r = idfw_dir_new(
+		s->loop, s->conf_file, s->conf.directories.elems, &svm_dir_ops, s, &s->dir);
 	if (r < 0)
 		gi_err("directory: %s", gi_strerror(r));
 	return r;
@@ -205,9 +206,14 @@ static int prepare_dirs(const struct svm *s)
 
 static int start_links(struct svm *s)
 {
-	struct io_tls_conf tc = {.ca_file = s->conf.ca, .cert_file = s->conf.cert, .key_file = s->conf.key, .server = true};
-	struct idfw_guests_conf gc = {.round = svm_round, .arg = s,
-		.mux_names = (const char *const *)s->conf.mux_names.items, .n_mux_names = s->conf.mux_names.n};
+	struct io_tls_conf tc = { .ca_file = s->conf.ca,
+		.cert_file = s->conf.cert,
+		.key_file = s->conf.key,
+		.server = true };
+	struct idfw_guests_conf gc = { .round = svm_round,
+		.arg = s,
+		.mux_names = (const char *const *)s->conf.mux_names.items,
+		.n_mux_names = s->conf.mux_names.n };
 	struct io_endpoint ep;
 	char why[256] = "";
 	int r = io_tls_ctx_new(&tc, why, &s->tls);

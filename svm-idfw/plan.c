@@ -28,7 +28,8 @@ int plan_new(struct idfw_engine *e, struct idfw_vm *vm)
 	p->fresh = true;
 	p->next_mark = IDFW_MARK_FIRST;
 	if (e->conf.seed[0] || e->conf.seed[1])
-		p->next_mark += (uint32_t)(idfw_siphash(e->conf.seed, vm->name, strlen(vm->name)) >> 1);
+		p->next_mark +=
+			(uint32_t)(idfw_siphash(e->conf.seed, vm->name, strlen(vm->name)) >> 1);
 	p->base.key.set = FW_BASE_MARK;
 	vm->plan = p;
 	return 0;
@@ -46,7 +47,7 @@ static void subjects_free(struct plan_subject **head)
 {
 	struct plan_subject *s, *next;
 
-	HASH_ITER(hh, *head, s, next) {
+	HASH_ITER (hh, *head, s, next) {
 		HASH_DEL(*head, s);
 		subject_fini(s);
 		free(s);
@@ -99,19 +100,22 @@ static uint32_t mark_new(struct idfw_vm *vm)
 		}
 		live = fw_elem_mark(FW_LIVE, 0, m);
 		old = fw_elem_remark(m, m);
-		if (!fw_state_get(vm->want, &live.key, NULL) && !fw_state_get(vm->want, &old.key, NULL))
+		if (!fw_state_get(vm->want, &live.key, NULL) &&
+			!fw_state_get(vm->want, &old.key, NULL))
 			return m;
 	}
 }
 
-static void emit_mark(struct idfw_engine *e, struct idfw_vm *vm, bool del, enum fw_set set, uint16_t group, uint32_t mark)
+static void emit_mark(struct idfw_engine *e, struct idfw_vm *vm, bool del, enum fw_set set,
+	uint16_t group, uint32_t mark)
 {
 	struct fw_elem el = fw_elem_mark(set, group, mark);
 
 	plan_emit(e, vm, del, &el);
 }
 
-static void emit_remark(struct idfw_engine *e, struct idfw_vm *vm, bool del, uint32_t old, uint32_t mark)
+static void emit_remark(
+	struct idfw_engine *e, struct idfw_vm *vm, bool del, uint32_t old, uint32_t mark)
 {
 	struct fw_elem el = fw_elem_remark(old, mark);
 
@@ -119,9 +123,10 @@ static void emit_remark(struct idfw_engine *e, struct idfw_vm *vm, bool del, uin
 }
 
 /* uid or address -> mark; for nobody both families */
-static void emit_map(struct idfw_engine *e, struct idfw_vm *vm, bool del, const struct plan_subject *s)
+static void emit_map(
+	struct idfw_engine *e, struct idfw_vm *vm, bool del, const struct plan_subject *s)
 {
-	struct fw_elem el = {.key = s->key, .mark = s->mark};
+	struct fw_elem el = { .key = s->key, .mark = s->mark };
 
 	if (s->key.set != FW_BASE_MARK) {
 		plan_emit(e, vm, del, &el);
@@ -133,7 +138,8 @@ static void emit_map(struct idfw_engine *e, struct idfw_vm *vm, bool del, const 
 	plan_emit(e, vm, del, &el);
 }
 
-static void old_add(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, uint32_t mark)
+static void old_add(
+	struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, uint32_t mark)
 {
 	if (!s->old)
 		s->old = calloc(IDFW_EPOCHS_MAX, sizeof(*s->old));
@@ -147,7 +153,8 @@ static void old_add(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subje
 	s->old[s->n_old++] = mark;
 }
 
-bool plan_subject_old_add(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, uint32_t mark)
+bool plan_subject_old_add(
+	struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, uint32_t mark)
 {
 	if (mark == s->mark)
 		return false;
@@ -171,7 +178,8 @@ static void wait_for(struct idfw_engine *e, struct idfw_vm *vm, const struct pla
 }
 
 /* the subject gets a new mark with these groups; the mark before becomes an old one */
-static void subject_epoch(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, const uint16_t *groups, size_t n)
+static void subject_epoch(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s,
+	const uint16_t *groups, size_t n)
 {
 	uint16_t *copy = NULL;
 	uint32_t before = s->mark;
@@ -205,7 +213,8 @@ static void subject_epoch(struct idfw_engine *e, struct idfw_vm *vm, struct plan
 		plan_orphan_claim(e, vm, s);
 }
 
-static void subject_set(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, const uint16_t *groups, size_t n)
+static void subject_set(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s,
+	const uint16_t *groups, size_t n)
 {
 	if (!s->mark || !groups_equal(s, groups, n))
 		subject_epoch(e, vm, s, groups, n);
@@ -257,7 +266,8 @@ void plan_retire_mark(struct idfw_engine *e, struct idfw_vm *vm, uint32_t mark)
 	}
 	if (p->n_retired == IDFW_RETIRED_MAX)
 		retired_drop(e, vm, 1);
-	p->retired[p->n_retired++] = (struct plan_retired){.mark = mark, .until_ms = e->mono_ms + IDFW_RETIRED_MS};
+	p->retired[p->n_retired++] =
+		(struct plan_retired){ .mark = mark, .until_ms = e->mono_ms + IDFW_RETIRED_MS };
 	emit_remark(e, vm, false, mark, p->base.mark);
 	idfw_due(e, e->mono_ms + IDFW_RETIRED_MS);
 }
@@ -325,7 +335,8 @@ void plan_user_drop(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subje
 	free(s);
 }
 
-static size_t user_groups(struct idfw_engine *e, const struct idfw_vm *vm, const struct plan_subject *s)
+static size_t user_groups(
+	struct idfw_engine *e, const struct idfw_vm *vm, const struct plan_subject *s)
 {
 	const struct pol_compiled *c = vm->compiled;
 	size_t n = 0;
@@ -335,7 +346,8 @@ static size_t user_groups(struct idfw_engine *e, const struct idfw_vm *vm, const
 
 		if (!(c->use[i] & POL_USE_OUT_FROM))
 			continue;
-		while (se && !(se->counted && pol_set_has(&se->principal->member_of, c->policy_group[i])))
+		while (se && !(se->counted &&
+				     pol_set_has(&se->principal->member_of, c->policy_group[i])))
 			se = se->s_next;
 		if (se)
 			e->scratch[n++] = (uint16_t)i;
@@ -346,8 +358,8 @@ static size_t user_groups(struct idfw_engine *e, const struct idfw_vm *vm, const
 /* a first connection's kernel may still know this uid's marks: they are not to be adopted */
 static void revoked_remember(struct idfw_plan *p, const struct plan_subject *s)
 {
-	uint32_t uid = (uint32_t)s->key.data[0] << 24 | (uint32_t)s->key.data[1] << 16 | (uint32_t)s->key.data[2] << 8 |
-		       s->key.data[3];
+	uint32_t uid = (uint32_t)s->key.data[0] << 24 | (uint32_t)s->key.data[1] << 16 |
+		       (uint32_t)s->key.data[2] << 8 | s->key.data[3];
 	uint32_t *n;
 
 	if (!p->fresh)
@@ -394,7 +406,8 @@ static void peer_end(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subj
 	free(s);
 }
 
-void plan_peer_update(struct idfw_engine *e, struct idfw_vm *vm, const struct idfw_vm *u, const struct gi_addr *a)
+void plan_peer_update(
+	struct idfw_engine *e, struct idfw_vm *vm, const struct idfw_vm *u, const struct gi_addr *a)
 {
 	struct fw_elem el = fw_elem_addr(a, 0);
 	unsigned int h = idfw_hashv(e->conf.seed, &el.key.len, SUBJECT_KEY_LEN);
@@ -424,7 +437,7 @@ void plan_peer_update(struct idfw_engine *e, struct idfw_vm *vm, const struct id
 
 static struct gi_addr peer_addr(const struct plan_subject *s)
 {
-	struct gi_addr a = {.family = s->key.set == FW_ADDR4_MARK ? 4 : 6};
+	struct gi_addr a = { .family = s->key.set == FW_ADDR4_MARK ? 4 : 6 };
 
 	memcpy(a.bytes, s->key.data, sizeof(a.bytes));
 	return a;
@@ -452,10 +465,10 @@ void plan_rejudge_now(struct idfw_engine *e, struct idfw_vm *vm)
 	if (!vm->compiled)
 		return;
 	base_epoch(e, vm);
-	HASH_ITER(hh, vm->plan->users, s, next)
+	HASH_ITER (hh, vm->plan->users, s, next)
 		if (s->mark)
 			subject_epoch(e, vm, s, e->scratch, user_groups(e, vm, s));
-	HASH_ITER(hh, vm->plan->peers, s, next) {
+	HASH_ITER (hh, vm->plan->peers, s, next) {
 		struct gi_addr a = peer_addr(s);
 
 		subject_epoch(e, vm, s, e->scratch, peer_groups(e, vm, idfw_addr_owner(e, &a)));
@@ -470,13 +483,14 @@ void plan_restart(struct idfw_engine *e, struct idfw_vm *vm)
 	p->broken = false;
 	p->rejudge = false;
 	base_epoch(e, vm);
-	HASH_ITER(hh, p->users, s, next) {
+	HASH_ITER (hh, p->users, s, next) {
 		if (s->mark && !p->has_out)
-			subject_retire(e, vm, s); /* nobody is looked at any more: judged as all others */
+			subject_retire(
+				e, vm, s); /* nobody is looked at any more: judged as all others */
 		else if (s->n_counted && p->has_out)
 			subject_epoch(e, vm, s, e->scratch, user_groups(e, vm, s));
 	}
-	HASH_ITER(hh, p->peers, s, next) {
+	HASH_ITER (hh, p->peers, s, next) {
 		struct gi_addr a = peer_addr(s);
 		size_t n = peer_groups(e, vm, idfw_addr_owner(e, &a));
 
@@ -495,15 +509,15 @@ void plan_renew(struct idfw_engine *e, struct idfw_vm *vm)
 
 	subject_revoke(e, vm, &p->base);
 	retired_drop(e, vm, p->n_retired);
-	HASH_ITER(hh, p->users, s, next)
+	HASH_ITER (hh, p->users, s, next)
 		subject_revoke(e, vm, s);
-	HASH_ITER(hh, p->peers, s, next)
+	HASH_ITER (hh, p->peers, s, next)
 		subject_revoke(e, vm, s);
 	base_epoch(e, vm);
-	HASH_ITER(hh, p->users, s, next)
+	HASH_ITER (hh, p->users, s, next)
 		if (s->n_counted && p->has_out)
 			subject_epoch(e, vm, s, e->scratch, user_groups(e, vm, s));
-	HASH_ITER(hh, p->peers, s, next) {
+	HASH_ITER (hh, p->peers, s, next) {
 		struct gi_addr a = peer_addr(s);
 
 		subject_epoch(e, vm, s, e->scratch, peer_groups(e, vm, idfw_addr_owner(e, &a)));

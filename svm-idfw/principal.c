@@ -67,9 +67,10 @@ static char *intern(struct idfw_engine *e, const char *text)
 }
 
 /* fills name..groups of @to from @from; @to is untouched on error */
-static int fields_copy(struct idfw_engine *e, struct idfw_principal *to, const struct idfw_principal *from)
+static int fields_copy(
+	struct idfw_engine *e, struct idfw_principal *to, const struct idfw_principal *from)
 {
-	struct idfw_principal n = {0};
+	struct idfw_principal n = { 0 };
 	bool ok;
 
 	n.name = intern(e, from->name);
@@ -108,7 +109,7 @@ static bool make_room(struct idfw_engine *e)
 
 	if (HASH_COUNT(e->principals) < IDFW_PRINCIPALS_MAX)
 		return true;
-	HASH_ITER(hh, e->principals, p, next) {
+	HASH_ITER (hh, e->principals, p, next) {
 		if (!p->sessions && !p->lookup_running) {
 			idfw_principal_free(e, p);
 			return true;
@@ -155,9 +156,10 @@ bool idfw_principal_grants(const struct idfw_principal *p)
 	return p && p->presence == IDFW_P_FOUND && !p->held;
 }
 
-int idfw_principal_groups(const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret)
+int idfw_principal_groups(
+	const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret)
 {
-	struct pol_principal who = {.name = p->name, .upn = p->upn, .sid = p->sid, .dn = p->dn};
+	struct pol_principal who = { .name = p->name, .upn = p->upn, .sid = p->sid, .dn = p->dn };
 	struct pol_dirgroup *g;
 	int r;
 
@@ -169,7 +171,9 @@ int idfw_principal_groups(const struct pol_policy *pol, const struct idfw_princi
 	if (!g)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->n_groups; i++)
-		g[i] = (struct pol_dirgroup){.name = p->groups[i].name, .dn = p->groups[i].dn, .sid = p->groups[i].sid};
+		g[i] = (struct pol_dirgroup){
+			.name = p->groups[i].name, .dn = p->groups[i].dn, .sid = p->groups[i].sid
+		};
 	who.groups = g;
 	who.n_groups = p->n_groups;
 	r = pol_groups_of_principal(pol, &who, ret);
@@ -224,7 +228,7 @@ void idfw_principal_retry(struct idfw_engine *e)
 	e->retry_ms = 0;
 	if (e->dir == IDFW_DIR_DOWN)
 		return; /* its return asks for everybody */
-	HASH_ITER(hh, e->principals, p, next)
+	HASH_ITER (hh, e->principals, p, next)
 		if (wanting(p))
 			idfw_principal_lookup(e, p);
 }
@@ -232,7 +236,8 @@ void idfw_principal_retry(struct idfw_engine *e)
 /* ---- answers ---- */
 
 /* one answer concerns all sessions of the account, each is a cause of its own */
-static void sync_all(struct idfw_engine *e, struct idfw_principal *p, const struct pol_set *had, bool changed)
+static void sync_all(
+	struct idfw_engine *e, struct idfw_principal *p, const struct pol_set *had, bool changed)
 {
 	struct idfw_session *s, *next;
 
@@ -254,9 +259,10 @@ static void sync_all(struct idfw_engine *e, struct idfw_principal *p, const stru
 	}
 }
 
-static void take(struct idfw_engine *e, struct idfw_principal *p, const struct idfw_principal *found)
+static void take(
+	struct idfw_engine *e, struct idfw_principal *p, const struct idfw_principal *found)
 {
-	struct pol_set had = p->member_of, has = {0};
+	struct pol_set had = p->member_of, has = { 0 };
 	bool changed;
 	int r = 0;
 
@@ -287,7 +293,8 @@ static void take(struct idfw_engine *e, struct idfw_principal *p, const struct i
 	pol_set_fini(&had);
 }
 
-void idfw_engine_principal(struct idfw_engine *e, const char *key, const struct idfw_principal *found)
+void idfw_engine_principal(
+	struct idfw_engine *e, const char *key, const struct idfw_principal *found)
 {
 	struct idfw_principal *p = find(e, key);
 
@@ -322,11 +329,12 @@ static bool named(const struct idfw_principal *p, const char *const *sids, size_
 	return false;
 }
 
-void idfw_engine_directory_changed(struct idfw_engine *e, bool all, const char *const *sids, size_t n_sids)
+void idfw_engine_directory_changed(
+	struct idfw_engine *e, bool all, const char *const *sids, size_t n_sids)
 {
 	struct idfw_principal *p, *next;
 
-	HASH_ITER(hh, e->principals, p, next) {
+	HASH_ITER (hh, e->principals, p, next) {
 		/* an account that was not there may be now; its SID is not known */
 		if (!all && p->presence == IDFW_P_FOUND && !named(p, sids, n_sids))
 			continue;
@@ -341,7 +349,7 @@ static void directory_down(struct idfw_engine *e)
 {
 	struct idfw_principal *p, *next;
 
-	HASH_ITER(hh, e->principals, p, next) {
+	HASH_ITER (hh, e->principals, p, next) {
 		if (!p->sessions || !(p->held || p->presence == IDFW_P_PENDING))
 			continue;
 		p->held = false;
@@ -356,7 +364,7 @@ static void directory_back(struct idfw_engine *e)
 {
 	struct idfw_principal *p, *next;
 
-	HASH_ITER(hh, e->principals, p, next) {
+	HASH_ITER (hh, e->principals, p, next) {
 		p->stale = true;
 		if (wanting(p))
 			idfw_principal_lookup(e, p);
@@ -371,7 +379,8 @@ void idfw_engine_directory_state(struct idfw_engine *e, bool up, const char *why
 	if (e->dir == now)
 		return;
 	e->dir = now;
-	gi_notice("directory is %s%s%s", up ? "up" : "down", why && *why ? ": " : "", why ? why : "");
+	gi_notice(
+		"directory is %s%s%s", up ? "up" : "down", why && *why ? ": " : "", why ? why : "");
 	idfw_note(e, IDFW_REC_DIRECTORY, NULL, NULL,
 		idfw_json_why(e, why ? why : "", "state", up ? "up" : "down"));
 	if (up)

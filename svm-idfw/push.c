@@ -68,7 +68,8 @@ static void plan_break(struct idfw_engine *e, struct idfw_vm *vm, int err)
 		return;
 	p->broken = true;
 	ops_clear(p);
-	snprintf(vm->last_error, sizeof(vm->last_error), "its state cannot be kept: %s", gi_strerror(err));
+	snprintf(vm->last_error, sizeof(vm->last_error), "its state cannot be kept: %s",
+		gi_strerror(err));
 	gi_err("%s: %s; nothing is pushed to it until the next policy", vm->name, vm->last_error);
 	e->stats.push_failures++;
 	idfw_note(e, IDFW_REC_PUSH_FAILED, vm, NULL, idfw_json_why(e, vm->last_error, NULL, NULL));
@@ -85,14 +86,14 @@ static int op_append(struct idfw_plan *p, const struct fw_op *op)
 		p->ops = n;
 		p->cap_ops = cap;
 	}
-	p->ops[p->n_ops++] = (struct plan_op){.op = *op, .unit = p->unit};
+	p->ops[p->n_ops++] = (struct plan_op){ .op = *op, .unit = p->unit };
 	return 0;
 }
 
 void plan_emit(struct idfw_engine *e, struct idfw_vm *vm, bool del, const struct fw_elem *el)
 {
 	struct idfw_plan *p = vm->plan;
-	struct fw_op op = {.del = del, .elem = *el};
+	struct fw_op op = { .del = del, .elem = *el };
 	uint32_t mark = 0;
 	bool there;
 	int r;
@@ -141,13 +142,15 @@ static void push_note(struct idfw_engine *e, struct idfw_vm *vm, size_t n_ops, b
 {
 	struct idfw_plan *p = vm->plan;
 
-	gi_info("push %s: %s, generation %llu version %llu, %zu %s (%s%s)", vm->name, full ? "whole state" : "delta",
-		(unsigned long long)vm->want_generation, (unsigned long long)vm->want_version, n_ops,
-		full ? "elements" : "operations", p->cause, p->n_causes > 1 ? " and more" : "");
+	gi_info("push %s: %s, generation %llu version %llu, %zu %s (%s%s)", vm->name,
+		full ? "whole state" : "delta", (unsigned long long)vm->want_generation,
+		(unsigned long long)vm->want_version, n_ops, full ? "elements" : "operations",
+		p->cause, p->n_causes > 1 ? " and more" : "");
 	gi_buf_reset(&e->json);
-	gi_buf_printf(&e->json, "{\"generation\":%llu,\"version\":%llu,\"%s\":%zu,\"causes\":%u,\"cause\":",
-		(unsigned long long)vm->want_generation, (unsigned long long)vm->want_version, full ? "elements" : "ops", n_ops,
-		p->n_causes);
+	gi_buf_printf(&e->json,
+		"{\"generation\":%llu,\"version\":%llu,\"%s\":%zu,\"causes\":%u,\"cause\":",
+		(unsigned long long)vm->want_generation, (unsigned long long)vm->want_version,
+		full ? "elements" : "ops", n_ops, p->n_causes);
 	idfw_json(&e->json, p->cause);
 	gi_buf_printf(&e->json, "}");
 	idfw_note(e, IDFW_REC_PUSH, vm, NULL, gi_buf_str(&e->json));
@@ -156,12 +159,13 @@ static void push_note(struct idfw_engine *e, struct idfw_vm *vm, size_t n_ops, b
 
 static void sent_add(struct idfw_plan *p, uint64_t version, uint64_t unit)
 {
-	/* a whole state goes out whatever is in flight: the oldest acknowledgement is then not missed */
+	/* a whole state goes out whatever is in flight: the oldest acknowledgement is then not
+	 * missed */
 	if (p->n_sent == IDFW_INFLIGHT_MAX) {
 		memmove(p->sent, p->sent + 1, (IDFW_INFLIGHT_MAX - 1) * sizeof(p->sent[0]));
 		p->n_sent--;
 	}
-	p->sent[p->n_sent++] = (struct plan_sent){.version = version, .unit = unit};
+	p->sent[p->n_sent++] = (struct plan_sent){ .version = version, .unit = unit };
 }
 
 static uint64_t backoff_ms(const struct idfw_plan *p)
@@ -288,18 +292,24 @@ static void refused(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Appli
 	p->n_sent = 0;
 	p->n_bad++;
 	e->stats.push_failures++;
-	snprintf(vm->last_error, sizeof(vm->last_error), "%s", a->text && *a->text ? a->text : failed ? "failed" : "stale");
-	gi_warn("push %s: version %llu %s: %s", vm->name, (unsigned long long)a->version, failed ? "failed" : "is stale",
-		vm->last_error);
+	snprintf(vm->last_error, sizeof(vm->last_error), "%s",
+		a->text && *a->text ? a->text
+		: failed	    ? "failed"
+				    : "stale");
+	gi_warn("push %s: version %llu %s: %s", vm->name, (unsigned long long)a->version,
+		failed ? "failed" : "is stale", vm->last_error);
 	gi_buf_reset(&e->json);
 	gi_buf_printf(&e->json, "{\"generation\":%llu,\"version\":%llu,\"result\":\"%s\",\"why\":",
-		(unsigned long long)a->generation, (unsigned long long)a->version, failed ? "failed" : "stale");
+		(unsigned long long)a->generation, (unsigned long long)a->version,
+		failed ? "failed" : "stale");
 	idfw_json(&e->json, vm->last_error);
 	gi_buf_printf(&e->json, "}");
 	idfw_note(e, IDFW_REC_PUSH_FAILED, vm, NULL, gi_buf_str(&e->json));
 	if (!p->n_causes)
-		snprintf(p->cause, sizeof(p->cause), "%s", failed ? "failed before" : "stale before");
-	/* a stale one is mended at once the first time; what the kernel refuses, it will refuse again */
+		snprintf(p->cause, sizeof(p->cause), "%s",
+			failed ? "failed before" : "stale before");
+	/* a stale one is mended at once the first time; what the kernel refuses, it will refuse
+	 * again */
 	plan_full(e, vm, !failed && p->n_bad == 1 ? e->mono_ms : e->mono_ms + backoff_ms(p));
 }
 
@@ -309,7 +319,8 @@ void plan_applied(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Applied
 	size_t n = 0;
 
 	if (a->version > vm->want_version || !p->n_sent || a->version < p->sent[0].version) {
-		gi_debug("%s: answer to version %llu, which is not awaited", vm->name, (unsigned long long)a->version);
+		gi_debug("%s: answer to version %llu, which is not awaited", vm->name,
+			(unsigned long long)a->version);
 		return;
 	}
 	if (a->result != IDFW__APPLIED__RESULT__OK) {

@@ -73,7 +73,8 @@ static void enforced(struct idfw_engine *e, struct plan_ready *r)
 	s->enforced_ms = e->real_ms;
 	gi_buf_reset(&e->json);
 	gi_buf_printf(&e->json, "{\"latency_ms\":%llu,\"in_time\":%s,\"n_vms\":%u,\"vms\":[",
-		(unsigned long long)(e->mono_ms - r->began_ms), r->sent ? "false" : "true", r->n_vms);
+		(unsigned long long)(e->mono_ms - r->began_ms), r->sent ? "false" : "true",
+		r->n_vms);
 	for (uint32_t i = 0; i < r->n_vms && i < IDFW_READY_NAMES; i++) {
 		gi_buf_printf(&e->json, "%s", i ? "," : "");
 		idfw_json(&e->json, r->vms[i]->name);
@@ -192,7 +193,8 @@ void ready_due(struct idfw_engine *e)
 		unlist(e, r);
 		if (r->session && !r->sent) {
 			ready_send(e, r->session, IDFW__SESSION_READY__STATE__DEGRADED);
-			gi_info("degraded %s@%s: not enforced after %llu ms", r->session->user, r->session->vm->name,
+			gi_info("degraded %s@%s: not enforced after %llu ms", r->session->user,
+				r->session->vm->name,
 				(unsigned long long)(e->mono_ms - r->began_ms));
 		}
 		r->sent = true;

@@ -100,7 +100,8 @@ void idfw_guests_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e)
 	gi_buf_reset(&g->inner);
 	err = wire_envelope_encode(e, &g->inner);
 	if (err < 0) {
-		gi_err("%s: %s cannot be encoded: %s", vm->name, wire_body_name((int)e->body_case), gi_strerror(err));
+		gi_err("%s: %s cannot be encoded: %s", vm->name, wire_body_name((int)e->body_case),
+			gi_strerror(err));
 		return;
 	}
 	envelope_wrap(&r, vm, g->inner.data, g->inner.len);
@@ -154,9 +155,10 @@ static int batch_send(struct batch *b, struct guest_link *l)
 	return 0;
 }
 
-static int push(struct idfw_guests *g, struct idfw_vm *vm, const struct fw_state *s, const struct fw_delta *d)
+static int push(struct idfw_guests *g, struct idfw_vm *vm, const struct fw_state *s,
+	const struct fw_delta *d)
 {
-	struct batch b = {.g = g, .vm = vm};
+	struct batch b = { .g = g, .vm = vm };
 	struct guest *gu = guests_find(g, vm);
 	int err;
 
@@ -211,7 +213,7 @@ static int hello(struct guest_link *l, const Idfw__Hello *h, const char **ret_wh
 	}
 	l->hello = true;
 	idfw__routed__init(&r);
-	ack.software = (char *)(uintptr_t)"svm-idfw " PACKAGE_VERSION;
+	ack.software = (char *)(uintptr_t) "svm-idfw " PACKAGE_VERSION;
 	r.body_case = IDFW__ROUTED__BODY_HELLO_ACK;
 	r.hello_ack = &ack;
 	routed_must_send(l, &r);
@@ -261,7 +263,8 @@ static void guest_envelope(struct guest *gu, const Idfw__Routed *r)
 	struct idfw_vm *vm = gu->vm;
 	Idfw__Envelope *e = NULL;
 	const char *why = "";
-	int err = wire_envelope_decode(r->envelope.data, r->envelope.len, WIRE_AGENT, gu->state, &e, &why);
+	int err = wire_envelope_decode(
+		r->envelope.data, r->envelope.len, WIRE_AGENT, gu->state, &e, &why);
 
 	if (err < 0) {
 		guest_drop(gu, why, err);
@@ -289,7 +292,8 @@ static void guest_message(struct guest_link *l, const Idfw__Routed *r)
 		return;
 	}
 	guests_forget(g, gu);
-	idfw_engine_guest_down(g->engine, vm, r->down->why && *r->down->why ? r->down->why : "its connection ended");
+	idfw_engine_guest_down(g->engine, vm,
+		r->down->why && *r->down->why ? r->down->why : "its connection ended");
 }
 
 static int link_message(struct guest_link *l, const Idfw__Routed *r, const char **ret_why)

@@ -14,12 +14,12 @@
 
 struct guest_link { /* one mux */
 	struct idfw_guests *owner;
-	struct io_chan *chan; /* owned */
+	struct io_chan *chan;		/* owned */
 	char name[IO_TLS_NAME_MAX + 1]; /* CN, "" before it is known to be listed */
 	char peer[80];
 	bool ready, hello, failed;
 	char why[256];
-	uint64_t heard_ms; /* monotonic */
+	uint64_t heard_ms;     /* monotonic */
 	uint64_t connected_ms; /* real time */
 	size_t n_guests;
 	struct guest_link *prev, *next;
@@ -41,17 +41,18 @@ struct idfw_guests {
 	struct io_idle sweep;
 	struct guest_link *links;
 	size_t n_links;
-	struct guest *guests; /* by VM */
+	struct guest *guests;		   /* by VM */
 	struct gi_buf inner, outer, batch; /* scratch: an envelope, a routed one, many of them */
 };
 
 struct guest *guests_find(struct idfw_guests *g, const struct idfw_vm *vm);
-void guests_forget(struct idfw_guests *g, struct guest *gu); /* frees */
+void guests_forget(struct idfw_guests *g, struct guest *gu);  /* frees */
 void guests_link_fail(struct guest_link *l, const char *why); /* gone at the end of the round */
 void guests_sweep(struct io_idle *w);
 
 /* one frame of a mux; negative: the link is to be dropped, @ret_why says why */
-GI_MUST_CHECK int guests_routed(struct guest_link *l, const uint8_t *buf, size_t len, const char **ret_why);
+GI_MUST_CHECK int guests_routed(
+	struct guest_link *l, const uint8_t *buf, size_t len, const char **ret_why);
 void guests_refuse(struct guest_link *l, Idfw__Refused__Reason reason, const char *text);
 void guests_ping(struct guest_link *l);
 

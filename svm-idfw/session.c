@@ -14,7 +14,8 @@
 
 #define SESSION_KEY_LEN (offsetof(struct idfw_session, boot_id) + 16)
 
-_Static_assert(offsetof(struct idfw_session, boot_id) == sizeof(void *) + sizeof(uint64_t), "key has no padding");
+_Static_assert(offsetof(struct idfw_session, boot_id) == sizeof(void *) + sizeof(uint64_t),
+	"key has no padding");
 
 struct session_key {
 	struct idfw_vm *vm;
@@ -22,9 +23,10 @@ struct session_key {
 	uint8_t boot_id[16];
 };
 
-struct idfw_session *idfw_session_find(struct idfw_engine *e, struct idfw_vm *vm, uint64_t id, const uint8_t boot_id[16])
+struct idfw_session *idfw_session_find(
+	struct idfw_engine *e, struct idfw_vm *vm, uint64_t id, const uint8_t boot_id[16])
 {
-	struct session_key key = {.vm = vm, .id = id};
+	struct session_key key = { .vm = vm, .id = id };
 	struct idfw_session *s;
 	unsigned int h;
 
@@ -43,8 +45,8 @@ static void texts_free(struct idfw_engine *e, struct idfw_session *s)
 	idfw_str_put(&e->strings, s->auth);
 }
 
-static struct idfw_session *session_make(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws,
-	const uint8_t boot_id[16])
+static struct idfw_session *session_make(struct idfw_engine *e, struct idfw_vm *vm,
+	const Idfw__Session *ws, const uint8_t boot_id[16])
 {
 	struct idfw_session *s = calloc(1, sizeof(*s));
 
@@ -63,8 +65,9 @@ static struct idfw_session *session_make(struct idfw_engine *e, struct idfw_vm *
 	s->leader_start = ws->leader_start;
 	s->opened_ms = ws->opened_ms;
 	s->seen_ms = e->real_ms;
-	if (ws->peer_addr.len && gi_addr_from_bytes(ws->peer_addr.data, ws->peer_addr.len, &s->peer) < 0)
-		s->peer = (struct gi_addr){0};
+	if (ws->peer_addr.len &&
+		gi_addr_from_bytes(ws->peer_addr.data, ws->peer_addr.len, &s->peer) < 0)
+		s->peer = (struct gi_addr){ 0 };
 	if (!s->user || !s->service || !s->tty || !s->rhost || !s->auth) {
 		texts_free(e, s);
 		free(s);
@@ -109,14 +112,14 @@ static int session_link(struct idfw_engine *e, struct idfw_session *s)
 	return 0;
 }
 
-#define UNLINK(s, head, prev, next)                                                                                    \
-	do {                                                                                                           \
-		if ((s)->prev)                                                                                         \
-			(s)->prev->next = (s)->next;                                                                   \
-		else                                                                                                   \
-			(head) = (s)->next;                                                                            \
-		if ((s)->next)                                                                                         \
-			(s)->next->prev = (s)->prev;                                                                   \
+#define UNLINK(s, head, prev, next)                  \
+	do {                                         \
+		if ((s)->prev)                       \
+			(s)->prev->next = (s)->next; \
+		else                                 \
+			(head) = (s)->next;          \
+		if ((s)->next)                       \
+			(s)->next->prev = (s)->prev; \
 	} while (0)
 
 void idfw_session_free(struct idfw_engine *e, struct idfw_session *s)
@@ -168,7 +171,7 @@ void idfw_session_sync(struct idfw_engine *e, struct idfw_session *s, const stru
 
 void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, const char *reason)
 {
-	static const char *const words[] = {"pending", "found", "not-found", "unavailable"};
+	static const char *const words[] = { "pending", "found", "not-found", "unavailable" };
 	const struct idfw_principal *p = s->principal;
 	struct gi_buf *b = &e->json;
 	bool first = true;
@@ -190,7 +193,8 @@ void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, 
 	}
 	gi_buf_printf(b, "],\"directory_groups\":%zu,\"reason\":\"%s\"}", p->n_groups, reason);
 	gi_info("decision %s@%s: %s", s->user, s->vm->name, gi_buf_str(b));
-	idfw_note(e, IDFW_REC_DECISION, s->vm, s, gi_buf_error(b) ? "{\"error\":\"too long\"}" : gi_buf_str(b));
+	idfw_note(e, IDFW_REC_DECISION, s->vm, s,
+		gi_buf_error(b) ? "{\"error\":\"too long\"}" : gi_buf_str(b));
 }
 
 static const char *refusal(const struct idfw_engine *e, const struct idfw_vm *vm)
@@ -200,9 +204,11 @@ static const char *refusal(const struct idfw_engine *e, const struct idfw_vm *vm
 	return HASH_COUNT(e->sessions) >= IDFW_SESSIONS_MAX ? "too many sessions in all" : NULL;
 }
 
-static int refuse(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq, const char *why)
+static int refuse(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq,
+	const char *why)
 {
-	int r = idfw_record(e, IDFW_REC_REFUSED, vm, NULL, seq, idfw_json_why(e, why, "user", ws->user));
+	int r = idfw_record(
+		e, IDFW_REC_REFUSED, vm, NULL, seq, idfw_json_why(e, why, "user", ws->user));
 
 	if (r < 0)
 		return r;
@@ -236,12 +242,15 @@ static void resolve(struct idfw_engine *e, struct idfw_session *s)
 /* a login's own words in the audit trail: the trail must speak without the session table */
 static const char *login_json(struct idfw_engine *e, const struct idfw_session *s)
 {
-	const struct { const char *name, *value; } texts[] = {{"service", s->service}, {"from", s->rhost}, {"tty", s->tty},
-		{"auth", s->auth}};
+	const struct {
+		const char *name, *value;
+	} texts[] = { { "service", s->service }, { "from", s->rhost }, { "tty", s->tty },
+		{ "auth", s->auth } };
 	struct gi_buf *b = &e->json;
 
 	gi_buf_reset(b);
-	gi_buf_printf(b, "{\"uid\":%u,\"opened_ms\":%llu", s->uid, (unsigned long long)s->opened_ms);
+	gi_buf_printf(
+		b, "{\"uid\":%u,\"opened_ms\":%llu", s->uid, (unsigned long long)s->opened_ms);
 	for (size_t i = 0; i < GI_ARRAY_SIZE(texts); i++) {
 		if (!*texts[i].value)
 			continue;
@@ -255,11 +264,13 @@ static const char *login_json(struct idfw_engine *e, const struct idfw_session *
 static const char *logout_json(struct idfw_engine *e, const char *reason, uint64_t end_ms)
 {
 	gi_buf_reset(&e->json);
-	gi_buf_printf(&e->json, "{\"reason\":\"%s\",\"closed_ms\":%llu}", reason, (unsigned long long)end_ms);
+	gi_buf_printf(&e->json, "{\"reason\":\"%s\",\"closed_ms\":%llu}", reason,
+		(unsigned long long)end_ms);
 	return gi_buf_str(&e->json);
 }
 
-int idfw_session_open(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq)
+int idfw_session_open(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq)
 {
 	struct idfw_session *s = idfw_session_find(e, vm, ws->id, vm->boot_id);
 	const char *why = refusal(e, vm);
@@ -291,20 +302,29 @@ int idfw_session_open(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Ses
 	e->next_db_id++;
 	e->stats.logins++;
 	idfw_cause(e, "login %s@%s", s->user, vm->name);
-	gi_info("login %s@%s: session %llu, uid %u, %s, from %s", s->user, vm->name, (unsigned long long)s->db_id, s->uid,
-		s->service, *s->rhost ? s->rhost : "-");
+	gi_info("login %s@%s: session %llu, uid %u, %s, from %s", s->user, vm->name,
+		(unsigned long long)s->db_id, s->uid, s->service, *s->rhost ? s->rhost : "-");
 	if (seq && ready_new(e, s) < 0)
-		gi_warn("%s: nobody hears when session %llu is enforced: out of memory", vm->name, (unsigned long long)s->db_id);
+		gi_warn("%s: nobody hears when session %llu is enforced: out of memory", vm->name,
+			(unsigned long long)s->db_id);
 	resolve(e, s);
 	return 0;
 }
 
-int idfw_session_end(struct idfw_engine *e, struct idfw_session *s, Idfw__EndReason reason, uint64_t end_ms, uint64_t seq)
+int idfw_session_end(struct idfw_engine *e, struct idfw_session *s, Idfw__EndReason reason,
+	uint64_t end_ms, uint64_t seq)
 {
-	static const char *const words[] = {"unknown", "close", "leader", "gone", "reboot", "kick"};
+	static const char *const words[] = { "unknown", "close", "leader", "gone", "reboot",
+		"kick" };
 	const char *word = (size_t)reason < GI_ARRAY_SIZE(words) ? words[reason] : words[0];
-	struct idfw_record rec = {.kind = IDFW_REC_LOGOUT, .time_ms = e->real_ms, .vm = s->vm->name, .boot_id = s->boot_id,
-		.session = s, .end_reason = reason, .end_ms = end_ms, .seq = seq};
+	struct idfw_record rec = { .kind = IDFW_REC_LOGOUT,
+		.time_ms = e->real_ms,
+		.vm = s->vm->name,
+		.boot_id = s->boot_id,
+		.session = s,
+		.end_reason = reason,
+		.end_ms = end_ms,
+		.seq = seq };
 	struct idfw_vm *vm = s->vm;
 	int r;
 
@@ -337,8 +357,8 @@ void idfw_session_end_all(struct idfw_engine *e, struct idfw_vm *vm, Idfw__EndRe
 	}
 }
 
-int idfw_engine_restore_session(struct idfw_engine *e, const char *vm_name, const Idfw__Session *ws, const uint8_t boot_id[16],
-	uint64_t db_id, uint64_t seen_ms, bool kicked)
+int idfw_engine_restore_session(struct idfw_engine *e, const char *vm_name, const Idfw__Session *ws,
+	const uint8_t boot_id[16], uint64_t db_id, uint64_t seen_ms, bool kicked)
 {
 	struct idfw_session *s;
 	struct idfw_vm *vm;
@@ -380,6 +400,9 @@ static void kick_send(struct idfw_engine *e, const struct idfw_session *s, const
 	if (!s->vm->connected || s->vm->plan->phase < PLAN_STARTING)
 		return;
 	kick.id = s->id;
+	/* what the wire does not carry is not worth losing the kick for */
+	if (!reason || !*reason || !gi_text_is_clean(reason, WIRE_TEXT_MAX))
+		reason = "ended by the administrator";
 	kick.reason = (char *)(uintptr_t)reason;
 	env.body_case = IDFW__ENVELOPE__BODY_KICK;
 	env.kick = &kick;
@@ -392,7 +415,7 @@ void idfw_session_kicks_again(struct idfw_engine *e, struct idfw_vm *vm)
 
 	for (s = vm->sessions; s; s = s->v_next)
 		if (s->kicked)
-			kick_send(e, s, "ended by the administrator");
+			kick_send(e, s, NULL);
 }
 
 int idfw_engine_kick(struct idfw_engine *e, uint64_t db_id, const char *by, const char *reason)
@@ -400,7 +423,7 @@ int idfw_engine_kick(struct idfw_engine *e, uint64_t db_id, const char *by, cons
 	struct idfw_session *s, *next, *found = NULL;
 	struct gi_buf *b = &e->json;
 
-	HASH_ITER(hh, e->sessions, s, next)
+	HASH_ITER (hh, e->sessions, s, next)
 		if (s->db_id == db_id)
 			found = s;
 	if (!found)
@@ -413,13 +436,14 @@ int idfw_engine_kick(struct idfw_engine *e, uint64_t db_id, const char *by, cons
 	gi_buf_printf(b, ",\"reason\":");
 	idfw_json(b, reason);
 	gi_buf_printf(b, "}");
-	gi_notice("kick %s@%s: session %llu, by %s", s->user, s->vm->name, (unsigned long long)db_id, by);
+	gi_notice("kick %s@%s: session %llu, by %s", s->user, s->vm->name,
+		(unsigned long long)db_id, by);
 	idfw_note(e, IDFW_REC_KICK, s->vm, s, gi_buf_str(b));
 	e->stats.kicks++;
 	s->kicked = true;
 	if (s->principal)
 		idfw_session_sync(e, s, &s->principal->member_of);
-	kick_send(e, s, reason && *reason ? reason : "ended by the administrator");
+	kick_send(e, s, reason);
 	plan_event_end(e);
 	return 0;
 }

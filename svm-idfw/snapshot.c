@@ -107,7 +107,8 @@ static int part_apply(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Sna
 		r = end_unseen(e, vm);
 	if (r == 0 && s->last) {
 		p->snap_done = true;
-		gi_info("%s: snapshot at event %llu: %zu sessions", vm->name, (unsigned long long)s->seq, vm->n_sessions);
+		gi_info("%s: snapshot at event %llu: %zu sessions", vm->name,
+			(unsigned long long)s->seq, vm->n_sessions);
 	}
 	return r;
 }
@@ -129,15 +130,16 @@ int idfw_vm_snapshot_late(struct idfw_engine *e, struct idfw_vm *vm, bool now)
 	}
 	if (r == 0 && vm->seq < seq) {
 		e->stats.gaps++;
-		gi_warn("%s: events %llu to %llu are lost; its snapshot makes up for them", vm->name,
-			(unsigned long long)vm->seq + 1, (unsigned long long)seq);
+		gi_warn("%s: events %llu to %llu are lost; its snapshot makes up for them",
+			vm->name, (unsigned long long)vm->seq + 1, (unsigned long long)seq);
 		vm->seq = seq;
 	}
 	idfw_vm_snapshot_drop(vm);
 	return r;
 }
 
-int idfw_vm_snapshot(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Snapshot *s, const char **ret_why)
+int idfw_vm_snapshot(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Snapshot *s, const char **ret_why)
 {
 	struct idfw_plan *p = vm->plan;
 	int r;

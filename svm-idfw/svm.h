@@ -26,7 +26,7 @@ struct svm {
 	struct idfw_dir *dir;
 	struct idfw_ctl *ctl;
 	uint64_t tick_at_ms; /* monotonic; 0 none */
-	bool store_full; /* said already */
+	bool store_full;     /* said already */
 };
 
 /* the engine's clock is now; its flush comes at the end of this round */

@@ -12,29 +12,38 @@
 #define ITEM(field) offsetof(struct svm_conf, field)
 
 static const struct conf_item top_items[] = {
-	{"listen", CONF_T_ENDPOINT, ITEM(listen), NULL, 1, 159, "where muxes connect: tcp:ADDRESS:PORT"},
-	{"ca", CONF_T_PATH, ITEM(ca), NULL, 1, 4095, "PEM file with the CA of the muxes' certificates"},
-	{"cert", CONF_T_PATH, ITEM(cert), NULL, 1, 4095, "PEM file with our certificate and its chain"},
-	{"key", CONF_T_PATH, ITEM(key), NULL, 1, 4095, "its key; mode 0400"},
-	{"mux-names", CONF_T_LIST, ITEM(mux_names), NULL, 1, 1024, "muxes that may connect, by their certificates' CN"},
-	{"state-dir", CONF_T_PATH, ITEM(state_dir), IDFW_STATEDIR "/svm", 1, 4000, "where the database is"},
-	{"policy", CONF_T_PATH, ITEM(policy), IDFW_SYSCONFDIR "/policy.idfw", 1, 4095,
-		"the first policy; used while none has been committed"},
-	{"control-socket", CONF_T_PATH, ITEM(control_socket), IDFW_RUNDIR "/svm.sock", 1, 100, "where idfwctl asks"},
-	{"control-group", CONF_T_STRING, ITEM(control_group), "", 0, 64, "group that may use it, besides root"},
-	{"user", CONF_T_STRING, ITEM(user), "_idfw", 1, 64, "whom to become when started by root"},
-	{"min-uid", CONF_T_NUMBER, ITEM(min_uid), "1000", 0, UINT32_MAX,
-		"sessions of lower uids are recorded, the directory is not asked"},
-	{"ready-timeout", CONF_T_NUMBER, ITEM(ready_timeout_ms), "2s", 50, 60000,
-		"a login that is not enforced by then is reported as degraded"},
+	{ "listen", CONF_T_ENDPOINT, ITEM(listen), NULL, 1, 159,
+		"where muxes connect: tcp:ADDRESS:PORT" },
+	{ "ca", CONF_T_PATH, ITEM(ca), NULL, 1, 4095,
+		"PEM file with the CA of the muxes' certificates" },
+	{ "cert", CONF_T_PATH, ITEM(cert), NULL, 1, 4095,
+		"PEM file with our certificate and its chain" },
+	{ "key", CONF_T_PATH, ITEM(key), NULL, 1, 4095, "its key; mode 0400" },
+	{ "mux-names", CONF_T_LIST, ITEM(mux_names), NULL, 1, 1024,
+		"muxes that may connect, by their certificates' CN" },
+	{ "state-dir", CONF_T_PATH, ITEM(state_dir), IDFW_STATEDIR "/svm", 1, 4000,
+		"where the database is" },
+	{ "policy", CONF_T_PATH, ITEM(policy), IDFW_SYSCONFDIR "/policy.idfw", 1, 4095,
+		"the first policy; used while none has been committed" },
+	{ "control-socket", CONF_T_PATH, ITEM(control_socket), IDFW_RUNDIR "/svm.sock", 1, 100,
+		"where idfwctl asks" },
+	{ "control-group", CONF_T_STRING, ITEM(control_group), "", 0, 64,
+		"group that may use it, besides root" },
+	{ "user", CONF_T_STRING, ITEM(user), "_idfw", 1, 64,
+		"whom to become when started by root" },
+	{ "min-uid", CONF_T_NUMBER, ITEM(min_uid), "1000", 0, UINT32_MAX,
+		"sessions of lower uids are recorded, the directory is not asked" },
+	{ "ready-timeout", CONF_T_NUMBER, ITEM(ready_timeout_ms), "2s", 50, 60000,
+		"a login that is not enforced by then is reported as degraded" },
 };
 
 static const struct conf_section sections[] = {
-	{NULL, top_items, GI_ARRAY_SIZE(top_items), 0, 0, 1},
-	{"directory", idfw_dir_conf_items, IDFW_DIR_CONF_ITEMS, sizeof(struct idfw_dir_conf), ITEM(directories), 1},
+	{ NULL, top_items, GI_ARRAY_SIZE(top_items), 0, 0, 1 },
+	{ "directory", idfw_dir_conf_items, IDFW_DIR_CONF_ITEMS, sizeof(struct idfw_dir_conf),
+		ITEM(directories), 1 },
 };
 
-const struct conf_table svm_conf_table = {sections, GI_ARRAY_SIZE(sections)};
+const struct conf_table svm_conf_table = { sections, GI_ARRAY_SIZE(sections) };
 
 const struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label)
 {

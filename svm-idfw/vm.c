@@ -85,7 +85,8 @@ int idfw_vm_get(struct idfw_engine *e, const char *name, struct idfw_vm **ret)
 	return vm_new(e, name, ret);
 }
 
-int idfw_engine_restore_vm(struct idfw_engine *e, const char *name, const uint8_t boot_id[16], uint64_t seq)
+int idfw_engine_restore_vm(
+	struct idfw_engine *e, const char *name, const uint8_t boot_id[16], uint64_t seq)
 {
 	struct idfw_vm *vm;
 	int r = idfw_vm_get(e, name, &vm);
@@ -110,19 +111,21 @@ static int allowed_copy(const Idfw__VmUp *up, struct gi_prefix **ret)
 		const Idfw__Prefix *w = up->allowed[i];
 		struct gi_prefix *p = &list[i];
 
-		if (gi_addr_from_bytes(w->addr.data, w->addr.len, &p->addr) < 0 || w->len > gi_addr_len(&p->addr) * 8) {
+		if (gi_addr_from_bytes(w->addr.data, w->addr.len, &p->addr) < 0 ||
+			w->len > gi_addr_len(&p->addr) * 8) {
 			free(list);
 			return -GI_EPROTO;
 		}
 		p->len = (uint8_t)w->len;
 		for (size_t bit = p->len; bit < gi_addr_len(&p->addr) * 8; bit++)
-			p->addr.bytes[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+			p->addr.bytes[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
 	}
 	*ret = list;
 	return 0;
 }
 
-int idfw_engine_guest_up(struct idfw_engine *e, const char *name, const char *mux, const Idfw__VmUp *up, struct idfw_vm **ret)
+int idfw_engine_guest_up(struct idfw_engine *e, const char *name, const char *mux,
+	const Idfw__VmUp *up, struct idfw_vm **ret)
 {
 	struct gi_prefix *allowed = NULL;
 	char *mux_copy = strdup(mux), *transport = strdup(up->transport ? up->transport : "");
@@ -210,7 +213,8 @@ static void start_check(struct idfw_engine *e, struct idfw_vm *vm)
 		return;
 	}
 	if (!p->snap_done || !p->marks_done)
-		gi_warn("%s: no %s within %d ms; goes on without", vm->name, p->snap_done ? "marks" : "snapshot", IDFW_START_MS);
+		gi_warn("%s: no %s within %d ms; goes on without", vm->name,
+			p->snap_done ? "marks" : "snapshot", IDFW_START_MS);
 	idfw_cause(e, "guest %s is up", vm->name);
 	if (p->fresh)
 		plan_adopt(e, vm);
@@ -221,7 +225,8 @@ static void start_check(struct idfw_engine *e, struct idfw_vm *vm)
 	idfw_session_kicks_again(e, vm);
 }
 
-static void refuse_hello(struct idfw_engine *e, struct idfw_vm *vm, Idfw__Refused__Reason reason, const char *text)
+static void refuse_hello(
+	struct idfw_engine *e, struct idfw_vm *vm, Idfw__Refused__Reason reason, const char *text)
 {
 	Idfw__Refused refused = IDFW__REFUSED__INIT;
 	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
@@ -233,7 +238,8 @@ static void refuse_hello(struct idfw_engine *e, struct idfw_vm *vm, Idfw__Refuse
 	e->out.send(e->out.arg, vm, &env);
 }
 
-static int hello(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Hello *h, const char **ret_why)
+static int hello(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Hello *h, const char **ret_why)
 {
 	Idfw__HelloAck ack = IDFW__HELLO_ACK__INIT;
 	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
@@ -263,15 +269,18 @@ static int hello(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Hello *h
 	p->snap_done = p->marks_done = false;
 	p->start_deadline_ms = e->mono_ms + IDFW_START_MS;
 	idfw_due(e, p->start_deadline_ms);
-	ack.acked_seq = vm->acked_seq;
-	ack.software = (char *)(uintptr_t)"svm-idfw " PACKAGE_VERSION;
+	/* an agent that lost its spool does not have what is on its way to disk: its numbers go on
+	 * behind */
+	ack.acked_seq = h->last_seq < vm->seq ? vm->seq : vm->acked_seq;
+	ack.software = (char *)(uintptr_t) "svm-idfw " PACKAGE_VERSION;
 	env.body_case = IDFW__ENVELOPE__BODY_HELLO_ACK;
 	env.hello_ack = &ack;
 	e->out.send(e->out.arg, vm, &env);
 	return 0;
 }
 
-static int marks(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Marks *m, const char **ret_why)
+static int marks(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Marks *m, const char **ret_why)
 {
 	struct idfw_plan *p = vm->plan;
 	int r;
@@ -295,13 +304,15 @@ static int marks(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Marks *m
 
 /* ---- events ---- */
 
-static int closed(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__SessionClose *c, uint64_t seq)
+static int closed(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__SessionClose *c, uint64_t seq)
 {
 	struct idfw_session *s = idfw_session_find(e, vm, c->id, vm->boot_id);
 
 	if (s)
 		return idfw_session_end(e, s, c->reason, c->closed_ms, seq);
-	return idfw_record(e, IDFW_REC_REFUSED, vm, NULL, seq, idfw_json_why(e, "end of an unknown session", NULL, NULL));
+	return idfw_record(e, IDFW_REC_REFUSED, vm, NULL, seq,
+		idfw_json_why(e, "end of an unknown session", NULL, NULL));
 }
 
 static void revoke_only(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Event *ev)
@@ -331,7 +342,8 @@ static void duplicate(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Eve
 		return;
 	s = idfw_session_find(e, vm, ev->open->session->id, vm->boot_id);
 	if (s && s->enforced_ms && !s->ready)
-		ready_send(e, (struct idfw_session *)(uintptr_t)s, IDFW__SESSION_READY__STATE__ENFORCED);
+		ready_send(e, (struct idfw_session *)(uintptr_t)s,
+			IDFW__SESSION_READY__STATE__ENFORCED);
 }
 
 static int gap(struct idfw_engine *e, struct idfw_vm *vm, uint64_t seq, const char **ret_why)
@@ -339,8 +351,8 @@ static int gap(struct idfw_engine *e, struct idfw_vm *vm, uint64_t seq, const ch
 	char text[96];
 
 	e->stats.gaps++;
-	snprintf(text, sizeof(text), "events %llu to %llu are missing", (unsigned long long)vm->seq + 1,
-		(unsigned long long)seq - 1);
+	snprintf(text, sizeof(text), "events %llu to %llu are missing",
+		(unsigned long long)vm->seq + 1, (unsigned long long)seq - 1);
 	gi_warn("%s: %s", vm->name, text);
 	if (vm->plan->snap_done) {
 		*ret_why = "events are missing; send them again, and a snapshot";
@@ -380,7 +392,8 @@ static bool event_ok(const Idfw__Event *ev)
 	}
 }
 
-static int event(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Event *ev, const char **ret_why)
+static int event(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Event *ev, const char **ret_why)
 {
 	struct idfw_plan *p = vm->plan;
 	int r;
@@ -430,7 +443,8 @@ static void pong(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Ping *pi
 	e->out.send(e->out.arg, vm, &env);
 }
 
-static int message(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Envelope *m, const char **ret_why)
+static int message(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Envelope *m, const char **ret_why)
 {
 	int r = 0;
 
@@ -459,7 +473,8 @@ static int message(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Envelo
 	}
 }
 
-int idfw_engine_guest_message(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Envelope *m, const char **ret_why)
+int idfw_engine_guest_message(
+	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Envelope *m, const char **ret_why)
 {
 	bool is_hello = m->body_case == IDFW__ENVELOPE__BODY_HELLO;
 	int r;

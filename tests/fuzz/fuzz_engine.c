@@ -17,18 +17,22 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const vms[] = {"jump01", "db01", "web01", "web02"};
-static const char *const users[] = {"alice", "bob", "carol", "gus"};
+static const char *const vms[] = { "jump01", "db01", "web01", "web02" };
+static const char *const users[] = { "alice", "bob", "carol", "gus" };
 
 static const char *const policies[] = {
 	"default in drop; default out drop;\n"
-	"group eng { directory \"eng\"; } group ops { directory \"ops\"; } group db { vm db01; } group web { vm web01, web02; }\n"
-	"section application { rule a allow from eng to db; rule b allow from ops to any; rule c allow from web to eng; }\n",
+	"group eng { directory \"eng\"; } group ops { directory \"ops\"; } group db { vm db01; } "
+	"group web { vm web01, web02; }\n"
+	"section application { rule a allow from eng to db; rule b allow from ops to any; rule c "
+	"allow from web to eng; }\n",
 	"default in drop; default out drop;\n"
 	"group eng { directory \"eng\"; } group guests { directory \"guests\"; }\n"
 	"section emergency { rule x drop from any to guests; }\n"
-	"section application { rule a allow from eng to any; rule c allow from any to any service icmp; }\n",
-	"default in drop; default out drop; section application { rule c allow from any to any service icmp; }\n",
+	"section application { rule a allow from eng to any; rule c allow from any to any service "
+	"icmp; }\n",
+	"default in drop; default out drop; section application { rule c allow from any to any "
+	"service icmp; }\n",
 };
 
 static void say(struct world *w, const char *vm, const uint8_t *data, size_t len)
@@ -51,15 +55,19 @@ static void say(struct world *w, const char *vm, const uint8_t *data, size_t len
 
 static void answer(struct world *w, uint8_t arg, uint8_t bits)
 {
-	static char names[][8] = {"eng", "ops", "guests", "users"};
+	static char names[][8] = { "eng", "ops", "guests", "users" };
 	static char empty[] = "";
 	struct idfw_group groups[4];
-	struct idfw_principal p = {.name = (char *)(uintptr_t)users[arg & 3], .upn = empty, .dn = empty, .sid = empty,
-		.groups = groups, .presence = (enum idfw_presence)(1 + (arg >> 2) % 3)};
+	struct idfw_principal p = { .name = (char *)(uintptr_t)users[arg & 3],
+		.upn = empty,
+		.dn = empty,
+		.sid = empty,
+		.groups = groups,
+		.presence = (enum idfw_presence)(1 + (arg >> 2) % 3) };
 
 	for (size_t i = 0; i < 4; i++)
 		if (bits >> i & 1)
-			groups[p.n_groups++] = (struct idfw_group){names[i], empty, empty};
+			groups[p.n_groups++] = (struct idfw_group){ names[i], empty, empty };
 	idfw_engine_principal(w->e, users[arg & 3], &p);
 }
 

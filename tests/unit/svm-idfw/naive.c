@@ -11,7 +11,8 @@
 
 static bool counts(const struct idfw_session *s)
 {
-	return s->principal && !s->kicked && s->principal->presence == IDFW_P_FOUND && !s->principal->held;
+	return s->principal && !s->kicked && s->principal->presence == IDFW_P_FOUND &&
+	       !s->principal->held;
 }
 
 static bool vm_has(const struct idfw_vm *u, size_t pg)
@@ -76,7 +77,8 @@ static const char *uids(struct idfw_vm *w, struct tally *t)
 		t->by_set[FW_LIVE]++;
 		for (size_t i = 0; i < c->n_groups; i++) {
 			struct fw_elem sg = fw_elem_mark(FW_SG, (uint16_t)i, mark);
-			bool want = c->use[i] & POL_USE_OUT_FROM && uid_has(w, s->uid, c->policy_group[i]);
+			bool want = c->use[i] & POL_USE_OUT_FROM &&
+				    uid_has(w, s->uid, c->policy_group[i]);
 
 			if (want != has(w, &sg))
 				return want ? "a uid lacks a group" : "a uid has a group too many";
@@ -86,7 +88,8 @@ static const char *uids(struct idfw_vm *w, struct tally *t)
 	return NULL;
 }
 
-static const char *peer(struct idfw_vm *w, const struct idfw_vm *u, const struct gi_addr *a, struct tally *t)
+static const char *peer(
+	struct idfw_vm *w, const struct idfw_vm *u, const struct gi_addr *a, struct tally *t)
 {
 	const struct pol_compiled *c = w->compiled;
 	struct fw_elem el = fw_elem_addr(a, 0);
@@ -96,7 +99,8 @@ static const char *peer(struct idfw_vm *w, const struct idfw_vm *u, const struct
 	for (size_t i = 0; i < c->n_groups; i++)
 		any |= u != w && c->use[i] & POL_USE_IN_FROM && vm_has(u, c->policy_group[i]);
 	if (any != there)
-		return any ? "an address with members has no mark" : "an address has a mark for nothing";
+		return any ? "an address with members has no mark"
+			   : "an address has a mark for nothing";
 	if (!any)
 		return NULL;
 	if (!live(w, mark))
@@ -108,19 +112,23 @@ static const char *peer(struct idfw_vm *w, const struct idfw_vm *u, const struct
 		bool want = c->use[i] & POL_USE_IN_FROM && vm_has(u, c->policy_group[i]);
 
 		if (want != has(w, &sg))
-			return want ? "an address lacks a group" : "an address has a group too many";
+			return want ? "an address lacks a group"
+				    : "an address has a group too many";
 		t->by_set[FW_SG] += want;
 	}
 	return NULL;
 }
 
-static const char *addresses(struct idfw_vm *w, const struct idfw_vm *u, const struct gi_addr *a, struct tally *t)
+static const char *addresses(
+	struct idfw_vm *w, const struct idfw_vm *u, const struct gi_addr *a, struct tally *t)
 {
 	const struct pol_compiled *c = w->compiled;
 
 	for (size_t i = 0; i < c->n_groups; i++) {
-		struct fw_elem ga = fw_elem_group_addr(FW_GA4, (uint16_t)i, a), ia = fw_elem_group_addr(FW_IA4, (uint16_t)i, a);
-		bool want_ga = c->use[i] & POL_USE_VM && pol_set_has(&u->plan->named, c->policy_group[i]);
+		struct fw_elem ga = fw_elem_group_addr(FW_GA4, (uint16_t)i, a),
+			       ia = fw_elem_group_addr(FW_IA4, (uint16_t)i, a);
+		bool want_ga =
+			c->use[i] & POL_USE_VM && pol_set_has(&u->plan->named, c->policy_group[i]);
 		bool want_ia = c->use[i] & POL_USE_TO && vm_has(u, c->policy_group[i]);
 
 		if (want_ga != has(w, &ga))
@@ -136,15 +144,15 @@ static const char *addresses(struct idfw_vm *w, const struct idfw_vm *u, const s
 static int remark_cb(void *arg, const struct fw_elem *e)
 {
 	struct idfw_vm *w = arg;
-	uint32_t old = (uint32_t)e->key.data[0] << 24 | (uint32_t)e->key.data[1] << 16 | (uint32_t)e->key.data[2] << 8 |
-		       e->key.data[3];
+	uint32_t old = (uint32_t)e->key.data[0] << 24 | (uint32_t)e->key.data[1] << 16 |
+		       (uint32_t)e->key.data[2] << 8 | e->key.data[3];
 
 	return e->key.set == FW_REMARK && (!live(w, e->mark) || live(w, old)) ? -EINVAL : 0;
 }
 
 const char *world_naive(struct world *world, struct idfw_vm *w)
 {
-	struct tally want = {{0}}, got = {{0}};
+	struct tally want = { { 0 } }, got = { { 0 } };
 	struct fw_elem base4 = fw_elem_base(4, 0), base6 = fw_elem_base(6, 0);
 	uint32_t m4 = 0, m6 = 0;
 	const char *wrong;
@@ -152,12 +160,13 @@ const char *world_naive(struct world *world, struct idfw_vm *w)
 
 	if (!w->compiled)
 		return NULL;
-	if (!fw_state_get(w->want, &base4.key, &m4) || !fw_state_get(w->want, &base6.key, &m6) || m4 != m6 || !live(w, m4))
+	if (!fw_state_get(w->want, &base4.key, &m4) || !fw_state_get(w->want, &base6.key, &m6) ||
+		m4 != m6 || !live(w, m4))
 		return "the base mark is wrong";
 	want.by_set[FW_BASE_MARK] = 2;
 	want.by_set[FW_LIVE] = 1 + HASH_COUNT(w->plan->orphans);
 	wrong = uids(w, &want);
-	HASH_ITER(hh, world->e->vms, u, next)
+	HASH_ITER (hh, world->e->vms, u, next)
 		for (size_t i = 0; !wrong && i < u->n_addrs; i++)
 			wrong = addresses(w, u, &u->addrs[i], &want);
 	if (wrong)
@@ -171,7 +180,8 @@ const char *world_naive(struct world *world, struct idfw_vm *w)
 
 		if (set == FW_REMARK || want.by_set[set] == got.by_set[set])
 			continue;
-		snprintf(text, sizeof(text), "set %d has %zu elements, not %zu", set, got.by_set[set], want.by_set[set]);
+		snprintf(text, sizeof(text), "set %d has %zu elements, not %zu", set,
+			got.by_set[set], want.by_set[set]);
 		return text;
 	}
 	return NULL;

@@ -2,23 +2,20 @@
 /*
  * replay.c - drives the real engine through tests/replay/ scenario files (world.h is around it)
  *
- *   replay [-w DIR] FILE...   -w: also as seeds of fuzz_engine. Each file is one world; a failed expectation ends it with file:line
+ *   replay [-w DIR] FILE...   -w: also as seeds of fuzz_engine. Each file is one world; a failed
+ * expectation ends it with file:line
  *
- * Steps, one a line (# comment; "quoted words" or '...'; after each the world settles and is checked):
- *   policy ... end                       lines between are policy text
- *   connect VM boot=N addr=A,B [sessions=ID:USER:UID,...] [seq=N]   a whole greeting
- *   up VM [allowed=P,P]   hello VM boot=N [version=N]   down VM   marks VM
- *   open VM SEQ ID USER UID              close VM SEQ ID [REASON]         address VM SEQ A,B|-
- *   snapshot VM SEQ [addr=A,B] [sessions=ID:USER:UID,...] [first=no] [last=no]
- *   found KEY [GROUP,GROUP|-] [sid=S]    notfound KEY   unavailable KEY
- *   changed all|SID     directory up|down
- *   acks on|off         ack VM ok|stale|failed       durable VM SEQ
- *   store|pushes|lookups full|ok         kick DBID   restart [lost]   pass MS
- *   flow VM NAME uid:N|ADDR GROUP|any    a new flow, must be allowed
- * Expectations:
- *   expect WORD...      the first line of the log with these words in order; used up
- *   none WORD...        no line has them            forget   the log is emptied
- *   alive VM NAME | cut VM NAME          the next packet of the flow
+ * Steps, one a line (# comment; "quoted words" or '...'; after each the world settles and is
+ * checked): policy ... end                       lines between are policy text connect VM boot=N
+ * addr=A,B [sessions=ID:USER:UID,...] [seq=N]   a whole greeting up VM [allowed=P,P]   hello VM
+ * boot=N [version=N] [last=SEQ]   down VM   marks VM open VM SEQ ID USER UID              close VM
+ * SEQ ID [REASON]         address VM SEQ A,B|- snapshot VM SEQ [addr=A,B]
+ * [sessions=ID:USER:UID,...] [first=no] [last=no] found KEY [GROUP,GROUP|-] [sid=S]    notfound KEY
+ * unavailable KEY changed all|SID     directory up|down acks on|off         ack VM ok|stale|failed
+ * durable VM SEQ store|pushes|lookups full|ok         kick DBID   restart [lost]   pass MS flow VM
+ * NAME uid:N|ADDR GROUP|any    a new flow, must be allowed Expectations: expect WORD...      the
+ * first line of the log with these words in order; used up none WORD...        no line has them
+ * forget   the log is emptied alive VM NAME | cut VM NAME          the next packet of the flow
  *   member VM uid:N|ADDR GROUP | nomember ...        would a new flow match a rule from it?
  *   stat NAME N
  */
@@ -38,14 +35,14 @@ struct run {
 	char *words[WORDS_MAX];
 	int n;
 	uint64_t given; /* steps done */
-	FILE *seed; /* or NULL */
+	FILE *seed;	/* or NULL */
 };
 
 /* ---- scenarios as seeds ---- */
 
 static uint8_t vm_number(const char *vm)
 {
-	static const char *const vms[] = {"jump01", "db01", "web01", "web02"};
+	static const char *const vms[] = { "jump01", "db01", "web01", "web02" };
 
 	for (uint8_t i = 0; i < GI_ARRAY_SIZE(vms); i++)
 		if (!strcmp(vms[i], vm))
@@ -55,7 +52,7 @@ static uint8_t vm_number(const char *vm)
 
 static void seed_op(struct run *r, enum fuzz_op op, uint8_t arg, const void *data, size_t len)
 {
-	const uint8_t head[4] = {(uint8_t)op, arg, (uint8_t)len, (uint8_t)(len >> 8)};
+	const uint8_t head[4] = { (uint8_t)op, arg, (uint8_t)len, (uint8_t)(len >> 8) };
 
 	if (r->seed && (fwrite(head, 1, 4, r->seed) != 4 || fwrite(data, 1, len, r->seed) != len))
 		abort();
@@ -75,14 +72,15 @@ static void heard(struct world *w, const char *vm, const Idfw__Envelope *env)
 
 static uint8_t flags(const struct run *r)
 {
-	return (uint8_t)(r->w.no_ack | r->w.store_full << 1 | r->w.push_full << 2 | r->w.lookup_full << 3);
+	return (uint8_t)(r->w.no_ack | r->w.store_full << 1 | r->w.push_full << 2 |
+			 r->w.lookup_full << 3);
 }
 
 /* the steps that are no agent's words */
 static void seed_step(struct run *r)
 {
 	const char *word = r->words[0], *arg = r->n > 1 ? r->words[1] : "";
-	static const char *const users[] = {"alice", "bob", "carol", "gus"};
+	static const char *const users[] = { "alice", "bob", "carol", "gus" };
 	uint8_t user = 0, groups = 0;
 
 	if (!strcmp(word, "up") || !strcmp(word, "connect"))
@@ -93,7 +91,11 @@ static void seed_step(struct run *r)
 		for (long left = strtol(arg, NULL, 10) / 100; left > 0; left -= 255)
 			seed_op(r, FUZZ_PASS, (uint8_t)(left > 255 ? 255 : left), "", 0);
 	else if (!strcmp(word, "ack"))
-		seed_op(r, FUZZ_ACK, (uint8_t)(vm_number(arg) | (r->words[2][0] == 's' ? 4 : r->words[2][0] == 'f' ? 8 : 0)), "", 0);
+		seed_op(r, FUZZ_ACK,
+			(uint8_t)(vm_number(arg) | (r->words[2][0] == 's'	   ? 4
+							   : r->words[2][0] == 'f' ? 8
+										   : 0)),
+			"", 0);
 	else if (!strcmp(word, "directory") || !strcmp(word, "changed"))
 		seed_op(r, FUZZ_DIRECTORY, word[0] == 'c' ? 2 : !strcmp(arg, "up"), "", 0);
 	else if (!strcmp(word, "restart"))
@@ -102,14 +104,21 @@ static void seed_step(struct run *r)
 		seed_op(r, FUZZ_DURABLE, vm_number(arg), "", 0);
 	else if (!strcmp(word, "kick"))
 		seed_op(r, FUZZ_KICK, 0, "", 0);
-	if (strcmp(word, "found") != 0 && strcmp(word, "notfound") != 0 && strcmp(word, "unavailable") != 0)
+	if (strcmp(word, "found") != 0 && strcmp(word, "notfound") != 0 &&
+		strcmp(word, "unavailable") != 0)
 		return;
 	for (uint8_t i = 0; i < GI_ARRAY_SIZE(users); i++)
 		user = !strcmp(users[i], arg) ? i : user;
 	if (r->n > 2)
-		groups = (uint8_t)((strstr(r->words[2], "eng") ? 1 : 0) | (strstr(r->words[2], "ops") ? 2 : 0) |
+		groups = (uint8_t)((strstr(r->words[2], "eng") ? 1 : 0) |
+				   (strstr(r->words[2], "ops") ? 2 : 0) |
 				   (strstr(r->words[2], "guests") ? 4 : 0));
-	seed_op(r, FUZZ_ANSWER, (uint8_t)(user | (word[0] == 'n' ? 1 : word[0] == 'u' ? 2 : 0) << 2), &groups, 1);
+	seed_op(r, FUZZ_ANSWER,
+		(uint8_t)(user | (word[0] == 'n'	  ? 1
+					 : word[0] == 'u' ? 2
+							  : 0)
+					 << 2),
+		&groups, 1);
 }
 
 static bool fail(struct run *r, const char *what)
@@ -285,9 +294,10 @@ static bool do_up(struct run *r)
 
 static bool do_hello(struct run *r)
 {
-	const char *version = option(r, "version");
+	const char *version = option(r, "version"), *last = option(r, "last");
 
-	(void)world_hello(&r->w, r->words[1], (uint8_t)number(option(r, "boot")), version ? (uint32_t)number(version) : 1);
+	(void)world_hello(&r->w, r->words[1], (uint8_t)number(option(r, "boot")),
+		version ? (uint32_t)number(version) : 1, last ? number(last) : UINT64_MAX);
 	return true;
 }
 
@@ -321,7 +331,8 @@ static bool do_close(struct run *r)
 
 	body_init(&b);
 	b.close.id = number(r->words[3]);
-	b.close.reason = r->n > 4 ? (Idfw__EndReason)number(r->words[4]) : IDFW__END_REASON__END_CLOSE;
+	b.close.reason =
+		r->n > 4 ? (Idfw__EndReason)number(r->words[4]) : IDFW__END_REASON__END_CLOSE;
 	b.event.body_case = IDFW__EVENT__BODY_CLOSE;
 	b.event.close = &b.close;
 	say_event(r, &b, r->words[1], number(r->words[2]));
@@ -367,9 +378,14 @@ static bool answer(struct run *r, enum idfw_presence presence)
 	static char empty[] = "";
 	struct idfw_group groups[LIST_MAX];
 	char *names[LIST_MAX], copy[512], dn[LIST_MAX][96], dn_user[128];
-	struct idfw_principal p = {.presence = presence, .name = r->words[1], .upn = empty, .sid = empty, .groups = groups};
+	struct idfw_principal p = { .presence = presence,
+		.name = r->words[1],
+		.upn = empty,
+		.sid = empty,
+		.groups = groups };
 
-	snprintf(copy, sizeof(copy), "%s", r->n > 2 && !strchr(r->words[2], '=') ? r->words[2] : "-");
+	snprintf(copy, sizeof(copy), "%s",
+		r->n > 2 && !strchr(r->words[2], '=') ? r->words[2] : "-");
 	snprintf(dn_user, sizeof(dn_user), "CN=%s,DC=corp,DC=example", r->words[1]);
 	p.dn = dn_user;
 	if (option(r, "sid"))
@@ -377,7 +393,7 @@ static bool answer(struct run *r, enum idfw_presence presence)
 	p.n_groups = split(copy, names);
 	for (size_t i = 0; i < p.n_groups; i++) {
 		snprintf(dn[i], sizeof(dn[i]), "CN=%s,OU=Groups,DC=corp,DC=example", names[i]);
-		groups[i] = (struct idfw_group){.name = names[i], .dn = dn[i], .sid = empty};
+		groups[i] = (struct idfw_group){ .name = names[i], .dn = dn[i], .sid = empty };
 	}
 	idfw_engine_principal(r->w.e, r->words[1], &p);
 	return true;
@@ -426,7 +442,8 @@ static bool do_ack(struct run *r)
 	const char *word = r->words[2];
 	int result = !strcmp(word, "ok") ? 0 : !strcmp(word, "stale") ? 1 : 2;
 
-	return world_ack(&r->w, r->words[1], result) != -ENOENT || fail(r, "no push waits for an answer");
+	return world_ack(&r->w, r->words[1], result) != -ENOENT ||
+	       fail(r, "no push waits for an answer");
 }
 
 static bool do_durable(struct run *r)
@@ -459,12 +476,14 @@ static bool do_lookups(struct run *r)
 
 static bool do_kick(struct run *r)
 {
-	return idfw_engine_kick(r->w.e, number(r->words[1]), "root", "test") == 0 || fail(r, "kick: no such session");
+	return idfw_engine_kick(r->w.e, number(r->words[1]), "root", "test") == 0 ||
+	       fail(r, "kick: no such session");
 }
 
 static bool do_restart(struct run *r)
 {
-	return world_restart(&r->w, r->n > 1 && !strcmp(r->words[1], "lost")) == 0 || fail(r, "restart");
+	return world_restart(&r->w, r->n > 1 && !strcmp(r->words[1], "lost")) == 0 ||
+	       fail(r, "restart");
 }
 
 static bool do_pass(struct run *r)
@@ -494,7 +513,8 @@ static bool do_flow(struct run *r)
 {
 	struct fw_key k = subject(r->words[3]);
 
-	return world_flow_new(&r->w, r->words[1], r->words[2], &k, r->words[4]) || fail(r, "the flow is not allowed");
+	return world_flow_new(&r->w, r->words[1], r->words[2], &k, r->words[4]) ||
+	       fail(r, "the flow is not allowed");
 }
 
 static bool do_expect(struct run *r)
@@ -548,14 +568,18 @@ static bool do_stat(struct run *r)
 	struct {
 		const char *name;
 		uint64_t value;
-	} rows[] = {{"logins", st.logins}, {"logouts", st.logouts}, {"duplicates", st.duplicates}, {"gaps", st.gaps},
-		{"refused", st.refused}, {"pushes", st.pushes}, {"deltas", st.deltas}, {"push_failures", st.push_failures},
-		{"lookups", st.lookups}, {"kicks", st.kicks}, {"unrecorded", st.unrecorded}, {"sessions", st.sessions}};
+	} rows[] = { { "logins", st.logins }, { "logouts", st.logouts },
+		{ "duplicates", st.duplicates }, { "gaps", st.gaps }, { "refused", st.refused },
+		{ "pushes", st.pushes }, { "deltas", st.deltas },
+		{ "push_failures", st.push_failures }, { "lookups", st.lookups },
+		{ "kicks", st.kicks }, { "unrecorded", st.unrecorded },
+		{ "sessions", st.sessions } };
 
 	for (size_t i = 0; i < GI_ARRAY_SIZE(rows); i++) {
 		if (strcmp(rows[i].name, r->words[1]) != 0)
 			continue;
-		snprintf(text, sizeof(text), "%s is %llu", rows[i].name, (unsigned long long)rows[i].value);
+		snprintf(text, sizeof(text), "%s is %llu", rows[i].name,
+			(unsigned long long)rows[i].value);
 		return rows[i].value == number(r->words[2]) || fail(r, text);
 	}
 	return fail(r, "no such number");
@@ -566,14 +590,38 @@ static const struct {
 	int words; /* at least, with the name */
 	bool (*run)(struct run *r);
 } steps[] = {
-	{"up", 2, do_up}, {"hello", 3, do_hello}, {"connect", 3, do_connect}, {"down", 2, do_down}, {"marks", 2, do_marks},
-	{"open", 6, do_open}, {"close", 4, do_close}, {"address", 4, do_address}, {"snapshot", 3, do_snapshot},
-	{"found", 2, do_found}, {"notfound", 2, do_notfound}, {"unavailable", 2, do_unavailable},
-	{"changed", 2, do_changed}, {"directory", 2, do_directory}, {"acks", 2, do_acks}, {"ack", 3, do_ack},
-	{"durable", 3, do_durable}, {"store", 2, do_store}, {"pushes", 2, do_pushes}, {"lookups", 2, do_lookups},
-	{"kick", 2, do_kick}, {"restart", 1, do_restart}, {"pass", 2, do_pass}, {"flow", 5, do_flow},
-	{"expect", 2, do_expect}, {"none", 2, do_none}, {"forget", 1, do_forget}, {"alive", 3, do_alive}, {"cut", 3, do_cut},
-	{"member", 4, do_member}, {"nomember", 4, do_nomember}, {"stat", 3, do_stat},
+	{ "up", 2, do_up },
+	{ "hello", 3, do_hello },
+	{ "connect", 3, do_connect },
+	{ "down", 2, do_down },
+	{ "marks", 2, do_marks },
+	{ "open", 6, do_open },
+	{ "close", 4, do_close },
+	{ "address", 4, do_address },
+	{ "snapshot", 3, do_snapshot },
+	{ "found", 2, do_found },
+	{ "notfound", 2, do_notfound },
+	{ "unavailable", 2, do_unavailable },
+	{ "changed", 2, do_changed },
+	{ "directory", 2, do_directory },
+	{ "acks", 2, do_acks },
+	{ "ack", 3, do_ack },
+	{ "durable", 3, do_durable },
+	{ "store", 2, do_store },
+	{ "pushes", 2, do_pushes },
+	{ "lookups", 2, do_lookups },
+	{ "kick", 2, do_kick },
+	{ "restart", 1, do_restart },
+	{ "pass", 2, do_pass },
+	{ "flow", 5, do_flow },
+	{ "expect", 2, do_expect },
+	{ "none", 2, do_none },
+	{ "forget", 1, do_forget },
+	{ "alive", 3, do_alive },
+	{ "cut", 3, do_cut },
+	{ "member", 4, do_member },
+	{ "nomember", 4, do_nomember },
+	{ "stat", 3, do_stat },
 };
 
 /* words of a line, in place */
@@ -586,7 +634,7 @@ static int words(char *line, char *out[WORDS_MAX])
 		if (!*p || *p == '#')
 			break;
 		if (*p == '"' || *p == '\'') {
-			const char quote[2] = {*p, '\0'};
+			const char quote[2] = { *p, '\0' };
 
 			out[n++] = ++p;
 			p += strcspn(p, quote);
@@ -613,7 +661,8 @@ static bool step(struct run *r)
 		seed_step(r);
 		if (!steps[i].run(r))
 			return false;
-		if (!strcmp(r->words[0], "acks") || !strcmp(r->words[r->n - 1], "full") || !strcmp(r->words[r->n - 1], "ok"))
+		if (!strcmp(r->words[0], "acks") || !strcmp(r->words[r->n - 1], "full") ||
+			!strcmp(r->words[r->n - 1], "ok"))
 			seed_op(r, FUZZ_FLAGS, flags(r), "", 0);
 		r->given++;
 		wrong = world_settle(&r->w);
@@ -665,7 +714,7 @@ static FILE *seed_open(const char *dir, const char *path)
 
 static bool run_file(const char *path, const char *seeds)
 {
-	struct run r = {.file = path, .seed = seeds ? seed_open(seeds, path) : NULL};
+	struct run r = { .file = path, .seed = seeds ? seed_open(seeds, path) : NULL };
 	char line[1024];
 	bool ok = true;
 	FILE *f = fopen(path, "r");

@@ -54,23 +54,26 @@ static const char *const policies[] = {
 	"default in drop; default out drop;\n"
 	"group g0 { directory g0; } group g1 { directory g1; } group both { group g0, g1; }\n"
 	"group web { vm vm0, vm1; }\n"
-	"section application { rule a allow from g0 to web; rule b allow from g1 to any; rule c allow from web to g0;\n"
+	"section application { rule a allow from g0 to web; rule b allow from g1 to any; rule c "
+	"allow from web to g0;\n"
 	" rule d allow from both to vm vm3; }\n",
 	"default in drop; default out drop;\n"
 	"group g0 { directory g0; } group g2 { directory g2; } group bad { directory g3; }\n"
 	"section emergency { rule x drop from bad to any; rule y drop from any to bad; }\n"
-	"section application { rule a allow from g0 to g2; rule b allow from g2 to vm vm2, vm vm4; rule c allow from any to any "
+	"section application { rule a allow from g0 to g2; rule b allow from g2 to vm vm2, vm vm4; "
+	"rule c allow from any to any "
 	"service icmp; }\n",
 	"default in drop; default out drop;\n"
 	"section application { rule c allow from any to any service icmp; }\n",
 	"default in drop; default out reject;\n"
 	"group u { user user1, user2; } group net { address 10.0.0.0/16; }\n"
-	"section application { rule a allow from u to net; rule b reject from net to u; rule c allow from any to any; }\n",
+	"section application { rule a allow from u to net; rule b reject from net to u; rule c "
+	"allow from any to any; }\n",
 };
 
 static struct gi_addr address(size_t vm, unsigned int i)
 {
-	struct gi_addr a = {.family = i & 1 ? 6 : 4};
+	struct gi_addr a = { .family = i & 1 ? 6 : 4 };
 
 	if (i & 1) {
 		a.bytes[0] = 0xfd;
@@ -197,7 +200,7 @@ static void do_connect(struct model *m, struct guest_model *g, bool reboot)
 	if (!g->up && g->n_sessions && roll(&m->d, 2))
 		g->n_sessions--;
 	assert_int_equal(world_up(&m->w, g->name, NULL, 0, NULL), 0);
-	assert_int_equal(world_hello(&m->w, g->name, g->boot, 1), 0);
+	assert_int_equal(world_hello(&m->w, g->name, g->boot, 1, UINT64_MAX), 0);
 	vm = idfw_engine_vm(m->w.e, g->name);
 	g->up = true;
 	if (g->seq < vm->seq)
@@ -230,10 +233,10 @@ static void do_down(struct model *m, struct guest_model *g)
 
 static void do_answer(struct model *m)
 {
-	static char names[N_GROUPS][4] = {"g0", "g1", "g2", "g3"};
+	static char names[N_GROUPS][4] = { "g0", "g1", "g2", "g3" };
 	static char empty[] = "";
 	struct idfw_group groups[N_GROUPS];
-	struct idfw_principal p = {.upn = empty, .dn = empty, .sid = empty, .groups = groups};
+	struct idfw_principal p = { .upn = empty, .dn = empty, .sid = empty, .groups = groups };
 	uint32_t bits = roll(&m->d, 1 << N_GROUPS), how = roll(&m->d, 10);
 	char key[16];
 
@@ -242,7 +245,7 @@ static void do_answer(struct model *m)
 	p.presence = how == 0 ? IDFW_P_NOT_FOUND : how == 1 ? IDFW_P_UNAVAILABLE : IDFW_P_FOUND;
 	for (size_t i = 0; i < N_GROUPS; i++)
 		if (bits >> i & 1)
-			groups[p.n_groups++] = (struct idfw_group){names[i], empty, empty};
+			groups[p.n_groups++] = (struct idfw_group){ names[i], empty, empty };
 	idfw_engine_principal(m->w.e, key, &p);
 }
 
@@ -260,7 +263,7 @@ static void do_restart(struct model *m)
 {
 	struct idfw_vm *vm, *next;
 
-	HASH_ITER(hh, m->w.e->vms, vm, next)
+	HASH_ITER (hh, m->w.e->vms, vm, next)
 		idfw_engine_durable(m->w.e, vm, vm->boot_id, vm->seq);
 	assert_int_equal(world_restart(&m->w, false), 0);
 	for (size_t i = 0; i < N_VMS; i++)
@@ -288,7 +291,8 @@ static void one_step(struct model *m)
 	else if (what < 88)
 		do_kick(m);
 	else if (what < 90)
-		assert_int_equal(world_policy(&m->w, policies[roll(&m->d, GI_ARRAY_SIZE(policies))]), 0);
+		assert_int_equal(
+			world_policy(&m->w, policies[roll(&m->d, GI_ARRAY_SIZE(policies))]), 0);
 	else if (what < 92)
 		idfw_engine_directory_state(m->w.e, roll(&m->d, 3) != 0, "test");
 	else if (what < 94)
@@ -315,8 +319,9 @@ static unsigned long from_env(const char *name, unsigned long def)
 
 static void test_random_events_always_converge(void **state)
 {
-	unsigned long seed = from_env("IDFW_SEED", (unsigned long)time(NULL) & 0xffffff), steps = from_env("IDFW_STEPS", 6000);
-	struct model m = {.d = {seed * 0x9e3779b97f4a7c15ULL + 1}};
+	unsigned long seed = from_env("IDFW_SEED", (unsigned long)time(NULL) & 0xffffff),
+		      steps = from_env("IDFW_STEPS", 6000);
+	struct model m = { .d = { seed * 0x9e3779b97f4a7c15ULL + 1 } };
 	const char *wrong = NULL;
 
 	(void)state;
@@ -358,7 +363,7 @@ static void test_random_events_always_converge(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_events_always_converge)};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_random_events_always_converge) };
 
 	gi_log_init("test", 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,10 +35,10 @@ extern char **environ;
 
 struct seen { /* what arrived at a mux */
 	char vm[64];
-	int body; /* of Routed */
-	int inner; /* of the Envelope in it */
+	int body;	 /* of Routed */
+	int inner;	 /* of the Envelope in it */
 	uint64_t number; /* acked_seq, seq, session id, version */
-	int state; /* of SessionReady, reason of Refused */
+	int state;	 /* of SessionReady, reason of Refused */
 	char text[160];
 };
 
@@ -90,8 +90,10 @@ static void write_conf(const char *extra)
 	char text[2048];
 
 	assert_true(snprintf(text, sizeof(text),
-			    "listen \"unix:%1$s/run/listen\"; ca \"%1$s/ca.pem\"; cert \"%1$s/svm.pem\"; key \"%1$s/svm.key\";\n"
-			    "mux-names host1, host2; state-dir \"%1$s/state\"; policy \"%1$s/policy.idfw\";\n"
+			    "listen \"unix:%1$s/run/listen\"; ca \"%1$s/ca.pem\"; cert "
+			    "\"%1$s/svm.pem\"; key \"%1$s/svm.key\";\n"
+			    "mux-names host1, host2; state-dir \"%1$s/state\"; policy "
+			    "\"%1$s/policy.idfw\";\n"
 			    "control-socket \"%1$s/run/ctl\"; user \"nobody\"; %2$s\n",
 			    bed.dir, extra) < (int)sizeof(text));
 	write_file("svm.conf", text);
@@ -101,13 +103,16 @@ static pid_t daemon_spawn(const char *arg)
 {
 	char bin[PATH_LEN];
 	const char *top = getenv("top_builddir");
-	char *argv[] = {bin, (char *)(uintptr_t)"-c", (char *)(uintptr_t)path("svm.conf"), (char *)(uintptr_t)arg, NULL};
+	char *argv[] = { bin, (char *)(uintptr_t) "-c", (char *)(uintptr_t)path("svm.conf"),
+		(char *)(uintptr_t)arg, NULL };
 	posix_spawn_file_actions_t fa;
 	pid_t pid = 0;
 
 	assert_true(snprintf(bin, sizeof(bin), "%s/svm-idfw/svm-idfw", top ? top : ".") < PATH_LEN);
 	assert_int_equal(posix_spawn_file_actions_init(&fa), 0);
-	assert_int_equal(posix_spawn_file_actions_addopen(&fa, 2, path("log"), O_CREAT | O_APPEND | O_WRONLY, 0644), 0);
+	assert_int_equal(posix_spawn_file_actions_addopen(
+				 &fa, 2, path("log"), O_CREAT | O_APPEND | O_WRONLY, 0644),
+		0);
 	if (posix_spawn(&pid, bin, &fa, NULL, argv, environ) != 0)
 		fail_msg("cannot run %s", bin);
 	(void)posix_spawn_file_actions_destroy(&fa);
@@ -136,14 +141,14 @@ static bool log_has(const char *words)
 }
 
 /* runs the loop until the condition holds */
-#define WAIT_FOR(cond)                                                                                                 \
-	do {                                                                                                           \
-		uint64_t until_ = io_clock_mono_ms() + WAIT_MS;                                                        \
-		while (!(cond)) {                                                                                      \
-			if (io_clock_mono_ms() > until_)                                                               \
-				fail_msg("waited in vain for: %s", #cond);                                             \
-			io_loop_run_once(bed.loop, 20);                                                                \
-		}                                                                                                      \
+#define WAIT_FOR(cond)                                                     \
+	do {                                                               \
+		uint64_t until_ = io_clock_mono_ms() + WAIT_MS;            \
+		while (!(cond)) {                                          \
+			if (io_clock_mono_ms() > until_)                   \
+				fail_msg("waited in vain for: %s", #cond); \
+			io_loop_run_once(bed.loop, 20);                    \
+		}                                                          \
 	} while (0)
 
 static void daemon_start(void)
@@ -169,7 +174,7 @@ static void note_inner(struct seen *s, const uint8_t *buf, size_t len)
 	const char *why = "";
 
 	if (wire_envelope_decode(buf, len, WIRE_SVM_TO_AGENT, WIRE_OPEN, &e, &why) < 0 &&
-	    wire_envelope_decode(buf, len, WIRE_SVM_TO_AGENT, WIRE_NEW, &e, &why) < 0)
+		wire_envelope_decode(buf, len, WIRE_SVM_TO_AGENT, WIRE_NEW, &e, &why) < 0)
 		fail_msg("svm-idfw sent: %s", why);
 	s->inner = (int)e->body_case;
 	switch (e->body_case) {
@@ -206,9 +211,9 @@ static void mux_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t l
 	(void)c;
 	assert_true(m->n_seen < SEEN_MAX);
 	if (wire_routed_decode(buf, len, false, WIRE_OPEN, &r, &why) < 0 &&
-	    wire_routed_decode(buf, len, false, WIRE_NEW, &r, &why) < 0)
+		wire_routed_decode(buf, len, false, WIRE_NEW, &r, &why) < 0)
 		fail_msg("svm-idfw sent: %s", why);
-	*s = (struct seen){.body = (int)r->body_case};
+	*s = (struct seen){ .body = (int)r->body_case };
 	(void)snprintf(s->vm, sizeof(s->vm), "%s", r->vm);
 	if (r->body_case == IDFW__ROUTED__BODY_ENVELOPE)
 		note_inner(s, r->envelope.data, r->envelope.len);
@@ -239,19 +244,23 @@ static void mux_closed(void *arg, struct io_chan *c, int err, const char *why)
 	io_chan_free(c);
 }
 
-static const struct io_chan_ops mux_ops = {.ready = mux_ready, .frame = mux_frame, .closed = mux_closed};
+static const struct io_chan_ops mux_ops = {
+	.ready = mux_ready, .frame = mux_frame, .closed = mux_closed
+};
 
 static void mux_connect(struct mux *m, const char *cert)
 {
-	static const struct io_chan_conf cc = {.max_frame = 1u << 20, .max_queue = 8u << 20};
+	static const struct io_chan_conf cc = { .max_frame = 1u << 20, .max_queue = 8u << 20 };
 	char ca_file[PATH_LEN], cert_file[PATH_LEN], key_file[PATH_LEN], text[PATH_LEN], why[256];
-	struct io_tls_conf conf = {.ca_file = ca_file, .cert_file = cert_file, .key_file = key_file};
+	struct io_tls_conf conf = {
+		.ca_file = ca_file, .cert_file = cert_file, .key_file = key_file
+	};
 	struct io_tls_ctx *ctx;
 	struct io_tls *tls;
 	struct io_endpoint ep;
 	int fd;
 
-	*m = (struct mux){0};
+	*m = (struct mux){ 0 };
 	(void)snprintf(ca_file, sizeof(ca_file), "%s/ca.pem", bed.dir);
 	(void)snprintf(cert_file, sizeof(cert_file), "%s/%s.pem", bed.dir, cert);
 	(void)snprintf(key_file, sizeof(key_file), "%s/%s.key", bed.dir, cert);
@@ -274,7 +283,8 @@ static void mux_drop(struct mux *m)
 static const struct seen *mux_saw(struct mux *m, const char *vm, int body, int inner)
 {
 	for (size_t i = 0; i < m->n_seen; i++)
-		if (m->seen[i].body == body && m->seen[i].inner == inner && !strcmp(m->seen[i].vm, vm))
+		if (m->seen[i].body == body && m->seen[i].inner == inner &&
+			!strcmp(m->seen[i].vm, vm))
 			return &m->seen[i];
 	return NULL;
 }
@@ -309,7 +319,7 @@ static void mux_up(struct mux *m, const char *vm)
 	Idfw__Routed r;
 
 	idfw__routed__init(&r);
-	up.transport = (char *)(uintptr_t)"unix";
+	up.transport = (char *)(uintptr_t) "unix";
 	r.vm = (char *)(uintptr_t)vm;
 	r.body_case = IDFW__ROUTED__BODY_UP;
 	r.up = &up;
@@ -340,7 +350,7 @@ static void mux_envelope(struct mux *m, const char *vm, const Idfw__Envelope *e)
 
 static void guest_hello(struct mux *m, const char *vm, uint32_t version)
 {
-	static uint8_t boot[16] = {1, 2, 3};
+	static uint8_t boot[16] = { 1, 2, 3 };
 	Idfw__Hello h = IDFW__HELLO__INIT;
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
 
@@ -366,8 +376,8 @@ static void fill_root(Idfw__Session *s, uint64_t id)
 
 static void guest_greeting(struct mux *m, const char *vm, uint64_t seq, size_t n_sessions)
 {
-	static uint8_t addr[4] = {10, 77, 1, 10};
-	ProtobufCBinaryData data = {sizeof(addr), addr};
+	static uint8_t addr[4] = { 10, 77, 1, 10 };
+	ProtobufCBinaryData data = { sizeof(addr), addr };
 	Idfw__Session s[4], *ptrs[4];
 	Idfw__Addresses addrs = IDFW__ADDRESSES__INIT;
 	Idfw__Snapshot snap = IDFW__SNAPSHOT__INIT;
@@ -415,7 +425,7 @@ static void guest_open(struct mux *m, const char *vm, uint64_t seq)
 /* a mux that is welcome */
 static struct mux *mux_good(int i)
 {
-	static const char *const certs[] = {"host1", "host2", "host1"};
+	static const char *const certs[] = { "host1", "host2", "host1" };
 	struct mux *m = &bed.muxes[i];
 
 	mux_connect(m, certs[i]);
@@ -425,7 +435,8 @@ static struct mux *mux_good(int i)
 	return m;
 }
 
-#define SAW_ENVELOPE(m, vm, inner) mux_saw(m, vm, IDFW__ROUTED__BODY_ENVELOPE, IDFW__ENVELOPE__BODY_##inner)
+#define SAW_ENVELOPE(m, vm, inner) \
+	mux_saw(m, vm, IDFW__ROUTED__BODY_ENVELOPE, IDFW__ENVELOPE__BODY_##inner)
 
 /* ---- set-up ---- */
 
@@ -436,7 +447,8 @@ static int setup(void **state)
 	(void)setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	memset(&bed, 0, sizeof(bed));
 	(void)snprintf(bed.dir, sizeof(bed.dir), "/tmp/idfw-svm-XXXXXX");
-	if (!mkdtemp(bed.dir) || chmod(bed.dir, 0755) < 0 || mkdir(path("run"), 0777) < 0 || chmod(path("run"), 0777) < 0)
+	if (!mkdtemp(bed.dir) || chmod(bed.dir, 0755) < 0 || mkdir(path("run"), 0777) < 0 ||
+		chmod(path("run"), 0777) < 0)
 		return -1;
 	bed.ca = cert_ca_new(bed.dir, "ca");
 	bed.other = cert_ca_new(bed.dir, "other");
@@ -452,7 +464,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char *const argv[] = {(char *)(uintptr_t)"rm", (char *)(uintptr_t)"-rf", bed.dir, NULL};
+	char *const argv[] = { (char *)(uintptr_t) "rm", (char *)(uintptr_t) "-rf", bed.dir, NULL };
 	pid_t pid;
 
 	(void)state;
@@ -482,7 +494,8 @@ static void test_guest_login_pushed_acknowledged_and_stopped_in_order(void **sta
 	WAIT_FOR(SAW_ENVELOPE(m, "jump01", RULESET_COMMIT));
 	guest_open(m, "jump01", 1);
 	WAIT_FOR(SAW_ENVELOPE(m, "jump01", SESSION_READY));
-	assert_int_equal(SAW_ENVELOPE(m, "jump01", SESSION_READY)->state, IDFW__SESSION_READY__STATE__ENFORCED);
+	assert_int_equal(SAW_ENVELOPE(m, "jump01", SESSION_READY)->state,
+		IDFW__SESSION_READY__STATE__ENFORCED);
 	WAIT_FOR(SAW_ENVELOPE(m, "jump01", EVENT_ACK));
 	assert_int_equal(SAW_ENVELOPE(m, "jump01", EVENT_ACK)->number, 1);
 	assert_true(log_has("login root@jump01"));
@@ -516,7 +529,7 @@ static void test_killed_daemon_knows_sessions_and_events_again(void **state)
 
 static void test_malformed_routed_drops_that_mux_only(void **state)
 {
-	static const uint8_t garbage[] = {0xff, 0xff, 0xff, 0xff, 0x0f, 0x00};
+	static const uint8_t garbage[] = { 0xff, 0xff, 0xff, 0xff, 0x0f, 0x00 };
 	struct mux *good, *bad;
 
 	(void)state;
@@ -585,7 +598,7 @@ static void test_mux_of_another_version_is_refused_with_both_ranges(void **state
 
 static void test_bad_guest_is_closed_and_nobody_else_notices(void **state)
 {
-	static const uint8_t garbage[] = {0x32, 0xff, 0xff};
+	static const uint8_t garbage[] = { 0x32, 0xff, 0xff };
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
 	Idfw__DirLookup lookup = IDFW__DIR_LOOKUP__INIT;
 	struct mux *m;
@@ -602,7 +615,7 @@ static void test_bad_guest_is_closed_and_nobody_else_notices(void **state)
 	guest_greeting(m, "forbidden", 0, 0);
 	e.body_case = IDFW__ENVELOPE__BODY_DIR_LOOKUP;
 	lookup.id = 1;
-	lookup.name = (char *)(uintptr_t)"alice";
+	lookup.name = (char *)(uintptr_t) "alice";
 	e.dir_lookup = &lookup;
 	mux_envelope(m, "forbidden", &e);
 	WAIT_FOR(mux_saw(m, "forbidden", IDFW__ROUTED__BODY_CLOSE, 0));
@@ -679,7 +692,8 @@ static void test_bad_configuration_and_bad_policy_are_refused(void **state)
 	assert_int_equal(wait_code(daemon_spawn("-t")), 78);
 	assert_true(log_has("no-such-item"));
 	write_conf("");
-	write_file("policy.idfw", "default in drop;\nsection application { rule a allow from nobody to any; }\n");
+	write_file("policy.idfw",
+		"default in drop;\nsection application { rule a allow from nobody to any; }\n");
 	assert_int_equal(wait_code(daemon_spawn("-d")), 78);
 	assert_true(log_has("policy.idfw:2:"));
 	write_file("policy.idfw", policy_text);

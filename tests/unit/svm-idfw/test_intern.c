@@ -12,7 +12,7 @@
 
 #define N 20000
 
-static const uint64_t key[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};
+static const uint64_t key[2] = { 0x0706050403020100u, 0x0f0e0d0c0b0a0908u };
 
 static void test_str_get_same_text_is_one_pointer(void **state)
 {
@@ -98,8 +98,8 @@ static void test_str_put_leaves_no_graves(void **state)
 
 static void test_siphash_depends_on_key_length_and_every_byte(void **state)
 {
-	static const uint64_t other[2] = {1, 2};
-	uint8_t data[24] = {0};
+	static const uint64_t other[2] = { 1, 2 };
+	uint8_t data[24] = { 0 };
 	uint64_t seen[64];
 	size_t n = 0;
 

@@ -111,16 +111,24 @@ static void settle(struct sink *k)
 	}
 }
 
-static const char policy_text[] =
-	"default in drop; default out drop;\n"
-	"group eng { directory \"group-3\"; } group ops { directory \"group-5\"; } group db { vm vm0; }\n"
-	"section application { rule a allow from eng to db service ssh; rule b allow from ops to any; }\n";
+static const char policy_text[] = "default in drop; default out drop;\n"
+				  "group eng { directory \"group-3\"; } group ops { directory "
+				  "\"group-5\"; } group db { vm vm0; }\n"
+				  "section application { rule a allow from eng to db service ssh; "
+				  "rule b allow from ops to any; }\n";
 
 static void start(struct sink *k)
 {
-	struct idfw_engine_conf conf = {.min_uid = 1000, .ready_timeout_ms = 2000, .seed = {1, 2}};
-	struct idfw_out out = {.arg = k, .send = out_send, .send_state = out_state, .send_delta = out_delta,
-		.close_guest = out_close, .lookup = out_lookup, .store = out_store};
+	struct idfw_engine_conf conf = {
+		.min_uid = 1000, .ready_timeout_ms = 2000, .seed = { 1, 2 }
+	};
+	struct idfw_out out = { .arg = k,
+		.send = out_send,
+		.send_state = out_state,
+		.send_delta = out_delta,
+		.close_guest = out_close,
+		.lookup = out_lookup,
+		.store = out_store };
 	struct pol_policy *p;
 	struct conf_diags diags;
 
@@ -135,8 +143,8 @@ static void start(struct sink *k)
 
 static void connect_vm(struct sink *k, unsigned int i)
 {
-	uint8_t boot[16] = {1}, addr[4] = {10, (uint8_t)(i >> 8), (uint8_t)i, 1};
-	ProtobufCBinaryData data = {sizeof(addr), addr};
+	uint8_t boot[16] = { 1 }, addr[4] = { 10, (uint8_t)(i >> 8), (uint8_t)i, 1 };
+	ProtobufCBinaryData data = { sizeof(addr), addr };
 	Idfw__VmUp up = IDFW__VM_UP__INIT;
 	Idfw__Hello h = IDFW__HELLO__INIT;
 	Idfw__Addresses addrs = IDFW__ADDRESSES__INIT;
@@ -198,10 +206,16 @@ static void login(struct sink *k, unsigned int n, unsigned int users)
 
 static void answer(struct sink *k, unsigned int u)
 {
-	char names[N_GROUPS][16], dns[N_GROUPS][64], sids[N_GROUPS][48], key[24], upn[48], dn[64], sid[48];
+	char names[N_GROUPS][16], dns[N_GROUPS][64], sids[N_GROUPS][48], key[24], upn[48], dn[64],
+		sid[48];
 	struct idfw_group groups[N_GROUPS];
-	struct idfw_principal p = {.presence = IDFW_P_FOUND, .name = key, .upn = upn, .dn = dn, .sid = sid, .groups = groups,
-		.n_groups = N_GROUPS};
+	struct idfw_principal p = { .presence = IDFW_P_FOUND,
+		.name = key,
+		.upn = upn,
+		.dn = dn,
+		.sid = sid,
+		.groups = groups,
+		.n_groups = N_GROUPS };
 
 	snprintf(key, sizeof(key), "user%05u", u);
 	snprintf(upn, sizeof(upn), "user%05u@corp.example", u);
@@ -212,8 +226,9 @@ static void answer(struct sink *k, unsigned int u)
 
 		snprintf(names[i], sizeof(names[i]), "group-%u", i ? g : 3);
 		snprintf(dns[i], sizeof(dns[i]), "CN=group-%u,OU=Groups,DC=corp,DC=example", g);
-		snprintf(sids[i], sizeof(sids[i]), "S-1-5-21-1111111111-2222222222-3333333333-9%u", g);
-		groups[i] = (struct idfw_group){names[i], dns[i], sids[i]};
+		snprintf(sids[i], sizeof(sids[i]), "S-1-5-21-1111111111-2222222222-3333333333-9%u",
+			g);
+		groups[i] = (struct idfw_group){ names[i], dns[i], sids[i] };
 	}
 	idfw_engine_principal(k->e, key, &p);
 }
@@ -260,9 +275,11 @@ static void run(unsigned int users, size_t limit)
 	assert_int_equal(st.sessions, N_SESSIONS);
 	assert_int_equal(st.principals, users);
 	assert_int_equal(k->ready, N_SESSIONS);
-	printf("{\"bench\":\"engine\",\"sessions\":%u,\"users\":%u,\"bytes_a_session\":%zu,\"logins_a_second\":%.0f,"
+	printf("{\"bench\":\"engine\",\"sessions\":%u,\"users\":%u,\"bytes_a_session\":%zu,"
+	       "\"logins_a_second\":%.0f,"
 	       "\"deltas\":%llu,\"ops\":%llu}\n",
-		N_SESSIONS, users, bytes, N_SESSIONS / t, (unsigned long long)k->deltas, (unsigned long long)k->ops);
+		N_SESSIONS, users, bytes, N_SESSIONS / t, (unsigned long long)k->deltas,
+		(unsigned long long)k->ops);
 	if (!SANITIZED)
 		assert_true(bytes < limit);
 	t = now();

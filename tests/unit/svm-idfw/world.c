@@ -139,15 +139,17 @@ static int wire_in(void *arg, const uint8_t *buf, size_t len)
 static int out_state(void *arg, struct idfw_vm *vm, const struct fw_state *s)
 {
 	struct world *w = arg;
-	struct wire_in in = {0};
+	struct wire_in in = { 0 };
 
 	if (w->push_full)
 		return -GI_EFULL;
-	if (fw_wire_reader_new(&in.reader) < 0 || fw_wire_write_state(s, wire_in, &in) < 0 || !in.state)
+	if (fw_wire_reader_new(&in.reader) < 0 || fw_wire_write_state(s, wire_in, &in) < 0 ||
+		!in.state)
 		abort();
 	fw_wire_reader_free(in.reader);
 	push_add(world_agent(w, vm->name), in.state, NULL);
-	log_line(w, "%s state g%llu v%llu %zu elements", vm->name, (unsigned long long)fw_state_ruleset(s)->generation,
+	log_line(w, "%s state g%llu v%llu %zu elements", vm->name,
+		(unsigned long long)fw_state_ruleset(s)->generation,
 		(unsigned long long)fw_state_version(s), fw_state_count(s));
 	return 0;
 }
@@ -155,7 +157,7 @@ static int out_state(void *arg, struct idfw_vm *vm, const struct fw_state *s)
 static int out_delta(void *arg, struct idfw_vm *vm, const struct fw_delta *d)
 {
 	struct world *w = arg;
-	struct wire_in in = {0};
+	struct wire_in in = { 0 };
 
 	if (w->push_full)
 		return -GI_EFULL;
@@ -169,7 +171,7 @@ static int out_delta(void *arg, struct idfw_vm *vm, const struct fw_delta *d)
 
 static void out_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e)
 {
-	static const char *const states[] = {"unknown", "enforced", "degraded"};
+	static const char *const states[] = { "unknown", "enforced", "degraded" };
 	struct world *w = arg;
 	struct gi_buf b;
 
@@ -186,10 +188,12 @@ static void out_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e)
 		log_line(w, "%s eventack %llu", vm->name, (unsigned long long)e->event_ack->seq);
 		break;
 	case IDFW__ENVELOPE__BODY_HELLO_ACK:
-		log_line(w, "%s helloack %llu", vm->name, (unsigned long long)e->hello_ack->acked_seq);
+		log_line(w, "%s helloack %llu", vm->name,
+			(unsigned long long)e->hello_ack->acked_seq);
 		break;
 	case IDFW__ENVELOPE__BODY_KICK:
-		log_line(w, "%s kick %llu %s", vm->name, (unsigned long long)e->kick->id, e->kick->reason);
+		log_line(w, "%s kick %llu %s", vm->name, (unsigned long long)e->kick->id,
+			e->kick->reason);
 		break;
 	case IDFW__ENVELOPE__BODY_REFUSED:
 		log_line(w, "%s refused %s", vm->name, e->refused->text);
@@ -219,9 +223,11 @@ static int out_lookup(void *arg, struct idfw_principal *p)
 
 static int out_store(void *arg, const struct idfw_record *r)
 {
-	static const char *const kinds[] = {"login", "logout", "decision", "push", "push-failed", "enforced", "kick", "policy",
-		"guest-up", "guest-down", "refused", "directory", "addresses"};
-	static const char *const ends[] = {"unknown", "close", "leader", "gone", "reboot", "kick"};
+	static const char *const kinds[] = { "login", "logout", "decision", "push", "push-failed",
+		"enforced", "kick", "policy", "guest-up", "guest-down", "refused", "directory",
+		"addresses" };
+	static const char *const ends[] = { "unknown", "close", "leader", "gone", "reboot",
+		"kick" };
 	struct world *w = arg;
 
 	if (w->store_full)
@@ -229,16 +235,24 @@ static int out_store(void *arg, const struct idfw_record *r)
 	if (r->seq && !r->boot_id)
 		abort();
 	log_line(w, "record %s %s user=%s session=%llu seq=%llu %s%s", kinds[r->kind], r->vm,
-		r->session ? r->session->user : "", r->session ? (unsigned long long)r->session->db_id : 0,
-		(unsigned long long)r->seq, r->kind == IDFW_REC_LOGOUT ? ends[r->end_reason] : "", r->detail);
+		r->session ? r->session->user : "",
+		r->session ? (unsigned long long)r->session->db_id : 0, (unsigned long long)r->seq,
+		r->kind == IDFW_REC_LOGOUT ? ends[r->end_reason] : "", r->detail);
 	return 0;
 }
 
 static int engine_start(struct world *w)
 {
-	struct idfw_engine_conf conf = {.min_uid = 1000, .ready_timeout_ms = 2000, .seed = {w->seed[0], w->seed[1]}};
-	struct idfw_out out = {.arg = w, .send = out_send, .send_state = out_state, .send_delta = out_delta,
-		.close_guest = out_close, .lookup = out_lookup, .store = out_store};
+	struct idfw_engine_conf conf = {
+		.min_uid = 1000, .ready_timeout_ms = 2000, .seed = { w->seed[0], w->seed[1] }
+	};
+	struct idfw_out out = { .arg = w,
+		.send = out_send,
+		.send_state = out_state,
+		.send_delta = out_delta,
+		.close_guest = out_close,
+		.lookup = out_lookup,
+		.store = out_store };
 	int r = idfw_engine_new(&conf, &out, &w->e);
 
 	if (r == 0)
@@ -248,7 +262,7 @@ static int engine_start(struct world *w)
 
 void world_init(struct world *w)
 {
-	*w = (struct world){.mono_ms = 1000, .real_ms = 1700000000000};
+	*w = (struct world){ .mono_ms = 1000, .real_ms = 1700000000000 };
 	if (engine_start(w) < 0)
 		abort();
 }
@@ -336,7 +350,7 @@ int world_restart(struct world *w, bool lost)
 		pushes_drop(&w->agents[i]);
 	w->e = NULL;
 	r = engine_start(w);
-	HASH_ITER(hh, old->vms, vm, vm_next) {
+	HASH_ITER (hh, old->vms, vm, vm_next) {
 		if (lost)
 			break;
 		if (r == 0)
@@ -344,11 +358,13 @@ int world_restart(struct world *w, bool lost)
 		for (struct idfw_session *s = vm->sessions; r == 0 && s; s = s->v_next) {
 			Idfw__Session ws = session_wire(s);
 
-			r = idfw_engine_restore_session(w->e, vm->name, &ws, s->boot_id, s->db_id, s->seen_ms, s->kicked);
+			r = idfw_engine_restore_session(
+				w->e, vm->name, &ws, s->boot_id, s->db_id, s->seen_ms, s->kicked);
 		}
 	}
-	HASH_ITER(hh, old->principals, p, p_next)
-		if (r == 0 && !lost && (p->presence == IDFW_P_FOUND || p->presence == IDFW_P_NOT_FOUND))
+	HASH_ITER (hh, old->principals, p, p_next)
+		if (r == 0 && !lost &&
+			(p->presence == IDFW_P_FOUND || p->presence == IDFW_P_NOT_FOUND))
 			r = idfw_engine_restore_principal(w->e, p);
 	if (r == 0 && w->policy) {
 		w->generation--;
@@ -358,14 +374,15 @@ int world_restart(struct world *w, bool lost)
 	return r;
 }
 
-int world_up(struct world *w, const char *vm, const char *allowed, size_t n_allowed, const struct gi_prefix *list)
+int world_up(struct world *w, const char *vm, const char *allowed, size_t n_allowed,
+	const struct gi_prefix *list)
 {
 	Idfw__VmUp up = IDFW__VM_UP__INIT;
 	Idfw__Prefix prefixes[8], *ptrs[8];
 	struct idfw_vm *v;
 
 	(void)allowed;
-	up.transport = (char *)(uintptr_t)"unix";
+	up.transport = (char *)(uintptr_t) "unix";
 	for (size_t i = 0; i < n_allowed && i < 8; i++) {
 		idfw__prefix__init(&prefixes[i]);
 		prefixes[i].addr.data = (uint8_t *)(uintptr_t)list[i].addr.bytes;
@@ -398,7 +415,7 @@ int world_say(struct world *w, const char *vm, const Idfw__Envelope *env)
 	return r;
 }
 
-int world_hello(struct world *w, const char *vm, uint8_t boot, uint32_t version)
+int world_hello(struct world *w, const char *vm, uint8_t boot, uint32_t version, uint64_t last_seq)
 {
 	struct agent *a = world_agent(w, vm);
 	Idfw__Hello h = IDFW__HELLO__INIT;
@@ -412,9 +429,10 @@ int world_hello(struct world *w, const char *vm, uint8_t boot, uint32_t version)
 	}
 	memset(a->boot, boot, sizeof(a->boot));
 	h.version_min = h.version_max = version;
+	h.last_seq = last_seq;
 	h.boot_id.data = a->boot;
 	h.boot_id.len = sizeof(a->boot);
-	h.software = (char *)(uintptr_t)"test";
+	h.software = (char *)(uintptr_t) "test";
 	env.body_case = IDFW__ENVELOPE__BODY_HELLO;
 	env.hello = &h;
 	return world_say(w, vm, &env);
@@ -447,12 +465,14 @@ int world_marks(struct world *w, const char *vm)
 {
 	struct agent *a = world_agent(w, vm);
 	size_t n = a->kernel ? fw_state_count(a->kernel) : 0;
-	struct marks m = {calloc(n + 1, sizeof(*m.elems)), calloc(n + 1, sizeof(*m.ptrs)), calloc(n + 1, sizeof(*m.keep)), 0};
+	struct marks m = { calloc(n + 1, sizeof(*m.elems)), calloc(n + 1, sizeof(*m.ptrs)),
+		calloc(n + 1, sizeof(*m.keep)), 0 };
 	Idfw__Marks marks = IDFW__MARKS__INIT;
 	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
 	int r;
 
-	if (!m.elems || !m.ptrs || !m.keep || (a->kernel && fw_state_each(a->kernel, true, mark_cb, &m) < 0))
+	if (!m.elems || !m.ptrs || !m.keep ||
+		(a->kernel && fw_state_each(a->kernel, true, mark_cb, &m) < 0))
 		abort();
 	marks.generation = a->generation;
 	marks.version = a->version;
@@ -478,7 +498,8 @@ static int kernel_apply(struct agent *a, struct push *p)
 		a->version = fw_state_version(a->kernel);
 		return IDFW__APPLIED__RESULT__OK;
 	}
-	if (!a->kernel || p->delta->generation != a->generation || p->delta->from_version != a->version)
+	if (!a->kernel || p->delta->generation != a->generation ||
+		p->delta->from_version != a->version)
 		return IDFW__APPLIED__RESULT__STALE;
 	for (size_t i = 0; i < p->delta->n_ops; i++)
 		if (fw_state_apply(a->kernel, &p->delta->ops[i]) < 0)
@@ -502,8 +523,10 @@ int world_ack(struct world *w, const char *vm, int result)
 	ap.generation = p->state ? fw_state_ruleset(p->state)->generation : p->delta->generation;
 	ap.version = p->state ? fw_state_version(p->state) : p->delta->version;
 	ap.result = result == IDFW__APPLIED__RESULT__OK ? (Idfw__Applied__Result)kernel_apply(a, p)
-						       : (Idfw__Applied__Result)result;
-	ap.text = (char *)(uintptr_t)(ap.result == IDFW__APPLIED__RESULT__FAILED ? "the kernel says no" : "");
+							: (Idfw__Applied__Result)result;
+	ap.text = (char *)(uintptr_t)(ap.result == IDFW__APPLIED__RESULT__FAILED
+					      ? "the kernel says no"
+					      : "");
 	push_free(p);
 	env.body_case = IDFW__ENVELOPE__BODY_APPLIED;
 	env.applied = &ap;
@@ -517,7 +540,7 @@ static const char *check(struct world *w)
 	static char text[256];
 	struct idfw_vm *vm, *next;
 
-	HASH_ITER(hh, w->e->vms, vm, next) {
+	HASH_ITER (hh, w->e->vms, vm, next) {
 		struct agent *a = world_agent(w, vm->name);
 		const char *wrong = vm->plan->broken ? NULL : world_naive(w, vm);
 		struct fw_delta *d = NULL;
@@ -526,11 +549,14 @@ static const char *check(struct world *w)
 			snprintf(text, sizeof(text), "%s: %s", vm->name, wrong);
 			return text;
 		}
-		if (vm->plan->phase != PLAN_RUNNING || a->first || vm->plan->need_full || vm->plan->n_ops || !vm->compiled ||
-		    vm->plan->broken)
+		if (vm->plan->phase != PLAN_RUNNING || a->first || vm->plan->need_full ||
+			vm->plan->n_ops || !vm->compiled || vm->plan->broken)
 			continue;
-		if (!a->kernel || fw_state_diff(a->kernel, vm->want, &d) < 0 || d->n_ops || a->version != vm->want_version) {
-			snprintf(text, sizeof(text), "%s: its kernel (version %llu) is %zu operations away from what is wanted (%llu)",
+		if (!a->kernel || fw_state_diff(a->kernel, vm->want, &d) < 0 || d->n_ops ||
+			a->version != vm->want_version) {
+			snprintf(text, sizeof(text),
+				"%s: its kernel (version %llu) is %zu operations away from what is "
+				"wanted (%llu)",
 				vm->name, (unsigned long long)a->version, d ? d->n_ops : 0,
 				(unsigned long long)vm->want_version);
 			fw_delta_free(d);
@@ -597,7 +623,7 @@ static uint32_t subject_mark(const struct agent *a, const struct fw_key *subject
 bool world_member(struct world *w, const char *vm, const struct fw_key *subject, const char *group)
 {
 	struct agent *a = world_agent(w, vm);
-	struct flow f = {.is_static = !strcmp(group, "any")};
+	struct flow f = { .is_static = !strcmp(group, "any") };
 	uint32_t mark = subject_mark(a, subject);
 	struct fw_elem live = fw_elem_mark(FW_LIVE, 0, mark);
 
@@ -605,7 +631,8 @@ bool world_member(struct world *w, const char *vm, const struct fw_key *subject,
 	return mark && fw_state_get(a->kernel, &live.key, NULL) && judged(a, mark, &f);
 }
 
-bool world_flow_new(struct world *w, const char *vm, const char *name, const struct fw_key *subject, const char *group)
+bool world_flow_new(struct world *w, const char *vm, const char *name, const struct fw_key *subject,
+	const char *group)
 {
 	struct agent *a = world_agent(w, vm);
 	struct flow *f;
@@ -613,7 +640,7 @@ bool world_flow_new(struct world *w, const char *vm, const char *name, const str
 	if (a->n_flows == WORLD_FLOWS)
 		abort();
 	f = &a->flows[a->n_flows++];
-	*f = (struct flow){.subject = *subject, .is_static = !strcmp(group, "any")};
+	*f = (struct flow){ .subject = *subject, .is_static = !strcmp(group, "any") };
 	snprintf(f->name, sizeof(f->name), "%s", name);
 	snprintf(f->group, sizeof(f->group), "%s", group);
 	if (world_member(w, vm, subject, group))
@@ -627,7 +654,8 @@ bool world_flow_alive(struct world *w, const char *vm, const char *name)
 
 	for (size_t i = 0; a->kernel && i < a->n_flows; i++) {
 		struct flow *f = &a->flows[i];
-		struct fw_elem live = fw_elem_mark(FW_LIVE, 0, f->mark), old = fw_elem_remark(f->mark, 0);
+		struct fw_elem live = fw_elem_mark(FW_LIVE, 0, f->mark),
+			       old = fw_elem_remark(f->mark, 0);
 		uint32_t mark = 0;
 
 		if (strcmp(f->name, name) != 0 || !f->mark)

@@ -18,7 +18,7 @@
 #define WORLD_VMS 16
 #define WORLD_FLOWS 32
 
-struct push { /* on its way to an agent */
+struct push {			/* on its way to an agent */
 	struct fw_state *state; /* or */
 	struct fw_delta *delta;
 	struct push *next;
@@ -27,15 +27,15 @@ struct push { /* on its way to an agent */
 struct flow {
 	char name[32];
 	struct fw_key subject; /* uid or address that began it */
-	bool is_static; /* allowed to everybody by a rule */
-	char group[48]; /* else: allowed to members */
-	uint32_t mark; /* conntrack's; 0: was not accepted */
+	bool is_static;	       /* allowed to everybody by a rule */
+	char group[48];	       /* else: allowed to members */
+	uint32_t mark;	       /* conntrack's; 0: was not accepted */
 };
 
 struct agent {
 	char name[48];
 	uint8_t boot[16];
-	struct fw_state *kernel; /* owned; NULL: nothing loaded */
+	struct fw_state *kernel;      /* owned; NULL: nothing loaded */
 	uint64_t generation, version; /* kernel's */
 	struct push *first, *last;
 	struct flow flows[WORLD_FLOWS];
@@ -63,17 +63,20 @@ struct world {
 void world_init(struct world *w);
 void world_fini(struct world *w);
 struct agent *world_agent(struct world *w, const char *vm); /* or makes it */
-/* ends a step: tick, flush, agents answer (unless no_ack), everything is checked; NULL or what is wrong */
+/* ends a step: tick, flush, agents answer (unless no_ack), everything is checked; NULL or what is
+ * wrong */
 const char *world_settle(struct world *w);
 /* 0 or what the engine says; diagnostics on stderr */
 int world_policy(struct world *w, const char *text);
-/* the engine dies; a new one is given what a database would know, or nothing (@lost) but the policy */
+/* the engine dies; a new one is given what a database would know, or nothing (@lost) but the policy
+ */
 int world_restart(struct world *w, bool lost);
 
-int world_up(struct world *w, const char *vm, const char *allowed, size_t n_allowed, const struct gi_prefix *list);
+int world_up(struct world *w, const char *vm, const char *allowed, size_t n_allowed,
+	const struct gi_prefix *list);
 /* an agent's message; the guest is dropped when the engine says so; returns what it said */
 int world_say(struct world *w, const char *vm, const Idfw__Envelope *env);
-int world_hello(struct world *w, const char *vm, uint8_t boot, uint32_t version);
+int world_hello(struct world *w, const char *vm, uint8_t boot, uint32_t version, uint64_t last_seq);
 int world_marks(struct world *w, const char *vm); /* what its kernel holds */
 /* answers the oldest push; result: IDFW__APPLIED__RESULT__*; -ENOENT: none waits */
 int world_ack(struct world *w, const char *vm, int result);
@@ -84,12 +87,14 @@ bool world_log_has(const struct world *w, const char *const *words, size_t n);
 void world_log_clear(struct world *w);
 
 /* a new flow, judged; then later: is it still let through? */
-bool world_flow_new(struct world *w, const char *vm, const char *name, const struct fw_key *subject, const char *group);
+bool world_flow_new(struct world *w, const char *vm, const char *name, const struct fw_key *subject,
+	const char *group);
 bool world_flow_alive(struct world *w, const char *vm, const char *name);
 /* would a new flow of this subject match a rule `from group`? */
 bool world_member(struct world *w, const char *vm, const struct fw_key *subject, const char *group);
 
-/* naive.c: vm->want recomputed from sessions, principals, addresses and policy; NULL or what differs */
+/* naive.c: vm->want recomputed from sessions, principals, addresses and policy; NULL or what
+ * differs */
 const char *world_naive(struct world *w, struct idfw_vm *vm);
 
 #endif
