@@ -151,7 +151,7 @@ lab_krb5_conf() {
 	E
 }
 
-# lab_pam VM [OPTIONS] - the stacks of the services through which people come in. The password is
+# lab_pam VM [OPTIONS [CONTROL]] - the stacks of the services through which people come in. The password is
 # the directory's; the session goes to pam_gi (when it is built) with OPTIONS.
 lab_pam() {
 	local module=
@@ -164,9 +164,9 @@ lab_pam() {
 				echo "auth required pam_krb5.so minimum_uid=1000 ignore_root"
 				echo "account required pam_permit.so"
 				[[ $s = su* ]] || echo "session required pam_loginuid.so"
-				[ -z "$1" ] || echo "session optional $1 $2"
+				[ -z "$1" ] || echo "session $3 $1 $2"
 			} >/etc/pam.d/$s
-		done' pam "$module" "${2-$LAB_PAM_OPTIONS}"
+		done' pam "$module" "${2-$LAB_PAM_OPTIONS}" "${3-optional}"
 }
 LAB_PAM_OPTIONS='socket=/run/idfw/pam.sock timeout_ms=2000 wait'
 
