@@ -24,7 +24,8 @@
 
 struct pol_policy;
 
-/* -GI_ESYNTAX (see @diags, all errors in one run), -GI_ELIMIT (over 4 MiB), -ENOMEM; warnings also with 0 */
+/* -GI_ESYNTAX (see @diags, all errors in one run), -GI_ELIMIT (over 4 MiB), -ENOMEM; warnings also
+ * with 0 */
 GI_MUST_CHECK int pol_parse(
 	const char *text, size_t len, struct conf_diags *diags, struct pol_policy **ret);
 void pol_free(struct pol_policy *p);

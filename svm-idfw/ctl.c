@@ -2,11 +2,11 @@
 /*
  * ctl.c - the control socket: idfwctl's requests, answered from the engine and the store
  *
- * Runs in svm-idfw's loop. Who may connect is the socket file's mode and group; who asked (SO_PEERCRED)
- * goes into the audit trail. One connection is one request. Rows are made only while the client's
- * queue has room (CTL_HIGH), so a client that does not read costs one megabyte, and is dropped when
- * it has not moved for CTL_IDLE_MS. Garbage: dropped with a log line.
- * Source: docs/control.md, docs/wire.md.
+ * Runs in svm-idfw's loop. Who may connect is the socket file's mode and group; who asked
+ * (SO_PEERCRED) goes into the audit trail. One connection is one request. Rows are made only while
+ * the client's queue has room (CTL_HIGH), so a client that does not read costs one megabyte, and is
+ * dropped when it has not moved for CTL_IDLE_MS. Garbage: dropped with a log line. Source:
+ * docs/control.md, docs/wire.md.
  */
 #include "config.h"
 #include "svm-idfw/ctl.h"
@@ -23,9 +23,10 @@
 #include "svm-idfw/query.h"
 
 #define CTL_QUEUE_MAX (2u << 20)
-#define CTL_HIGH (CTL_QUEUE_MAX / 2 + CTL_QUEUE_MAX / 8) /* over half: io_chan's drained() will come */
-#define CTL_REQUEST_MS 10000 /* for the whole request */
-#define CTL_IDLE_MS 60000 /* for reading what was sent */
+#define CTL_HIGH \
+	(CTL_QUEUE_MAX / 2 + CTL_QUEUE_MAX / 8) /* over half: io_chan's drained() will come */
+#define CTL_REQUEST_MS 10000			/* for the whole request */
+#define CTL_IDLE_MS 60000			/* for reading what was sent */
 
 struct ctl_client {
 	struct idfw_ctl *ctl;
@@ -36,8 +37,8 @@ struct ctl_client {
 	Idfw__Envelope *request; /* owned; NULL before it came */
 	struct gi_buf data;
 	struct query *query; /* owned; NULL before the request is whole */
-	bool answered; /* CtlEnd is queued */
-	bool broken; /* to be dropped, not from within a callback's callee */
+	bool answered;	     /* CtlEnd is queued */
+	bool broken;	     /* to be dropped, not from within a callback's callee */
 	struct ctl_client *prev, *next;
 };
 
@@ -62,11 +63,12 @@ static int ctl_begin(struct ctl_client *cl, const char **ret_why);
 static void ctl_pump(struct ctl_client *cl);
 static bool ctl_send(struct ctl_client *cl, const Idfw__Envelope *e);
 
-static const struct io_chan_ops ctl_chan_ops = { .frame = ctl_frame, .closed = ctl_closed,
-	.drained = ctl_drained };
+static const struct io_chan_ops ctl_chan_ops = {
+	.frame = ctl_frame, .closed = ctl_closed, .drained = ctl_drained
+};
 
-int idfw_ctl_new(struct io_loop *l, const char *endpoint, struct idfw_engine *e, struct idfw_store *s,
-	const struct idfw_ctl_ops *ops, void *arg, struct idfw_ctl **ret)
+int idfw_ctl_new(struct io_loop *l, const char *endpoint, struct idfw_engine *e,
+	struct idfw_store *s, const struct idfw_ctl_ops *ops, void *arg, struct idfw_ctl **ret)
 {
 	struct idfw_ctl *c = calloc(1, sizeof(*c));
 	struct io_endpoint ep;
@@ -75,8 +77,9 @@ int idfw_ctl_new(struct io_loop *l, const char *endpoint, struct idfw_engine *e,
 	if (!c)
 		return -ENOMEM;
 	c->loop = l;
-	c->env = (struct query_env){ .engine = e, .store = s, .ops = ops, .arg = arg,
-		.started_ms = io_clock_real_ms() };
+	c->env = (struct query_env){
+		.engine = e, .store = s, .ops = ops, .arg = arg, .started_ms = io_clock_real_ms()
+	};
 	err = io_endpoint_parse(endpoint, &ep);
 	if (err == 0)
 		err = io_sock_listen(&ep, 0660, &c->fd);
@@ -127,8 +130,8 @@ static void ctl_client_new(struct idfw_ctl *c, int fd)
 		err = -GI_EFULL;
 	if (err == 0) {
 		cl = calloc(1, sizeof(*cl));
-		err = cl ? io_chan_new(c->loop, fd, NULL, &conf, &ctl_chan_ops, cl, &cl->chan) :
-			-ENOMEM;
+		err = cl ? io_chan_new(c->loop, fd, NULL, &conf, &ctl_chan_ops, cl, &cl->chan)
+			 : -ENOMEM;
 		if (cl)
 			fd = -1; /* io_chan_new takes it, also on error */
 	}
@@ -180,8 +183,8 @@ static void ctl_timer_cb(struct io_timer *w)
 {
 	struct ctl_client *cl = w->arg;
 
-	ctl_client_drop(cl, cl->query ? "does not read its answer" :
-		"its request was not whole in time");
+	ctl_client_drop(
+		cl, cl->query ? "does not read its answer" : "its request was not whole in time");
 }
 
 static void ctl_drained(void *arg, struct io_chan *chan)

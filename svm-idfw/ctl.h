@@ -18,10 +18,12 @@
 struct idfw_ctl;
 
 struct idfw_ctl_ops {
-	/* optional: called before the engine is told to change anything (its clock, the flush afterwards) */
+	/* optional: called before the engine is told to change anything (its clock, the flush
+	 * afterwards) */
 	void (*round)(void *arg);
 	/* parse, store, publish; diagnostics (rendered) into @out; 0, -GI_ESYNTAX, other */
-	int (*policy_commit)(void *arg, const char *text, size_t len, const char *by, struct gi_buf *out, uint64_t *ret_generation);
+	int (*policy_commit)(void *arg, const char *text, size_t len, const char *by,
+		struct gi_buf *out, uint64_t *ret_generation);
 	/* rendered links: one JSON object a mux into cb */
 	void (*links)(void *arg, void (*cb)(void *cb_arg, const char *json_row), void *cb_arg);
 };
@@ -31,8 +33,8 @@ struct idfw_ctl_ops {
  * All pointers are borrowed until idfw_ctl_free().
  * Errors: those of io_endpoint_parse() and io_sock_listen(), -ENOMEM
  */
-GI_MUST_CHECK int idfw_ctl_new(struct io_loop *l, const char *endpoint, struct idfw_engine *e, struct idfw_store *s,
-	const struct idfw_ctl_ops *ops, void *arg, struct idfw_ctl **ret);
+GI_MUST_CHECK int idfw_ctl_new(struct io_loop *l, const char *endpoint, struct idfw_engine *e,
+	struct idfw_store *s, const struct idfw_ctl_ops *ops, void *arg, struct idfw_ctl **ret);
 void idfw_ctl_free(struct idfw_ctl *c);
 
 #endif

@@ -44,10 +44,10 @@ struct idfw_dir {
 	struct io_idle pump;
 	struct dir_queue queue;
 	enum dir_state state;
-	char why[256]; /* as last reported */
-	uint64_t heard_ms; /* last message, monotonic */
+	char why[256];	      /* as last reported */
+	uint64_t heard_ms;    /* last message, monotonic */
 	uint64_t progress_ms; /* last answer, or the first lookup after idling */
-	bool killed; /* by us, for being late */
+	bool killed;	      /* by us, for being late */
 };
 
 static void dir_child_start(struct idfw_dir *d);
@@ -140,8 +140,8 @@ static void dir_child_start(struct idfw_dir *d)
 		if (err < 0)
 			io_child_kill(&d->child); /* exited() starts it again */
 	} else {
-		io_timer_start(d->loop, &d->restart, io_backoff_next(&d->backoff), 0,
-			dir_restart_cb, d);
+		io_timer_start(
+			d->loop, &d->restart, io_backoff_next(&d->backoff), 0, dir_restart_cb, d);
 	}
 	if (err < 0) {
 		gi_err("directory %s: cannot start the child: %s", d->conf->label,
@@ -180,9 +180,10 @@ static void dir_watchdog_cb(struct io_timer *w)
 
 	if (d->killed || (!late && !silent))
 		return;
-	(void)snprintf(why, sizeof(why), "%.100s did not answer within %llu ms (stalled server, TLS "
-		"handshake or name service?); the child is started again", d->conf->uri,
-		(unsigned long long)d->conf->deadline_ms);
+	(void)snprintf(why, sizeof(why),
+		"%.100s did not answer within %llu ms (stalled server, TLS "
+		"handshake or name service?); the child is started again",
+		d->conf->uri, (unsigned long long)d->conf->deadline_ms);
 	gi_warn("directory %s: %s", d->conf->label, why);
 	d->killed = true;
 	io_child_kill(&d->child);
@@ -253,7 +254,8 @@ static int dir_ask_send(struct idfw_dir *d, const struct dir_ask *a)
 	return err;
 }
 
-/* the next @n are answered UNAVAILABLE; the engine may ask again from within: those wait their turn */
+/* the next @n are answered UNAVAILABLE; the engine may ask again from within: those wait their turn
+ */
 static void dir_answer_rest(struct idfw_dir *d, size_t n)
 {
 	struct dir_ask *a;
@@ -262,7 +264,7 @@ static void dir_answer_rest(struct idfw_dir *d, size_t n)
 		struct idfw_principal none = { .presence = IDFW_P_UNAVAILABLE };
 
 		none.key = a->key;
-		none.name = none.upn = none.dn = none.sid = (char *)(uintptr_t)"";
+		none.name = none.upn = none.dn = none.sid = (char *)(uintptr_t) "";
 		d->ops.principal(d->arg, a->key, &none);
 		dir_ask_free(a);
 	}

@@ -4,10 +4,10 @@
  *
  * dir.c is the parent's side: it starts `svm-idfw --directory` (child.h), gives it the
  * configuration as command line and environment-free file name, sends DirLookup (at most
- * DIR_INFLIGHT_MAX at once, the rest waits in a bounded queue, one entry a principal), kills it when an answer is
- * later than the deadline, restarts it with backoff. dirchild.c is the child: libldap, nothing
- * else; it sends DirResult, DirChanged, DirState.
- * Source: RFC 4511, 4513, 4515; MS-ADTS 3.1.1 (tokenGroups, USNs); shared facts in docs/directory.md.
+ * DIR_INFLIGHT_MAX at once, the rest waits in a bounded queue, one entry a principal), kills it
+ * when an answer is later than the deadline, restarts it with backoff. dirchild.c is the child:
+ * libldap, nothing else; it sends DirResult, DirChanged, DirState. Source: RFC 4511, 4513, 4515;
+ * MS-ADTS 3.1.1 (tokenGroups, USNs); shared facts in docs/directory.md.
  */
 #ifndef SVM_IDFW_DIR_H
 #define SVM_IDFW_DIR_H
@@ -19,15 +19,15 @@
 #define DIR_INFLIGHT_MAX 64
 #define DIR_QUEUE_MAX 200000
 
-struct idfw_dir_conf { /* one `directory NAME { ... }` block */
-	char *label; /* owned, as conf.h wants it first */
-	char *type; /* "ad" or "openldap" */
-	char *uri; /* ldaps://dc1.corp.example */
-	char *base; /* DC=corp,DC=example */
+struct idfw_dir_conf {	 /* one `directory NAME { ... }` block */
+	char *label;	 /* owned, as conf.h wants it first */
+	char *type;	 /* "ad" or "openldap" */
+	char *uri;	 /* ldaps://dc1.corp.example */
+	char *base;	 /* DC=corp,DC=example */
 	char *bind_user; /* UPN, DOM\user or DN; simple bind over TLS */
 	char *password_file;
 	char *ca_file;
-	uint64_t poll_ms; /* how often changes are looked for; 500 */
+	uint64_t poll_ms;     /* how often changes are looked for; 500 */
 	uint64_t deadline_ms; /* for one answer; 5000 */
 };
 
@@ -50,15 +50,17 @@ struct idfw_dir_ops {
  * @conf_file: how the child finds its block (conf->label) again
  * @conf: borrowed until idfw_dir_free()
  */
-GI_MUST_CHECK int idfw_dir_new(struct io_loop *l, const char *conf_file, const struct idfw_dir_conf *conf,
-	const struct idfw_dir_ops *ops, void *arg, struct idfw_dir **ret);
+GI_MUST_CHECK int idfw_dir_new(struct io_loop *l, const char *conf_file,
+	const struct idfw_dir_conf *conf, const struct idfw_dir_ops *ops, void *arg,
+	struct idfw_dir **ret);
 void idfw_dir_free(struct idfw_dir *d);
 /*
  * idfw_dir_lookup - one principal() follows, later; a key that waits already is not asked twice
  * @name: as PAM gave it; @key is handed back; @sid: text or "", spares one request. All copied
  * Errors: -GI_EFULL, -ENOMEM
  */
-GI_MUST_CHECK int idfw_dir_lookup(struct idfw_dir *d, const char *key, const char *name, const char *sid);
+GI_MUST_CHECK int idfw_dir_lookup(
+	struct idfw_dir *d, const char *key, const char *name, const char *sid);
 
 /* the child's main: never returns but with its exit code; descriptor 3 is the parent */
 int idfw_dir_child_main(const struct idfw_dir_conf *conf);

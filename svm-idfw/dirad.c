@@ -31,9 +31,7 @@ static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, s
 	struct dir_answer *ret, char why[DIR_WHY_MAX]);
 static int ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
 
-const struct dir_back_ops dir_back_ad = {
-	.begin = ad_begin, .lookup = ad_lookup, .poll = ad_poll
-};
+const struct dir_back_ops dir_back_ad = { .begin = ad_begin, .lookup = ad_lookup, .poll = ad_poll };
 
 /* ---- what the server says about itself ---- */
 
@@ -72,8 +70,12 @@ static int ad_root_read(struct dldap *d, struct ad_root *r, char why[DIR_WHY_MAX
 	static const char *const all[] = { "dsServiceName", "defaultNamingContext",
 		"configurationNamingContext", "highestCommittedUSN", "namingContexts", NULL };
 	static const char *const usn[] = { "highestCommittedUSN", NULL };
-	const struct dldap_query q = { .base = "", .filter = "(objectClass=*)",
-		.scope = DLDAP_BASE, .attrs = r->b ? all : usn, .max = 1, .entry = ad_root_entry,
+	const struct dldap_query q = { .base = "",
+		.filter = "(objectClass=*)",
+		.scope = DLDAP_BASE,
+		.attrs = r->b ? all : usn,
+		.max = 1,
+		.entry = ad_root_entry,
 		.arg = r };
 
 	return dldap_search(d, &q, why);
@@ -100,9 +102,13 @@ static int ad_netbios(struct dir_back *b, const char *config, char why[DIR_WHY_M
 	gi_buf_append(&filter, "))", 2);
 	err = gi_buf_error(&filter);
 	if (err == 0) {
-		const struct dldap_query q = { .base = config, .filter = gi_buf_str(&filter),
-			.scope = DLDAP_SUBTREE, .attrs = attrs, .max = 4,
-			.entry = ad_netbios_entry, .arg = b };
+		const struct dldap_query q = { .base = config,
+			.filter = gi_buf_str(&filter),
+			.scope = DLDAP_SUBTREE,
+			.attrs = attrs,
+			.max = 4,
+			.entry = ad_netbios_entry,
+			.arg = b };
 
 		err = dldap_search(b->look, &q, why);
 	}
@@ -122,8 +128,10 @@ static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WH
 		return err;
 	if (r.root[0] == '\0' || r.usn == 0 || gi_text_copy(b->root, sizeof(b->root), r.root) < 0 ||
 		dir_base_domain(r.root, b->domain) < 0) {
-		dir_why(why, "%s is no Active Directory (no defaultNamingContext); "
-			"type openldap?", b->conf->uri);
+		dir_why(why,
+			"%s is no Active Directory (no defaultNamingContext); "
+			"type openldap?",
+			b->conf->uri);
 		return -GI_EPROTO;
 	}
 	err = ad_netbios(b, r.config, why);
@@ -185,13 +193,17 @@ static int ad_token_entry(void *arg, struct dldap_entry *e)
 }
 
 /* base search on the account by SID or GUID: its identity and all its groups' SIDs */
-static int ad_token(struct dir_back *b, const char *base, struct ad_token *t,
-	char why[DIR_WHY_MAX])
+static int ad_token(struct dir_back *b, const char *base, struct ad_token *t, char why[DIR_WHY_MAX])
 {
 	static const char *const attrs[] = { "objectGUID", "objectSid", "sAMAccountName",
 		"tokenGroups", NULL };
-	const struct dldap_query q = { .base = base, .filter = "(objectClass=user)",
-		.scope = DLDAP_BASE, .attrs = attrs, .max = 1, .entry = ad_token_entry, .arg = t };
+	const struct dldap_query q = { .base = base,
+		.filter = "(objectClass=user)",
+		.scope = DLDAP_BASE,
+		.attrs = attrs,
+		.max = 1,
+		.entry = ad_token_entry,
+		.arg = t };
 	int err;
 
 	t->n_sids = 0;
@@ -220,8 +232,12 @@ static int ad_find(struct dir_back *b, const struct dir_name *n, bool upn, struc
 	err = gi_buf_error(&filter);
 	if (err == 0) {
 		const struct dldap_query q = { .base = b->conf->base,
-			.filter = gi_buf_str(&filter), .scope = DLDAP_SUBTREE,
-			.attrs = ad_user_attrs, .max = 2, .entry = ad_find_entry, .arg = t };
+			.filter = gi_buf_str(&filter),
+			.scope = DLDAP_SUBTREE,
+			.attrs = ad_user_attrs,
+			.max = 2,
+			.entry = ad_find_entry,
+			.arg = t };
 
 		err = dldap_search(b->look, &q, why);
 	}
@@ -240,8 +256,8 @@ static void ad_guid_base(const uint8_t guid[16], char ret_base[48])
 }
 
 /* by name: stored UPN first, then the account name; 0 with the status set when there is none */
-static int ad_by_name(struct dir_back *b, const struct dir_name *n, struct ad_token *t,
-	char why[DIR_WHY_MAX])
+static int ad_by_name(
+	struct dir_back *b, const struct dir_name *n, struct ad_token *t, char why[DIR_WHY_MAX])
 {
 	char base[48];
 	int err = 0;
@@ -285,8 +301,8 @@ static int ad_names_entry(void *arg, struct dldap_entry *e)
 }
 
 /* names of up to AD_OR_MAX SIDs into the cache; those that no entry has get one without a name */
-static int ad_names(struct dir_back *b, const struct dir_sid *const *sids, size_t n,
-	char why[DIR_WHY_MAX])
+static int ad_names(
+	struct dir_back *b, const struct dir_sid *const *sids, size_t n, char why[DIR_WHY_MAX])
 {
 	struct gi_buf filter;
 	size_t i;
@@ -302,9 +318,14 @@ static int ad_names(struct dir_back *b, const struct dir_sid *const *sids, size_
 	gi_buf_append(&filter, ")", 1);
 	err = gi_buf_error(&filter);
 	if (err == 0) {
-		const struct dldap_query q = { .base = b->root, .filter = gi_buf_str(&filter),
-			.scope = DLDAP_SUBTREE, .attrs = ad_group_attrs, .page = b->page,
-			.max = AD_OR_MAX * 2, .entry = ad_names_entry, .arg = b };
+		const struct dldap_query q = { .base = b->root,
+			.filter = gi_buf_str(&filter),
+			.scope = DLDAP_SUBTREE,
+			.attrs = ad_group_attrs,
+			.page = b->page,
+			.max = AD_OR_MAX * 2,
+			.entry = ad_names_entry,
+			.arg = b };
 
 		err = dldap_search(b->look, &q, why);
 	}
@@ -428,8 +449,13 @@ static int ad_scan(struct dir_back *b, const char *base, uint64_t last, struct a
 {
 	static const char *const attrs[] = { "objectClass", "objectSid", NULL };
 	char filter[96];
-	const struct dldap_query q = { .base = base, .filter = filter, .scope = DLDAP_SUBTREE,
-		.attrs = attrs, .page = b->page, .max = DIR_CHANGES_MAX, .entry = ad_scan_entry,
+	const struct dldap_query q = { .base = base,
+		.filter = filter,
+		.scope = DLDAP_SUBTREE,
+		.attrs = attrs,
+		.page = b->page,
+		.max = DIR_CHANGES_MAX,
+		.entry = ad_scan_entry,
 		.arg = s };
 
 	(void)snprintf(filter, sizeof(filter), "(&(uSNChanged>=%llu)(uSNChanged<=%llu))",
@@ -447,7 +473,8 @@ static int ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY
 
 	if (err < 0 || r.usn == b->usn)
 		return err;
-	if (r.usn < b->usn) { /* restored from a backup: nothing that we remember is worth anything */
+	if (r.usn <
+		b->usn) { /* restored from a backup: nothing that we remember is worth anything */
 		ret->all = true;
 		dir_cache_clear(b->cache);
 	} else {

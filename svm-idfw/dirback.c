@@ -56,7 +56,8 @@ void dir_answer_fini(struct dir_answer *a)
 	*a = (struct dir_answer){ .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
 }
 
-void dir_answer_fail(struct dir_answer *a, enum _Idfw__DirResult__Status status, const char *fmt, ...)
+void dir_answer_fail(
+	struct dir_answer *a, enum _Idfw__DirResult__Status status, const char *fmt, ...)
 {
 	char text[DIR_WHY_MAX];
 	va_list ap;
@@ -129,7 +130,7 @@ bool dir_entry_guid(struct dldap_entry *e, uint8_t ret_guid[16])
 bool dir_domain_is_ours(const struct dir_back *b, const char *domain)
 {
 	return domain[0] == '\0' || strcasecmp(domain, b->domain) == 0 ||
-		(b->netbios[0] && strcasecmp(domain, b->netbios) == 0);
+	       (b->netbios[0] && strcasecmp(domain, b->netbios) == 0);
 }
 
 /* a copy, "" when a message could not carry it */
@@ -156,9 +157,9 @@ static bool back_uuid(const char *text, uint8_t ret[16])
 	int high = -1;
 
 	for (; *text; text++) {
-		int d = *text >= '0' && *text <= '9' ? *text - '0' :
-			(*text | 0x20) >= 'a' && (*text | 0x20) <= 'f' ?
-				(*text | 0x20) - 'a' + 10 : -1;
+		int d = *text >= '0' && *text <= '9'			 ? *text - '0'
+			: (*text | 0x20) >= 'a' && (*text | 0x20) <= 'f' ? (*text | 0x20) - 'a' + 10
+									 : -1;
 
 		if (*text == '-')
 			continue;

@@ -14,15 +14,16 @@
 #include "svm-idfw/dirldap.h"
 #include "svm-idfw/dirname.h"
 
-#define DIR_ANSWER_GROUPS_MAX 10000 /* of one account; more: UNAVAILABLE with a reason, never a part */
+#define DIR_ANSWER_GROUPS_MAX \
+	10000		     /* of one account; more: UNAVAILABLE with a reason, never a part */
 #define DIR_CHANGES_MAX 1000 /* accounts reported one by one; more: all */
-#define DIR_NC_MAX 16 /* naming contexts that are searched for changes */
-#define DIR_DN_MAX 2048 /* longer ones are reported as "" */
+#define DIR_NC_MAX 16	     /* naming contexts that are searched for changes */
+#define DIR_DN_MAX 2048	     /* longer ones are reported as "" */
 
 struct dir_answer {
 	enum _Idfw__DirResult__Status status;
 	char text[DIR_WHY_MAX]; /* for all but OK */
-	char *dn, *name; /* owned */
+	char *dn, *name;	/* owned */
 	uint8_t guid[16], sid[SID_BYTES_MAX];
 	bool has_guid;
 	size_t sid_len;
@@ -55,15 +56,15 @@ struct dir_back_ops {
 struct dir_back {
 	const struct dir_back_ops *ops;
 	const struct idfw_dir_conf *conf; /* borrowed */
-	struct dldap *look, *watch; /* the child's; NULL while down */
+	struct dldap *look, *watch;	  /* the child's; NULL while down */
 	unsigned int page;
-	char server[DIR_WHY_MAX]; /* who answered, "" never */
-	char domain[DIR_NAME_MAX + 1]; /* corp.example */
+	char server[DIR_WHY_MAX];	/* who answered, "" never */
+	char domain[DIR_NAME_MAX + 1];	/* corp.example */
 	char netbios[DIR_NAME_MAX + 1]; /* CORP; "" unknown */
-	char root[DIR_DN_MAX]; /* of the domain: groups may be outside of conf->base */
-	char *nc[DIR_NC_MAX]; /* owned: where changes may be */
+	char root[DIR_DN_MAX];		/* of the domain: groups may be outside of conf->base */
+	char *nc[DIR_NC_MAX];		/* owned: where changes may be */
 	size_t n_nc;
-	uint64_t usn; /* AD: highest that was looked at */
+	uint64_t usn;	/* AD: highest that was looked at */
 	char csn[1024]; /* OpenLDAP: all values, sorted as they came */
 	struct dir_cache *cache;
 };
@@ -74,8 +75,8 @@ extern const struct dir_back_ops dir_back_ad, dir_back_openldap;
 GI_MUST_CHECK int dir_answer_add(struct dir_answer *a, const struct dir_group *g);
 void dir_answer_fini(struct dir_answer *a);
 /* status and words; drops groups that were found */
-void dir_answer_fail(struct dir_answer *a, enum _Idfw__DirResult__Status status, const char *fmt, ...)
-	GI_PRINTF(3, 4);
+void dir_answer_fail(struct dir_answer *a, enum _Idfw__DirResult__Status status, const char *fmt,
+	...) GI_PRINTF(3, 4);
 /* DN, objectGUID, objectSid, account name of the entry into the answer; -ENOMEM */
 GI_MUST_CHECK int dir_answer_account(struct dir_answer *a, struct dldap_entry *e);
 /* the same for a group; @g's texts are owned, dir_group_fini(); -ENOMEM */

@@ -25,7 +25,8 @@ static bool cert_alt_names(const uint8_t *p, size_t len, struct der *ret);
 static void cert_name(uint8_t tag, const struct der *v, char out[DIR_CERT_NAMES_MAX]);
 static bool cert_is(const char *name, const char *host);
 
-bool dir_cert_names(const void *der, size_t len, const char *host, char ret_names[DIR_CERT_NAMES_MAX])
+bool dir_cert_names(
+	const void *der, size_t len, const char *host, char ret_names[DIR_CERT_NAMES_MAX])
 {
 	struct der names, value;
 	bool found = false;

@@ -21,6 +21,7 @@
  * @ret_names: "dc1.corp.example, 10.77.8.10", cut when it is long; "" when there are none
  * Returns whether @host is one of them.
  */
-bool dir_cert_names(const void *der, size_t len, const char *host, char ret_names[DIR_CERT_NAMES_MAX]);
+bool dir_cert_names(
+	const void *der, size_t len, const char *host, char ret_names[DIR_CERT_NAMES_MAX]);
 
 #endif

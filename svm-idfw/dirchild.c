@@ -2,13 +2,13 @@
 /*
  * dirchild.c - the directory child: one blocking call after another, for the engine's process
  *
- * Runs as `svm-idfw --directory LABEL`, started by dir.c, which kills it when it is late. Everything
- * here blocks and that is its purpose: nothing but a process of its own bounds a stalled TLS
- * handshake. One lookup a loop round, so that each answer leaves before the next call; every poll_ms
- * it looks for changes and says how it is (DirState), which also tells the parent that it lives.
- * Invariants: every DirLookup gets one answer (the last part has `last`); no answer without a
- * working connection but UNAVAILABLE; nothing is executed and no capability is held.
- * Source: docs/directory.md, lib/wire/idfw.proto.
+ * Runs as `svm-idfw --directory LABEL`, started by dir.c, which kills it when it is late.
+ * Everything here blocks and that is its purpose: nothing but a process of its own bounds a stalled
+ * TLS handshake. One lookup a loop round, so that each answer leaves before the next call; every
+ * poll_ms it looks for changes and says how it is (DirState), which also tells the parent that it
+ * lives. Invariants: every DirLookup gets one answer (the last part has `last`); no answer without
+ * a working connection but UNAVAILABLE; nothing is executed and no capability is held. Source:
+ * docs/directory.md, lib/wire/idfw.proto.
  */
 #include "svm-idfw/dir.h"
 
@@ -24,7 +24,9 @@
 #include "svm-idfw/dirback.h"
 
 #define CHILD_WAITING_MAX (2 * DIR_INFLIGHT_MAX)
-#define CHILD_PART_BYTES (48u << 10) /* groups of one DirResult: below a frame with all the rest */
+#define CHILD_PART_BYTES                                                        \
+	(48u << 10) /* groups of one DirResult: below a frame with all the rest \
+		     */
 #define CHILD_PAGE 500
 #define CHILD_BACKOFF_MAX_MS 5000
 
@@ -53,8 +55,8 @@ static void child_lookup(struct child *s, const Idfw__DirLookup *l);
 static void child_send(struct child *s, const Idfw__Envelope *e);
 static void child_send_state(struct child *s);
 static void child_send_changes(struct child *s, const struct dir_changes *c);
-static void child_send_answer(struct child *s, uint64_t id, const struct dir_answer *a,
-	uint64_t took_ms);
+static void child_send_answer(
+	struct child *s, uint64_t id, const struct dir_answer *a, uint64_t took_ms);
 
 int idfw_dir_child_main(const struct idfw_dir_conf *conf)
 {
@@ -175,8 +177,10 @@ static void child_connect(struct child *s)
 {
 	const struct idfw_dir_conf *c = s->back.conf;
 	/* libldap's own limits come first, so that the parent has to kill only what has none */
-	const struct dldap_conf conf = { .uri = c->uri, .bind_user = c->bind_user,
-		.ca_file = c->ca_file, .password_file = c->password_file,
+	const struct dldap_conf conf = { .uri = c->uri,
+		.bind_user = c->bind_user,
+		.ca_file = c->ca_file,
+		.password_file = c->password_file,
 		.timeout_ms = (unsigned int)(c->deadline_ms * 2 / 5) };
 	struct dir_changes ch = { .sids = s->changed };
 	int err;
@@ -300,12 +304,13 @@ static void child_group_init(Idfw__DirGroup *p, struct dir_group *g)
 	idfw__dir_group__init(p);
 	p->dn = g->dn;
 	p->name = g->name;
-	p->guid = (ProtobufCBinaryData){ .len = g->has_guid ? sizeof(g->guid) : 0, .data = g->guid };
+	p->guid =
+		(ProtobufCBinaryData){ .len = g->has_guid ? sizeof(g->guid) : 0, .data = g->guid };
 	p->sid = (ProtobufCBinaryData){ .len = g->sid_len, .data = g->sid };
 }
 
-static void child_send_answer(struct child *s, uint64_t id, const struct dir_answer *a,
-	uint64_t took_ms)
+static void child_send_answer(
+	struct child *s, uint64_t id, const struct dir_answer *a, uint64_t took_ms)
 {
 	Idfw__DirGroup group[WIRE_DIR_GROUPS_MAX], *list[WIRE_DIR_GROUPS_MAX];
 	size_t at = 0;

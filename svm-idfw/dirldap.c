@@ -40,17 +40,17 @@ struct dldap_where { /* for words */
 	char host[128], port[8];
 };
 
-static int dldap_password(const struct dldap_conf *conf, char why[DIR_WHY_MAX],
-	char ret[PASSWORD_MAX]);
+static int dldap_password(
+	const struct dldap_conf *conf, char why[DIR_WHY_MAX], char ret[PASSWORD_MAX]);
 static int dldap_options(LDAP *ld, const struct dldap_conf *conf, int require_cert);
 static int dldap_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
-static int dldap_bind(LDAP *ld, const struct dldap_conf *conf, const char *password,
-	char why[DIR_WHY_MAX]);
+static int dldap_bind(
+	LDAP *ld, const struct dldap_conf *conf, const char *password, char why[DIR_WHY_MAX]);
 static int dldap_explain(const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
-static int dldap_probe_tcp(const struct dldap_where *w, unsigned int timeout_ms,
-	char why[DIR_WHY_MAX]);
-static enum dir_tls_fault dldap_probe_tls(const struct dldap_conf *conf, const char *host,
-	char ret_names[DIR_CERT_NAMES_MAX]);
+static int dldap_probe_tcp(
+	const struct dldap_where *w, unsigned int timeout_ms, char why[DIR_WHY_MAX]);
+static enum dir_tls_fault dldap_probe_tls(
+	const struct dldap_conf *conf, const char *host, char ret_names[DIR_CERT_NAMES_MAX]);
 static bool dldap_where(const char *uri, struct dldap_where *ret, bool *ret_ldaps);
 static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berval *cookie,
 	unsigned int *seen, char why[DIR_WHY_MAX]);
@@ -68,8 +68,7 @@ int dldap_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dlda
 		goto out;
 	if (access(conf->ca_file, R_OK) < 0) {
 		err = -errno;
-		dir_why(why, "cannot read ca %.120s: %s", conf->ca_file,
-			strerror(-err));
+		dir_why(why, "cannot read ca %.120s: %s", conf->ca_file, strerror(-err));
 		goto out;
 	}
 	d = calloc(1, sizeof(*d));
@@ -79,7 +78,8 @@ int dldap_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dlda
 	}
 	d->timeout_ms = conf->timeout_ms;
 	if (ldap_initialize(&d->ld, conf->uri) != LDAP_SUCCESS) {
-		dir_why(why, "uri \"%.100s\" is not one; write ldaps://dc1.corp.example", conf->uri);
+		dir_why(why, "uri \"%.100s\" is not one; write ldaps://dc1.corp.example",
+			conf->uri);
 		err = -EINVAL;
 		goto out;
 	}
@@ -150,8 +150,8 @@ int dldap_entry_each(struct dldap_entry *e, const char *attr,
 	return rc;
 }
 
-bool dldap_entry_bytes(struct dldap_entry *e, const char *attr, void *buf, size_t size,
-	size_t *ret_len)
+bool dldap_entry_bytes(
+	struct dldap_entry *e, const char *attr, void *buf, size_t size, size_t *ret_len)
 {
 	struct berval **v = ldap_get_values_len(e->ld, e->msg, attr);
 	bool ok = v && v[0] && v[0]->bv_len <= size;
@@ -175,8 +175,8 @@ bool dldap_entry_text(struct dldap_entry *e, const char *attr, char *buf, size_t
 /* ---- opening ---- */
 
 /* first line of the file; read again at each connection, so that a new password needs no restart */
-static int dldap_password(const struct dldap_conf *conf, char why[DIR_WHY_MAX],
-	char ret[PASSWORD_MAX])
+static int dldap_password(
+	const struct dldap_conf *conf, char why[DIR_WHY_MAX], char ret[PASSWORD_MAX])
 {
 	struct stat st;
 	ssize_t n = -1;
@@ -184,8 +184,10 @@ static int dldap_password(const struct dldap_conf *conf, char why[DIR_WHY_MAX],
 
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		err = -errno;
-		dir_why(why, "cannot read password-file %.120s: %s; it must belong to the user that "
-			"svm-idfw runs as", conf->password_file, strerror(-err));
+		dir_why(why,
+			"cannot read password-file %.120s: %s; it must belong to the user that "
+			"svm-idfw runs as",
+			conf->password_file, strerror(-err));
 		goto out;
 	}
 	if ((st.st_mode & 077) != 0) {
@@ -199,11 +201,11 @@ static int dldap_password(const struct dldap_conf *conf, char why[DIR_WHY_MAX],
 		err = -errno;
 	ret[n > 0 ? n : 0] = '\0';
 	ret[strcspn(ret, "\r\n")] = '\0';
-	if (err == 0 && ret[0] == '\0') /* an empty password would be an anonymous bind: RFC 4513 5.1.2 */
+	if (err == 0 &&
+		ret[0] == '\0') /* an empty password would be an anonymous bind: RFC 4513 5.1.2 */
 		err = -EINVAL;
 	if (err < 0)
-		dir_why(why, "password-file %.120s has no password in it",
-			conf->password_file);
+		dir_why(why, "password-file %.120s has no password in it", conf->password_file);
 out:
 	if (fd >= 0)
 		(void)close(fd);
@@ -244,15 +246,16 @@ static int dldap_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_W
 	int rc;
 
 	if (!dldap_where(conf->uri, &w, &ldaps)) {
-		dir_why(why, "uri \"%.100s\" names no host; write ldaps://dc1.corp.example", conf->uri);
+		dir_why(why, "uri \"%.100s\" names no host; write ldaps://dc1.corp.example",
+			conf->uri);
 		return -EINVAL;
 	}
 	rc = ldaps ? ldap_connect(ld) : ldap_start_tls_s(ld, NULL, NULL);
 	return rc == LDAP_SUCCESS ? 0 : dldap_explain(conf, why);
 }
 
-static int dldap_bind(LDAP *ld, const struct dldap_conf *conf, const char *password,
-	char why[DIR_WHY_MAX])
+static int dldap_bind(
+	LDAP *ld, const struct dldap_conf *conf, const char *password, char why[DIR_WHY_MAX])
 {
 	struct berval cred = { .bv_len = strlen(password), .bv_val = (char *)(uintptr_t)password };
 	char *text = NULL;
@@ -267,8 +270,9 @@ static int dldap_bind(LDAP *ld, const struct dldap_conf *conf, const char *passw
 		dir_why(why, "bind as %.80s failed: %s (%.80s)", conf->bind_user,
 			ldap_err2string(rc), text ? text : "");
 	ldap_memfree(text);
-	return rc == LDAP_INVALID_CREDENTIALS || rc == LDAP_INVALID_DN_SYNTAX ? -EACCES :
-		rc == LDAP_TIMEOUT ? -ETIMEDOUT : -ECONNRESET;
+	return rc == LDAP_INVALID_CREDENTIALS || rc == LDAP_INVALID_DN_SYNTAX ? -EACCES
+	       : rc == LDAP_TIMEOUT					      ? -ETIMEDOUT
+									      : -ECONNRESET;
 }
 
 /* ---- explaining: only after a failure, without credentials ---- */
@@ -291,8 +295,8 @@ static int dldap_explain(const struct dldap_conf *conf, char why[DIR_WHY_MAX])
 	return -GI_ETLS;
 }
 
-static int dldap_probe_tcp(const struct dldap_where *w, unsigned int timeout_ms,
-	char why[DIR_WHY_MAX])
+static int dldap_probe_tcp(
+	const struct dldap_where *w, unsigned int timeout_ms, char why[DIR_WHY_MAX])
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL, *a;
 	int rc = getaddrinfo(w->host, w->port, &hints, &list), err = -EADDRNOTAVAIL;
@@ -328,8 +332,8 @@ static int dldap_probe_tcp(const struct dldap_where *w, unsigned int timeout_ms,
 }
 
 /* does it speak TLS at all, and for whom is its certificate? Nothing is sent but the handshake */
-static enum dir_tls_fault dldap_probe_tls(const struct dldap_conf *conf, const char *host,
-	char ret_names[DIR_CERT_NAMES_MAX])
+static enum dir_tls_fault dldap_probe_tls(
+	const struct dldap_conf *conf, const char *host, char ret_names[DIR_CERT_NAMES_MAX])
 {
 	enum dir_tls_fault fault = DIR_TLS_NO_TLS;
 	struct berval der = { 0, NULL };
@@ -359,11 +363,13 @@ static bool dldap_where(const char *uri, struct dldap_where *ret, bool *ret_ldap
 		return false;
 	*ret_ldaps = strcmp(u->lud_scheme, "ldaps") == 0;
 	ok = u->lud_host && u->lud_host[0] && strlen(u->lud_host) < sizeof(ret->host) &&
-		(*ret_ldaps || strcmp(u->lud_scheme, "ldap") == 0);
+	     (*ret_ldaps || strcmp(u->lud_scheme, "ldap") == 0);
 	if (ok) {
 		(void)snprintf(ret->host, sizeof(ret->host), "%s", u->lud_host);
 		(void)snprintf(ret->port, sizeof(ret->port), "%d",
-			u->lud_port ? u->lud_port : *ret_ldaps ? 636 : 389);
+			u->lud_port  ? u->lud_port
+			: *ret_ldaps ? 636
+				     : 389);
 	}
 	ldap_free_urldesc(u);
 	return ok;
@@ -371,8 +377,8 @@ static bool dldap_where(const char *uri, struct dldap_where *ret, bool *ret_ldap
 
 /* ---- searching ---- */
 
-static int dldap_entries(struct dldap *d, const struct dldap_query *q, LDAPMessage *res,
-	unsigned int *seen)
+static int dldap_entries(
+	struct dldap *d, const struct dldap_query *q, LDAPMessage *res, unsigned int *seen)
 {
 	struct dldap_entry e = { .ld = d->ld };
 	int err;
@@ -403,9 +409,9 @@ static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berva
 			return -ENOMEM;
 		ask[0] = page;
 	}
-	rc = ldap_search_ext_s(d->ld, q->base, q->scope == DLDAP_BASE ? LDAP_SCOPE_BASE :
-		LDAP_SCOPE_SUBTREE, q->filter, (char **)(uintptr_t)q->attrs, 0, ask, NULL, &tv,
-		LDAP_NO_LIMIT, &res);
+	rc = ldap_search_ext_s(d->ld, q->base,
+		q->scope == DLDAP_BASE ? LDAP_SCOPE_BASE : LDAP_SCOPE_SUBTREE, q->filter,
+		(char **)(uintptr_t)q->attrs, 0, ask, NULL, &tv, LDAP_NO_LIMIT, &res);
 	ber_memfree(cookie->bv_val);
 	*cookie = (struct berval){ 0, NULL };
 	if (rc != LDAP_SUCCESS) {

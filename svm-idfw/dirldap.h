@@ -29,9 +29,9 @@ enum dldap_scope { DLDAP_BASE, DLDAP_SUBTREE };
 struct dldap_query {
 	const char *base, *filter;
 	enum dldap_scope scope;
-	const char *const *attrs; /* NULL-terminated */
-	unsigned int page; /* entries a page; 0: not paged */
-	unsigned int max; /* entries in all; one more is -GI_ELIMIT */
+	const char *const *attrs;			/* NULL-terminated */
+	unsigned int page;				/* entries a page; 0: not paged */
+	unsigned int max;				/* entries in all; one more is -GI_ELIMIT */
 	int (*entry)(void *arg, struct dldap_entry *e); /* negative ends the search */
 	void *arg;
 };
@@ -42,8 +42,8 @@ struct dldap_query {
  * Errors: -EACCES (password file's mode, credentials), -ENOENT.. (files), -ECONNREFUSED,
  *         -ETIMEDOUT, -GI_ETLS, -EINVAL (uri), -ENOMEM
  */
-GI_MUST_CHECK int dldap_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX],
-	struct dldap **ret);
+GI_MUST_CHECK int dldap_open(
+	const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret);
 void dldap_close(struct dldap *d); /* NULL is fine */
 
 /*
@@ -59,8 +59,8 @@ GI_MUST_CHECK int dldap_entry_dn(struct dldap_entry *e, char **ret_dn);
 int dldap_entry_each(struct dldap_entry *e, const char *attr,
 	int (*cb)(void *arg, const uint8_t *value, size_t len), void *arg);
 /* first value, as bytes; false: none, or longer than @size (then *ret_len is 0) */
-bool dldap_entry_bytes(struct dldap_entry *e, const char *attr, void *buf, size_t size,
-	size_t *ret_len);
+bool dldap_entry_bytes(
+	struct dldap_entry *e, const char *attr, void *buf, size_t size, size_t *ret_len);
 /* first value as text in @buf, "" when there is none or it does not fit or has a NUL */
 bool dldap_entry_text(struct dldap_entry *e, const char *attr, char *buf, size_t size);
 

@@ -61,8 +61,8 @@ void dir_filter_escape(struct gi_buf *out, const void *value, size_t len)
 
 void dir_filter_user(struct gi_buf *out, const struct dir_name *n, bool upn)
 {
-	gi_buf_printf(out, "(&(objectClass=user)(%s=",
-		upn ? "userPrincipalName" : "sAMAccountName");
+	gi_buf_printf(
+		out, "(&(objectClass=user)(%s=", upn ? "userPrincipalName" : "sAMAccountName");
 	dir_filter_escape(out, n->account, strlen(n->account));
 	if (upn) {
 		gi_buf_append(out, "@", 1);
@@ -83,7 +83,8 @@ void dir_filter_user_openldap(struct gi_buf *out, const struct dir_name *n, bool
 	}
 	/*
 	 * Groups may have such a name as well. They are told apart in the answer: a condition on an
-	 * attribute or class that the schema lacks is Undefined, and so is its negation (RFC 4511 4.5.1.7).
+	 * attribute or class that the schema lacks is Undefined, and so is its negation (RFC
+	 * 4511 4.5.1.7).
 	 */
 	gi_buf_printf(out, "(|(sAMAccountName=");
 	dir_filter_escape(out, n->account, strlen(n->account));

@@ -21,7 +21,7 @@ enum dir_name_form { DIR_NAME_PLAIN, DIR_NAME_DOMAIN, DIR_NAME_UPN };
 struct dir_name {
 	enum dir_name_form form;
 	char account[DIR_NAME_MAX + 1]; /* alice */
-	char domain[DIR_NAME_MAX + 1]; /* CORP, corp.example; "" for PLAIN */
+	char domain[DIR_NAME_MAX + 1];	/* CORP, corp.example; "" for PLAIN */
 };
 
 /*

@@ -29,8 +29,8 @@ const struct dir_back_ops dir_back_openldap = {
 	.begin = openldap_begin, .lookup = openldap_lookup, .poll = openldap_poll
 };
 
-static const char *const openldap_attrs[] = { "entryUUID", "objectSid", "sAMAccountName", "uid", "cn",
-	"objectClass", "memberOf", NULL };
+static const char *const openldap_attrs[] = { "entryUUID", "objectSid", "sAMAccountName", "uid",
+	"cn", "objectClass", "memberOf", NULL };
 
 /* ---- the climb ---- */
 
@@ -41,7 +41,7 @@ struct climb_todo {
 
 struct climb {
 	struct dir_answer *answer;
-	unsigned int found; /* accounts */
+	unsigned int found;	 /* accounts */
 	struct climb_todo *todo; /* owned; those before next are done */
 	size_t n_todo, cap, next;
 	unsigned int depth; /* of what the entry at hand points to */
@@ -135,9 +135,13 @@ static int climb_all(struct dir_back *b, struct climb *c, char why[DIR_WHY_MAX])
 
 	while (err == 0 && c->next < c->n_todo) {
 		const struct climb_todo *t = &c->todo[c->next++];
-		const struct dldap_query q = { .base = t->dn, .filter = "(objectClass=*)",
-			.scope = DLDAP_BASE, .attrs = openldap_attrs, .max = 1,
-			.entry = climb_group, .arg = c };
+		const struct dldap_query q = { .base = t->dn,
+			.filter = "(objectClass=*)",
+			.scope = DLDAP_BASE,
+			.attrs = openldap_attrs,
+			.max = 1,
+			.entry = climb_group,
+			.arg = c };
 
 		c->depth = t->depth + 1;
 		err = dldap_search(b->look, &q, why);
@@ -158,9 +162,12 @@ static int openldap_find(struct dir_back *b, const struct dir_name *n, bool upn,
 	err = gi_buf_error(&filter);
 	if (err == 0) {
 		const struct dldap_query q = { .base = b->conf->base,
-			.filter = gi_buf_str(&filter), .scope = DLDAP_SUBTREE,
-			.attrs = openldap_attrs, .max = OPENLDAP_NAMESAKES_MAX,
-			.entry = climb_account, .arg = c };
+			.filter = gi_buf_str(&filter),
+			.scope = DLDAP_SUBTREE,
+			.attrs = openldap_attrs,
+			.max = OPENLDAP_NAMESAKES_MAX,
+			.entry = climb_account,
+			.arg = c };
 
 		err = dldap_search(b->look, &q, why);
 	}
@@ -243,8 +250,13 @@ static int csn_entry(void *arg, struct dldap_entry *e)
 static int csn_read(struct dir_back *b, struct csn *c, char why[DIR_WHY_MAX])
 {
 	static const char *const attrs[] = { "contextCSN", NULL };
-	const struct dldap_query q = { .base = b->root, .filter = "(objectClass=*)",
-		.scope = DLDAP_BASE, .attrs = attrs, .max = 1, .entry = csn_entry, .arg = c };
+	const struct dldap_query q = { .base = b->root,
+		.filter = "(objectClass=*)",
+		.scope = DLDAP_BASE,
+		.attrs = attrs,
+		.max = 1,
+		.entry = csn_entry,
+		.arg = c };
 
 	return dldap_search(b->watch, &q, why);
 }
@@ -272,8 +284,13 @@ static int context_entry(void *arg, struct dldap_entry *e)
 static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
 	static const char *const attrs[] = { "namingContexts", NULL };
-	const struct dldap_query q = { .base = "", .filter = "(objectClass=*)", .scope = DLDAP_BASE,
-		.attrs = attrs, .max = 1, .entry = context_entry, .arg = b };
+	const struct dldap_query q = { .base = "",
+		.filter = "(objectClass=*)",
+		.scope = DLDAP_BASE,
+		.attrs = attrs,
+		.max = 1,
+		.entry = context_entry,
+		.arg = b };
 	struct csn c = { .len = 0 };
 	size_t dot;
 	int err;

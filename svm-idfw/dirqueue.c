@@ -127,9 +127,10 @@ int dir_ask_part(struct dir_ask *a, const Idfw__DirResult *r)
 	size_t i;
 	int err;
 
-	a->found.presence = r->status == IDFW__DIR_RESULT__STATUS__OK ? IDFW_P_FOUND :
-		r->status == IDFW__DIR_RESULT__STATUS__UNAVAILABLE ? IDFW_P_UNAVAILABLE :
-		IDFW_P_NOT_FOUND;
+	a->found.presence = r->status == IDFW__DIR_RESULT__STATUS__OK ? IDFW_P_FOUND
+			    : r->status == IDFW__DIR_RESULT__STATUS__UNAVAILABLE
+				    ? IDFW_P_UNAVAILABLE
+				    : IDFW_P_NOT_FOUND;
 	if (r->guid.len == sizeof(a->found.guid))
 		memcpy(a->found.guid, r->guid.data, sizeof(a->found.guid));
 	err = ask_text(&a->found.name, r->name);

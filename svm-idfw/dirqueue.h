@@ -2,9 +2,10 @@
 /*
  * dirqueue.h - lookups that wait for the directory: bounded, one a principal, in order
  *
- * Pure; dir.c's memory. Accounts without a known SID go first: somebody has just logged in, while the
- * others are looked up again after a change, perhaps thousands of them. An entry is either waiting or running (sent to the child, by number), and
- * gathers the parts of its answer until the last one.
+ * Pure; dir.c's memory. Accounts without a known SID go first: somebody has just logged in, while
+ * the others are looked up again after a change, perhaps thousands of them. An entry is either
+ * waiting or running (sent to the child, by number), and gathers the parts of its answer until the
+ * last one.
  */
 #ifndef SVM_IDFW_DIRQUEUE_H
 #define SVM_IDFW_DIRQUEUE_H
@@ -16,9 +17,9 @@
 #include "svm-idfw/engine.h"
 
 struct dir_ask {
-	char *key, *name, *sid; /* owned */
-	uint64_t id; /* while it runs; 0: it waits */
-	bool again; /* asked for once more while it ran */
+	char *key, *name, *sid;	     /* owned */
+	uint64_t id;		     /* while it runs; 0: it waits */
+	bool again;		     /* asked for once more while it ran */
 	struct idfw_principal found; /* gathered parts; texts owned */
 	size_t cap_groups;
 	struct dir_ask *prev, *next; /* of the waiting or the running list */
@@ -29,19 +30,21 @@ struct dir_queue {
 	size_t max;
 	uint64_t next_id;
 	struct dir_ask *by_key, *by_id;
-	struct dir_ask *fresh, *waiting, *running; /* utlist, oldest first; fresh ones before waiting ones */
+	struct dir_ask *fresh, *waiting,
+		*running; /* utlist, oldest first; fresh ones before waiting ones */
 	size_t n_waiting, n_running;
 };
 
 void dir_queue_init(struct dir_queue *q, size_t max);
 void dir_queue_fini(struct dir_queue *q);
 /* 0 (also when it is there already), -GI_EFULL, -ENOMEM */
-GI_MUST_CHECK int dir_queue_put(struct dir_queue *q, const char *key, const char *name,
-	const char *sid);
+GI_MUST_CHECK int dir_queue_put(
+	struct dir_queue *q, const char *key, const char *name, const char *sid);
 /* oldest waiting one, now running; NULL: none waits. Borrowed */
 struct dir_ask *dir_queue_start(struct dir_queue *q);
 struct dir_ask *dir_queue_running(struct dir_queue *q, uint64_t id); /* borrowed or NULL */
-/* its answer is known: unlinked, now the caller's, dir_ask_free(); asked again meanwhile: a copy waits */
+/* its answer is known: unlinked, now the caller's, dir_ask_free(); asked again meanwhile: a copy
+ * waits */
 GI_MUST_CHECK int dir_queue_finish(struct dir_queue *q, struct dir_ask *a);
 /* takes out any, running first; NULL when empty; the caller's */
 struct dir_ask *dir_queue_take(struct dir_queue *q);

@@ -17,14 +17,14 @@
 void dir_why(char out[DIR_WHY_MAX], const char *fmt, ...) GI_PRINTF(2, 3);
 
 /* @port: as text; @resolve: getaddrinfo's words, NULL: @err is the errno of the connection */
-void dir_why_connect(char out[DIR_WHY_MAX], const char *host, const char *port, const char *resolve,
-	int err);
+void dir_why_connect(
+	char out[DIR_WHY_MAX], const char *host, const char *port, const char *resolve, int err);
 enum dir_tls_fault { DIR_TLS_NO_TLS, DIR_TLS_CERT, DIR_TLS_NAME };
 /* @names: those in the certificate, for DIR_TLS_NAME */
 void dir_why_tls(char out[DIR_WHY_MAX], enum dir_tls_fault fault, const char *host,
 	const char *port, const char *ca_file, const char *names);
 /* @text: the server's diagnostic message; Active Directory hides the reason in "data 52e" */
-void dir_why_bind(char out[DIR_WHY_MAX], const char *user, const char *password_file,
-	const char *text);
+void dir_why_bind(
+	char out[DIR_WHY_MAX], const char *user, const char *password_file, const char *text);
 
 #endif

@@ -2,11 +2,11 @@
 /*
  * query.c - one control request, answered piece by piece
  *
- * Runs in svm-idfw's loop, one per idfwctl client. A verb is a row of the table: how many arguments,
- * what begins it, what gives the next rows. Invariants: nothing points into the engine between two
- * steps; sessions of a VM come in falling order of their number, which is how the engine's list is
- * (new ones at its head), so the last number given is where to go on.
- * Source: docs/control.md.
+ * Runs in svm-idfw's loop, one per idfwctl client. A verb is a row of the table: how many
+ * arguments, what begins it, what gives the next rows. Invariants: nothing points into the engine
+ * between two steps; sessions of a VM come in falling order of their number, which is how the
+ * engine's list is (new ones at its head), so the last number given is where to go on. Source:
+ * docs/control.md.
  */
 #include "svm-idfw/query.h"
 
@@ -29,7 +29,8 @@ struct query_verb {
 	const char *name;
 	size_t min_args, max_args;
 	bool takes_data;
-	void (*begin)(struct query *q); /* all that happens once; a status other than 0 is the end */
+	void (*begin)(
+		struct query *q); /* all that happens once; a status other than 0 is the end */
 	enum query_progress (*step)(struct query *q, const struct query_out *out);
 };
 
@@ -50,7 +51,7 @@ struct query {
 	bool head_done;
 	char **vms; /* owned names */
 	size_t n_vms, vm_at;
-	uint64_t last_id; /* sessions below this one are still to come; 0: all of this VM */
+	uint64_t last_id;    /* sessions below this one are still to come; 0: all of this VM */
 	struct gi_addr addr; /* who IP */
 	/* cursor over the database */
 	struct idfw_store_filter filter;
@@ -304,8 +305,7 @@ static bool who_matches(const struct query *q, const struct idfw_session *s)
 	if (q->addr.family)
 		return gi_addr_cmp(&s->peer, &q->addr) == 0 || who_vm_has(s->vm, &q->addr);
 	return strcmp(s->vm->name, what) == 0 || strcasecmp(s->user, what) == 0 ||
-		(s->principal && s->principal->name &&
-			strcasecmp(s->principal->name, what) == 0);
+	       (s->principal && s->principal->name && strcasecmp(s->principal->name, what) == 0);
 }
 
 static enum query_progress who_step(struct query *q, const struct query_out *out)
@@ -354,8 +354,8 @@ static bool rows_argument(struct query *q, const char *arg)
 	for (i = 0; i < GI_ARRAY_SIZE(names); i++) {
 		n = strlen(names[i]);
 		if (strncmp(arg, names[i], n) == 0)
-			return gi_text_u64(arg + n, 0, i == 2 ? QUERY_ROWS_MAX : INT64_MAX,
-				to[i]) == 0;
+			return gi_text_u64(
+				       arg + n, 0, i == 2 ? QUERY_ROWS_MAX : INT64_MAX, to[i]) == 0;
 	}
 	return false;
 }
@@ -370,8 +370,10 @@ static void rows_begin(struct query *q)
 	for (i = 0; i < q->n_args; i++) {
 		if (rows_argument(q, q->args[i]))
 			continue;
-		query_fail(q, 2, "%s: \"%.100s\" is none of user=U, vm=V, since=MS, until=MS, "
-			"limit=N (up to %d)", q->verb->name, q->args[i], QUERY_ROWS_MAX);
+		query_fail(q, 2,
+			"%s: \"%.100s\" is none of user=U, vm=V, since=MS, until=MS, "
+			"limit=N (up to %d)",
+			q->verb->name, q->args[i], QUERY_ROWS_MAX);
 		return;
 	}
 }
@@ -387,7 +389,8 @@ static int rows_row(void *arg, const char *json)
 }
 
 static enum query_progress rows_step(struct query *q, const struct query_out *out,
-	int (*list)(struct idfw_store *, struct idfw_store_filter *, int (*)(void *, const char *), void *))
+	int (*list)(struct idfw_store *, struct idfw_store_filter *, int (*)(void *, const char *),
+		void *))
 {
 	uint64_t before = q->rows;
 	int err;
@@ -480,8 +483,8 @@ static void commit_begin(struct query *q)
 	gi_buf_init(&q->text, QUERY_TEXT_MAX);
 	if (q->env.ops->round)
 		q->env.ops->round(q->env.arg);
-	err = q->env.ops->policy_commit(q->env.arg, gi_buf_str(&source), source.len, q->by, &q->text,
-		&generation);
+	err = q->env.ops->policy_commit(
+		q->env.arg, gi_buf_str(&source), source.len, q->by, &q->text, &generation);
 	if (err == 0)
 		q->first = json_pack("{s:I}", "generation", (json_int_t)generation);
 	else if (err == -GI_ESYNTAX)
@@ -549,8 +552,8 @@ static void kick_begin(struct query *q)
 		query_fail(q, 4, "no live session %llu", (unsigned long long)id);
 		return;
 	}
-	q->first = json_pack("{s:I,s:s,s:s}", "session", (json_int_t)id, "user", s->user, "vm",
-		s->vm->name);
+	q->first = json_pack(
+		"{s:I,s:s,s:s}", "session", (json_int_t)id, "user", s->user, "vm", s->vm->name);
 	if (q->env.ops->round)
 		q->env.ops->round(q->env.arg);
 	err = idfw_engine_kick(q->env.engine, id, q->by, q->n_args > 1 ? q->args[1] : "");

@@ -15,7 +15,7 @@ struct query_env { /* borrowed */
 	struct idfw_engine *engine;
 	struct idfw_store *store;
 	const struct idfw_ctl_ops *ops;
-	void *arg; /* for ops */
+	void *arg;	     /* for ops */
 	uint64_t started_ms; /* of this svm-idfw, Unix */
 };
 
@@ -32,8 +32,8 @@ struct query;
  * query_new - @r is copied; unknown verbs and bad arguments become an answer with status 2
  * @by: who asks, for the audit trail; copied
  */
-GI_MUST_CHECK int query_new(const struct query_env *env, const Idfw__CtlRequest *r, const char *data,
-	size_t len, const char *by, struct query **ret);
+GI_MUST_CHECK int query_new(const struct query_env *env, const Idfw__CtlRequest *r,
+	const char *data, size_t len, const char *by, struct query **ret);
 void query_free(struct query *q);
 /* gives what there is room for; true: that was all. Call again when there is room */
 bool query_step(struct query *q, const struct query_out *out);

@@ -41,12 +41,13 @@ json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 	idfw_engine_stats(env->engine, &s);
 	idfw_store_stats(env->store, &st);
 	*ret_ok = policy && s.directory_up && st.err == 0 && row_all_in_sync(env);
-	return json_pack("{s:s,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,"
-		"s:I,s:I,s:I,s:I,s:I}", "type", "svm", "ok", (int)*ret_ok, "software",
-		"svm-idfw " PACKAGE_VERSION, "generation", (json_int_t)generation, "started_ms",
-		(json_int_t)env->started_ms, "uptime_ms",
-		(json_int_t)(now > env->started_ms ? now - env->started_ms : 0), "sessions",
-		(json_int_t)s.sessions, "principals", (json_int_t)s.principals, "vms",
+	return json_pack(
+		"{s:s,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,"
+		"s:I,s:I,s:I,s:I,s:I}",
+		"type", "svm", "ok", (int)*ret_ok, "software", "svm-idfw " PACKAGE_VERSION,
+		"generation", (json_int_t)generation, "started_ms", (json_int_t)env->started_ms,
+		"uptime_ms", (json_int_t)(now > env->started_ms ? now - env->started_ms : 0),
+		"sessions", (json_int_t)s.sessions, "principals", (json_int_t)s.principals, "vms",
 		(json_int_t)s.vms, "vms_connected", (json_int_t)s.vms_connected, "directory",
 		s.directory_up ? "up" : "down", "directory_why", s.directory_why, "store",
 		st.err ? st.why : "ok", "store_queued", (json_int_t)st.queued, "store_records",
@@ -64,12 +65,12 @@ json_t *query_row_vm(const struct idfw_vm *vm)
 	size_t i;
 
 	for (i = 0; i < vm->n_addrs; i++)
-		(void)json_array_append_new(addrs,
-			json_string(gi_addr_format(&vm->addrs[i], text)));
-	return json_pack("{s:s,s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:b,s:s}", "type", "vm", "vm",
-		vm->name, "connected", (int)vm->connected, "mux", row_text(vm->mux), "transport",
-		row_text(vm->transport), "connected_ms", row_time(vm->connected_ms), "sessions",
-		(json_int_t)vm->n_sessions, "addresses", addrs, "want_generation",
+		(void)json_array_append_new(
+			addrs, json_string(gi_addr_format(&vm->addrs[i], text)));
+	return json_pack("{s:s,s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:b,s:s}", "type", "vm",
+		"vm", vm->name, "connected", (int)vm->connected, "mux", row_text(vm->mux),
+		"transport", row_text(vm->transport), "connected_ms", row_time(vm->connected_ms),
+		"sessions", (json_int_t)vm->n_sessions, "addresses", addrs, "want_generation",
 		(json_int_t)vm->want_generation, "want_version", (json_int_t)vm->want_version,
 		"have_generation", (json_int_t)vm->have_generation, "have_version",
 		(json_int_t)vm->have_version, "in_sync", (int)query_vm_in_sync(vm), "error",
@@ -83,8 +84,10 @@ bool query_vm_in_sync(const struct idfw_vm *vm)
 
 static const char *row_directory(const struct idfw_session *s)
 {
-	static const char *const words[] = { [IDFW_P_PENDING] = "pending", [IDFW_P_FOUND] = "found",
-		[IDFW_P_NOT_FOUND] = "not-found", [IDFW_P_UNAVAILABLE] = "unavailable" };
+	static const char *const words[] = { [IDFW_P_PENDING] = "pending",
+		[IDFW_P_FOUND] = "found",
+		[IDFW_P_NOT_FOUND] = "not-found",
+		[IDFW_P_UNAVAILABLE] = "unavailable" };
 
 	return s->principal ? words[s->principal->presence] : "system";
 }

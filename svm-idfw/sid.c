@@ -31,8 +31,8 @@ int sid_to_text(const void *bytes, size_t len, char ret_text[SID_TEXT_MAX])
 		authority >> 32 ? "S-1-0x%012" PRIX64 : "S-1-%" PRIu64, authority);
 	for (i = 0; i < b[1]; i++) {
 		const uint8_t *s = b + 8 + 4 * i;
-		uint32_t sub = s[0] | (uint32_t)s[1] << 8 | (uint32_t)s[2] << 16 |
-			(uint32_t)s[3] << 24;
+		uint32_t sub =
+			s[0] | (uint32_t)s[1] << 8 | (uint32_t)s[2] << 16 | (uint32_t)s[3] << 24;
 
 		at += (size_t)snprintf(ret_text + at, SID_TEXT_MAX - at, "-%" PRIu32, sub);
 	}
@@ -49,9 +49,9 @@ int sid_from_text(const char *text, uint8_t ret_bytes[SID_BYTES_MAX], size_t *re
 	if ((p[0] != 'S' && p[0] != 's') || p[1] != '-' || p[2] != '1' || p[3] != '-')
 		return -EINVAL;
 	p += 4;
-	p = p[0] == '0' && (p[1] == 'x' || p[1] == 'X') ?
-		sid_digits(p + 2, 16, UINT64_C(0xffffffffffff), &v) :
-		sid_digits(p, 10, UINT64_C(0xffffffffffff), &v);
+	p = p[0] == '0' && (p[1] == 'x' || p[1] == 'X')
+		    ? sid_digits(p + 2, 16, UINT64_C(0xffffffffffff), &v)
+		    : sid_digits(p, 10, UINT64_C(0xffffffffffff), &v);
 	if (!p)
 		return -EINVAL;
 	b[0] = 1;

@@ -27,6 +27,7 @@ GI_MUST_CHECK int sid_to_text(const void *bytes, size_t len, char ret_text[SID_T
  * sid_from_text - the opposite; decimal or 0x authority, "S" or "s"
  * Errors: -EINVAL (not a whole, well-formed SID); nothing is written then
  */
-GI_MUST_CHECK int sid_from_text(const char *text, uint8_t ret_bytes[SID_BYTES_MAX], size_t *ret_len);
+GI_MUST_CHECK int sid_from_text(
+	const char *text, uint8_t ret_bytes[SID_BYTES_MAX], size_t *ret_len);
 
 #endif

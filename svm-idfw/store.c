@@ -49,8 +49,8 @@ struct idfw_store {
 	struct io_fd wake; /* eventfd: the writer has news */
 	int wake_fd;
 	struct store_sql *reader; /* the loop's */
-	int told_err; /* as last reported to the owner */
-	uint64_t rejected_full; /* the loop's counter */
+	int told_err;		  /* as last reported to the owner */
+	uint64_t rejected_full;	  /* the loop's counter */
 
 	struct store_sql *writer; /* the writer's, once it runs */
 	pthread_t thread;
@@ -62,7 +62,7 @@ struct idfw_store {
 	struct store_rec *head, **tail;
 	size_t queued, queued_bytes; /* the batch at the writer included */
 	struct store_policy *policy; /* waiting or being written; NULL none */
-	bool policy_taken; /* the writer is at it */
+	bool policy_taken;	     /* the writer is at it */
 	struct store_done *done;
 	bool stop;
 	int err;
@@ -76,8 +76,8 @@ static int store_put(struct idfw_store *s, struct store_rec *r);
 static void store_wake_cb(struct io_fd *w, unsigned int events);
 static void store_wait(struct idfw_store *s, pthread_cond_t *c, unsigned int ms);
 
-int idfw_store_open(struct io_loop *l, const char *path, const struct idfw_store_ops *ops, void *arg,
-	char ret_why[256], struct idfw_store **ret)
+int idfw_store_open(struct io_loop *l, const char *path, const struct idfw_store_ops *ops,
+	void *arg, char ret_why[256], struct idfw_store **ret)
 {
 	struct idfw_store *s = calloc(1, sizeof(*s));
 	int err;
@@ -123,7 +123,8 @@ void idfw_store_close(struct idfw_store *s)
 	(void)pthread_join(s->thread, NULL);
 	io_fd_stop(s->loop, &s->wake);
 	(void)close(s->wake_fd);
-	while ((r = s->head) != NULL) { /* the disk would not take them; the agents still have them */
+	while ((r = s->head) !=
+		NULL) { /* the disk would not take them; the agents still have them */
 		s->head = r->next;
 		free(r);
 	}
@@ -155,11 +156,12 @@ int idfw_store_put_principal(struct idfw_store *s, const struct idfw_principal *
 	return err < 0 ? err : store_put(s, copy);
 }
 
-int idfw_store_put_policy(struct idfw_store *s, uint64_t generation, const char *by, uint64_t time_ms,
-	const char *text, size_t len)
+int idfw_store_put_policy(struct idfw_store *s, uint64_t generation, const char *by,
+	uint64_t time_ms, const char *text, size_t len)
 {
-	struct store_policy p = { .generation = generation, .time_ms = time_ms, .by = by,
-		.text = text, .len = len };
+	struct store_policy p = {
+		.generation = generation, .time_ms = time_ms, .by = by, .text = text, .len = len
+	};
 	uint64_t until = io_clock_mono_ms() + STORE_POLICY_WAIT_MS, now;
 
 	(void)pthread_mutex_lock(&s->lock);
@@ -175,14 +177,14 @@ int idfw_store_put_policy(struct idfw_store *s, uint64_t generation, const char 
 	return p.err;
 }
 
-int idfw_store_get_policy(struct idfw_store *s, uint64_t *ret_generation, char **ret_text,
-	size_t *ret_len)
+int idfw_store_get_policy(
+	struct idfw_store *s, uint64_t *ret_generation, char **ret_text, size_t *ret_len)
 {
 	return store_sql_get_policy(s->reader, ret_generation, ret_text, ret_len);
 }
 
-int idfw_store_policy_info(struct idfw_store *s, uint64_t generation, uint64_t *ret_time_ms,
-	char **ret_by)
+int idfw_store_policy_info(
+	struct idfw_store *s, uint64_t generation, uint64_t *ret_time_ms, char **ret_by)
 {
 	return store_sql_policy_info(s->reader, generation, ret_time_ms, ret_by);
 }
@@ -207,8 +209,11 @@ int idfw_store_read(struct idfw_store *s, const struct store_load_ops *ops, void
 void idfw_store_stats(struct idfw_store *s, struct idfw_store_stats *ret)
 {
 	(void)pthread_mutex_lock(&s->lock);
-	*ret = (struct idfw_store_stats){ .records = s->records, .commits = s->commits,
-		.rejected_full = s->rejected_full, .errors = s->errors, .queued = s->queued,
+	*ret = (struct idfw_store_stats){ .records = s->records,
+		.commits = s->commits,
+		.rejected_full = s->rejected_full,
+		.errors = s->errors,
+		.queued = s->queued,
 		.err = s->err };
 	(void)snprintf(ret->why, sizeof(ret->why), "%s", s->why);
 	(void)pthread_mutex_unlock(&s->lock);
@@ -331,8 +336,8 @@ static void store_note_locked(struct idfw_store *s, const struct store_rec *r)
 }
 
 /* the batch is on disk: forget it, tell the loop */
-static void store_written_locked(struct idfw_store *s, struct store_rec *batch, size_t n, size_t refused,
-	const char *why)
+static void store_written_locked(
+	struct idfw_store *s, struct store_rec *batch, size_t n, size_t refused, const char *why)
 {
 	struct store_rec *next;
 
@@ -375,8 +380,8 @@ static void store_policy_locked(struct idfw_store *s)
 
 	s->policy_taken = true;
 	(void)pthread_mutex_unlock(&s->lock);
-	p->err = store_sql_put_policy(s->writer, p->generation, p->by, p->time_ms, p->text, p->len,
-		p->why);
+	p->err = store_sql_put_policy(
+		s->writer, p->generation, p->by, p->time_ms, p->text, p->len, p->why);
 	(void)pthread_mutex_lock(&s->lock);
 	s->policy_taken = false;
 	s->policy = NULL;
@@ -438,7 +443,8 @@ static void *store_thread(void *arg)
 			break; /* the last try */
 		} else if (batch) {
 			store_pause_locked(s, retry_ms);
-			retry_ms = retry_ms * 2 > STORE_RETRY_MAX_MS ? STORE_RETRY_MAX_MS : retry_ms * 2;
+			retry_ms = retry_ms * 2 > STORE_RETRY_MAX_MS ? STORE_RETRY_MAX_MS
+								     : retry_ms * 2;
 		}
 		if (s->stop && !batch && !s->head)
 			break;

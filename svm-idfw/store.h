@@ -28,19 +28,23 @@ struct idfw_store_ops {
 };
 
 /* @path: database file; opens, creates, migrates by user_version; @ret_why: 256 bytes */
-GI_MUST_CHECK int idfw_store_open(struct io_loop *l, const char *path, const struct idfw_store_ops *ops, void *arg,
-	char ret_why[256], struct idfw_store **ret);
+GI_MUST_CHECK int idfw_store_open(struct io_loop *l, const char *path,
+	const struct idfw_store_ops *ops, void *arg, char ret_why[256], struct idfw_store **ret);
 void idfw_store_close(struct idfw_store *s); /* flushes what is queued */
-GI_MUST_CHECK int idfw_store_load(struct idfw_store *s, struct idfw_engine *e); /* restore_* calls; before the thread starts writing */
+GI_MUST_CHECK int idfw_store_load(struct idfw_store *s,
+	struct idfw_engine *e); /* restore_* calls; before the thread starts writing */
 /* copies; -GI_EFULL: not taken (the caller counts; the agent sends the event again later) */
 GI_MUST_CHECK int idfw_store_put(struct idfw_store *s, const struct idfw_record *r);
 GI_MUST_CHECK int idfw_store_put_principal(struct idfw_store *s, const struct idfw_principal *p);
 /* synchronous, rare: a committed policy must be on disk before it is used */
-GI_MUST_CHECK int idfw_store_put_policy(struct idfw_store *s, uint64_t generation, const char *by, uint64_t time_ms, const char *text, size_t len);
+GI_MUST_CHECK int idfw_store_put_policy(struct idfw_store *s, uint64_t generation, const char *by,
+	uint64_t time_ms, const char *text, size_t len);
 /* newest policy: owned text; -GI_ENOTFOUND */
-GI_MUST_CHECK int idfw_store_get_policy(struct idfw_store *s, uint64_t *ret_generation, char **ret_text, size_t *ret_len);
+GI_MUST_CHECK int idfw_store_get_policy(
+	struct idfw_store *s, uint64_t *ret_generation, char **ret_text, size_t *ret_len);
 /* who committed it and when; @ret_by: owned text; -GI_ENOTFOUND */
-GI_MUST_CHECK int idfw_store_policy_info(struct idfw_store *s, uint64_t generation, uint64_t *ret_time_ms, char **ret_by);
+GI_MUST_CHECK int idfw_store_policy_info(
+	struct idfw_store *s, uint64_t generation, uint64_t *ret_time_ms, char **ret_by);
 
 /*
  * reading for idfwctl, on a read-only connection of its own; newest first; cb returns non-zero to
@@ -48,11 +52,12 @@ GI_MUST_CHECK int idfw_store_policy_info(struct idfw_store *s, uint64_t generati
  * where to go on.
  */
 struct idfw_store_filter {
-	const char *user, *vm; /* "" any */
+	const char *user, *vm;	     /* "" any */
 	uint64_t since_ms, until_ms; /* 0 open */
-	uint64_t limit; /* rows; 0: 1000 */
-	bool with_live; /* last: also sessions that are not over */
-	uint64_t before_ms, before_id; /* in: only rows older than this (0: all); out: the last row given */
+	uint64_t limit;		     /* rows; 0: 1000 */
+	bool with_live;		     /* last: also sessions that are not over */
+	uint64_t before_ms,
+		before_id; /* in: only rows older than this (0: all); out: the last row given */
 };
 GI_MUST_CHECK int idfw_store_sessions(struct idfw_store *s, struct idfw_store_filter *f,
 	int (*cb)(void *arg, const char *json_row), void *arg);

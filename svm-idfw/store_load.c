@@ -17,8 +17,8 @@ static int load_principal(void *arg, const struct idfw_principal *p)
 	return idfw_engine_restore_principal(arg, p);
 }
 
-static int load_session(void *arg, const char *vm, const Idfw__Session *s, const uint8_t boot_id[16],
-	uint64_t db_id, uint64_t seen_ms, bool kicked)
+static int load_session(void *arg, const char *vm, const Idfw__Session *s,
+	const uint8_t boot_id[16], uint64_t db_id, uint64_t seen_ms, bool kicked)
 {
 	return idfw_engine_restore_session(arg, vm, s, boot_id, db_id, seen_ms, kicked);
 }

@@ -22,7 +22,7 @@ int store_rec_new(const struct idfw_record *r, struct store_rec **ret)
 
 	if (s)
 		bytes += rec_len(s->user) + rec_len(s->service) + rec_len(s->tty) +
-			rec_len(s->rhost) + rec_len(s->auth);
+			 rec_len(s->rhost) + rec_len(s->auth);
 	c = calloc(1, bytes);
 	if (!c)
 		return -ENOMEM;
@@ -66,8 +66,8 @@ int store_rec_principal(const struct idfw_principal *p, struct store_rec **ret)
 
 	if (!groups)
 		return -ENOMEM;
-	bytes = sizeof(*c) + rec_len(p->key) + rec_len(p->name) + rec_len(p->upn) +
-		rec_len(p->dn) + rec_len(p->sid) + rec_len(groups);
+	bytes = sizeof(*c) + rec_len(p->key) + rec_len(p->name) + rec_len(p->upn) + rec_len(p->dn) +
+		rec_len(p->sid) + rec_len(groups);
 	c = calloc(1, bytes);
 	if (c) {
 		c->bytes = bytes;
@@ -91,12 +91,18 @@ int store_rec_principal(const struct idfw_principal *p, struct store_rec **ret)
 const char *store_kind_word(enum idfw_record_kind kind)
 {
 	static const char *const words[] = {
-		[IDFW_REC_LOGIN] = "login", [IDFW_REC_LOGOUT] = "logout",
-		[IDFW_REC_DECISION] = "decision", [IDFW_REC_PUSH] = "push",
-		[IDFW_REC_PUSH_FAILED] = "push-failed", [IDFW_REC_ENFORCED] = "enforced",
-		[IDFW_REC_KICK] = "kick", [IDFW_REC_POLICY] = "policy",
-		[IDFW_REC_GUEST_UP] = "guest-up", [IDFW_REC_GUEST_DOWN] = "guest-down",
-		[IDFW_REC_REFUSED] = "refused", [IDFW_REC_DIRECTORY] = "directory",
+		[IDFW_REC_LOGIN] = "login",
+		[IDFW_REC_LOGOUT] = "logout",
+		[IDFW_REC_DECISION] = "decision",
+		[IDFW_REC_PUSH] = "push",
+		[IDFW_REC_PUSH_FAILED] = "push-failed",
+		[IDFW_REC_ENFORCED] = "enforced",
+		[IDFW_REC_KICK] = "kick",
+		[IDFW_REC_POLICY] = "policy",
+		[IDFW_REC_GUEST_UP] = "guest-up",
+		[IDFW_REC_GUEST_DOWN] = "guest-down",
+		[IDFW_REC_REFUSED] = "refused",
+		[IDFW_REC_DIRECTORY] = "directory",
 		[IDFW_REC_ADDRESSES] = "addresses",
 	};
 
@@ -131,7 +137,8 @@ char *store_groups_text(const struct idfw_group *groups, size_t n)
 		const struct idfw_group *g = &groups[i];
 
 		if (json_array_append_new(list, json_pack("[s,s,s]", g->name ? g->name : "",
-			g->dn ? g->dn : "", g->sid ? g->sid : "")) < 0)
+							g->dn ? g->dn : "", g->sid ? g->sid : "")) <
+			0)
 			goto out;
 	}
 	if (list)

@@ -13,8 +13,8 @@
 
 struct store_rec {
 	struct store_rec *next; /* the queue's */
-	size_t bytes; /* of this allocation */
-	bool principal; /* else an audit record */
+	size_t bytes;		/* of this allocation */
+	bool principal;		/* else an audit record */
 
 	/* record; texts point behind the struct and are never NULL */
 	enum idfw_record_kind kind;
@@ -49,7 +49,8 @@ const char *store_reason_word(enum _Idfw__EndReason reason);
 char *store_groups_text(const struct idfw_group *groups, size_t n);
 GI_MUST_CHECK int store_groups_parse(const char *json, struct idfw_group **ret, size_t *ret_n);
 void store_groups_free(struct idfw_group *groups, size_t n);
-/* a detail column as JSON value; what is no JSON is shown as text. New reference, NULL: no memory */
+/* a detail column as JSON value; what is no JSON is shown as text. New reference, NULL: no memory
+ */
 json_t *store_detail_json(const char *text);
 
 #endif

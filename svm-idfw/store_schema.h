@@ -41,8 +41,18 @@ static const char store_schema[] =
 	"PRAGMA user_version=1;";
 
 enum store_stmt {
-	S_BEGIN, S_COMMIT, S_ROLLBACK, S_VM, S_LOGIN, S_LOGOUT, S_ENFORCED, S_KICK, S_AUDIT, S_POLICY,
-	S_PRINCIPAL, S_WRITER_COUNT
+	S_BEGIN,
+	S_COMMIT,
+	S_ROLLBACK,
+	S_VM,
+	S_LOGIN,
+	S_LOGOUT,
+	S_ENFORCED,
+	S_KICK,
+	S_AUDIT,
+	S_POLICY,
+	S_PRINCIPAL,
+	S_WRITER_COUNT
 };
 
 static const char *const store_stmts[S_WRITER_COUNT] = {
@@ -50,19 +60,19 @@ static const char *const store_stmts[S_WRITER_COUNT] = {
 	[S_COMMIT] = "COMMIT",
 	[S_ROLLBACK] = "ROLLBACK",
 	[S_VM] = "INSERT INTO vm(name,boot_id,seq) VALUES(?1,?2,?3) ON CONFLICT(name) DO UPDATE SET"
-		" seq=CASE WHEN boot_id=excluded.boot_id THEN max(seq,excluded.seq)"
-		" ELSE excluded.seq END, boot_id=excluded.boot_id",
+		 " seq=CASE WHEN boot_id=excluded.boot_id THEN max(seq,excluded.seq)"
+		 " ELSE excluded.seq END, boot_id=excluded.boot_id",
 	[S_LOGIN] = "INSERT INTO session(id,vm,boot_id,agent_id,user,uid,service,tty,rhost,auth,"
-		"leader_pid,leader_start,peer,opened_ms,seen_ms)"
-		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)",
+		    "leader_pid,leader_start,peer,opened_ms,seen_ms)"
+		    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)",
 	[S_LOGOUT] = "UPDATE session SET closed_ms=?2, reason=?3 WHERE id=?1 AND closed_ms IS NULL",
 	[S_ENFORCED] = "UPDATE session SET enforced_ms=?2 WHERE id=?1 AND enforced_ms IS NULL",
 	[S_KICK] = "UPDATE session SET kicked=1 WHERE id=?1",
 	[S_AUDIT] = "INSERT INTO audit(time_ms,kind,vm,session,user,detail,boot_id,seq)"
-		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
+		    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
 	[S_POLICY] = "INSERT INTO policy(generation,by,time_ms,text) VALUES(?1,?2,?3,?4)",
 	[S_PRINCIPAL] = "INSERT OR REPLACE INTO principal(key,name,upn,dn,sid,guid,presence,"
-		"resolved_ms,groups) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+			"resolved_ms,groups) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
 };
 
 #endif

@@ -60,12 +60,14 @@ int store_sql_open(const char *path, char why[STORE_WHY_MAX], struct store_sql *
 	if (err < 0)
 		return err;
 	err = sql_migrate(db, path, why); /* first: a file that is not ours is left as it is */
-	if (err == 0 && sql_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-		"PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY") != SQLITE_OK)
+	if (err == 0 &&
+		sql_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+			     "PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY") !=
+			SQLITE_OK)
 		err = sql_error(db, path, why);
 	for (i = 0; err == 0 && i < S_WRITER_COUNT; i++)
 		if (sqlite3_prepare_v3(db->db, store_stmts[i], -1, SQLITE_PREPARE_PERSISTENT,
-			&db->st[i], NULL) != SQLITE_OK)
+			    &db->st[i], NULL) != SQLITE_OK)
 			err = sql_error(db, path, why);
 	if (err < 0)
 		store_sql_close(db);
@@ -127,15 +129,16 @@ static int sql_migrate(struct store_sql *db, const char *path, char why[STORE_WH
 	}
 	if (version > STORE_VERSION) {
 		(void)snprintf(why, STORE_WHY_MAX,
-			"%.120s has version %lld, written by a newer svm-idfw; this one knows up to %d",
+			"%.120s has version %lld, written by a newer svm-idfw; this one knows up "
+			"to %d",
 			path, (long long)version, STORE_VERSION);
 		return -GI_EVERSION;
 	}
 	if (version == STORE_VERSION)
 		return 0;
 	/* 0: new. Later versions begin here: one step a version, all in this transaction */
-	if (sql_exec(db, "BEGIN EXCLUSIVE") != SQLITE_OK || sql_exec(db, store_schema) != SQLITE_OK ||
-		sql_exec(db, "COMMIT") != SQLITE_OK) {
+	if (sql_exec(db, "BEGIN EXCLUSIVE") != SQLITE_OK ||
+		sql_exec(db, store_schema) != SQLITE_OK || sql_exec(db, "COMMIT") != SQLITE_OK) {
 		int err = sql_error(db, path, why);
 
 		(void)sql_exec(db, "ROLLBACK");
@@ -163,8 +166,9 @@ static int sql_error(struct store_sql *db, const char *what, char why[STORE_WHY_
 	int code = sqlite3_errcode(db->db);
 
 	(void)snprintf(why, STORE_WHY_MAX, "%.110s: %.90s%s", what, sqlite3_errmsg(db->db),
-		code == SQLITE_FULL ? "; make room on that file system" :
-		code == SQLITE_IOERR ? "; is that file system full, or failing?" : "");
+		code == SQLITE_FULL    ? "; make room on that file system"
+		: code == SQLITE_IOERR ? "; is that file system full, or failing?"
+				       : "");
 	switch (code) {
 	case SQLITE_FULL:
 		return -ENOSPC;
@@ -349,14 +353,16 @@ static bool col_blob(sqlite3_stmt *st, int i, void *to, size_t len)
 	return true;
 }
 
-int store_sql_get_policy(struct store_sql *db, uint64_t *ret_generation, char **ret_text,
-	size_t *ret_len)
+int store_sql_get_policy(
+	struct store_sql *db, uint64_t *ret_generation, char **ret_text, size_t *ret_len)
 {
 	sqlite3_stmt *st = NULL;
 	int rc, err = -EIO;
 
-	if (sqlite3_prepare_v2(db->db, "SELECT generation, text FROM policy ORDER BY generation DESC "
-		"LIMIT 1", -1, &st, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(db->db,
+		    "SELECT generation, text FROM policy ORDER BY generation DESC "
+		    "LIMIT 1",
+		    -1, &st, NULL) != SQLITE_OK)
 		return -EIO;
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW) {
@@ -380,14 +386,14 @@ int store_sql_get_policy(struct store_sql *db, uint64_t *ret_generation, char **
 	return err;
 }
 
-int store_sql_policy_info(struct store_sql *db, uint64_t generation, uint64_t *ret_time_ms,
-	char **ret_by)
+int store_sql_policy_info(
+	struct store_sql *db, uint64_t generation, uint64_t *ret_time_ms, char **ret_by)
 {
 	sqlite3_stmt *st = NULL;
 	int rc, err = -EIO;
 
-	if (sqlite3_prepare_v2(db->db, "SELECT time_ms, by FROM policy WHERE generation=?1", -1, &st,
-		NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(db->db, "SELECT time_ms, by FROM policy WHERE generation=?1", -1,
+		    &st, NULL) != SQLITE_OK)
 		return -EIO;
 	sql_int(st, 1, generation);
 	rc = sqlite3_step(st);
@@ -407,8 +413,8 @@ int store_sql_policy_info(struct store_sql *db, uint64_t generation, uint64_t *r
 }
 
 /* column 0: time, 1: id, of every listing; both order it and are where the next call goes on */
-static int sql_list(struct store_sql *db, const char *select, const char *time_col, const char *where,
-	struct idfw_store_filter *f, json_t *(*row)(sqlite3_stmt *st),
+static int sql_list(struct store_sql *db, const char *select, const char *time_col,
+	const char *where, struct idfw_store_filter *f, json_t *(*row)(sqlite3_stmt *st),
 	int (*cb)(void *arg, const char *json_row), void *arg)
 {
 	char query[1024];
@@ -416,10 +422,11 @@ static int sql_list(struct store_sql *db, const char *select, const char *time_c
 	int rc, stop = 0;
 
 	/* only the conditions that are asked for: so the planner can take the index that fits */
-	(void)snprintf(query, sizeof(query), "%s WHERE %s%s%s AND %s BETWEEN ?3 AND ?4 AND "
-		"(%s,id) < (?5,?6) ORDER BY %s DESC, id DESC LIMIT ?7", select, where,
-		f->user && f->user[0] ? " AND user=?1" : "", f->vm && f->vm[0] ? " AND vm=?2" : "",
-		time_col, time_col, time_col);
+	(void)snprintf(query, sizeof(query),
+		"%s WHERE %s%s%s AND %s BETWEEN ?3 AND ?4 AND "
+		"(%s,id) < (?5,?6) ORDER BY %s DESC, id DESC LIMIT ?7",
+		select, where, f->user && f->user[0] ? " AND user=?1" : "",
+		f->vm && f->vm[0] ? " AND vm=?2" : "", time_col, time_col, time_col);
 	if (sqlite3_prepare_v2(db->db, query, -1, &st, NULL) != SQLITE_OK)
 		return -EIO;
 	if (f->user && f->user[0])
@@ -461,9 +468,11 @@ static json_t *sql_session_row(sqlite3_stmt *st)
 int store_sql_sessions(struct store_sql *db, struct idfw_store_filter *f,
 	int (*cb)(void *arg, const char *json_row), void *arg)
 {
-	return sql_list(db, "SELECT seen_ms,id,user,vm,service,tty,rhost,opened_ms,closed_ms,reason "
-		"FROM session", "seen_ms", f->with_live ? "1" : "closed_ms IS NOT NULL", f,
-		sql_session_row, cb, arg);
+	return sql_list(db,
+		"SELECT seen_ms,id,user,vm,service,tty,rhost,opened_ms,closed_ms,reason "
+		"FROM session",
+		"seen_ms", f->with_live ? "1" : "closed_ms IS NOT NULL", f, sql_session_row, cb,
+		arg);
 }
 
 static json_t *sql_audit_row(sqlite3_stmt *st)
@@ -471,19 +480,20 @@ static json_t *sql_audit_row(sqlite3_stmt *st)
 	bool none = sqlite3_column_type(st, 4) == SQLITE_NULL;
 	int detail = sqlite3_column_bytes(st, 6);
 
-	return json_pack("{s:I,s:I,s:s,s:s,s:o,s:s,s:o}", "id", (json_int_t)col_int(st, 1), "time_ms",
-		(json_int_t)col_int(st, 0), "kind", col_text(st, 2), "vm", col_text(st, 3),
-		"session", none ? json_null() : json_integer((json_int_t)col_int(st, 4)), "user",
-		col_text(st, 5), "detail", detail > SQL_DETAIL_MAX ?
-			json_pack("{s:i}", "truncated_bytes", detail) :
-			store_detail_json(col_text(st, 6)));
+	return json_pack("{s:I,s:I,s:s,s:s,s:o,s:s,s:o}", "id", (json_int_t)col_int(st, 1),
+		"time_ms", (json_int_t)col_int(st, 0), "kind", col_text(st, 2), "vm",
+		col_text(st, 3), "session",
+		none ? json_null() : json_integer((json_int_t)col_int(st, 4)), "user",
+		col_text(st, 5), "detail",
+		detail > SQL_DETAIL_MAX ? json_pack("{s:i}", "truncated_bytes", detail)
+					: store_detail_json(col_text(st, 6)));
 }
 
 int store_sql_audit(struct store_sql *db, struct idfw_store_filter *f,
 	int (*cb)(void *arg, const char *json_row), void *arg)
 {
-	return sql_list(db, "SELECT time_ms,id,kind,vm,session,user,detail FROM audit", "time_ms", "1",
-		f, sql_audit_row, cb, arg);
+	return sql_list(db, "SELECT time_ms,id,kind,vm,session,user,detail FROM audit", "time_ms",
+		"1", f, sql_audit_row, cb, arg);
 }
 
 /* ---- loading at start ---- */
@@ -492,8 +502,9 @@ static int load_vm(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg
 {
 	uint8_t boot[16];
 
-	return col_blob(st, 1, boot, sizeof(boot)) ?
-		ops->vm(arg, col_text(st, 0), boot, col_int(st, 2)) : -EBADF;
+	return col_blob(st, 1, boot, sizeof(boot))
+		       ? ops->vm(arg, col_text(st, 0), boot, col_int(st, 2))
+		       : -EBADF;
 }
 
 static int load_principal(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
@@ -551,8 +562,9 @@ int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void 
 		{ "SELECT key,name,upn,dn,sid,guid,presence,resolved_ms,groups FROM principal",
 			load_principal },
 		{ "SELECT id,vm,boot_id,agent_id,user,uid,service,tty,rhost,auth,leader_pid,"
-			"leader_start,peer,opened_ms,seen_ms,kicked FROM session "
-			"WHERE closed_ms IS NULL ORDER BY id", load_session },
+		  "leader_start,peer,opened_ms,seen_ms,kicked FROM session "
+		  "WHERE closed_ms IS NULL ORDER BY id",
+			load_session },
 	};
 	int64_t last = 0;
 	size_t i;

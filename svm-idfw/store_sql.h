@@ -22,7 +22,8 @@ struct store_sql;
  * Errors: -GI_EVERSION (written by a newer program), -EBADF (not a database of ours), -errno
  */
 GI_MUST_CHECK int store_sql_open(const char *path, char why[STORE_WHY_MAX], struct store_sql **ret);
-GI_MUST_CHECK int store_sql_open_reader(const char *path, char why[STORE_WHY_MAX], struct store_sql **ret);
+GI_MUST_CHECK int store_sql_open_reader(
+	const char *path, char why[STORE_WHY_MAX], struct store_sql **ret);
 void store_sql_close(struct store_sql *db); /* NULL is fine */
 
 /*
@@ -37,10 +38,10 @@ GI_MUST_CHECK int store_sql_put_policy(struct store_sql *db, uint64_t generation
 
 /* ---- reading ---- */
 
-GI_MUST_CHECK int store_sql_get_policy(struct store_sql *db, uint64_t *ret_generation, char **ret_text,
-	size_t *ret_len);
-GI_MUST_CHECK int store_sql_policy_info(struct store_sql *db, uint64_t generation, uint64_t *ret_time_ms,
-	char **ret_by);
+GI_MUST_CHECK int store_sql_get_policy(
+	struct store_sql *db, uint64_t *ret_generation, char **ret_text, size_t *ret_len);
+GI_MUST_CHECK int store_sql_policy_info(
+	struct store_sql *db, uint64_t generation, uint64_t *ret_time_ms, char **ret_by);
 GI_MUST_CHECK int store_sql_sessions(struct store_sql *db, struct idfw_store_filter *f,
 	int (*cb)(void *arg, const char *json_row), void *arg);
 GI_MUST_CHECK int store_sql_audit(struct store_sql *db, struct idfw_store_filter *f,
@@ -55,6 +56,7 @@ struct store_load_ops { /* each: 0, or negative to stop */
 };
 GI_MUST_CHECK int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void *arg);
 /* store.c: the same on the store's own reader */
-GI_MUST_CHECK int idfw_store_read(struct idfw_store *s, const struct store_load_ops *ops, void *arg);
+GI_MUST_CHECK int idfw_store_read(
+	struct idfw_store *s, const struct store_load_ops *ops, void *arg);
 
 #endif

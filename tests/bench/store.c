@@ -3,9 +3,9 @@
  * store.c - how fast svm-idfw's database takes records: one at a time, fifty, all it can get
  *
  *   store DIRECTORY [RECORDS]
- * Prints a JSON line each: {"bench":"store","how":...,"n":...,"records_per_s":...,"p50_us":...}: the
- * time from the first record of a round to the word that its last one is durable.
- * A record is a login: a session row, an audit row with three indexes each, the VM's number.
+ * Prints a JSON line each: {"bench":"store","how":...,"n":...,"records_per_s":...,"p50_us":...}:
+ * the time from the first record of a round to the word that its last one is durable. A record is a
+ * login: a session row, an audit row with three indexes each, the VM's number.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,11 +48,24 @@ static void on_state(void *arg, int err, const char *why)
 static void put(struct bench *b)
 {
 	static const uint8_t boot[16] = { 1 };
-	struct idfw_session s = { .id = ++b->id, .db_id = b->id, .user = "u000123", .service = "sshd",
-		.tty = "pts/17", .rhost = "10.77.7.10", .auth = "publickey", .uid = 2001,
-		.leader_pid = 4711, .opened_ms = b->id, .seen_ms = b->id };
-	struct idfw_record r = { .kind = IDFW_REC_LOGIN, .time_ms = b->id, .vm = "jump01",
-		.boot_id = boot, .session = &s, .seq = b->id, .detail = "{\"groups\":[\"eng\",\"all\"]}" };
+	struct idfw_session s = { .id = ++b->id,
+		.db_id = b->id,
+		.user = "u000123",
+		.service = "sshd",
+		.tty = "pts/17",
+		.rhost = "10.77.7.10",
+		.auth = "publickey",
+		.uid = 2001,
+		.leader_pid = 4711,
+		.opened_ms = b->id,
+		.seen_ms = b->id };
+	struct idfw_record r = { .kind = IDFW_REC_LOGIN,
+		.time_ms = b->id,
+		.vm = "jump01",
+		.boot_id = boot,
+		.session = &s,
+		.seq = b->id,
+		.detail = "{\"groups\":[\"eng\",\"all\"]}" };
 
 	while (idfw_store_put(b->store, &r) < 0)
 		io_loop_run_once(b->loop, 10);
@@ -87,8 +100,8 @@ static void run(struct bench *b, const char *how, size_t records, size_t batch)
 	idfw_store_stats(b->store, &s1);
 	qsort(b->ms, b->n_ms, sizeof(*b->ms), by_value);
 	(void)printf("{\"bench\":\"store\",\"how\":\"%s\",\"n\":%zu,\"commits\":%llu,"
-		"\"records_per_s\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f}\n", how, i,
-		(unsigned long long)(s1.commits - s0.commits), (double)i / t * 1e3,
+		     "\"records_per_s\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
+		how, i, (unsigned long long)(s1.commits - s0.commits), (double)i / t * 1e3,
 		b->ms[b->n_ms / 2] * 1e3, b->ms[b->n_ms * 99 / 100] * 1e3);
 }
 

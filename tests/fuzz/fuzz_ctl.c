@@ -88,9 +88,10 @@ static struct server *server(void)
 	if (!mkdtemp(s->dir) || io_loop_new(&s->loop) < 0)
 		abort();
 	world_init(&s->w);
-	if (world_policy(&s->w, "group a { user bob; }\nsection application { rule r allow from a to any; }\n") < 0 ||
-		world_up(&s->w, "jump01", NULL, 0, NULL) < 0 || world_hello(&s->w, "jump01", 1, 1) < 0 ||
-		world_settle(&s->w))
+	if (world_policy(&s->w, "group a { user bob; }\nsection application { rule r allow from a "
+				"to any; }\n") < 0 ||
+		world_up(&s->w, "jump01", NULL, 0, NULL) < 0 ||
+		world_hello(&s->w, "jump01", 1, 1) < 0 || world_settle(&s->w))
 		abort();
 	(void)snprintf(path, sizeof(path), "%s/db", s->dir);
 	if (idfw_store_open(s->loop, path, &store_ops, s, why, &s->store) < 0)

@@ -34,9 +34,12 @@ struct check {
 
 static const struct conf_section sections[] = {
 	{ .name = NULL, .size = sizeof(struct check_conf) },
-	{ .name = "directory", .items = idfw_dir_conf_items, .n_items = IDFW_DIR_CONF_ITEMS,
+	{ .name = "directory",
+		.items = idfw_dir_conf_items,
+		.n_items = IDFW_DIR_CONF_ITEMS,
 		.size = sizeof(struct idfw_dir_conf),
-		.offset = offsetof(struct check_conf, directories), .max = 8 },
+		.offset = offsetof(struct check_conf, directories),
+		.max = 8 },
 };
 static const struct conf_table table = { sections, GI_ARRAY_SIZE(sections) };
 
@@ -66,7 +69,7 @@ int main(int argc, char **argv)
 	if (child) {
 		rc = idfw_dir_child_main(d);
 	} else if (io_loop_new(&c.loop) == 0 &&
-		idfw_dir_new(c.loop, file, d, &ops, &c, &c.dir) == 0) {
+		   idfw_dir_new(c.loop, file, d, &ops, &c, &c.dir) == 0) {
 		(void)fcntl(0, F_SETFL, O_NONBLOCK);
 		io_fd_start(c.loop, &c.in, 0, IO_READ, on_input, &c);
 		io_loop_run(c.loop);

@@ -57,8 +57,9 @@ static void put(struct full *f)
 {
 	static const uint8_t boot[16] = { 7 };
 	char detail[600];
-	struct idfw_record r = { .kind = IDFW_REC_ADDRESSES, .vm = "jump01", .boot_id = boot,
-		.detail = detail };
+	struct idfw_record r = {
+		.kind = IDFW_REC_ADDRESSES, .vm = "jump01", .boot_id = boot, .detail = detail
+	};
 
 	f->put++;
 	(void)snprintf(detail, sizeof(detail), "{\"n\":%llu,\"x\":\"%0*d\"}",

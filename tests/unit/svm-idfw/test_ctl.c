@@ -24,10 +24,10 @@
 #include "svm-idfw/ctl.h"
 #include "tests/unit/svm-idfw/world.h"
 
-#define POLICY \
-	"default in drop;\ndefault out drop;\n" \
+#define POLICY                                                      \
+	"default in drop;\ndefault out drop;\n"                     \
 	"group eng { directory \"eng\"; }\ngroup db { vm db01; }\n" \
-	"service postgres { tcp 5432; }\n" \
+	"service postgres { tcp 5432; }\n"                          \
 	"section application { rule eng-db allow from eng to db service postgres; }\n"
 
 struct fix {
@@ -37,7 +37,7 @@ struct fix {
 	struct idfw_store *store;
 	struct idfw_ctl *ctl;
 	uint64_t durable;
-	int rounds; /* calls of ops.round */
+	int rounds;  /* calls of ops.round */
 	char by[64]; /* of the last commit */
 	int commit_result;
 };
@@ -152,9 +152,11 @@ static int setup(void **state)
 	assert_int_equal(world_hello(&f->w, "db01", 2, 1), 0);
 	assert_null(world_settle(&f->w));
 	assert_int_equal(idfw_store_open(f->loop, f->db, &store_ops, f, why, &f->store), 0);
-	assert_int_equal(idfw_store_put_policy(f->store, f->w.generation, "root", 99, POLICY,
-		strlen(POLICY)), 0);
-	assert_int_equal(idfw_ctl_new(f->loop, f->endpoint, f->w.e, f->store, &ctl_ops, f, &f->ctl), 0);
+	assert_int_equal(idfw_store_put_policy(
+				 f->store, f->w.generation, "root", 99, POLICY, strlen(POLICY)),
+		0);
+	assert_int_equal(
+		idfw_ctl_new(f->loop, f->endpoint, f->w.e, f->store, &ctl_ops, f, &f->ctl), 0);
 	*state = f;
 	return 0;
 }
@@ -188,8 +190,9 @@ static void client_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_
 	const char *why = "";
 
 	(void)c;
-	assert_int_equal(wire_envelope_decode(buf, len, WIRE_SVM_TO_CTL, cl->acked ? WIRE_OPEN :
-		WIRE_NEW, &e, &why), 0);
+	assert_int_equal(wire_envelope_decode(buf, len, WIRE_SVM_TO_CTL,
+				 cl->acked ? WIRE_OPEN : WIRE_NEW, &e, &why),
+		0);
 	assert_false(cl->ended);
 	switch (e->body_case) {
 	case IDFW__ENVELOPE__BODY_HELLO_ACK:
@@ -277,7 +280,8 @@ static void client_hello(struct client *cl, uint32_t version)
 	client_send(cl, &e);
 }
 
-static void client_request(struct client *cl, const char *verb, const char *const *args, size_t data_len)
+static void client_request(
+	struct client *cl, const char *verb, const char *const *args, size_t data_len)
 {
 	Idfw__CtlRequest r = IDFW__CTL_REQUEST__INIT;
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
@@ -384,8 +388,14 @@ static void find_alice(struct fix *f)
 {
 	char eng[] = "eng", none[] = "", alice[] = "alice", sid[] = "S-1-5-21-1";
 	struct idfw_group groups[] = { { eng, none, none } };
-	struct idfw_principal p = { .key = alice, .name = alice, .upn = none, .dn = none, .sid = sid,
-		.presence = IDFW_P_FOUND, .groups = groups, .n_groups = 1 };
+	struct idfw_principal p = { .key = alice,
+		.name = alice,
+		.upn = none,
+		.dn = none,
+		.sid = sid,
+		.presence = IDFW_P_FOUND,
+		.groups = groups,
+		.n_groups = 1 };
 
 	idfw_engine_directory_state(f->w.e, true, "");
 	idfw_engine_principal(f->w.e, "alice", &p);
@@ -532,8 +542,12 @@ static void put_audit(struct fix *f, uint64_t from, uint64_t to, const char *det
 	uint64_t i, until = io_clock_mono_ms() + 20000;
 
 	for (i = from; i <= to; i++) {
-		struct idfw_record r = { .kind = IDFW_REC_GUEST_UP, .time_ms = i, .detail = detail,
-			.vm = i % 2 ? "odd01" : "even01", .boot_id = boot, .seq = i };
+		struct idfw_record r = { .kind = IDFW_REC_GUEST_UP,
+			.time_ms = i,
+			.detail = detail,
+			.vm = i % 2 ? "odd01" : "even01",
+			.boot_id = boot,
+			.seq = i };
 
 		assert_int_equal(idfw_store_put(f->store, &r), 0);
 	}

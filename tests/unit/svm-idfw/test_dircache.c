@@ -17,8 +17,9 @@
 
 static struct dir_group group(uint8_t rid, char *name)
 {
-	struct dir_group g = { .sid = { 1, 1, 0, 0, 0, 0, 0, 5, rid }, .sid_len = 12,
-		.name = name };
+	struct dir_group g = {
+		.sid = { 1, 1, 0, 0, 0, 0, 0, 5, rid }, .sid_len = 12, .name = name
+	};
 
 	return g;
 }
@@ -79,9 +80,14 @@ static void test_why_bind_names_the_reason(void **state)
 	static const struct {
 		const char *data, *word;
 	} t[] = {
-		{ "52e", "wrong user name or password" }, { "525", "no such account" },
-		{ "532", "expired" }, { "533", "disabled" }, { "701", "expired" },
-		{ "775", "locked" }, { "773", "changed" }, { "ffff", "wrong user name or password" },
+		{ "52e", "wrong user name or password" },
+		{ "525", "no such account" },
+		{ "532", "expired" },
+		{ "533", "disabled" },
+		{ "701", "expired" },
+		{ "775", "locked" },
+		{ "773", "changed" },
+		{ "ffff", "wrong user name or password" },
 	};
 	char out[DIR_WHY_MAX], text[128];
 	size_t i;
@@ -90,7 +96,8 @@ static void test_why_bind_names_the_reason(void **state)
 	for (i = 0; i < GI_ARRAY_SIZE(t); i++) {
 		(void)snprintf(text, sizeof(text),
 			"80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, "
-			"data %s, v1db1", t[i].data);
+			"data %s, v1db1",
+			t[i].data);
 		dir_why_bind(out, "svc@corp.example", "/etc/idfw/pw", text);
 		assert_non_null(strstr(out, t[i].word));
 		assert_non_null(strstr(out, "svc@corp.example"));
@@ -129,11 +136,11 @@ static void test_why_is_printable_and_bounded(void **state)
 /* the end of a real certificate's extensions: SAN, not critical and critical, then other bytes */
 static void test_cert_names(void **state)
 {
-	static const uint8_t san[] = { 1, 2, 3, 0x30, 0x27, 6, 3, 0x55, 0x1d, 0x11, 4, 0x20, 0x30, 0x1e,
-		0x82, 3, 'd', 'c', '1', 0x82, 11, '*', '.', 'e', 'x', '.', 't', 'e', 's', 't', 'x', 'y',
-		0x87, 4, 10, 77, 8, 10, 0x86, 2, 'u', 'r', 9, 9 };
-	static const uint8_t critical[] = { 6, 3, 0x55, 0x1d, 0x11, 1, 1, 255, 4, 7, 0x30, 5, 0x82, 3,
-		'd', 'c', '1' };
+	static const uint8_t san[] = { 1, 2, 3, 0x30, 0x27, 6, 3, 0x55, 0x1d, 0x11, 4, 0x20, 0x30,
+		0x1e, 0x82, 3, 'd', 'c', '1', 0x82, 11, '*', '.', 'e', 'x', '.', 't', 'e', 's', 't',
+		'x', 'y', 0x87, 4, 10, 77, 8, 10, 0x86, 2, 'u', 'r', 9, 9 };
+	static const uint8_t critical[] = { 6, 3, 0x55, 0x1d, 0x11, 1, 1, 255, 4, 7, 0x30, 5, 0x82,
+		3, 'd', 'c', '1' };
 	char names[DIR_CERT_NAMES_MAX];
 	size_t len;
 

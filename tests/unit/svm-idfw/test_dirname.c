@@ -89,8 +89,8 @@ static void test_filter_user_escapes_everything(void **state)
 		"(&(objectClass=user)(sAMAccountName=m\\c3\\bcller))");
 	assert_string_equal(filter(dir_filter_user_openldap, false, "a(b", &b),
 		"(|(sAMAccountName=a\\28b)(uid=a\\28b))");
-	assert_string_equal(filter(dir_filter_user_openldap, true, "a@x", &b),
-		"(userPrincipalName=a@x)");
+	assert_string_equal(
+		filter(dir_filter_user_openldap, true, "a@x", &b), "(userPrincipalName=a@x)");
 	gi_buf_fini(&b);
 }
 

@@ -2,8 +2,8 @@
 /*
  * test_store.c - svm-idfw/store.c on a real file: what is durable is there, once, in order
  *
- * The kill test forks a writer, kills it with SIGKILL after it has reported some events durable, and
- * opens the database again, many times over the same file. A second sqlite connection plays the
+ * The kill test forks a writer, kills it with SIGKILL after it has reported some events durable,
+ * and opens the database again, many times over the same file. A second sqlite connection plays the
  * slow disk (it holds the write lock) and the one who would change the audit trail.
  */
 #include <stdarg.h>
@@ -106,9 +106,17 @@ static int teardown(void **state)
 
 static struct idfw_session session(uint64_t id, const char *user)
 {
-	struct idfw_session s = { .db_id = id, .user = user, .service = "sshd", .tty = "pts/0",
-		.rhost = "10.0.0.9", .auth = "publickey", .uid = 2001, .leader_pid = 77,
-		.leader_start = 99, .opened_ms = 1000 + id, .seen_ms = 2000 + id,
+	struct idfw_session s = { .db_id = id,
+		.user = user,
+		.service = "sshd",
+		.tty = "pts/0",
+		.rhost = "10.0.0.9",
+		.auth = "publickey",
+		.uid = 2001,
+		.leader_pid = 77,
+		.leader_start = 99,
+		.opened_ms = 1000 + id,
+		.seen_ms = 2000 + id,
 		.peer = { 4, { 10, 0, 0, 9 } } };
 
 	s.id = id + 500;
@@ -116,12 +124,18 @@ static struct idfw_session session(uint64_t id, const char *user)
 	return s;
 }
 
-static int put(struct fix *f, enum idfw_record_kind kind, uint64_t seq, const struct idfw_session *s,
-	const char *detail)
+static int put(struct fix *f, enum idfw_record_kind kind, uint64_t seq,
+	const struct idfw_session *s, const char *detail)
 {
-	struct idfw_record r = { .kind = kind, .time_ms = 5000 + seq, .vm = "vm01",
-		.boot_id = boot_a, .session = s, .seq = seq, .detail = detail,
-		.end_reason = IDFW__END_REASON__END_LEADER, .end_ms = 7777 };
+	struct idfw_record r = { .kind = kind,
+		.time_ms = 5000 + seq,
+		.vm = "vm01",
+		.boot_id = boot_a,
+		.session = s,
+		.seq = seq,
+		.detail = detail,
+		.end_reason = IDFW__END_REASON__END_LEADER,
+		.end_ms = 7777 };
 
 	return idfw_store_put(f->store, &r);
 }
@@ -153,8 +167,9 @@ static json_t *rows_of(struct fix *f, bool audit, struct idfw_store_filter filte
 {
 	struct rows r = { .list = json_array() };
 
-	assert_int_equal((audit ? idfw_store_audit : idfw_store_sessions)(f->store, &filter, collect,
-		&r), 0);
+	assert_int_equal(
+		(audit ? idfw_store_audit : idfw_store_sessions)(f->store, &filter, collect, &r),
+		0);
 	return r.list;
 }
 
@@ -201,8 +216,9 @@ static void test_store_login_logout_rows(void **state)
 	assert_string_equal(text_of(rows, 0, "kind"), "logout");
 	assert_string_equal(text_of(rows, 3, "kind"), "enforced");
 	assert_string_equal(text_of(rows, 0, "detail"), "not json");
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(
-		json_array_get(rows, 1), "detail"), "x")), 1);
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_object_get(json_array_get(rows, 1), "detail"), "x")),
+		1);
 	json_decref(rows);
 	rows = rows_of(f, true, (struct idfw_store_filter){ .vm = "vm02" });
 	assert_int_equal(json_array_size(rows), 0);
@@ -254,13 +270,14 @@ static int loaded_principal(void *arg, const struct idfw_principal *p)
 	struct loaded *l = arg;
 	size_t at = strlen(l->text);
 
-	(void)snprintf(l->text + at, sizeof(l->text) - at, "principal %s %s %s %zu %s %s %d\n", p->key,
-		p->name, p->sid, p->n_groups, p->groups[1].name, p->groups[0].sid, p->presence);
+	(void)snprintf(l->text + at, sizeof(l->text) - at, "principal %s %s %s %zu %s %s %d\n",
+		p->key, p->name, p->sid, p->n_groups, p->groups[1].name, p->groups[0].sid,
+		p->presence);
 	return 0;
 }
 
-static int loaded_session(void *arg, const char *vm, const Idfw__Session *s, const uint8_t boot_id[16],
-	uint64_t db_id, uint64_t seen_ms, bool kicked)
+static int loaded_session(void *arg, const char *vm, const Idfw__Session *s,
+	const uint8_t boot_id[16], uint64_t db_id, uint64_t seen_ms, bool kicked)
 {
 	struct loaded *l = arg;
 	size_t at = strlen(l->text);
@@ -285,13 +302,20 @@ static void test_store_restart_loads_live_state(void **state)
 	struct fix *f = *state;
 	struct idfw_session a = session(1, "alice"), b = session(2, "bob"), c = session(3, "cy");
 	char eng[] = "eng", ops[] = "R&D (\"East\")", sid[] = "S-1-5-18", none[] = "",
-		alice[] = "alice";
+	     alice[] = "alice";
 	struct idfw_group groups[] = { { eng, none, sid }, { ops, none, none } };
-	struct idfw_principal p = { .key = alice, .name = alice, .upn = none, .dn = none, .sid = sid,
-		.presence = IDFW_P_FOUND, .groups = groups, .n_groups = 2 };
+	struct idfw_principal p = { .key = alice,
+		.name = alice,
+		.upn = none,
+		.dn = none,
+		.sid = sid,
+		.presence = IDFW_P_FOUND,
+		.groups = groups,
+		.n_groups = 2 };
 	struct loaded l = { .next_db_id = 0 };
-	struct idfw_record other = { .kind = IDFW_REC_ADDRESSES, .vm = "vm02", .boot_id = boot_b,
-		.seq = 9, .detail = "" };
+	struct idfw_record other = {
+		.kind = IDFW_REC_ADDRESSES, .vm = "vm02", .boot_id = boot_b, .seq = 9, .detail = ""
+	};
 
 	assert_int_equal(put(f, IDFW_REC_LOGIN, 1, &a, ""), 0);
 	assert_int_equal(put(f, IDFW_REC_LOGIN, 2, &b, ""), 0);
@@ -302,12 +326,11 @@ static void test_store_restart_loads_live_state(void **state)
 	assert_int_equal(idfw_store_put(f->store, &other), 0);
 	fix_reopen(f); /* close flushes */
 	assert_int_equal(idfw_store_read(f->store, &load_ops, &l), 0);
-	assert_string_equal(l.text,
-		"vm vm01 0a 4\n"
-		"vm vm02 0b 9\n"
-		"principal alice alice S-1-5-18 2 R&D (\"East\") S-1-5-18 1\n"
-		"session vm01 alice 0a 501 1 2001 0 pts/0 4 2001\n"
-		"session vm01 bob 0a 502 2 2002 1 pts/0 4 2001\n");
+	assert_string_equal(l.text, "vm vm01 0a 4\n"
+				    "vm vm02 0b 9\n"
+				    "principal alice alice S-1-5-18 2 R&D (\"East\") S-1-5-18 1\n"
+				    "session vm01 alice 0a 501 1 2001 0 pts/0 4 2001\n"
+				    "session vm01 bob 0a 502 2 2002 1 pts/0 4 2001\n");
 	assert_int_equal(l.next_db_id, 4);
 }
 
@@ -315,8 +338,9 @@ static void test_store_new_boot_replaces_the_number(void **state)
 {
 	struct fix *f = *state;
 	struct loaded l = { .next_db_id = 0 };
-	struct idfw_record r = { .kind = IDFW_REC_ADDRESSES, .vm = "vm01", .boot_id = boot_b,
-		.seq = 2, .detail = "" };
+	struct idfw_record r = {
+		.kind = IDFW_REC_ADDRESSES, .vm = "vm01", .boot_id = boot_b, .seq = 2, .detail = ""
+	};
 
 	assert_int_equal(put(f, IDFW_REC_ADDRESSES, 50, NULL, ""), 0);
 	assert_int_equal(put(f, IDFW_REC_ADDRESSES, 49, NULL, ""), 0);
@@ -555,11 +579,12 @@ static void test_store_killed_writer_loses_nothing(void **state)
 
 		fix_open(f);
 		assert_int_equal(idfw_store_read(f->store, &load_ops, &l), 0);
-		assert_int_equal(sscanf(l.text, "vm vm01 0a %llu", (unsigned long long *)&stored), 1);
+		assert_int_equal(
+			sscanf(l.text, "vm vm01 0a %llu", (unsigned long long *)&stored), 1);
 		assert_true(stored >= reported);
 		assert_int_equal(l.next_db_id, stored + 1);
-		rows = rows_of(f, false, (struct idfw_store_filter){ .with_live = true,
-			.limit = 1000000 });
+		rows = rows_of(f, false,
+			(struct idfw_store_filter){ .with_live = true, .limit = 1000000 });
 		assert_int_equal(json_array_size(rows), stored);
 		for (i = 0; i < stored; i++)
 			assert_int_equal(int_of(rows, i, "session"), stored - i);
