@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fuzz_dirvalue.c - values that the directory or a guest chose: SIDs, names, filters, group lists
+ *
+ * Each input is read as a binary SID, and as text: a SID, a user's name, a base DN, and the JSON of
+ * a group list in the database. What is accepted must come back the same; a name must not get a
+ * character into a filter that could change the filter's structure.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "svm-idfw/dirname.h"
+#include "svm-idfw/sid.h"
+#include "svm-idfw/store_rec.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void sid_bytes(const uint8_t *data, size_t size)
+{
+	uint8_t back[SID_BYTES_MAX];
+	char text[SID_TEXT_MAX];
+	size_t len;
+
+	if (sid_to_text(data, size, text) < 0) {
+		if (text[0])
+			abort();
+		return;
+	}
+	if (sid_from_text(text, back, &len) < 0 || len != size || memcmp(back, data, len) != 0)
+		abort();
+}
+
+static void sid_text(const char *text)
+{
+	uint8_t bytes[SID_BYTES_MAX], back[SID_BYTES_MAX];
+	char again[SID_TEXT_MAX];
+	size_t len, back_len;
+
+	if (sid_from_text(text, bytes, &len) < 0)
+		return;
+	if (len > SID_BYTES_MAX || sid_to_text(bytes, len, again) < 0)
+		abort();
+	if (sid_from_text(again, back, &back_len) < 0 || back_len != len ||
+		memcmp(back, bytes, len) != 0)
+		abort();
+}
+
+static unsigned int count(const char *s, char c)
+{
+	unsigned int n = 0;
+
+	for (; *s; s++)
+		n += *s == c;
+	return n;
+}
+
+/* @like: the filter of a harmless name of the same form */
+static void same_shape(struct gi_buf *got, struct gi_buf *like)
+{
+	static const char structural[] = "()&|!*";
+
+	if (gi_buf_error(got) || gi_buf_error(like))
+		abort();
+	for (const char *c = structural; *c; c++) {
+		if (count(gi_buf_str(got), *c) != count(gi_buf_str(like), *c))
+			abort();
+	}
+}
+
+static void filter(const struct dir_name *n, bool upn, bool openldap)
+{
+	struct dir_name plain = { .form = n->form, .account = "a", .domain = "b" };
+	struct gi_buf got, like;
+
+	gi_buf_init(&got, 1 << 16);
+	gi_buf_init(&like, 1 << 16);
+	if (openldap) {
+		dir_filter_user_openldap(&got, n, upn);
+		dir_filter_user_openldap(&like, &plain, upn);
+	} else {
+		dir_filter_user(&got, n, upn);
+		dir_filter_user(&like, &plain, upn);
+	}
+	same_shape(&got, &like);
+	gi_buf_fini(&got);
+	gi_buf_fini(&like);
+}
+
+static void name(const char *text)
+{
+	char domain[DIR_NAME_MAX + 1];
+	struct dir_name n;
+
+	if (dir_name_parse(text, &n) == 0) {
+		if (!n.account[0] || (n.form != DIR_NAME_PLAIN && !n.domain[0]))
+			abort();
+		for (int i = 0; i < 4; i++)
+			filter(&n, i & 1, i & 2);
+	}
+	if (dir_base_domain(text, domain) == 0 && (!domain[0] || strlen(domain) > DIR_NAME_MAX))
+		abort();
+}
+
+static void groups(const char *text)
+{
+	struct idfw_group *list = NULL, *again = NULL;
+	size_t n, m;
+	char *out;
+
+	if (store_groups_parse(text, &list, &n) < 0)
+		return;
+	out = store_groups_text(list, n);
+	if (!out || store_groups_parse(out, &again, &m) < 0 || m != n)
+		abort();
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(list[i].name, again[i].name) != 0 ||
+			strcmp(list[i].dn, again[i].dn) != 0 ||
+			strcmp(list[i].sid, again[i].sid) != 0)
+			abort();
+	}
+	free(out);
+	store_groups_free(again, n);
+	store_groups_free(list, n);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+
+	if (!text)
+		abort();
+	if (size)
+		memcpy(text, data, size);
+	text[size] = '\0';
+	sid_bytes(data, size);
+	sid_text(text);
+	name(text);
+	groups(text);
+	free(text);
+	return 0;
+}
