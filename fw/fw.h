@@ -6,7 +6,8 @@
  * keeps a struct fw_state a VM and sends differences, gi-netagent's pusher renders and applies.
  *
  * How a packet is judged (ADR 0003; the rendered text is in tests/golden/):
- *   - `ct mark @live accept` first, in both directions: an accepted flow lives as long as its mark.
+ *   - `ct mark @live` first, in both directions: an accepted flow lives as long as its mark. An
+ *     outgoing packet that could begin a flow must come from a socket of the mark's owner.
  *   - a flow's subject is looked up when it is new: outbound by socket uid (UID_MARK), inbound by
  *     source address (ADDR4_MARK/ADDR6_MARK), else the base mark of the family (BASE_MARK).
  *   - a flow whose mark is not live any more is judged again with the mark that REMARK gives
@@ -17,9 +18,9 @@
  *   - a rule that does not depend on identity, with none before it that does, gives the base mark;
  *     every other accept gives the subject's.
  *
- * Marks: 32 bit, never 0. A subject (a uid on this VM, or a remote address with sessions) has one
- * mark at a time, and it must be live; a new entitlement is a new mark (an epoch), in the same
- * transaction: packets that are being judged at that instant rely on it.
+ * Marks: 32 bit, never 0 nor FW_MARK_LO. A subject (a uid on this VM, or a remote address with
+ * sessions) has one mark at a time, and it must be live; a new entitlement is a new mark (an
+ * epoch), in the same transaction: packets that are being judged at that instant rely on it.
  * Source: nft(8); docs/policy.md; docs/adr/0003.
  */
 #ifndef FW_FW_H
@@ -35,11 +36,12 @@
 
 #define FW_GROUPS_MAX 4096
 #define FW_RULES_MAX 8192
-#define FW_PEERS_MAX 64	     /* groups in one from or to */
-#define FW_SERVICES_MAX 64   /* in one rule */
-#define FW_NETS_MAX 4096     /* prefixes of one group */
-#define FW_ELEMS_MAX 4000000 /* of one VM */
-#define FW_DELTA_MAX 1024    /* operations in one delta; more: full push */
+#define FW_PEERS_MAX 64	      /* groups in one from or to */
+#define FW_SERVICES_MAX 64    /* in one rule */
+#define FW_NETS_MAX 4096      /* prefixes of one group */
+#define FW_ELEMS_MAX 4000000  /* of one VM */
+#define FW_DELTA_MAX 1024     /* operations in one delta; more: full push */
+#define FW_MARK_LO UINT32_MAX /* of flows that began on loopback; nobody else's, never live */
 
 enum fw_dir { FW_OUT = 0, FW_IN = 1 };
 enum fw_action { FW_DROP = 0, FW_REJECT = 1, FW_ACCEPT = 2 };

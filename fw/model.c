@@ -15,7 +15,7 @@
 struct set_shape {
 	uint8_t len; /* of the key */
 	bool map;
-	bool mark_key;	  /* the key is a mark, so not 0 */
+	bool mark_key;	  /* the key is a mark, so not 0 nor FW_MARK_LO */
 	unsigned int use; /* FW_USE_* that the group must have; 0: no group */
 };
 
@@ -115,6 +115,8 @@ int fw_elem_check(const struct fw_elem *e, const struct fw_ruleset *rs)
 
 	if (rc < 0)
 		return rc;
+	if (e->mark == FW_MARK_LO)
+		return -GI_EPROTO;
 	return set_shapes[e->key.set].map == (e->mark != 0) ? 0 : -GI_EPROTO;
 }
 
@@ -125,7 +127,9 @@ int fw_key_check(const struct fw_key *k, const struct fw_ruleset *rs)
 	if (k->set >= FW_SET_COUNT)
 		return -GI_EPROTO;
 	sh = &set_shapes[k->set];
-	if (k->len != sh->len || (sh->mark_key && fw_key_u32(k) == 0))
+	if (k->len != sh->len)
+		return -GI_EPROTO;
+	if (sh->mark_key && (fw_key_u32(k) == 0 || fw_key_u32(k) == FW_MARK_LO))
 		return -GI_EPROTO;
 	for (size_t i = k->len; i < sizeof(k->data); i++)
 		if (k->data[i] != 0)

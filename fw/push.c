@@ -396,6 +396,16 @@ static void change_base(struct fw_push *p, bool del, const struct fw_op *op)
 		change_u32(p, "base", true, old, 0, false);
 }
 
+/* the helper set of (uid, its mark) */
+static void change_owner(struct fw_push *p, bool del, const struct fw_elem *e, uint32_t mark)
+{
+	uint32_t pair[2] = { fw_key_u32(&e->key), mark };
+	struct fw_raw r = { .key_len = sizeof(pair) };
+
+	memcpy(r.key, pair, sizeof(pair));
+	fw_mnl_change(p->mnl, "owner", del, &r, false);
+}
+
 static void change_stamp(struct fw_push *p, uint32_t key, uint32_t have, uint32_t want)
 {
 	if (have == want)
@@ -419,6 +429,8 @@ static void delta_batch(struct fw_push *p, const struct fw_delta *d)
 			change(p, true, &op->elem);
 		if ((replaced || op->del) && op->elem.key.set == FW_BASE_MARK)
 			change_base(p, true, op);
+		if (known && (replaced || op->del) && op->elem.key.set == FW_UID_MARK)
+			change_owner(p, true, &op->elem, old);
 	}
 	for (size_t i = 0; i < d->n_ops; i++) {
 		const struct fw_op *op = &d->ops[i];
@@ -428,6 +440,8 @@ static void delta_batch(struct fw_push *p, const struct fw_delta *d)
 		change(p, false, &op->elem);
 		if (op->elem.key.set == FW_BASE_MARK)
 			change_base(p, false, op);
+		if (op->elem.key.set == FW_UID_MARK)
+			change_owner(p, false, &op->elem, op->elem.mark);
 	}
 	change_stamp(p, STAMP_VER_HI, (uint32_t)(have >> 32), (uint32_t)(want >> 32));
 	change_stamp(p, STAMP_VER_LO, (uint32_t)have, (uint32_t)want);

@@ -39,7 +39,7 @@ GI_MUST_CHECK int fw_mnl_objects(
 /* elements of one set, key and value as the kernel has them; none when there is no such set */
 struct fw_raw {
 	uint8_t key[16];
-	uint8_t key_len; /* 1, 4 or 16 */
+	uint8_t key_len; /* 1, 4, 8 or 16 */
 	uint32_t data;	 /* maps */
 };
 GI_MUST_CHECK int fw_mnl_elems(

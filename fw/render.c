@@ -25,7 +25,8 @@
 #include "fw/siphash.h"
 
 #define ELEMS_PER_LINE 8
-#define TEXT_FORMAT "2" /* of what is not in the rules' chains: another hash when it changes */
+#define LO_MARK "0xffffffff" /* FW_MARK_LO */
+#define TEXT_FORMAT "3"	     /* of what is not in the rules' chains: another hash when it changes */
 
 /* fixed: the names must be the same in every process and version */
 static const uint64_t name_key[2] = { UINT64_C(0x6964667720666972), UINT64_C(0x6577616c6c206e66) };
@@ -49,9 +50,10 @@ static const struct {
 };
 
 static int net_names_new(const struct fw_ruleset *rs, struct fw_net_names **ret);
-static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_names *nets,
-	bool again, struct gi_buf *out);
+static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_names *nets, bool again,
+	struct gi_buf *out);
 static int render_sets(const struct fw_state *s, const struct fw_state *have, struct gi_buf *out);
+static int render_owners(const struct fw_state *s, struct gi_buf *out);
 static void render_stamps(const struct fw_state *s, uint64_t rules_hash, struct gi_buf *out);
 static void render_base_chains(
 	const struct fw_ruleset *rs, uint64_t rules_hash, struct gi_buf *out);
@@ -96,6 +98,8 @@ int fw_render_over(const struct fw_state *s, const struct fw_state *have, struct
 	render_prepare(rs, nets, !have, prepare);
 	gi_buf_printf(commit, "add table inet " FW_TABLE "\nflush table inet " FW_TABLE "\n");
 	rc = render_sets(s, have, commit);
+	if (rc == 0)
+		rc = render_owners(s, commit);
 	if (rc < 0)
 		goto out;
 	render_stamps(s, rules_hash, commit);
@@ -149,8 +153,8 @@ static int net_names_new(const struct fw_ruleset *rs, struct fw_net_names **ret)
 }
 
 /* @again: also when the set stands with other prefixes than its name says */
-static void render_net(const struct fw_group *g, uint8_t family, uint64_t hash, bool again,
-	struct gi_buf *out)
+static void render_net(
+	const struct fw_group *g, uint8_t family, uint64_t hash, bool again, struct gi_buf *out)
 {
 	char text[GI_ADDR_STRLEN];
 	size_t n = 0;
@@ -160,8 +164,8 @@ static void render_net(const struct fw_group *g, uint8_t family, uint64_t hash, 
 		" { type ipv%u_addr; flags interval; }\n",
 		family, hash, family);
 	if (again)
-		gi_buf_printf(out, "flush set inet " FW_TABLE " net%u_%016" PRIx64 "\n", family,
-			hash);
+		gi_buf_printf(
+			out, "flush set inet " FW_TABLE " net%u_%016" PRIx64 "\n", family, hash);
 	gi_buf_printf(out, "add element inet " FW_TABLE " net%u_%016" PRIx64 " {", family, hash);
 	for (size_t i = 0; i < g->n_nets; i++) {
 		if (g->nets[i].addr.family != family)
@@ -174,8 +178,8 @@ static void render_net(const struct fw_group *g, uint8_t family, uint64_t hash, 
 }
 
 /* each set once, though several groups may hold the same prefixes */
-static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_names *nets,
-	bool again, struct gi_buf *out)
+static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_names *nets, bool again,
+	struct gi_buf *out)
 {
 	gi_buf_printf(out, "add table inet " FW_TABLE "\n");
 	for (size_t i = 0; i < rs->n_groups; i++) {
@@ -329,6 +333,38 @@ static int render_sets(const struct fw_state *s, const struct fw_state *have, st
 	return rc < 0 ? rc : render_pass(&c, s);
 }
 
+struct owners {
+	struct gi_buf *out;
+	size_t n;
+};
+
+static int render_owner(void *arg, const struct fw_elem *e)
+{
+	struct owners *o = arg;
+
+	if (e->key.set != FW_UID_MARK)
+		return 0;
+	gi_buf_printf(o->out, "%s%s%u . 0x%x",
+		o->n > 0 ? "," : "add element inet " FW_TABLE " owner {",
+		o->n % ELEMS_PER_LINE ? " " : "\n\t", fw_key_u32(&e->key), e->mark);
+	o->n++;
+	return gi_buf_error(o->out);
+}
+
+/* uid_mark as pairs: a rule cannot compare what a map gives with the mark that a flow has */
+static int render_owners(const struct fw_state *s, struct gi_buf *out)
+{
+	struct owners o = { .out = out };
+	int rc;
+
+	gi_buf_printf(out, "add set inet " FW_TABLE
+			   " owner { type uid . mark; }\nflush set inet " FW_TABLE " owner\n");
+	rc = fw_state_each(s, true, render_owner, &o);
+	if (rc == 0 && o.n > 0)
+		gi_buf_printf(out, "\n}\n");
+	return rc;
+}
+
 /* what the pusher keeps beside the model's sets: current base marks, numbers, the rules' hash */
 static void render_stamps(const struct fw_state *s, uint64_t rules_hash, struct gi_buf *out)
 {
@@ -365,17 +401,22 @@ static bool rejects(const struct fw_ruleset *rs)
 	return false;
 }
 
-static void render_hook(const char *hook, const char *lo, const char *orig, const char *reply,
-	bool with_rejects, struct gi_buf *out)
+/*
+ * @live: what becomes of packets of live flows
+ * @lo: how loopback is recognized
+ */
+static void render_hook(const char *hook, const char *live, const char *lo, const char *orig,
+	const char *reply, bool with_rejects, struct gi_buf *out)
 {
 	gi_buf_printf(out,
 		"\tchain %s {\n"
 		"\t\ttype filter hook %s priority 0; policy drop;\n"
-		"\t\tct mark @live accept\n"
+		"\t\tct mark @live %s\n"
+		"\t\t%s \"lo\" ct mark 0 ct mark set " LO_MARK " accept\n"
 		"\t\t%s \"lo\" accept\n"
 		"\t\tct state untracked icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } "
 		"accept\n",
-		hook, hook, lo);
+		hook, hook, live, lo, lo);
 	if (with_rejects)
 		gi_buf_printf(out,
 			"\t\tct state related tcp flags & rst == rst accept\n"
@@ -383,9 +424,10 @@ static void render_hook(const char *hook, const char *lo, const char *orig, cons
 			"\t\tct state related icmpv6 type destination-unreachable accept\n");
 	gi_buf_printf(out,
 		"\t\tct state related drop\n"
+		"\t\tct direction reply ct mark " LO_MARK " drop\n"
 		"\t\tmeta mark set 0\n"
-		"\t\tct direction original goto %s_flow\n"
-		"\t\tct direction reply goto %s_flow\n"
+		"\t\tct direction original goto %s\n"
+		"\t\tct direction reply goto %s\n"
 		"\t}\n",
 		orig, reply);
 }
@@ -396,7 +438,7 @@ static void render_flow(const char *dir, const char *first, const char *subject,
 {
 	gi_buf_printf(out,
 		"\tchain %s_flow {\n"
-		"\t\tct mark 0 goto %s_new\n"
+		"\t\tct mark { 0, " LO_MARK " } goto %s_new\n"
 		"\t\tmeta mark set ct mark map @remark meta mark != @base goto %s_judge\n"
 		"\t\tmeta mark 0 drop\n"
 		"%s"
@@ -431,10 +473,36 @@ static void render_flow(const char *dir, const char *first, const char *subject,
 		dir, dir, rules_hash);
 }
 
+/*
+ * Ports and ICMP identifiers are free again when their socket is closed, and conntrack knows the
+ * flow for longer: the next to take them may be another user. So an outgoing packet that could
+ * begin a flow (all but TCP without SYN) must come from the owner of the flow's mark, else it is
+ * judged as a new one, whatever mark the flow has.
+ */
+static void render_live(struct gi_buf *out)
+{
+	gi_buf_printf(out,
+		"\tchain out_live {\n"
+		"\t\tct direction reply accept\n"
+		"\t\tmeta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn accept\n"
+		"\t\tct mark @base accept\n"
+		"\t\tmeta skuid . ct mark @owner accept\n"
+		"\t\toifname \"lo\" accept\n"
+		"\t\tct state related accept\n"
+		"\t\tmeta mark set 0\n"
+		"\t\tgoto out_new\n"
+		"\t}\n"
+		"\tchain out_begin {\n"
+		"\t\tmeta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn goto out_flow\n"
+		"\t\tgoto out_new\n"
+		"\t}\n");
+}
+
 static void render_base_chains(const struct fw_ruleset *rs, uint64_t rules_hash, struct gi_buf *out)
 {
-	render_hook("output", "oifname", "out", "in", rejects(rs), out);
-	render_hook("input", "iifname", "in", "out", false, out);
+	render_hook("output", "goto out_live", "oifname", "out_begin", "in_flow", rejects(rs), out);
+	render_hook("input", "accept", "iifname", "in_flow", "out_flow", false, out);
+	render_live(out);
 	render_flow("out", "", "\t\tmeta mark set meta skuid map @uid_mark\n", rules_hash, out);
 	render_flow("in",
 		"\t\tmeta l4proto tcp ct state new tcp flags & (fin | syn | rst | ack) != syn "

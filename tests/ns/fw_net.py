@@ -8,6 +8,7 @@
                                     all at the same time
   raw ADDR PORT FLAGS [sport N]     one bare TCP segment; what comes back: rst, synack or silent
   icmperr ADDR SPORT DPORT          an ICMP error for the TCP flow ADDR:SPORT -> us:DPORT, to ADDR
+  onlo ADDR SPORT ADDR PORT [uid N]   one UDP packet from there to there, over loopback
   storm ADDR PORT COUNT FILE        UDP echo as fast as it goes; counts answers and refusals
 """
 import errno
@@ -237,6 +238,18 @@ def icmperr(args):
     s.send(icmp[:2] + struct.pack("!H", checksum(icmp)) + icmp[4:])
 
 
+def onlo(args):
+    (src, sport, dst, dport), opts = options(args)
+    become(opts)
+    s = socket.socket(family(src), socket.SOCK_DGRAM)
+    if family(src) == socket.AF_INET6:
+        s.setsockopt(socket.IPPROTO_IPV6, 78, 1)  # IPV6_FREEBIND
+    else:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
+    s.bind((src, int(sport)))
+    s.sendto(b"?", (dst, int(dport)))
+
+
 def storm(args):
     (addr, port, seconds, path), opts = options(args)
     become(opts)
@@ -264,7 +277,7 @@ def storm(args):
 
 def main():
     verb, args = sys.argv[1], sys.argv[2:]
-    out = {"serve": serve, "feed": feed, "drain": drain, "probe": probe, "raw": raw, "icmperr": icmperr,
+    out = {"serve": serve, "feed": feed, "drain": drain, "probe": probe, "raw": raw, "icmperr": icmperr, "onlo": onlo,
            "storm": storm}[verb](args)
     if out:
         print(out)
