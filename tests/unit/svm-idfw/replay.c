@@ -296,7 +296,7 @@ static bool do_hello(struct run *r)
 {
 	const char *version = option(r, "version"), *last = option(r, "last");
 
-	(void)world_hello(&r->w, r->words[1], (uint8_t)number(option(r, "boot")),
+	(void)world_hello_last(&r->w, r->words[1], (uint8_t)number(option(r, "boot")),
 		version ? (uint32_t)number(version) : 1, last ? number(last) : UINT64_MAX);
 	return true;
 }

@@ -200,7 +200,7 @@ static void do_connect(struct model *m, struct guest_model *g, bool reboot)
 	if (!g->up && g->n_sessions && roll(&m->d, 2))
 		g->n_sessions--;
 	assert_int_equal(world_up(&m->w, g->name, NULL, 0, NULL), 0);
-	assert_int_equal(world_hello(&m->w, g->name, g->boot, 1, UINT64_MAX), 0);
+	assert_int_equal(world_hello(&m->w, g->name, g->boot, 1), 0);
 	vm = idfw_engine_vm(m->w.e, g->name);
 	g->up = true;
 	if (g->seq < vm->seq)

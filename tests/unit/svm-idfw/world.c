@@ -415,7 +415,13 @@ int world_say(struct world *w, const char *vm, const Idfw__Envelope *env)
 	return r;
 }
 
-int world_hello(struct world *w, const char *vm, uint8_t boot, uint32_t version, uint64_t last_seq)
+int world_hello(struct world *w, const char *vm, uint8_t boot, uint32_t version)
+{
+	return world_hello_last(w, vm, boot, version, UINT64_MAX);
+}
+
+int world_hello_last(
+	struct world *w, const char *vm, uint8_t boot, uint32_t version, uint64_t last_seq)
 {
 	struct agent *a = world_agent(w, vm);
 	Idfw__Hello h = IDFW__HELLO__INIT;

@@ -76,7 +76,10 @@ int world_up(struct world *w, const char *vm, const char *allowed, size_t n_allo
 	const struct gi_prefix *list);
 /* an agent's message; the guest is dropped when the engine says so; returns what it said */
 int world_say(struct world *w, const char *vm, const Idfw__Envelope *env);
-int world_hello(struct world *w, const char *vm, uint8_t boot, uint32_t version, uint64_t last_seq);
+int world_hello(struct world *w, const char *vm, uint8_t boot, uint32_t version);
+/* the same of an agent that has given out numbers up to @last_seq */
+int world_hello_last(
+	struct world *w, const char *vm, uint8_t boot, uint32_t version, uint64_t last_seq);
 int world_marks(struct world *w, const char *vm); /* what its kernel holds */
 /* answers the oldest push; result: IDFW__APPLIED__RESULT__*; -ENOENT: none waits */
 int world_ack(struct world *w, const char *vm, int result);
