@@ -6,11 +6,13 @@
  * which alternatives of which group they need, the second builds groups (in the policy's order)
  * and rules. A peer list becomes "any" only when the text says any or when this VM itself is a
  * member by name and stands on that side; a list of which nothing can be here drops the rule from
- * that direction, it never widens it.
+ * that direction, it never widens it. A rule that forbids does not look at identity in inbound
+ * `from`: there it is an address, shared by all who are on that VM, and would forbid them all.
  * Called by svm-idfw when the policy, or a VM's name or addresses, change.
  */
 #include "policy/tree.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +20,10 @@ struct build {
 	const struct pol_policy *p;
 	struct pol_set member; /* groups that this VM is in by name */
 	struct pol_set net;    /* groups with a prefix that holds one of its addresses */
-	uint8_t *fw_use;       /* FW_USE_* by policy group */
-	uint8_t *use;	       /* enum pol_use by policy group */
-	uint16_t *index;       /* policy group -> ruleset group */
+	/* by slot: a policy group, or n_groups + policy group for it without its identity members */
+	uint8_t *fw_use; /* FW_USE_* */
+	uint8_t *use;	 /* enum pol_use */
+	uint16_t *index; /* ruleset group */
 	struct pol_compiled *c;
 	size_t rules_cap;
 };
@@ -30,7 +33,8 @@ struct end {
 	bool any;
 	const uint16_t *list;
 	size_t n;
-	bool here; /* the end that is this VM */
+	bool here;  /* the end that is this VM */
+	bool no_id; /* identity is not looked at */
 };
 
 static int net_groups(struct build *b, const struct pol_vm *vm)
@@ -73,7 +77,14 @@ static struct end end_new(
 
 static bool end_takes(const struct build *b, const struct end *e, uint16_t group)
 {
+	if (e->no_id)
+		return b->p->groups[group].has & (POL_HAS_VM | POL_HAS_NET);
 	return !e->here || may_be_here(b, group);
+}
+
+static size_t end_slot(const struct build *b, const struct end *e, uint16_t group)
+{
+	return e->no_id && b->p->groups[group].has & POL_HAS_ID ? b->p->n_groups + group : group;
 }
 
 static bool end_possible(const struct build *b, const struct end *e)
@@ -95,24 +106,25 @@ static void end_uses(struct build *b, const struct end *e, enum fw_use fw_id, en
 	for (size_t i = 0; i < e->n; i++) {
 		uint16_t g = e->list[i];
 		uint8_t has = b->p->groups[g].has;
+		size_t at = end_slot(b, e, g);
 
 		if (!end_takes(b, e, g))
 			continue;
-		if (has & POL_HAS_ID) {
-			b->fw_use[g] |= (uint8_t)fw_id;
-			b->use[g] |= (uint8_t)id;
+		if (has & POL_HAS_ID && !e->no_id) {
+			b->fw_use[at] |= (uint8_t)fw_id;
+			b->use[at] |= (uint8_t)id;
 		}
 		if (e->here) { /* by name it would be any; by address, only if one is in it */
 			if (pol_set_has(&b->net, g))
-				b->fw_use[g] |= FW_USE_NETS;
+				b->fw_use[at] |= FW_USE_NETS;
 			continue;
 		}
 		if (has & POL_HAS_VM) {
-			b->fw_use[g] |= FW_USE_GA;
-			b->use[g] |= POL_USE_VM;
+			b->fw_use[at] |= FW_USE_GA;
+			b->use[at] |= POL_USE_VM;
 		}
 		if (has & POL_HAS_NET)
-			b->fw_use[g] |= FW_USE_NETS;
+			b->fw_use[at] |= FW_USE_NETS;
 	}
 }
 
@@ -121,6 +133,7 @@ static void rule_ends(const struct build *b, const struct pol_rule *r, enum fw_d
 {
 	*ret_from = end_new(b, r->from_any, r->from_groups, r->n_from_groups, dir == FW_OUT);
 	*ret_to = end_new(b, r->to_any, r->to_groups, r->n_to_groups, dir == FW_IN);
+	ret_from->no_id = dir == FW_IN && r->action != FW_ACCEPT;
 }
 
 static bool rule_concerns(const struct build *b, const struct pol_rule *r, enum fw_dir dir)
@@ -156,20 +169,23 @@ static size_t find_uses(struct build *b)
 	return n;
 }
 
-static int add_group(struct build *b, size_t g)
+static int add_group(struct build *b, size_t slot)
 {
 	struct fw_ruleset *rs = b->c->ruleset;
 	struct fw_group *fg = &rs->groups[rs->n_groups];
+	size_t g = slot % b->p->n_groups;
 	int err = 0;
 
-	if (b->fw_use[g] & FW_USE_NETS)
+	if (b->fw_use[slot] & FW_USE_NETS)
 		err = pol_group_nets(b->p, g, &fg->nets, &fg->n_nets);
-	if (err == 0)
+	if (err == 0 && slot == g)
 		err = gi_text_copy(fg->name, sizeof(fg->name), b->p->groups[g].name);
-	fg->uses = b->fw_use[g];
+	else if (err == 0) /* names of the text do not begin with '_' */
+		(void)snprintf(fg->name, sizeof(fg->name), "_addr%zu", g + 1);
+	fg->uses = b->fw_use[slot];
 	b->c->policy_group[rs->n_groups] = (uint16_t)g;
-	b->c->use[rs->n_groups] = b->use[g];
-	b->index[g] = (uint16_t)rs->n_groups++; /* also on error: it owns nets */
+	b->c->use[rs->n_groups] = b->use[slot];
+	b->index[slot] = (uint16_t)rs->n_groups++; /* also on error: it owns nets */
 	b->c->n_groups = rs->n_groups;
 	return err;
 }
@@ -177,19 +193,21 @@ static int add_group(struct build *b, size_t g)
 static int add_groups(struct build *b)
 {
 	struct pol_compiled *c = b->c;
-	size_t n = 0;
+	size_t n = 0, n_slots = 2 * b->p->n_groups;
 	int err = 0;
 
-	for (size_t g = 0; g < b->p->n_groups; g++)
-		n += b->fw_use[g] != 0;
+	for (size_t slot = 0; slot < n_slots; slot++)
+		n += b->fw_use[slot] != 0;
+	if (n > FW_GROUPS_MAX)
+		return -GI_ELIMIT;
 	c->ruleset->groups = calloc(n + 1, sizeof(c->ruleset->groups[0]));
 	c->policy_group = calloc(n + 1, sizeof(c->policy_group[0]));
 	c->use = calloc(n + 1, sizeof(c->use[0]));
 	if (!c->ruleset->groups || !c->policy_group || !c->use)
 		return -ENOMEM;
-	for (size_t g = 0; err == 0 && g < b->p->n_groups; g++) {
-		if (b->fw_use[g])
-			err = add_group(b, g);
+	for (size_t slot = 0; err == 0 && slot < n_slots; slot++) {
+		if (b->fw_use[slot])
+			err = add_group(b, slot);
 	}
 	return err;
 }
@@ -206,7 +224,7 @@ static int add_end(const struct build *b, const struct end *e, uint16_t **ret, s
 		return -ENOMEM;
 	for (size_t i = 0; i < e->n; i++) {
 		if (end_takes(b, e, e->list[i]))
-			list[n++] = b->index[e->list[i]];
+			list[n++] = b->index[end_slot(b, e, e->list[i])];
 	}
 	*ret = list;
 	*ret_n = n;
@@ -267,9 +285,9 @@ static int build(struct build *b, const struct pol_vm *vm, uint64_t generation)
 	size_t n_rules;
 	int err;
 
-	b->fw_use = calloc(p->n_groups + 1, 1);
-	b->use = calloc(p->n_groups + 1, 1);
-	b->index = calloc(p->n_groups + 1, sizeof(b->index[0]));
+	b->fw_use = calloc(2 * p->n_groups + 1, 1);
+	b->use = calloc(2 * p->n_groups + 1, 1);
+	b->index = calloc(2 * p->n_groups + 1, sizeof(b->index[0]));
 	b->c = calloc(1, sizeof(*b->c));
 	if (b->c)
 		b->c->ruleset = calloc(1, sizeof(*b->c->ruleset));

@@ -64,6 +64,16 @@ check "recorded" audited kick alice "a test"
 lab_login again jump01 alice
 reaches again $DB 5432 "alice after a new login"
 
+echo "== a rule that forbids bob does not forbid alice, who is on the same VM"
+transfer again jump01 alice
+with_rule 'drop from user "bob" to db' | commit
+reaches_not bob $DB 5432 "bob"
+reaches again $DB 5432 "alice"
+lines=$(lab_pulled jump01 alice)
+goes_on() { [ "$(lab_pulled jump01 alice)" -gt $((lines + 50)) ]; }
+check "alice's transfer goes on" lab_wait_for 10 goes_on
+unbroken jump01 alice "beside bob"
+
 echo "== answers"
 rc=0
 lab_ctl kick 999999 >/dev/null 2>&1 || rc=$?

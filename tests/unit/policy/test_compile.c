@@ -122,6 +122,65 @@ static void test_pol_compile_ends(void **state)
 	}
 }
 
+/* where it arrives identity is an address, and others come from that address too: a rule that forbids
+ * looks at it where the connection begins only, and at the rest of its `from` everywhere */
+static void test_pol_compile_forbidding_identity_ends_at_the_source(void **state)
+{
+	static const struct {
+		const char *rule, *vm, *out_from, *in_from;
+	} cases[] = {
+		{ "allow from user u to vm z", "z", "S", "S" },
+		{ "drop from user u to vm z", "z", "S", "-" },
+		{ "reject from directory d to any", "z", "S", "-" },
+		{ "drop from user u, vm y to vm z", "z", "S", "G" },
+		{ "reject from user u, 10.0.0.0/8 to any", "z", "S", "N" },
+		{ "drop from vm y to vm z", "z", "-", "G" },
+		{ "drop from any to vm z", "z", "any", "any" },
+	};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(cases); i++) {
+		struct pol_policy *p;
+		struct pol_compiled *c;
+
+		snprintf(text, sizeof(text), "section infrastructure { rule r %s; }", cases[i].rule);
+		p = fx_policy(text);
+		c = compile(p, cases[i].vm, "11.0.0.1");
+		check_end(c, find(c, FW_IN), true, cases[i].in_from, text);
+		pol_compiled_free(c);
+		c = compile(p, "x", "11.0.0.1");
+		check_end(c, find(c, FW_OUT), true, cases[i].out_from, text);
+		pol_compiled_free(c);
+		pol_free(p);
+	}
+}
+
+/* the same group in a rule that allows and in one that forbids: two groups in the ruleset */
+static void test_pol_compile_forbidding_leaves_allowing_alone(void **state)
+{
+	struct pol_policy *p = fx_policy("group g { user u; address 10.0.0.0/8; vm y; }\n"
+					 "section infrastructure { rule a drop from g to vm z service ssh;\n"
+					 "	rule b allow from g to vm z; }");
+	struct pol_compiled *c = compile(p, "z", NULL);
+	const struct fw_ruleset *rs = c->ruleset;
+	uint16_t drop = rs->rules[1].from[0], allow = rs->rules[3].from[0];
+
+	(void)state;
+	assert_int_equal(rs->n_rules, 4); /* out a, in a, out b, in b */
+	assert_int_equal(rs->rules[1].dir, FW_IN);
+	assert_int_equal(rs->rules[3].dir, FW_IN);
+	assert_int_equal(rs->groups[drop].uses, FW_USE_GA | FW_USE_NETS);
+	assert_int_equal(rs->groups[allow].uses, FW_USE_SG | FW_USE_GA | FW_USE_NETS);
+	assert_int_equal(c->policy_group[drop], c->policy_group[allow]);
+	assert_int_equal(c->use[drop], POL_USE_VM);
+	assert_int_equal(c->use[allow], POL_USE_VM | POL_USE_IN_FROM | POL_USE_OUT_FROM);
+	assert_string_equal(rs->groups[allow].name, "g");
+	assert_string_equal(rs->groups[drop].name, "_addr1");
+	pol_compiled_free(c);
+	pol_free(p);
+}
+
 /* the use that the planner sees, by end and direction */
 static void test_pol_compile_use_tells_the_planner(void **state)
 {
@@ -219,6 +278,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pol_compile_ends),
+		cmocka_unit_test(test_pol_compile_forbidding_identity_ends_at_the_source),
+		cmocka_unit_test(test_pol_compile_forbidding_leaves_allowing_alone),
 		cmocka_unit_test(test_pol_compile_use_tells_the_planner),
 		cmocka_unit_test(test_pol_compile_disabled_rules_are_left_out),
 		cmocka_unit_test(test_pol_compile_sections_have_their_order),
