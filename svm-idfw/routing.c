@@ -7,15 +7,13 @@
  * up on this link are dropped: they crossed our VmClose. A push is queued whole or not at all.
  * Source: docs/wire.md "Mux and service VM".
  */
+#include "config.h"
+
 #include "svm-idfw/routing.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include "fw/fwwire.h"
-
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "0"
-#endif
 
 /* ---- out ---- */
 

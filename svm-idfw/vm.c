@@ -8,15 +8,13 @@
  * sends what is missing again. A full database takes no events: the guest is held for a moment
  * (logouts still end access), then told to come again; its spool keeps everything.
  */
+#include "config.h"
+
 #include "svm-idfw/core.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "0"
-#endif
 
 static int vm_new(struct idfw_engine *e, const char *name, struct idfw_vm **ret)
 {

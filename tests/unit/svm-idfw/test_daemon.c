@@ -5,6 +5,8 @@
  * The test plays muxes and the agents behind them. The daemon listens on a unix socket in the
  * test's directory (TLS is the same there), has no directory, and its database is real.
  */
+#include "config.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -179,6 +181,7 @@ static void note_inner(struct seen *s, const uint8_t *buf, size_t len)
 	s->inner = (int)e->body_case;
 	switch (e->body_case) {
 	case IDFW__ENVELOPE__BODY_HELLO_ACK:
+		assert_string_equal(e->hello_ack->software, "svm-idfw " PACKAGE_VERSION);
 		s->number = e->hello_ack->acked_seq;
 		break;
 	case IDFW__ENVELOPE__BODY_EVENT_ACK:
