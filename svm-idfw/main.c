@@ -53,7 +53,6 @@ static const char *conf_file_of(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct svm s = { 0 };
-	char why[256];
 	bool debug = false;
 	int code = 0;
 
@@ -61,11 +60,6 @@ int main(int argc, char **argv)
 		return directory_main(argc, argv);
 	if (conf_main(argc, argv, PROG, SUMMARY, &svm_conf_table, &s.conf, &debug, &code))
 		return code;
-	if (svm_conf_check(&s.conf, why) < 0) {
-		fprintf(stderr, "%s: %s\n", PROG, why);
-		conf_free(&svm_conf_table, &s.conf);
-		return EXIT_CONFIG;
-	}
 	s.conf_file = conf_file_of(argc, argv);
 	code = run(&s, debug);
 	conf_free(&svm_conf_table, &s.conf);

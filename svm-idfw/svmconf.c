@@ -43,20 +43,10 @@ static const struct conf_section sections[] = {
 		ITEM(directories), 1 },
 };
 
-const struct conf_table svm_conf_table = { sections, GI_ARRAY_SIZE(sections) };
-
-const struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label)
+/* what the table cannot say */
+static int conf_check(const void *conf, char ret_why[256])
 {
-	const struct idfw_dir_conf *d = c->directories.elems;
-
-	for (size_t i = 0; i < c->directories.n; i++)
-		if (!strcmp(d[i].label, label))
-			return &d[i];
-	return NULL;
-}
-
-int svm_conf_check(const struct svm_conf *c, char ret_why[256])
-{
+	const struct svm_conf *c = conf;
 	const struct idfw_dir_conf *d = c->directories.elems;
 	const char *why = NULL;
 
@@ -67,4 +57,16 @@ int svm_conf_check(const struct svm_conf *c, char ret_why[256])
 		}
 	}
 	return 0;
+}
+
+const struct conf_table svm_conf_table = { sections, GI_ARRAY_SIZE(sections), conf_check };
+
+const struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label)
+{
+	const struct idfw_dir_conf *d = c->directories.elems;
+
+	for (size_t i = 0; i < c->directories.n; i++)
+		if (!strcmp(d[i].label, label))
+			return &d[i];
+	return NULL;
 }

@@ -18,8 +18,6 @@ struct svm_conf {
 
 extern const struct conf_table svm_conf_table;
 
-/* what the table cannot say; words for the person who wrote it into @ret_why. -EINVAL */
-GI_MUST_CHECK int svm_conf_check(const struct svm_conf *c, char ret_why[256]);
 /* block with this label, or NULL */
 const struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label);
 

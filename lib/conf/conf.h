@@ -60,6 +60,11 @@ struct conf_array {
 struct conf_table {
 	const struct conf_section *sections; /* [0] is the top level */
 	size_t n_sections;
+	/*
+	 * What one item alone cannot show; for conf_main(), after a parse without errors. NULL:
+	 * nothing. Negative with words in @ret_why when the whole is not usable.
+	 */
+	int (*check)(const void *conf, char ret_why[256]);
 };
 
 /* @into: zeroed struct; filled only when there is no error. 0, -GI_ESYNTAX (see diags), -ENOMEM */
@@ -76,7 +81,7 @@ void conf_help(const struct conf_table *t, struct gi_buf *out);
  *   PROG [-c FILE] [-t] [-d] [-h|--help] [-V|--version] [--help-config]
  * Reads FILE (default IDFW_SYSCONFDIR/PROG.conf), prints diagnostics to stderr.
  * Returns 0 go on; 1 the program should exit with *ret_exit (0 after -h/-V/-t, 2 usage,
- * 78 EX_CONFIG on configuration errors). -d sets *ret_debug.
+ * 78 EX_CONFIG on configuration errors, the table's check among them). -d sets *ret_debug.
  */
 GI_MUST_CHECK int conf_main(int argc, char **argv, const char *prog, const char *summary,
 	const struct conf_table *t, void *into, bool *ret_debug, int *ret_exit);

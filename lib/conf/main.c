@@ -129,12 +129,20 @@ int conf_main(int argc, char **argv, const char *prog, const char *summary,
 	const struct conf_table *t, void *into, bool *ret_debug, int *ret_exit)
 {
 	struct main_opts o = { 0 };
-	char path[512];
+	char path[512], why[256] = "";
 
 	if (main_options(argc, argv, prog, summary, t, &o, ret_exit))
 		return 1;
 	(void)snprintf(path, sizeof(path), "%s/%s.conf", IDFW_SYSCONFDIR, prog);
-	if (main_load(o.file ? o.file : path, t, into) < 0) {
+	if (!o.file)
+		o.file = path;
+	if (main_load(o.file, t, into) < 0) {
+		*ret_exit = MAIN_EXIT_CONFIG;
+		return 1;
+	}
+	if (t->check && t->check(into, why) < 0) {
+		(void)fprintf(stderr, "%s: error: %s\n", o.file, why);
+		conf_free(t, into);
 		*ret_exit = MAIN_EXIT_CONFIG;
 		return 1;
 	}

@@ -51,7 +51,8 @@ static const struct conf_section sections[] = {
 		offsetof(struct fuzz_conf, vms), 3 },
 };
 
-static const struct conf_table table = { sections, GI_ARRAY_SIZE(sections) };
+static const struct conf_table table = { .sections = sections,
+	.n_sections = GI_ARRAY_SIZE(sections) };
 
 static void check_filled(const struct fuzz_conf *c)
 {

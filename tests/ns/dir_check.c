@@ -41,7 +41,8 @@ static const struct conf_section sections[] = {
 		.offset = offsetof(struct check_conf, directories),
 		.max = 8 },
 };
-static const struct conf_table table = { sections, GI_ARRAY_SIZE(sections) };
+static const struct conf_table table = { .sections = sections,
+	.n_sections = GI_ARRAY_SIZE(sections) };
 
 static void on_principal(void *arg, const char *key, const struct idfw_principal *p);
 static void on_changed(void *arg, bool all, const char *const *sids, size_t n);

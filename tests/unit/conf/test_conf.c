@@ -50,7 +50,8 @@ static const struct conf_section sections[] = {
 		2 },
 };
 
-static const struct conf_table table = { sections, GI_ARRAY_SIZE(sections) };
+static const struct conf_table table = { .sections = sections,
+	.n_sections = GI_ARRAY_SIZE(sections) };
 
 static struct conf good(const char *text)
 {
@@ -333,6 +334,8 @@ static void test_help_lists_the_table(void **state)
 	gi_buf_fini(&out);
 }
 
+static const struct conf_table *main_table = &table;
+
 /* stdout and stderr go to files while conf_main() runs */
 static int run_main(
 	int argc, char **argv, struct conf *c, bool *debug, int *code, char *out, size_t size)
@@ -346,7 +349,7 @@ static int run_main(
 	fflush(stdout);
 	dup2(fd, 1);
 	dup2(fd, 2);
-	rc = conf_main(argc, argv, "gi-test", "tests itself", &table, c, debug, code);
+	rc = conf_main(argc, argv, "gi-test", "tests itself", main_table, c, debug, code);
 	fflush(stdout);
 	fflush(stderr);
 	dup2(save_out, 1);
@@ -420,6 +423,37 @@ static void test_main_reads_the_file(void **state)
 	unlink(path);
 }
 
+static int check_refuses(const void *conf, char ret_why[256])
+{
+	snprintf(ret_why, 256, "%s is taken", ((const struct conf *)conf)->listen);
+	return -EINVAL;
+}
+
+static void test_main_check_of_the_whole_refuses(void **state)
+{
+	struct conf_table checked = table;
+	char path[] = "/tmp/idfw-conf-XXXXXX", out[1000], want[100];
+	char *argv[] = { (char *)"gi-test", (char *)"-c", path, (char *)"-t", NULL };
+	int fd = mkstemp(path), code = -1;
+	struct conf c = { 0 };
+	bool debug = false;
+
+	(void)state;
+	checked.check = check_refuses;
+	assert_int_equal(write(fd, "listen unix:/x;", 15), 15);
+	close(fd);
+	main_table = &checked;
+	snprintf(want, sizeof(want), "%s: error: unix:/x is taken\n", path);
+	for (int argc = 3; argc <= 4; argc++) {
+		assert_int_equal(run_main(argc, argv, &c, &debug, &code, out, sizeof(out)), 1);
+		assert_int_equal(code, 78);
+		assert_string_equal(out, want);
+		assert_null(c.listen);
+	}
+	main_table = &table;
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -436,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_help_lists_the_table),
 		cmocka_unit_test(test_main_options),
 		cmocka_unit_test(test_main_reads_the_file),
+		cmocka_unit_test(test_main_check_of_the_whole_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

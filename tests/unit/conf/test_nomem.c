@@ -44,7 +44,8 @@ static const struct conf_section sections[] = {
 		9 },
 };
 
-static const struct conf_table table = { sections, GI_ARRAY_SIZE(sections) };
+static const struct conf_table table = { .sections = sections,
+	.n_sections = GI_ARRAY_SIZE(sections) };
 
 static int parse(void *arg)
 {
