@@ -42,6 +42,7 @@ lab_conf_host() {
 		cert "/etc/idfw/tls/host.crt";
 		key "/etc/idfw/tls/host.key";
 		user "_idfw";
+		socket-mode "0666";	# each VM sees its own directory alone
 	E
 	for m in "${LAB_VMS[@]}"; do
 		cat <<-E

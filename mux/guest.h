@@ -18,6 +18,7 @@ struct mux_guests;
 struct mux_guests_conf {
 	size_t max_queue;    /* down, bytes a guest */
 	size_t max_queue_up; /* bytes a guest */
+	mode_t socket_mode;  /* of the VMs' unix sockets */
 };
 
 struct mux_guest_stats {

@@ -2,9 +2,10 @@
 /*
  * inventory.c - gi-mux's configuration table, and the guests that it names
  *
- * conf_main() fills struct mux_conf by the table; mux_inventory_build() then checks what one item
- * alone cannot show: that no two VMs share a listener or a CID, that names are names and addresses
- * are addresses. A file that fails either never replaces the running inventory.
+ * conf_main() fills struct mux_conf by the table; mux_inventory_build(), which is the table's
+ * check, then looks at what one item alone cannot show: that no two VMs share a listener or a CID,
+ * that names are names and addresses are addresses. A file that fails either never replaces the
+ * running inventory.
  */
 #include "mux/inventory.h"
 
@@ -29,6 +30,8 @@ static const struct conf_item top_items[] = {
 		"its key, PEM, readable by its owner alone" },
 	{ "user", CONF_T_STRING, ITEM(user), "_idfw", 1, 64,
 		"account to become when started as root" },
+	{ "socket-mode", CONF_T_STRING, ITEM(socket_mode), "0660", 4, 4,
+		"mode of the VMs' unix sockets, octal; whoever may write to one is that VM" },
 	{ "vsock-port", CONF_T_NUMBER, ITEM(vsock_port), "5005", 1, 4294967294,
 		"AF_VSOCK port; used when a VM has a cid" },
 	{ "max-queue", CONF_T_NUMBER, ITEM(max_queue), "32MiB", 131072, 1073741824,
@@ -59,7 +62,19 @@ static const struct conf_section sections[] = {
 		MUX_VMS_MAX },
 };
 
-const struct conf_table mux_conf_table = { .sections = sections, .n_sections = 2 };
+static int conf_check(const void *conf, char ret_why[256])
+{
+	struct mux_inventory inv;
+	int err = mux_inventory_build(conf, &inv, ret_why);
+
+	if (!err)
+		mux_inventory_free(&inv);
+	return err;
+}
+
+const struct conf_table mux_conf_table = {
+	.sections = sections, .n_sections = 2, .check = conf_check
+};
 
 static int vm_fail(const struct mux_conf_vm *c, const char *words, char why[256])
 {
@@ -159,6 +174,25 @@ static int check_unique(const struct mux_inventory *inv, char why[256])
 	return err;
 }
 
+/* 0600 to 0666: the owner always, nobody has a use for the other bits */
+static int parse_mode(const char *text, mode_t *ret, char why[256])
+{
+	mode_t mode = 0;
+
+	for (const char *p = text; *p; p++) {
+		if (*p != '0' && *p != '2' && *p != '4' && *p != '6')
+			goto bad;
+		mode = mode << 3 | (mode_t)(*p - '0');
+	}
+	if (strlen(text) != 4 || (mode & ~(mode_t)0066) != 0600)
+		goto bad;
+	*ret = mode;
+	return 0;
+bad:
+	(void)snprintf(why, 256, "socket-mode must be 0600, 0660 or 0666, or between these");
+	return -EINVAL;
+}
+
 int mux_inventory_build(const struct mux_conf *conf, struct mux_inventory *ret, char ret_why[256])
 {
 	const struct mux_conf_vm *src = conf->vms.elems;
@@ -176,6 +210,8 @@ int mux_inventory_build(const struct mux_conf *conf, struct mux_inventory *ret, 
 	}
 	if (!err)
 		err = check_unique(&inv, ret_why);
+	if (!err)
+		err = parse_mode(conf->socket_mode, &inv.socket_mode, ret_why);
 	if (err) {
 		mux_inventory_free(&inv);
 		return err;

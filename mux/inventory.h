@@ -8,6 +8,7 @@
 #ifndef MUX_INVENTORY_H
 #define MUX_INVENTORY_H
 
+#include <sys/types.h>
 #include "lib/base/addr.h"
 #include "lib/base/text.h"
 #include "lib/conf/conf.h"
@@ -23,13 +24,13 @@ struct mux_conf_vm { /* vm NAME { ... } */
 };
 
 struct mux_conf {
-	char *svm, *svm_name, *host_name, *ca, *cert, *key, *user;
+	char *svm, *svm_name, *host_name, *ca, *cert, *key, *user, *socket_mode;
 	uint64_t vsock_port, max_queue, max_queue_up;
 	uint64_t idle_ms, deadline_ms, retry_ms;
 	struct conf_array vms; /* of struct mux_conf_vm */
 };
 
-extern const struct conf_table mux_conf_table;
+extern const struct conf_table mux_conf_table; /* its check is mux_inventory_build() */
 
 struct mux_vm {
 	char name[GI_NAME_MAX + 1];
@@ -43,6 +44,7 @@ struct mux_inventory {
 	struct mux_vm *vms; /* owned, sorted by name */
 	size_t n;
 	uint32_t vsock_port; /* 0: no VM has a CID */
+	mode_t socket_mode;
 };
 
 /*

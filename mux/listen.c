@@ -3,16 +3,16 @@
  * listen.c - where guests arrive: one unix socket a VM, or one AF_VSOCK socket for all
  *
  * Runs in gi-mux. The unix socket is the host end of a guest's vsock as Firecracker and Cloud
- * Hypervisor offer it (PATH_PORT); whoever can reach it is that VM, so the directory it lies in
- * must be the VM's own. On AF_VSOCK the kernel says the CID. A listener that cannot be opened, or
- * that runs out of descriptors, does not end the daemon: other guests are served, it tries again.
+ * Hypervisor offer it (PATH_PORT); whoever can connect to it is that VM, so socket-mode and the
+ * directory must let nobody but the VM's own process in. On AF_VSOCK the kernel says the CID. A
+ * listener that cannot be opened, or that runs out of descriptors, does not end the daemon: other
+ * guests are served, it tries again.
  */
 #include "mux/guest_int.h"
 
 #include <unistd.h>
 #include "lib/base/log.h"
 
-#define LISTEN_MODE 0666 /* the directory decides; see above */
 #define LISTEN_RETRY_MS 1000
 #define ACCEPT_RETRY_MS 200
 #define ACCEPT_BATCH 16 /* in one round: a storm on one socket must not hold up the others */
@@ -32,7 +32,7 @@ static void listener_retry_cb(struct io_timer *w)
 
 static void listener_try(struct mux_listener *l)
 {
-	int err = io_sock_listen(&l->endpoint, LISTEN_MODE, &l->fd);
+	int err = io_sock_listen(&l->endpoint, l->set->conf.socket_mode, &l->fd);
 
 	if (err) {
 		l->fd = -1;

@@ -21,8 +21,6 @@
 #include "lib/io/priv.h"
 #include "mux/guest.h"
 
-#define EXIT_CONFIG 78 /* EX_CONFIG of sysexits.h */
-
 struct mux {
 	int argc;
 	char **argv; /* for SIGHUP: the same options name the same file */
@@ -72,23 +70,6 @@ static const struct mux_upstream_ops up_ops = {
 	.writable = on_writable,
 };
 
-/* -t checks the inventory as a whole, too, which conf_main() cannot; so it is taken out here */
-static bool take_test_flag(int *argc, char **argv)
-{
-	bool test = false;
-	int n = 0;
-
-	for (int i = 0; i < *argc; i++) {
-		if (strcmp(argv[i], "-t") == 0 || strcmp(argv[i], "--test") == 0)
-			test = true;
-		else
-			argv[n++] = argv[i];
-	}
-	argv[n] = NULL;
-	*argc = n;
-	return test;
-}
-
 static int load(struct mux *m, struct mux_conf *conf, struct mux_inventory *inv, bool *ret_debug,
 	int *ret_exit)
 {
@@ -102,9 +83,10 @@ static int load(struct mux *m, struct mux_conf *conf, struct mux_inventory *inv,
 	err = mux_inventory_build(conf, inv, why);
 	if (!err)
 		return 0;
+	/* memory: the table's check has built one already */
 	(void)fprintf(stderr, "gi-mux: configuration: %s\n", why);
 	conf_free(&mux_conf_table, conf);
-	*ret_exit = EXIT_CONFIG;
+	*ret_exit = EXIT_FAILURE;
 	return err;
 }
 
@@ -114,9 +96,10 @@ static bool needs_restart(const struct mux_conf *a, const struct mux_conf *b)
 	return strcmp(a->svm, b->svm) != 0 || strcmp(a->svm_name, b->svm_name) != 0 ||
 	       strcmp(a->host_name, b->host_name) != 0 || strcmp(a->ca, b->ca) != 0 ||
 	       strcmp(a->cert, b->cert) != 0 || strcmp(a->key, b->key) != 0 ||
-	       strcmp(a->user, b->user) != 0 || a->max_queue != b->max_queue ||
-	       a->max_queue_up != b->max_queue_up || a->idle_ms != b->idle_ms ||
-	       a->deadline_ms != b->deadline_ms || a->retry_ms != b->retry_ms;
+	       strcmp(a->user, b->user) != 0 || strcmp(a->socket_mode, b->socket_mode) != 0 ||
+	       a->max_queue != b->max_queue || a->max_queue_up != b->max_queue_up ||
+	       a->idle_ms != b->idle_ms || a->deadline_ms != b->deadline_ms ||
+	       a->retry_ms != b->retry_ms;
 }
 
 static void on_hup(struct io_signal *w, int signum)
@@ -193,7 +176,8 @@ static int start_upstream(struct mux *m)
 static int start_guests(struct mux *m, const struct mux_inventory *inv)
 {
 	const struct mux_guests_conf conf = { .max_queue = m->conf.max_queue,
-		.max_queue_up = m->conf.max_queue_up };
+		.max_queue_up = m->conf.max_queue_up,
+		.socket_mode = inv->socket_mode };
 	int err = mux_guests_new(m->loop, &conf, &m->guests);
 
 	return err ? err : mux_guests_apply(m->guests, inv);
@@ -255,19 +239,13 @@ static void stop(struct mux *m)
 
 int main(int argc, char **argv)
 {
-	struct mux m = { .argv = argv };
+	struct mux m = { .argc = argc, .argv = argv };
 	struct mux_inventory inv = { 0 };
-	bool test = take_test_flag(&argc, argv), debug = false;
+	bool debug = false;
 	int code = EXIT_FAILURE, err;
 
-	m.argc = argc;
 	if (load(&m, &m.conf, &inv, &debug, &code))
 		return code;
-	if (test) {
-		mux_inventory_free(&inv);
-		conf_free(&mux_conf_table, &m.conf);
-		return EXIT_SUCCESS;
-	}
 	gi_log_init("gi-mux", debug ? GI_LOG_DEBUG : GI_LOG_INFO);
 	(void)snprintf(m.software, sizeof(m.software), "gi-mux %s (%.40s)", PACKAGE_VERSION,
 		m.conf.host_name);

@@ -248,6 +248,27 @@ static void test_term_ends_cleanly(void **state)
 	bed_until(b, !b->link && b->guests[0].closed);
 }
 
+/* who may connect is that VM: nobody by default, but the group of the directory */
+static void test_sockets_are_not_for_everybody(void **state)
+{
+	struct bed *b = *state;
+	char dir[256], path[300];
+	struct stat st;
+
+	(void)snprintf(dir, sizeof(dir), "%s/vm", b->dir);
+	(void)snprintf(path, sizeof(path), "%s/jump01.sock_5005", dir);
+	if (geteuid() == 0)
+		assert_int_equal(chown(dir, (uid_t)-1, 12345), 0);
+	assert_int_equal(stat(dir, &st), 0);
+	assert_int_equal(chmod(dir, (st.st_mode & 0777) | S_ISGID), 0);
+	bed_up(b);
+	bed_guest_ready(b, &b->guests[0], "jump01");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	if (geteuid() == 0)
+		assert_int_equal(st.st_gid, 12345);
+}
+
 static void test_options_check_the_configuration(void **state)
 {
 	struct bed *b = *state;
@@ -264,6 +285,8 @@ static void test_options_check_the_configuration(void **state)
 		bed_conf(b, "", cases[i].vms);
 		assert_int_equal(bed_mux_run(b, "-t"), cases[i].code);
 	}
+	bed_conf(b, "socket-mode \"0777\";", NULL);
+	assert_int_equal(bed_mux_run(b, "-t"), 78);
 	bed_conf(b, "", NULL);
 	assert_int_equal(bed_mux_run(b, "--nonsense"), 2);
 	assert_int_equal(bed_mux_run(b, "--version"), 0);
@@ -289,6 +312,7 @@ int main(void)
 		TEST(test_removed_while_down_is_gone),
 		TEST(test_missing_directory_does_not_stop_the_others),
 		TEST(test_term_ends_cleanly),
+		TEST(test_sockets_are_not_for_everybody),
 		TEST(test_options_check_the_configuration),
 	};
 

@@ -105,6 +105,7 @@ static void test_build_without_cids_has_no_vsock_port(void **state)
 	(void)state;
 	assert_int_equal(build("vm a { listen \"unix:/x\"; }", &inv, why), 0);
 	assert_int_equal(inv.vsock_port, 0);
+	assert_int_equal(inv.socket_mode, 0660);
 	mux_inventory_free(&inv);
 	assert_int_equal(build("", &inv, why), 0);
 	assert_int_equal(inv.n, 0);
@@ -117,6 +118,11 @@ static void test_build_refuses_what_would_confuse_guests(void **state)
 	static const struct {
 		const char *vms, *words;
 	} cases[] = {
+		{ "socket-mode \"0640\"; vm a { cid 3; } vm b { cid 3; }", "share" },
+		{ "socket-mode \"0777\";", "socket-mode" },
+		{ "socket-mode \"0066\";", "socket-mode" },
+		{ "socket-mode \"2660\";", "socket-mode" },
+		{ "socket-mode \"06 0\";", "socket-mode" },
 		{ "vm a { }", "needs a listen or a cid" },
 		{ "vm a { cid 2; }", "host's own" },
 		{ "vm a { listen \"tcp:10.0.0.1:5\"; }", "must be unix:" },
