@@ -14,6 +14,7 @@
 #include "netagent/keeper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <pwd.h>
 #include <signal.h>
@@ -206,6 +207,18 @@ static void signal_cb(struct io_signal *w, int signum)
 	io_loop_stop(k->loop);
 }
 
+/* the parsing process may put a link there before our next start: never through one */
+static int give_dir(const char *path, const struct passwd *pw)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = fchown(fd, pw->pw_uid, pw->pw_gid) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
 /* mkdir -p, the last one for @user alone */
 static int make_dir(const char *path, const char *user)
 {
@@ -224,9 +237,7 @@ static int make_dir(const char *path, const char *user)
 	}
 	if (geteuid() == 0 && user && !pw)
 		return -GI_ENOTFOUND;
-	if (pw && chown(path, pw->pw_uid, pw->pw_gid) < 0)
-		return -errno;
-	return 0;
+	return pw ? give_dir(path, pw) : 0;
 }
 
 static int bind_pam(const struct na_conf *conf, int *ret_fd)
