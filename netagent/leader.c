@@ -87,26 +87,48 @@ static bool peer_is_there(int sock)
 	return poll(&p, 1, 0) == 0;
 }
 
-int na_leader_of_peer(int sock, uint32_t pid, int *ret_pidfd, uint64_t *ret_start)
+static bool has_ended(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) != 0;
+}
+
+/* a descriptor of the peer's process; -ESRCH: it has ended, or nobody can tell any more */
+static int peer_pidfd(int sock, uint32_t pid)
 {
 	socklen_t len = sizeof(int);
-	uint64_t start = 0;
-	int fd = -1, err = 0;
+	int fd = -1;
 
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) < 0) {
-		if (pid == 0)
-			return -ESRCH;
-		fd = pidfd_open(pid);
-		if (fd < 0)
-			return fd;
-	}
-	if (pid != 0)
-		err = na_leader_start_time(pid, &start);
-	if (err == 0 && !peer_is_there(sock))
-		err = -ESRCH;
-	if (err < 0) {
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
+		return fd;
+	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+		return -errno;
+	if (errno != ENOPROTOOPT) /* EINVAL or ESRCH, as kernels differ: reaped */
+		return -ESRCH;
+	if (pid == 0)
+		return -ENOTSUP;
+	fd = pidfd_open(pid);
+	if (fd >= 0 && !peer_is_there(sock)) {
 		close(fd);
-		return err;
+		return -ESRCH;
+	}
+	return fd;
+}
+
+int na_leader_of_peer(int sock, uint32_t pid, int *ret_pidfd, uint64_t *ret_start)
+{
+	uint64_t start = 0;
+	int fd = peer_pidfd(sock, pid);
+
+	if (fd < 0)
+		return fd;
+	if (pid != 0 && na_leader_start_time(pid, &start) < 0)
+		start = 0;
+	/* looked at last: it lived while its start time was read, so that is its own */
+	if (has_ended(fd)) {
+		close(fd);
+		return -ESRCH;
 	}
 	*ret_pidfd = fd;
 	*ret_start = start;

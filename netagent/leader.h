@@ -23,7 +23,9 @@ GI_MUST_CHECK int na_leader_start_time(uint32_t pid, uint64_t *ret);
  * @pid: its pid as SO_PEERCRED gave it; 0: of another pid namespace, watched only where the kernel
  *     has SO_PEERPIDFD, and with a start time of 0
  * @ret_pidfd: owned by the caller; of that very process, also when the pid was used again since
- * Errors: -ESRCH, -EMFILE, -errno
+ * @ret_start: 0 also when /proc does not show the process (hidepid)
+ * Errors: -ESRCH (it has ended; without SO_PEERPIDFD also: it closed the connection, so its pid
+ *         proves nothing), -ENOTSUP (other namespace, old kernel), -EMFILE, -errno
  */
 GI_MUST_CHECK int na_leader_of_peer(int sock, uint32_t pid, int *ret_pidfd, uint64_t *ret_start);
 

@@ -180,7 +180,8 @@ static int record_open(struct na_agent *a, struct na_session *s)
 static void pam_open(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_event *ev,
 	struct na_pam_peer *peer)
 {
-	uint32_t leader = peer->pidfd >= 0 ? peer->pid : 0;
+	/* without a start time it would not be known again after a restart */
+	uint32_t leader = peer->pidfd >= 0 && peer->start ? peer->pid : 0;
 	struct na_session *s =
 		ev->retry ? na_sessions_find_same(&a->sessions, ev, leader, peer->start) : NULL;
 	bool watched;
@@ -199,10 +200,15 @@ static void pam_open(struct na_agent *a, struct na_pam_conn *c, const struct na_
 		na_pam_answer(c, NA_PAM_REFUSED, 0, "the session cannot be recorded");
 		return;
 	}
-	watched = leader_take(a, s, peer->pidfd);
-	peer->pidfd = -1;
 	gi_info("session %" PRIu64 " of %s (%s, uid %u, leader %u)", s->id, s->user, s->service,
 		s->uid, peer->pid);
+	if (peer->gone) { /* gave up on us and ended: for the audit trail, and for nothing else */
+		session_end(a, s, IDFW__END_REASON__END_LEADER);
+		na_pam_answer(c, NA_PAM_REFUSED, 0, "the session's process has ended");
+		return;
+	}
+	watched = leader_take(a, s, peer->pidfd);
+	peer->pidfd = -1;
 	if (!watched)
 		gi_warn("session %" PRIu64
 			": leader %u cannot be watched: only close_session ends it",

@@ -68,9 +68,8 @@ static void conn_event(struct na_pam_conn *c, const struct na_pam_event *ev)
 {
 	struct na_pam_peer peer = { .pid = (uint32_t)c->peer.pid, .pidfd = -1 };
 
-	if (ev->kind == NA_PAM_OPEN &&
-		na_leader_of_peer(c->fd, peer.pid, &peer.pidfd, &peer.start) < 0)
-		peer.pidfd = -1;
+	if (ev->kind == NA_PAM_OPEN)
+		peer.gone = na_leader_of_peer(c->fd, peer.pid, &peer.pidfd, &peer.start) == -ESRCH;
 	io_timer_stop(c->pam->loop, &c->deadline);
 	c->pam->ops->event(c->pam->arg, c, ev, &peer);
 	if (peer.pidfd >= 0)

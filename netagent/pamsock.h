@@ -10,6 +10,7 @@
 #ifndef NETAGENT_PAMSOCK_H
 #define NETAGENT_PAMSOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "lib/base/err.h"
 #include "lib/io/loop.h"
@@ -26,6 +27,7 @@ struct na_pam_peer {
 	uint32_t pid;
 	uint64_t start; /* 0: not known */
 	int pidfd;	/* -1: cannot be watched; else the callee may take it and set -1 */
+	bool gone;	/* of an open: it ended before its event was read */
 };
 
 struct na_pam_ops {

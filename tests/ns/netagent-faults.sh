@@ -164,13 +164,30 @@ kill9 "$na_keeper"
 na_keeper=
 
 echo "# nothing at all but PAM: the agent is stopped, the module's timeout holds"
+opens_are() { [ "$(svm_count ' open id=')" = "$1" ]; }
 agent_start
 kill -STOP "$(role_pid agent)"
 pam q timeout_ms=300
 t0=$(date +%s%N)
 pamtester q root open_session >/dev/null && ok "let in" || fail "let in"
 ms=$((($(date +%s%N) - t0) / 1000000))
-[ $ms -ge 300 ] && [ $ms -lt 1000 ] && ok "after $ms ms" || fail "after $ms ms"
+[ $ms -ge 300 ] && [ $ms -lt 2000 ] && ok "after $ms ms" || fail "after $ms ms"
+svm_mark
+login q root && ok "let in" || fail "let in"
 kill -CONT "$(role_pid agent)"
+svm_says ' open id=[0-9]+ .* leader=[0-9]+$' "both are recorded afterwards"
+await 5 opens_are 2 || fail "not both"
+check "the one whose process has ended is over at once" 1 "$(svm_count ' close id=[0-9]+ reason=2')"
+svm_mark
+kill9 "$leader"
+svm_says ' close id=[0-9]+ reason=2' "the other when its process ends"
 agent_stop
+
+echo "# a link in place of the spool's directory: its target is not given away"
+mkdir "$dir/victim"
+ln -s victim "$dir/link"
+sed -i "s,^spool-dir .*,spool-dir \"$dir/link\";," "$dir/conf"
+"$na_build/netagent/gi-netagent" -c "$dir/conf" >>"$dir/agent.log" 2>&1 && rc=0 || rc=$?
+check "refused" 1 $rc
+check "and left alone" 0 "$(stat -c %u "$dir/victim")"
 na_end
