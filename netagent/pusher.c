@@ -2,8 +2,9 @@
 /*
  * pusher.c - gi-netagent --pusher: applies what the parsing process asks for
  *
- * uid 0 with CAP_NET_ADMIN alone, no_new_privs, no text parsed: the records have a fixed shape and
- * fw_rec_reader checks each before it is used. Blocking and sequential: one request, one answer.
+ * uid 0 with CAP_NET_ADMIN alone, no_new_privs, a seccomp filter, no text parsed: the records have
+ * a fixed shape and fw_rec_reader checks each before it is used. Blocking and sequential: one
+ * request, one answer.
  * libnftables may exit() under us: the keeper starts the next one, the parsing process reports it,
  * and the SVM sends a whole ruleset. The kernel goes on with what it has.
  */
@@ -139,6 +140,8 @@ int na_pusher_run(int fd)
 	char why[256] = "";
 	int rc = 1, err = io_priv_drop(NULL, IO_CAP_NET_ADMIN);
 
+	if (err == 0)
+		err = io_priv_seccomp_parser();
 	if (err < 0) {
 		gi_err("pusher: privileges cannot be dropped: %s", gi_strerror(err));
 		return 1;

@@ -19,6 +19,19 @@ svm_says '^hello last=[0-9]+ software=idfw gi-netagent .* boot=0123456789abcdef0
 svm_says '^snapshot .*first=1 last=1 n=0 addrs 10\.9\.9\.1' "Snapshot with the address"
 svm_says '^marks gen=0 ver=0 n=0 last=1' "Marks: no rules yet"
 
+echo "# what each process may do"
+status() { awk -v key="$2:" '$1 == key { print $2 }' "/proc/$(role_pid "$1")/status"; }
+for role in agent pusher; do
+	check "$role: no new privileges" 1 "$(status $role NoNewPrivs)"
+	check "$role: a filter" 2 "$(status $role Seccomp)"
+	check "$role: no bounding set" 0000000000000000 "$(status $role CapBnd)"
+done
+check "agent: no capability" "0000000000000000 0000000000000000" \
+	"$(status agent CapEff) $(status agent CapPrm)"
+check "agent: its own user" "$(id -u nobody)" "$(status agent Uid)"
+check "pusher: CAP_NET_ADMIN alone" "0000000000001000 0000000000001000" \
+	"$(status pusher CapEff) $(status pusher CapPrm)"
+
 echo "# addresses"
 ip addr add fd99::9/64 dev v0 nodad
 svm_says '^event [0-9]+ 10\.9\.9\.1 fd99::9$' "a new address is an event"
@@ -50,7 +63,7 @@ t0=$(date +%s%N)
 pam q required wait timeout_ms=400
 login q root && fail "required and nobody says ready: let in" || ok "required, not enforced in time: refused"
 ms=$((($(date +%s%N) - t0) / 1000000))
-[ $ms -ge 350 ] && [ $ms -lt 1500 ] && ok "after $ms ms" || fail "after $ms ms"
+[ $ms -ge 350 ] && [ $ms -lt 2500 ] && ok "after $ms ms" || fail "after $ms ms"
 pam q wait timeout_ms=400
 login q root && ok "not required: let in" || fail "not required: let in"
 logout "$leader"
@@ -58,7 +71,7 @@ svm 'ready on'
 t0=$(date +%s%N)
 login w root && ok "enforced: let in" || fail "enforced: let in"
 ms=$((($(date +%s%N) - t0) / 1000000))
-[ $ms -lt 2000 ] && ok "after $ms ms (its python starts meanwhile)" || fail "after $ms ms"
+[ $ms -lt 2500 ] && ok "after $ms ms (its python starts meanwhile)" || fail "after $ms ms"
 svm 'ready off'
 logout "$leader"
 
@@ -97,6 +110,7 @@ svm_says "close id=$id1 reason=1" "and can be closed by number"
 echo "# a pid that is somebody else's now is not mistaken for the leader: unit test_session"
 
 echo "# SVM gone: events are kept and come exactly once"
+leaders_ended() { [ "$(grep -c ' of daemon .*without closing' "$dir/agent.log")" = "$1" ]; }
 svm_mark
 acked=$(grep -E '^event' "$dir/svm.log" | tail -1 | cut -d' ' -f2)
 svm_stop
@@ -104,7 +118,7 @@ login t root && ok "login without an SVM" || fail "login without an SVM"
 a=$leader
 login t daemon
 kill9 "$leader"
-sleep 0.2
+await 5 leaders_ended 2 || fail "the end of the second one is not seen"
 svm_mark
 svm_start "$acked"
 svm_says '^snapshot' "back"
