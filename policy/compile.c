@@ -20,7 +20,8 @@ struct build {
 	const struct pol_policy *p;
 	struct pol_set member; /* groups that this VM is in by name */
 	struct pol_set net;    /* groups with a prefix that holds one of its addresses */
-	/* by slot: a policy group, or n_groups + policy group for it without its identity members */
+	/* by slot: a policy group, or n_groups + policy group for it without its identity members
+	 */
 	uint8_t *fw_use; /* FW_USE_* */
 	uint8_t *use;	 /* enum pol_use */
 	uint16_t *index; /* ruleset group */

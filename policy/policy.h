@@ -101,7 +101,8 @@ struct pol_compiled {
  * none can be at an end leave the rule out there: nothing widens by being empty (ADR 6). Rules in
  * FW_IN that forbid leave out the identity in their `from`: a policy group that has other members
  * too may then be two groups of the ruleset, the one without identity called "_addrN".
- * Errors: -ENOMEM; -GI_ELIMIT (over FW_GROUPS_MAX with those; else limits were checked by pol_parse)
+ * Errors: -ENOMEM; -GI_ELIMIT (over FW_GROUPS_MAX with those; else limits were checked by
+ * pol_parse)
  */
 GI_MUST_CHECK int pol_compile(const struct pol_policy *p, const struct pol_vm *vm,
 	uint64_t generation, struct pol_compiled **ret);

@@ -122,8 +122,8 @@ static void test_pol_compile_ends(void **state)
 	}
 }
 
-/* where it arrives identity is an address, and others come from that address too: a rule that forbids
- * looks at it where the connection begins only, and at the rest of its `from` everywhere */
+/* where it arrives identity is an address, and others come from that address too: a rule that
+ * forbids looks at it where the connection begins only, and at the rest of its `from` everywhere */
 static void test_pol_compile_forbidding_identity_ends_at_the_source(void **state)
 {
 	static const struct {
@@ -144,7 +144,8 @@ static void test_pol_compile_forbidding_identity_ends_at_the_source(void **state
 		struct pol_policy *p;
 		struct pol_compiled *c;
 
-		snprintf(text, sizeof(text), "section infrastructure { rule r %s; }", cases[i].rule);
+		snprintf(
+			text, sizeof(text), "section infrastructure { rule r %s; }", cases[i].rule);
 		p = fx_policy(text);
 		c = compile(p, cases[i].vm, "11.0.0.1");
 		check_end(c, find(c, FW_IN), true, cases[i].in_from, text);
@@ -159,9 +160,10 @@ static void test_pol_compile_forbidding_identity_ends_at_the_source(void **state
 /* the same group in a rule that allows and in one that forbids: two groups in the ruleset */
 static void test_pol_compile_forbidding_leaves_allowing_alone(void **state)
 {
-	struct pol_policy *p = fx_policy("group g { user u; address 10.0.0.0/8; vm y; }\n"
-					 "section infrastructure { rule a drop from g to vm z service ssh;\n"
-					 "	rule b allow from g to vm z; }");
+	struct pol_policy *p =
+		fx_policy("group g { user u; address 10.0.0.0/8; vm y; }\n"
+			  "section infrastructure { rule a drop from g to vm z service ssh;\n"
+			  "	rule b allow from g to vm z; }");
 	struct pol_compiled *c = compile(p, "z", NULL);
 	const struct fw_ruleset *rs = c->ruleset;
 	uint16_t drop = rs->rules[1].from[0], allow = rs->rules[3].from[0];
