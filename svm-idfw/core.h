@@ -32,6 +32,7 @@
 #define IDFW_RETIRED_MS 600000
 #define IDFW_MARK_FIRST 0x100
 #define IDFW_START_MS 2000     /* a guest's snapshot and marks are waited for so long */
+#define IDFW_RESTART_MS 1000   /* between two whole states because a pusher restarted */
 #define IDFW_SNAP_WAIT_MS 1000 /* a snapshot waits for the events before it so long */
 #define IDFW_SNAP_BYTES_MAX (32u << 20)
 #define IDFW_MARKS_MAX 1000000	/* elements that a guest may report */
@@ -130,8 +131,9 @@ struct idfw_plan {
 	size_t n_sent;
 	bool need_full;
 	uint64_t full_at_ms;
-	unsigned int n_bad; /* refused in a row */
-	uint64_t ignore_to; /* refusals of versions up to here are old news */
+	unsigned int n_bad;  /* refused in a row */
+	uint64_t ignore_to;  /* refusals of versions up to here are old news */
+	uint64_t restart_ms; /* monotonic; when the agent may next say that its pusher restarted */
 	char cause[IDFW_CAUSE_MAX];
 	unsigned int n_causes;
 	struct plan_wait *wait_head, *wait_tail;

@@ -313,10 +313,34 @@ static void refused(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Appli
 	plan_full(e, vm, !failed && p->n_bad == 1 ? e->mono_ms : e->mono_ms + backoff_ms(p));
 }
 
+/*
+ * The agent's pusher was started again and does not know what its kernel holds: the whole state
+ * now, so that the next login does not wait for it. At most once in IDFW_RESTART_MS: a guest that
+ * says so all the time gets no more than that.
+ */
+static void pusher_restarted(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	struct idfw_plan *p = vm->plan;
+	uint64_t at = p->restart_ms > e->mono_ms ? p->restart_ms : e->mono_ms;
+
+	if (p->phase != PLAN_RUNNING || p->need_full)
+		return;
+	p->restart_ms = at + IDFW_RESTART_MS;
+	gi_info("%s: its pusher was started again, the whole state follows", vm->name);
+	if (!p->n_causes)
+		snprintf(p->cause, sizeof(p->cause), "pusher restarted");
+	plan_full(e, vm, at);
+}
+
 void plan_applied(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Applied *a)
 {
 	struct idfw_plan *p = vm->plan;
 	size_t n = 0;
+
+	if (!a->version && !p->n_sent && a->result == IDFW__APPLIED__RESULT__STALE) {
+		pusher_restarted(e, vm);
+		return;
+	}
 
 	if (a->version > vm->want_version || !p->n_sent || a->version < p->sent[0].version) {
 		gi_debug("%s: answer to version %llu, which is not awaited", vm->name,

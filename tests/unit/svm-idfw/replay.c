@@ -442,6 +442,8 @@ static bool do_ack(struct run *r)
 	const char *word = r->words[2];
 	int result = !strcmp(word, "ok") ? 0 : !strcmp(word, "stale") ? 1 : 2;
 
+	if (!strcmp(word, "restarted"))
+		return world_pusher_restarted(&r->w, r->words[1]) == 0 || fail(r, "refused");
 	return world_ack(&r->w, r->words[1], result) != -ENOENT ||
 	       fail(r, "no push waits for an answer");
 }

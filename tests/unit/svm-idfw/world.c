@@ -539,6 +539,18 @@ int world_ack(struct world *w, const char *vm, int result)
 	return world_say(w, vm, &env);
 }
 
+int world_pusher_restarted(struct world *w, const char *vm)
+{
+	Idfw__Applied ap = IDFW__APPLIED__INIT;
+	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
+
+	ap.result = IDFW__APPLIED__RESULT__STALE;
+	ap.text = (char *)(uintptr_t) "the pusher was started again";
+	env.body_case = IDFW__ENVELOPE__BODY_APPLIED;
+	env.applied = &ap;
+	return world_say(w, vm, &env);
+}
+
 /* ---- after each step ---- */
 
 static const char *check(struct world *w)

@@ -82,6 +82,8 @@ int world_hello_last(
 	struct world *w, const char *vm, uint8_t boot, uint32_t version, uint64_t last_seq);
 int world_marks(struct world *w, const char *vm); /* what its kernel holds */
 /* answers the oldest push; result: IDFW__APPLIED__RESULT__*; -ENOENT: none waits */
+/* Applied STALE that answers nothing: the agent's pusher is a new one */
+int world_pusher_restarted(struct world *w, const char *vm);
 int world_ack(struct world *w, const char *vm, int result);
 
 /* the first line of the log that has all words, in order; it is not found again */
