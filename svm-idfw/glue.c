@@ -13,6 +13,9 @@
 #include <string.h>
 
 #define DIAG_MAX (1u << 20)
+#define HOLD_LOOK_MS 5
+
+static void hold_cb(struct io_timer *w);
 
 static void tick_cb(struct io_timer *w)
 {
@@ -22,10 +25,42 @@ static void tick_cb(struct io_timer *w)
 	svm_round(s);
 }
 
+/*
+ * Logins can come faster than the disk takes them. Half a queue of records stops the reading from
+ * the muxes until an eighth is left; they hold their guests back in turn, nothing is refused. Not
+ * while the database fails: that may last, and logins must go on being enforced.
+ */
+static void pressure(struct svm *s)
+{
+	struct idfw_store_stats st;
+	bool hold;
+
+	idfw_store_stats(s->store, &st);
+	hold = st.err == 0 && st.queued > (s->holding ? STORE_QUEUE_MAX / 8 : STORE_QUEUE_MAX / 2);
+	if (hold == s->holding)
+		return;
+	s->holding = hold;
+	idfw_guests_hold(s->guests, hold);
+	if (!hold) {
+		io_timer_stop(s->loop, &s->hold);
+		return;
+	}
+	if (!s->holds++)
+		gi_notice("logins come faster than the disk takes them: muxes are held back");
+	io_timer_start(s->loop, &s->hold, HOLD_LOOK_MS, HOLD_LOOK_MS, hold_cb, s);
+}
+
+static void hold_cb(struct io_timer *w)
+{
+	pressure(w->arg);
+}
+
 static void flush_cb(struct io_idle *w)
 {
 	struct svm *s = w->arg;
 	uint64_t now = io_clock_mono_ms(), next;
+
+	pressure(s);
 
 	idfw_engine_clock(s->engine, now, io_clock_real_ms());
 	next = idfw_engine_tick(s->engine);

@@ -301,3 +301,16 @@ void idfw_guests_links(
 		cb(cb_arg, row);
 	}
 }
+
+void idfw_guests_hold(struct idfw_guests *g, bool hold)
+{
+	for (struct guest_link *l = g->links; l; l = l->next) {
+		if (l->failed)
+			continue;
+		l->heard_ms = io_clock_mono_ms(); /* silence is ours while we do not read */
+		if (hold)
+			io_chan_read_pause(l->chan);
+		else
+			io_chan_read_resume(l->chan);
+	}
+}

@@ -43,6 +43,9 @@ int idfw_guests_send_state(void *arg, struct idfw_vm *vm, const struct fw_state 
 int idfw_guests_send_delta(void *arg, struct idfw_vm *vm, const struct fw_delta *d);
 void idfw_guests_close(void *arg, struct idfw_vm *vm, const char *why);
 
+/* stop reading from the muxes, or go on: back pressure while the database catches up */
+void idfw_guests_hold(struct idfw_guests *g, bool hold);
+
 /* one JSON object a mux (docs/control.md) */
 void idfw_guests_links(
 	struct idfw_guests *g, void (*cb)(void *cb_arg, const char *json_row), void *cb_arg);

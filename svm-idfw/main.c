@@ -263,6 +263,7 @@ static void stop(struct svm *s)
 		return;
 	io_idle_stop(s->loop, &s->flush);
 	io_timer_stop(s->loop, &s->tick);
+	io_timer_stop(s->loop, &s->hold);
 	io_signal_stop(s->loop, &s->term);
 	io_signal_stop(s->loop, &s->intr);
 	io_signal_stop(s->loop, &s->hup);

@@ -18,6 +18,9 @@ struct svm {
 	struct io_loop *loop;
 	struct io_idle flush;
 	struct io_timer tick;
+	struct io_timer hold; /* runs while the muxes are not read, see glue.c */
+	bool holding;
+	uint64_t holds;
 	struct io_signal term, intr, hup;
 	struct io_tls_ctx *tls;
 	struct idfw_engine *engine;

@@ -49,6 +49,9 @@ struct mux {
 	bool ready, closed;
 	struct seen seen[SEEN_MAX];
 	size_t n_seen;
+	bool counting; /* only the newest EventAck and the closes are kept */
+	uint64_t acked;
+	size_t closes;
 };
 
 static struct {
@@ -227,6 +230,12 @@ static void mux_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t l
 		(void)snprintf(s->text, sizeof(s->text), "%s", r->refused->text);
 	}
 	m->n_seen++;
+	if (m->counting) {
+		if (s->inner == IDFW__ENVELOPE__BODY_EVENT_ACK)
+			m->acked = s->number;
+		m->closes += s->body == IDFW__ROUTED__BODY_CLOSE;
+		m->n_seen--;
+	}
 	wire_routed_free(r);
 }
 
@@ -253,7 +262,7 @@ static const struct io_chan_ops mux_ops = {
 
 static void mux_connect(struct mux *m, const char *cert)
 {
-	static const struct io_chan_conf cc = { .max_frame = 1u << 20, .max_queue = 8u << 20 };
+	static const struct io_chan_conf cc = { .max_frame = 1u << 20, .max_queue = 64u << 20 };
 	char ca_file[PATH_LEN], cert_file[PATH_LEN], key_file[PATH_LEN], text[PATH_LEN], why[256];
 	struct io_tls_conf conf = {
 		.ca_file = ca_file, .cert_file = cert_file, .key_file = key_file
@@ -530,6 +539,30 @@ static void test_killed_daemon_knows_sessions_and_events_again(void **state)
 	WAIT_FOR(SAW_ENVELOPE(m, "jump01", RULESET_COMMIT));
 }
 
+/* more than the database's queue holds, as fast as TLS takes it: held back, not refused */
+static void test_burst_of_logins_is_held_back_and_none_is_refused(void **state)
+{
+	enum { LOGINS = 100000 };
+	struct mux *m;
+
+	(void)state;
+	daemon_start();
+	m = mux_good(0);
+	guest_greeting(m, "jump01", 0, 0);
+	WAIT_FOR(SAW_ENVELOPE(m, "jump01", RULESET_COMMIT));
+	m->counting = true;
+	for (uint64_t i = 1; i <= LOGINS; i++)
+		guest_open(m, "jump01", i);
+	while (m->acked < LOGINS && !m->closed && !m->closes) {
+		uint64_t before = m->acked;
+
+		WAIT_FOR(m->acked > before || m->closed || m->closes);
+	}
+	assert_int_equal(m->closes, 0);
+	assert_int_equal(m->acked, LOGINS);
+	assert_false(log_has("takes no records"));
+}
+
 static void test_malformed_routed_drops_that_mux_only(void **state)
 {
 	static const uint8_t garbage[] = { 0xff, 0xff, 0xff, 0xff, 0x0f, 0x00 };
@@ -714,6 +747,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_guest_login_pushed_acknowledged_and_stopped_in_order),
+		T(test_burst_of_logins_is_held_back_and_none_is_refused),
 		T(test_killed_daemon_knows_sessions_and_events_again),
 		T(test_malformed_routed_drops_that_mux_only),
 		T(test_oversize_frame_drops_that_mux_only),
