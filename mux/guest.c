@@ -307,7 +307,20 @@ void mux_guest_attach(struct mux_guest *g, int fd, const char *transport)
 		guest_announce(g);
 }
 
-void mux_guests_take_cid(struct mux_guests *s, int fd, uint32_t cid)
+/* before it can take the agent's place or use up its turns */
+static bool guest_port_ok(struct mux_guest *g, int fd, bool reserved)
+{
+	if (reserved || g->set->conf.vsock_any_port)
+		return true;
+	g->stats.turned_away++;
+	guest_log(
+		g, "connection turned away", "it comes from a port that is not reserved for root");
+	refuse_fd(fd, IDFW__REFUSED__REASON__IDENTITY, "connect from a vsock port below 1024");
+	(void)close(fd);
+	return false;
+}
+
+void mux_guests_take_cid(struct mux_guests *s, int fd, uint32_t cid, bool reserved)
 {
 	struct mux_guest *g, *next;
 	char transport[32];
@@ -316,6 +329,8 @@ void mux_guests_take_cid(struct mux_guests *s, int fd, uint32_t cid)
 	HASH_ITER (hh, s->guests, g, next) {
 		if (g->gone || cid == 0 || g->vm.cid != cid)
 			continue;
+		if (!guest_port_ok(g, fd, reserved))
+			return;
 		(void)snprintf(transport, sizeof(transport), "vsock:%u", cid);
 		mux_guest_attach(g, fd, transport);
 		return;

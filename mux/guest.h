@@ -18,6 +18,7 @@ struct mux_guests;
 struct mux_guests_conf {
 	size_t max_queue;    /* down, bytes a guest */
 	size_t max_queue_up; /* bytes a guest */
+	bool vsock_any_port;
 	mode_t socket_mode;  /* of the VMs' unix sockets */
 };
 
@@ -47,8 +48,10 @@ GI_MUST_CHECK int mux_guests_apply(struct mux_guests *s, const struct mux_invent
 /*
  * mux_guests_take_cid - a connection that came in by AF_VSOCK
  * @fd: takes; a CID that is nobody's gets Refused and is closed
+ * @reserved: from a port that in the guest only root can take; else it may be any user's process
+ *     there that pretends to be the agent, and is refused, too (unless vsock_any_port)
  */
-void mux_guests_take_cid(struct mux_guests *s, int fd, uint32_t cid);
+void mux_guests_take_cid(struct mux_guests *s, int fd, uint32_t cid, bool reserved);
 
 /* from upstream.h's callbacks */
 void mux_guests_link_up(struct mux_guests *s);

@@ -34,6 +34,8 @@ static const struct conf_item top_items[] = {
 		"mode of the VMs' unix sockets, octal; whoever may write to one is that VM" },
 	{ "vsock-port", CONF_T_NUMBER, ITEM(vsock_port), "5005", 1, 4294967294,
 		"AF_VSOCK port; used when a VM has a cid" },
+	{ "vsock-any-port", CONF_T_BOOL, ITEM(vsock_any_port), "no", 0, 0,
+		"take agents from vsock ports that any user of the guest can have" },
 	{ "max-queue", CONF_T_NUMBER, ITEM(max_queue), "32MiB", 131072, 1073741824,
 		"bytes that may wait for one guest; it is dropped beyond that" },
 	{ "max-queue-up", CONF_T_NUMBER, ITEM(max_queue_up), "1MiB", 262144, 67108864,

@@ -27,6 +27,7 @@ struct mux_conf {
 	char *svm, *svm_name, *host_name, *ca, *cert, *key, *user, *socket_mode;
 	uint64_t vsock_port, max_queue, max_queue_up;
 	uint64_t idle_ms, deadline_ms, retry_ms;
+	bool vsock_any_port;
 	struct conf_array vms; /* of struct mux_conf_vm */
 };
 

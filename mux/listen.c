@@ -78,19 +78,20 @@ void mux_listener_close(struct mux_listener *l)
 static void listener_take(struct mux_listener *l, int fd)
 {
 	uint32_t cid = 0;
+	bool reserved = false;
 	int err;
 
 	if (l->guest) {
 		mux_guest_attach(l->guest, fd, "unix");
 		return;
 	}
-	err = io_sock_peer_cid(fd, &cid);
+	err = io_sock_peer_cid(fd, &cid, &reserved);
 	if (err) {
 		gi_warn("vsock: a connection without a CID: %s", gi_strerror(err));
 		(void)close(fd);
 		return;
 	}
-	mux_guests_take_cid(l->set, fd, cid);
+	mux_guests_take_cid(l->set, fd, cid, reserved);
 }
 
 static void listener_cb(struct io_fd *w, unsigned int events)

@@ -97,6 +97,7 @@ static bool needs_restart(const struct mux_conf *a, const struct mux_conf *b)
 	       strcmp(a->host_name, b->host_name) != 0 || strcmp(a->ca, b->ca) != 0 ||
 	       strcmp(a->cert, b->cert) != 0 || strcmp(a->key, b->key) != 0 ||
 	       strcmp(a->user, b->user) != 0 || strcmp(a->socket_mode, b->socket_mode) != 0 ||
+	       a->vsock_any_port != b->vsock_any_port ||
 	       a->max_queue != b->max_queue || a->max_queue_up != b->max_queue_up ||
 	       a->idle_ms != b->idle_ms || a->deadline_ms != b->deadline_ms ||
 	       a->retry_ms != b->retry_ms;
@@ -177,6 +178,7 @@ static int start_guests(struct mux *m, const struct mux_inventory *inv)
 {
 	const struct mux_guests_conf conf = { .max_queue = m->conf.max_queue,
 		.max_queue_up = m->conf.max_queue_up,
+		.vsock_any_port = m->conf.vsock_any_port,
 		.socket_mode = inv->socket_mode };
 	int err = mux_guests_new(m->loop, &conf, &m->guests);
 

@@ -237,7 +237,9 @@ static int agent_network(struct na_agent *a)
 
 static int drop_privileges(const struct na_conf *conf)
 {
-	int err = io_priv_drop(conf->user, 0);
+	/* the host takes nobody for the agent who could be any user of this machine */
+	bool vsock = strncmp(conf->mux, "vsock:", 6) == 0;
+	int err = io_priv_drop(conf->user, vsock ? IO_CAP_NET_BIND : 0);
 
 	if (err == 0)
 		err = io_priv_seccomp_parser();

@@ -16,6 +16,14 @@
 #include <cap-ng.h>
 #include <seccomp.h>
 
+static const struct {
+	unsigned int ours;
+	unsigned int cap;
+} known_caps[] = {
+	{ IO_CAP_NET_ADMIN, CAP_NET_ADMIN },
+	{ IO_CAP_NET_BIND, CAP_NET_BIND_SERVICE },
+};
+
 static int priv_caps(const struct passwd *pw, unsigned int caps);
 
 int io_priv_drop(const char *user, unsigned int caps)
@@ -74,9 +82,11 @@ int io_priv_seccomp_parser(void)
 static int priv_caps(const struct passwd *pw, unsigned int caps)
 {
 	capng_clear(CAPNG_SELECT_BOTH);
-	if ((caps & IO_CAP_NET_ADMIN) &&
-		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN) < 0)
-		return -EPERM;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(known_caps); i++)
+		if ((caps & known_caps[i].ours) &&
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+				known_caps[i].cap) < 0)
+			return -EPERM;
 	if (pw) {
 		if (capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,
 			    CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_BOUNDING) != 0)
@@ -90,8 +100,10 @@ static int priv_caps(const struct passwd *pw, unsigned int caps)
 	if (capng_get_caps_process() < 0)
 		return -EPERM;
 	for (unsigned int cap = 0; cap <= CAP_LAST_CAP; cap++) {
-		bool want = cap == CAP_NET_ADMIN && (caps & IO_CAP_NET_ADMIN);
+		bool want = false;
 
+		for (size_t i = 0; i < GI_ARRAY_SIZE(known_caps); i++)
+			want = want || (cap == known_caps[i].cap && (caps & known_caps[i].ours));
 		if (capng_have_capability(CAPNG_PERMITTED, cap) != (want ? 1 : 0))
 			return -EPERM;
 	}

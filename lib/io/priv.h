@@ -8,7 +8,10 @@
 #include <stdint.h>
 #include "lib/base/err.h"
 
-enum io_cap { IO_CAP_NET_ADMIN = 1 };
+enum io_cap {
+	IO_CAP_NET_ADMIN = 1,
+	IO_CAP_NET_BIND = 2, /* an agent on AF_VSOCK: reserved ports show the host that it is root's */
+};
 
 /*
  * io_priv_drop - become @user (and its groups), keep only @caps, set no_new_privs and

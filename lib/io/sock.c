@@ -20,6 +20,8 @@
 #define SOCK_BACKLOG 128
 #define SOCK_KEEPALIVE_SEC 30
 #define BACKOFF_FIRST_MS 100
+#define VSOCK_RESERVED 1023 /* LAST_RESERVED_PORT of the kernel's af_vsock.c */
+#define VSOCK_RESERVED_FIRST 600
 
 static int endpoint_unix(const char *text, struct io_endpoint *e);
 static int endpoint_vsock(const char *text, struct io_endpoint *e);
@@ -83,6 +85,9 @@ int io_sock_connect(const struct io_endpoint *e, int *ret_fd)
 		return fd;
 	if (e->u.sa.sa_family == AF_INET || e->u.sa.sa_family == AF_INET6)
 		sock_tune_tcp(fd);
+	/* without the privilege any port: whether that is enough is the other end's to say */
+	if (e->u.sa.sa_family == AF_VSOCK)
+		(void)!io_sock_vsock_reserve(fd);
 	if (connect(fd, &e->u.sa, e->len) < 0 && errno != EINPROGRESS) {
 		err = -errno;
 		(void)close(fd);
@@ -124,7 +129,20 @@ int io_sock_peer_ucred(int fd, struct ucred *ret)
 	return 0;
 }
 
-int io_sock_peer_cid(int fd, uint32_t *ret_cid)
+int io_sock_vsock_reserve(int fd)
+{
+	struct sockaddr_vm vm = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY };
+	int err = -EADDRINUSE;
+
+	for (unsigned int port = VSOCK_RESERVED; port >= VSOCK_RESERVED_FIRST && err == -EADDRINUSE;
+		port--) {
+		vm.svm_port = port;
+		err = bind(fd, (struct sockaddr *)&vm, sizeof(vm)) < 0 ? -errno : 0;
+	}
+	return err;
+}
+
+int io_sock_peer_cid(int fd, uint32_t *ret_cid, bool *ret_reserved)
 {
 	struct sockaddr_vm vm = { 0 };
 	socklen_t len = sizeof(vm);
@@ -134,6 +152,7 @@ int io_sock_peer_cid(int fd, uint32_t *ret_cid)
 	if (vm.svm_family != AF_VSOCK)
 		return -ENOTSUP;
 	*ret_cid = vm.svm_cid;
+	*ret_reserved = vm.svm_port <= VSOCK_RESERVED;
 	return 0;
 }
 

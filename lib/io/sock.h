@@ -9,6 +9,7 @@
 #ifndef IO_SOCK_H
 #define IO_SOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -41,7 +42,13 @@ GI_MUST_CHECK int io_sock_listen(const struct io_endpoint *e, mode_t mode, int *
 GI_MUST_CHECK int io_sock_connect(const struct io_endpoint *e, int *ret_fd);
 GI_MUST_CHECK int io_sock_accept(int listen_fd, int *ret_fd); /* -EAGAIN when none waits */
 GI_MUST_CHECK int io_sock_peer_ucred(int fd, struct ucred *ret);
-GI_MUST_CHECK int io_sock_peer_cid(int fd, uint32_t *ret_cid); /* AF_VSOCK */
+/*
+ * AF_VSOCK: who is at the other end. *ret_reserved: it speaks from a port below 1024, for which
+ * its kernel asks for CAP_NET_BIND_SERVICE, as TCP's once did.
+ */
+GI_MUST_CHECK int io_sock_peer_cid(int fd, uint32_t *ret_cid, bool *ret_reserved);
+/* io_sock_connect() does it, if it may: a reserved port for @fd. -EACCES, -EADDRINUSE (all are) */
+GI_MUST_CHECK int io_sock_vsock_reserve(int fd);
 
 /* jittered exponential backoff: 100 ms doubling to max_ms, each time +-50 % */
 struct io_backoff {

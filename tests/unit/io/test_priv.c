@@ -97,9 +97,16 @@ static void drop_keep_net_admin(void)
 		      &(int){ 15 }, sizeof(int)) == 0);
 }
 
+static void drop_keep_net_bind(void)
+{
+	CHECK(io_priv_drop("nobody", IO_CAP_NET_BIND) == 0);
+	CHECK(permitted() == (uint64_t)1 << CAP_NET_BIND_SERVICE);
+}
+
 static void test_drop_keeps_what_was_asked_for(void **state)
 {
 	(void)state;
+	run_as_root(drop_keep_net_bind);
 	run_as_root(drop_keep_net_admin);
 }
 

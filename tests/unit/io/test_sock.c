@@ -150,7 +150,7 @@ static void test_unix_listen_connect_accept_talk(void **state)
 	assert_int_equal(io_sock_peer_ucred(s, &cred), 0);
 	assert_int_equal(cred.pid, getpid());
 	assert_int_equal(cred.uid, getuid());
-	assert_int_equal(io_sock_peer_cid(s, &cid), -ENOTSUP);
+	assert_int_equal(io_sock_peer_cid(s, &cid, &(bool){ false }), -ENOTSUP);
 	close(s);
 	close(c);
 	close(l);
@@ -301,15 +301,43 @@ static void test_tcp_listen_connect_accept_talk(void **state)
 		tcp_talk(true);
 }
 
+static void test_vsock_reserve_takes_privilege(void **state)
+{
+	struct sockaddr_vm vm;
+	socklen_t len = sizeof(vm);
+	int fd[2], err;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		fd[i] = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd[i] < 0)
+			skip(); /* a kernel without AF_VSOCK */
+		err = io_sock_vsock_reserve(fd[i]);
+		if (geteuid() != 0) {
+			assert_int_equal(err, -EACCES);
+			close(fd[i]);
+			fd[i] = -1;
+			continue;
+		}
+		assert_int_equal(err, 0);
+		assert_int_equal(getsockname(fd[i], (struct sockaddr *)&vm, &len), 0);
+		assert_true(vm.svm_port < 1024);
+	}
+	for (int i = 0; i < 2; i++)
+		if (fd[i] >= 0)
+			close(fd[i]);
+}
+
 static void test_peer_of_no_socket_is_an_error(void **state)
 {
 	struct ucred cred;
 	uint32_t cid;
+	bool reserved;
 	int fd;
 
 	(void)state;
 	assert_int_equal(io_sock_peer_ucred(STDIN_FILENO + 1000, &cred), -EBADF);
-	assert_int_equal(io_sock_peer_cid(STDIN_FILENO + 1000, &cid), -EBADF);
+	assert_int_equal(io_sock_peer_cid(STDIN_FILENO + 1000, &cid, &reserved), -EBADF);
 	assert_int_equal(io_sock_accept(STDIN_FILENO + 1000, &fd), -EBADF);
 }
 
@@ -353,6 +381,7 @@ int main(void)
 		T(test_unix_listen_never_removes_a_file),
 		T(test_unix_no_directory_is_enoent),
 		T(test_tcp_listen_connect_accept_talk),
+		T(test_vsock_reserve_takes_privilege),
 		T(test_peer_of_no_socket_is_an_error),
 		T(test_backoff_doubles_with_jitter_up_to_max),
 	};

@@ -18,6 +18,7 @@
 
 static struct io_loop *loop;
 static struct mux_guests *guests;
+static bool reserved = true; /* the port that take() comes from */
 
 static struct gi_prefix any[1];
 static struct mux_vm vms[2] = { { .name = "jump01", .cid = 3, .allowed = any, .n_allowed = 0 },
@@ -49,7 +50,7 @@ static int take(uint32_t cid)
 	int sv[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
-	mux_guests_take_cid(guests, sv[0], cid);
+	mux_guests_take_cid(guests, sv[0], cid, reserved);
 	return sv[1];
 }
 
@@ -111,6 +112,30 @@ static void test_take_cid_known_is_that_guest(void **state)
 	(void)close(fd);
 }
 
+/* any user of the guest can have such a port: he is not the agent, and does not push it out */
+static void test_take_cid_from_any_port_is_refused(void **state)
+{
+	struct mux_guest_stats st;
+	int agent = take(3), other;
+
+	(void)state;
+	reserved = false;
+	for (int i = 0; i < 2 * MUX_CONNECT_BURST; i++) {
+		other = take(3);
+		assert_refused(other);
+		(void)close(other);
+	}
+	reserved = true;
+	io_loop_run_once(loop, 0);
+	assert_true(is_held(agent));
+	assert_int_equal(mux_guests_stats(guests, "jump01", &st), 0);
+	assert_int_equal(st.turned_away, 2 * MUX_CONNECT_BURST);
+	other = take(3); /* and has not used up its turns */
+	assert_true(is_held(other));
+	(void)close(agent);
+	(void)close(other);
+}
+
 static void test_take_cid_again_replaces(void **state)
 {
 	struct mux_guest_stats st;
@@ -147,6 +172,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_take_cid_unknown_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_take_cid_known_is_that_guest, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_take_cid_from_any_port_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_take_cid_again_replaces, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_take_cid_of_removed_vm_is_refused, setup, teardown),
