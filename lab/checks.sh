@@ -106,13 +106,14 @@ lab_test() {
 		exit 77
 	}
 	trap lab_test_end EXIT
-	trap 'exit 1' HUP INT TERM
+	trap 'exit 1' HUP INT TERM PIPE
 	lab_up
 	lab_daemons
 }
 lab_test_end() {
 	local rc=$?
-	trap '' HUP INT TERM
+	trap '' HUP INT TERM PIPE # also when nobody reads us any more
+	set +e
 	[ "$rc.$FAILED" = 0.0 ] || lab_logs
 	lab_down || rc=1
 	[ "$FAILED" = 0 ] || rc=1

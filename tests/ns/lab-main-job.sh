@@ -50,4 +50,9 @@ wait $pid || rc=$?
 grep -v '^   [|>]' "$out"
 [ $rc = 130 ] || fail "interrupted demo: status $rc"
 nothing_left
+
+# nobody reads on, as in "demo | head"
+rc=0
+env --default-signal=PIPE "$demo" | sed 6q || rc=$?
+nothing_left
 echo "ok"
