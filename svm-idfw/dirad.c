@@ -22,7 +22,8 @@
 #define AD_OR_MAX 100 /* SIDs in one filter */
 #define AD_FILTER_MAX (64u << 10)
 
-static const char *const ad_user_attrs[] = { "objectGUID", "objectSid", "sAMAccountName", NULL };
+static const char *const ad_user_attrs[] = { "objectGUID", "objectSid", "sAMAccountName",
+	"userPrincipalName", NULL };
 static const char *const ad_group_attrs[] = { "objectGUID", "objectSid", "sAMAccountName", "cn",
 	NULL };
 
@@ -196,7 +197,7 @@ static int ad_token_entry(void *arg, struct dldap_entry *e)
 static int ad_token(struct dir_back *b, const char *base, struct ad_token *t, char why[DIR_WHY_MAX])
 {
 	static const char *const attrs[] = { "objectGUID", "objectSid", "sAMAccountName",
-		"tokenGroups", NULL };
+		"userPrincipalName", "tokenGroups", NULL };
 	const struct dldap_query q = { .base = base,
 		.filter = "(objectClass=user)",
 		.scope = DLDAP_BASE,
@@ -395,6 +396,8 @@ static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, s
 	}
 	if (err == 0 && ret->status == IDFW__DIR_RESULT__STATUS__OK)
 		err = ad_groups(b, &t, why);
+	if (err == 0)
+		err = dir_answer_upn(ret, b);
 	free(t.sids);
 	if (err == -GI_ELIMIT) {
 		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,

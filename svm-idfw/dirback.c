@@ -53,6 +53,7 @@ void dir_answer_fini(struct dir_answer *a)
 	free(a->groups);
 	free(a->dn);
 	free(a->name);
+	free(a->upn);
 	*a = (struct dir_answer){ .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
 }
 
@@ -72,21 +73,37 @@ void dir_answer_fail(
 
 int dir_answer_account(struct dir_answer *a, struct dldap_entry *e)
 {
-	char name[DIR_NAME_MAX + 1], *dn = NULL;
+	char name[DIR_NAME_MAX + 1], upn[DIR_NAME_MAX + 1], *dn = NULL;
 	int err = dldap_entry_dn(e, &dn);
 
 	if (err < 0)
 		return err;
 	if (!dldap_entry_text(e, "sAMAccountName", name, sizeof(name)))
 		(void)dldap_entry_text(e, "uid", name, sizeof(name));
+	(void)dldap_entry_text(e, "userPrincipalName", upn, sizeof(upn));
 	free(a->dn);
 	free(a->name);
+	free(a->upn);
 	a->dn = back_text(dn, DIR_DN_MAX - 1);
 	a->name = back_text(name, DIR_NAME_MAX);
+	a->upn = back_text(upn, DIR_NAME_MAX);
 	free(dn);
 	a->has_guid = dir_entry_guid(e, a->guid);
 	a->sid_len = back_sid(e, a->sid);
-	return a->dn && a->name ? 0 : -ENOMEM;
+	return a->dn && a->name && a->upn ? 0 : -ENOMEM;
+}
+
+int dir_answer_upn(struct dir_answer *a, const struct dir_back *b)
+{
+	char upn[2 * DIR_NAME_MAX + 2];
+
+	if (a->status != IDFW__DIR_RESULT__STATUS__OK || !a->name || !*a->name || *a->upn ||
+		!*b->domain)
+		return 0;
+	(void)snprintf(upn, sizeof(upn), "%s@%s", a->name, b->domain);
+	free(a->upn);
+	a->upn = back_text(upn, DIR_NAME_MAX);
+	return a->upn ? 0 : -ENOMEM;
 }
 
 int dir_group_read(struct dir_group *g, struct dldap_entry *e)

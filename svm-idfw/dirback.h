@@ -23,7 +23,7 @@
 struct dir_answer {
 	enum _Idfw__DirResult__Status status;
 	char text[DIR_WHY_MAX]; /* for all but OK */
-	char *dn, *name;	/* owned */
+	char *dn, *name, *upn;	/* owned */
 	uint8_t guid[16], sid[SID_BYTES_MAX];
 	bool has_guid;
 	size_t sid_len;
@@ -77,8 +77,10 @@ void dir_answer_fini(struct dir_answer *a);
 /* status and words; drops groups that were found */
 void dir_answer_fail(struct dir_answer *a, enum _Idfw__DirResult__Status status, const char *fmt,
 	...) GI_PRINTF(3, 4);
-/* DN, objectGUID, objectSid, account name of the entry into the answer; -ENOMEM */
+/* DN, objectGUID, objectSid, account name, UPN of the entry into the answer; -ENOMEM */
 GI_MUST_CHECK int dir_answer_account(struct dir_answer *a, struct dldap_entry *e);
+/* an account without userPrincipalName has one all the same: its name and the domain; -ENOMEM */
+GI_MUST_CHECK int dir_answer_upn(struct dir_answer *a, const struct dir_back *b);
 /* the same for a group; @g's texts are owned, dir_group_fini(); -ENOMEM */
 GI_MUST_CHECK int dir_group_read(struct dir_group *g, struct dldap_entry *e);
 void dir_group_fini(struct dir_group *g);

@@ -326,6 +326,7 @@ static void child_send_answer(
 		r.text = (char *)(uintptr_t)a->text;
 		r.dn = a->dn ? a->dn : empty;
 		r.name = a->name ? a->name : empty;
+		r.upn = a->upn ? a->upn : empty;
 		r.guid = (ProtobufCBinaryData){ .len = a->has_guid ? sizeof(a->guid) : 0,
 			.data = (uint8_t *)(uintptr_t)a->guid };
 		r.sid = (ProtobufCBinaryData){ .len = a->sid_len,

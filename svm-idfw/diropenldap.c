@@ -30,7 +30,7 @@ const struct dir_back_ops dir_back_openldap = {
 };
 
 static const char *const openldap_attrs[] = { "entryUUID", "objectSid", "sAMAccountName", "uid",
-	"cn", "objectClass", "memberOf", NULL };
+	"userPrincipalName", "cn", "objectClass", "memberOf", NULL };
 
 /* ---- the climb ---- */
 
@@ -206,6 +206,8 @@ static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *
 			"more than one account \"%.100s\"", n.account);
 	else if (err == 0)
 		err = climb_all(b, &c, why);
+	if (err == 0)
+		err = dir_answer_upn(ret, b);
 	if (err == -GI_ELIMIT) {
 		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,
 			"\"%.100s\" is in more than %d groups or nested deeper than %d", name,

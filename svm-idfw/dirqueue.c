@@ -137,7 +137,7 @@ int dir_ask_part(struct dir_ask *a, const Idfw__DirResult *r)
 	if (err == 0)
 		err = ask_text(&a->found.dn, r->dn);
 	if (err == 0)
-		err = ask_text(&a->found.upn, "");
+		err = ask_text(&a->found.upn, r->upn);
 	if (err == 0)
 		err = ask_sid(&a->found.sid, &r->sid);
 	for (i = 0; err == 0 && i < r->n_group; i++)

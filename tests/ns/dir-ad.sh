@@ -96,6 +96,12 @@ says 'the same with a known SID' "found $alice alice .* eng " alice "$alice"
 says 'a SID that is of another name does not decide' ' found S-1-5-21-[0-9-]+ bob ' bob "$alice"
 says 'name and group that need escaping' ' found [^ ]+ hans.müller Domain_Users R&D_\(East\) Users$' hans.müller
 says 'a UPN of another suffix' ' found [^ ]+ hans.müller ' h.mueller@elsewhere.example
+upn() { # TEXT NAME UPN
+	ask "$2"
+	tail -n +$((MARK + 1)) "$W/out" | grep -qxF "upn $2 $3" && ok "$1" || bad "$1: $(grep "^upn $2" "$W/out")"
+}
+upn 'with its UPN' alice alice@corp.example
+upn 'a UPN of its own' hans.müller h.mueller@elsewhere.example
 says 'a disabled account: found, groups served' ' found [^ ]+ dave Domain_Users Users$' dave
 says 'unknown' ' not-found - -$' nobody
 says 'another domain' ' not-found ' 'OTHER\alice'

@@ -7,6 +7,7 @@
  * lookup; its end ends the program. Standard output, one line each, as it happens:
  *   state up|down WHY
  *   changed all | changed SID...
+ *   upn NAME UPN
  *   answer NAME found|not-found|unavailable SID NAME GROUP...   (groups sorted, spaces as _)
  * It is its own directory child, as svm-idfw is.
  */
@@ -156,6 +157,8 @@ static void on_principal(void *arg, const char *key, const struct idfw_principal
 		names[i] = p->groups[i].name[0] ? p->groups[i].name : p->groups[i].sid;
 	}
 	qsort(names, p->n_groups, sizeof(*names), by_text);
+	if (p->upn && p->upn[0])
+		(void)printf("upn %s %s\n", key, p->upn);
 	(void)printf("answer %s %s %s %s", key, word[p->presence],
 		p->sid && p->sid[0] ? p->sid : "-", p->name && p->name[0] ? p->name : "-");
 	for (i = 0; i < p->n_groups; i++) {

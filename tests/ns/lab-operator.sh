@@ -66,7 +66,7 @@ reaches again $DB 5432 "alice after a new login"
 
 echo "== a rule that forbids bob does not forbid alice, who is on the same VM"
 transfer again jump01 alice
-with_rule 'drop from user "bob" to db' | commit
+with_rule 'drop from user "Bob@corp.example" to db' | commit
 reaches_not bob $DB 5432 "bob"
 reaches again $DB 5432 "alice"
 lines=$(lab_pulled jump01 alice)

@@ -84,7 +84,7 @@ static void test_ask_part_gathers_groups(void **state)
 	static uint8_t sid[] = { 1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0 }, guid[16] = { 7 };
 	Idfw__DirGroup g1 = IDFW__DIR_GROUP__INIT, g2 = IDFW__DIR_GROUP__INIT, *list[1];
 	Idfw__DirResult r = IDFW__DIR_RESULT__INIT;
-	char name[] = "alice", dn[] = "CN=alice", eng[] = "eng";
+	char name[] = "alice", dn[] = "CN=alice", eng[] = "eng", upn[] = "a@corp.example";
 	struct dir_queue q;
 	struct dir_ask *a;
 
@@ -97,6 +97,7 @@ static void test_ask_part_gathers_groups(void **state)
 	list[0] = &g1;
 	r.name = name;
 	r.dn = dn;
+	r.upn = upn;
 	r.guid = (ProtobufCBinaryData){ .len = sizeof(guid), .data = guid };
 	r.sid = g1.sid;
 	r.group = list;
@@ -112,6 +113,7 @@ static void test_ask_part_gathers_groups(void **state)
 	assert_string_equal(a->found.groups[1].sid, "");
 	assert_string_equal(a->found.sid, "S-1-5-18");
 	assert_string_equal(a->found.dn, "CN=alice");
+	assert_string_equal(a->found.upn, "a@corp.example");
 	assert_int_equal(a->found.guid[0], 7);
 	/* a SID that is none */
 	g2.sid = (ProtobufCBinaryData){ .len = 8, .data = guid };

@@ -250,6 +250,7 @@ static void init_directory(void)
 	dir_result.guid = (ProtobufCBinaryData){ 16, boot_id };
 	dir_result.sid = sid_list[0];
 	dir_result.name = user;
+	dir_result.upn = user;
 	dir_result.n_group = 1;
 	dir_result.group = dir_group_list;
 	dir_result.last = true;

@@ -90,6 +90,7 @@ static void test_check_texts_at_their_limits(void **state)
 	TEXT_LIMIT(DIR_RESULT, dir_result->text, WIRE_TEXT_MAX);
 	TEXT_LIMIT(DIR_RESULT, dir_result->dn, WIRE_DN_MAX);
 	TEXT_LIMIT(DIR_RESULT, dir_result->name, WIRE_USER_MAX);
+	TEXT_LIMIT(DIR_RESULT, dir_result->upn, WIRE_USER_MAX);
 	TEXT_LIMIT(DIR_RESULT, dir_result->group[0]->dn, WIRE_DN_MAX);
 	TEXT_LIMIT(DIR_RESULT, dir_result->group[0]->name, WIRE_USER_MAX);
 	TEXT_LIMIT(DIR_STATE, dir_state->server, WIRE_TEXT_MAX);
