@@ -304,8 +304,10 @@ static bool who_matches(const struct query *q, const struct idfw_session *s)
 		return true;
 	if (q->addr.family)
 		return gi_addr_cmp(&s->peer, &q->addr) == 0 || who_vm_has(s->vm, &q->addr);
-	return strcmp(s->vm->name, what) == 0 || strcasecmp(s->user, what) == 0 ||
-	       (s->principal && s->principal->name && strcasecmp(s->principal->name, what) == 0);
+	if (strcmp(s->vm->name, what) == 0 || strcasecmp(s->user, what) == 0)
+		return true;
+	return s->principal && (strcasecmp(s->principal->name, what) == 0 ||
+				       strcasecmp(s->principal->upn, what) == 0);
 }
 
 static enum query_progress who_step(struct query *q, const struct query_out *out)

@@ -3,7 +3,8 @@
  * store_schema.h - the SQL text of the database, version 1 (docs/adr/0010)
  *
  * For store_sql.c only. Times are Unix milliseconds. audit is append-only: triggers refuse any
- * UPDATE and DELETE, whoever has the file open.
+ * UPDATE and DELETE, and an INSERT OR REPLACE (which deletes without asking the DELETE trigger),
+ * whoever has the file open. Names of users are looked for without case, as `who` does.
  */
 #ifndef SVM_IDFW_STORE_SCHEMA_H
 #define SVM_IDFW_STORE_SCHEMA_H
@@ -20,17 +21,20 @@ static const char store_schema[] =
 	" closed_ms INTEGER, reason TEXT, kicked INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX session_live ON session(id) WHERE closed_ms IS NULL;"
 	"CREATE INDEX session_seen ON session(seen_ms);"
-	"CREATE INDEX session_user ON session(user, seen_ms);"
+	"CREATE INDEX session_user ON session(user COLLATE NOCASE, seen_ms);"
 	"CREATE INDEX session_vm ON session(vm, seen_ms);"
 	"CREATE TABLE audit(id INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL,"
 	" kind TEXT NOT NULL, vm TEXT NOT NULL, session INTEGER, user TEXT NOT NULL,"
 	" detail TEXT NOT NULL, boot_id BLOB, seq INTEGER);"
 	"CREATE INDEX audit_time ON audit(time_ms);"
-	"CREATE INDEX audit_user ON audit(user, time_ms);"
+	"CREATE INDEX audit_user ON audit(user COLLATE NOCASE, time_ms);"
 	"CREATE INDEX audit_vm ON audit(vm, time_ms);"
 	"CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit"
 	" BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;"
 	"CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit"
+	" BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;"
+	"CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit"
+	" WHEN EXISTS(SELECT 1 FROM audit WHERE id=NEW.id)"
 	" BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;"
 	"CREATE TABLE policy(generation INTEGER PRIMARY KEY, by TEXT NOT NULL,"
 	" time_ms INTEGER NOT NULL, text BLOB NOT NULL);"

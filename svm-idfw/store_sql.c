@@ -425,7 +425,7 @@ static int sql_list(struct store_sql *db, const char *select, const char *time_c
 	(void)snprintf(query, sizeof(query),
 		"%s WHERE %s%s%s AND %s BETWEEN ?3 AND ?4 AND "
 		"(%s,id) < (?5,?6) ORDER BY %s DESC, id DESC LIMIT ?7",
-		select, where, f->user && f->user[0] ? " AND user=?1" : "",
+		select, where, f->user && f->user[0] ? " AND user=?1 COLLATE NOCASE" : "",
 		f->vm && f->vm[0] ? " AND vm=?2" : "", time_col, time_col, time_col);
 	if (sqlite3_prepare_v2(db->db, query, -1, &st, NULL) != SQLITE_OK)
 		return -EIO;

@@ -387,10 +387,11 @@ static void test_ctl_status(void **state)
 static void find_alice(struct fix *f)
 {
 	char eng[] = "eng", none[] = "", alice[] = "alice", sid[] = "S-1-5-21-1";
+	char upn[] = "alice@corp.example";
 	struct idfw_group groups[] = { { eng, none, none } };
 	struct idfw_principal p = { .key = alice,
 		.name = alice,
-		.upn = none,
+		.upn = upn,
 		.dn = none,
 		.sid = sid,
 		.presence = IDFW_P_FOUND,
@@ -425,6 +426,9 @@ static void test_ctl_who(void **state)
 	assert_int_equal(json_integer_value(field(cl, 0, "uid")), 2001);
 	assert_string_equal(json_string_value(json_array_get(field(cl, 0, "groups"), 0)), "eng");
 	assert_true(json_is_false(field(cl, 0, "kicked")));
+	client_free(cl);
+	cl = ask(f, "who", "Alice@corp.example", NULL);
+	assert_int_equal(json_array_size(cl->rows), 1);
 	client_free(cl);
 	cl = ask(f, "who", "jump01", NULL);
 	assert_int_equal(json_array_size(cl->rows), 2);

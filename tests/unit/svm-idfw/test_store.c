@@ -209,6 +209,9 @@ static void test_store_login_logout_rows(void **state)
 	rows = rows_of(f, false, (struct idfw_store_filter){ .user = "alice" });
 	assert_int_equal(json_array_size(rows), 1);
 	json_decref(rows);
+	rows = rows_of(f, false, (struct idfw_store_filter){ .user = "ALICE" });
+	assert_int_equal(json_array_size(rows), 1);
+	json_decref(rows);
 
 	rows = rows_of(f, true, (struct idfw_store_filter){ .vm = "vm01" });
 	assert_int_equal(json_array_size(rows), 4);
@@ -415,6 +418,11 @@ static void test_store_audit_is_append_only(void **state)
 	wait_durable(f, 1);
 	sql(f, "UPDATE audit SET vm='other'", SQLITE_CONSTRAINT, "append-only");
 	sql(f, "DELETE FROM audit", SQLITE_CONSTRAINT, "append-only");
+	sql(f, "INSERT OR REPLACE INTO audit(id,time_ms,kind,vm,user,detail)"
+	       " SELECT id,time_ms,kind,'other',user,detail FROM audit",
+		SQLITE_CONSTRAINT, "append-only");
+	sql(f, "REPLACE INTO audit(id,time_ms,kind,vm,user,detail) VALUES(1,0,'login','x','','')",
+		SQLITE_CONSTRAINT, "append-only");
 	rows = rows_of(f, true, (struct idfw_store_filter){ .limit = 0 });
 	assert_int_equal(json_array_size(rows), 1);
 	assert_string_equal(text_of(rows, 0, "vm"), "vm01");
