@@ -225,8 +225,17 @@ static void guest_up(struct guest_link *l, const Idfw__Routed *r)
 	struct guest *gu = vm ? guests_find(g, vm) : NULL;
 	int err;
 
-	if (gu && gu->link != l)
-		vm_close(gu->link, vm->name, "the VM connected by another mux");
+	/*
+	 * Who holds one host's key does not speak for the VMs of another. A VM that moved is let go by
+	 * its first host, or with that host's link; its agent tries until then. (An older link of the
+	 * same host has failed by now: guests.c.)
+	 */
+	if (gu && gu->link != l && !gu->link->failed) {
+		gi_warn("mux %s says that it has guest %s, which is connected by mux %s: refused",
+			l->name, vm->name, gu->link->name);
+		vm_close(l, vm->name, "this VM is connected by another mux");
+		return;
+	}
 	if (gu)
 		guests_forget(g, gu);
 	gu = calloc(1, sizeof(*gu));

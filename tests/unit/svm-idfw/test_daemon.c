@@ -701,7 +701,20 @@ static void test_mux_of_another_ca_is_refused(void **state)
 	(void)mux_good(1);
 }
 
-static void test_vm_that_moves_to_another_mux_is_closed_on_the_first(void **state)
+static void mux_down(struct mux *m, const char *vm)
+{
+	Idfw__VmDown down = IDFW__VM_DOWN__INIT;
+	Idfw__Routed r;
+
+	idfw__routed__init(&r);
+	down.why = (char *)(uintptr_t) "moved away";
+	r.vm = (char *)(uintptr_t)vm;
+	r.body_case = IDFW__ROUTED__BODY_DOWN;
+	r.down = &down;
+	mux_send(m, &r);
+}
+
+static void test_vm_of_one_mux_is_refused_to_another_until_it_is_down(void **state)
 {
 	struct mux *a, *b;
 
@@ -712,7 +725,15 @@ static void test_vm_that_moves_to_another_mux_is_closed_on_the_first(void **stat
 	guest_greeting(a, "jump01", 0, 0);
 	WAIT_FOR(SAW_ENVELOPE(a, "jump01", RULESET_COMMIT));
 	guest_greeting(b, "jump01", 0, 0);
-	WAIT_FOR(mux_saw(a, "jump01", IDFW__ROUTED__BODY_CLOSE, 0));
+	WAIT_FOR(mux_saw(b, "jump01", IDFW__ROUTED__BODY_CLOSE, 0));
+	assert_true(log_has("mux host2 says that it has guest jump01"));
+	assert_null(SAW_ENVELOPE(b, "jump01", HELLO_ACK));
+	guest_open(a, "jump01", 1); /* the first notices nothing */
+	WAIT_FOR(SAW_ENVELOPE(a, "jump01", EVENT_ACK));
+	assert_null(mux_saw(a, "jump01", IDFW__ROUTED__BODY_CLOSE, 0));
+	mux_down(a, "jump01");
+	WAIT_FOR(log_has("guest jump01 is down"));
+	guest_greeting(b, "jump01", 1, 1);
 	WAIT_FOR(SAW_ENVELOPE(b, "jump01", RULESET_COMMIT));
 	/* the same mux again: the older connection is the dead one */
 	b = mux_good(2);
@@ -756,7 +777,7 @@ int main(void)
 		T(test_bad_guest_is_closed_and_nobody_else_notices),
 		T(test_mux_with_unlisted_name_is_refused),
 		T(test_mux_of_another_ca_is_refused),
-		T(test_vm_that_moves_to_another_mux_is_closed_on_the_first),
+		T(test_vm_of_one_mux_is_refused_to_another_until_it_is_down),
 		T(test_bad_configuration_and_bad_policy_are_refused),
 	};
 
