@@ -49,10 +49,13 @@ done
 echo "== killed while it comes up; down finds what is there"
 IDFW_LAB=$one setsid "$lab" up bare &
 pid=$!
-sleep 0.5
+for _ in {1..1000}; do
+	[ ! -e "/tmp/idfw-lab-$one/pid/jump01" ] || break
+	sleep 0.01
+done
+[ -e "/tmp/idfw-lab-$one/pid/jump01" ] || fail 'it does not get on its way'
 kill -KILL -- -$pid
 wait $pid || true
-[ -d "/tmp/idfw-lab-$one" ] || fail 'was not yet on its way'
 IDFW_LAB=$one "$lab" down
 nothing_left $one
 
