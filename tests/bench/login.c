@@ -4,12 +4,15 @@
  *
  *   bench_login login  --socket S --users PREFIX --first-uid U --distinct D --count N
  *   bench_login revoke --socket S --user NAME --uid U --server ADDR --port P --count N
+ *   bench_login hold   --socket S --users PREFIX --first-uid U --count N
  *   bench_login serve  --port P            (TCP on all addresses: 64 bytes each millisecond)
  *
  * login: as root in a VM's namespaces, hands real login blocks to the real gi-netagent with WAIT=1
  * and takes the time until it says "enforced" (login message -> mux -> svm-idfw -> rules
  * committed and acknowledged on every VM concerned -> answer); then closes the session. With
  * --distinct equal to --count each user is new to the service: directory not cached.
+ * hold: opens N sessions of N users, says so, keeps them until stdin ends (the caller reads the
+ * agent's memory meanwhile), closes them.
  * revoke: opens a session, lets that uid receive a server-fed stream, closes the session and
  * takes the time from the close message to the last packet that arrived. CLOCK_MONOTONIC is one
  * for all namespaces of a machine. Prints one JSON line.
@@ -178,6 +181,30 @@ static void receive(const struct options *o, volatile uint64_t *last, volatile u
 	exit(0);
 }
 
+static int hold(const struct options *o)
+{
+	uint64_t *ids = calloc(o->count, sizeof(*ids)), t = now_ns();
+	char user[64], status[32];
+
+	if (!ids)
+		die("memory");
+	for (unsigned int i = 0; i < o->count; i++) {
+		snprintf(user, sizeof(user), "%s%06u", o->user, i + 1);
+		ids[i] = session_open(o, user, o->uid + i, status);
+	}
+	printf("{\"bench\":\"hold\",\"n\":%u,\"seconds\":%.3f}\n", o->count,
+		(double)(now_ns() - t) / 1e9);
+	fflush(stdout);
+	while (getchar() != EOF)
+		;
+	for (unsigned int i = 0; i < o->count; i++) {
+		snprintf(user, sizeof(user), "%s%06u", o->user, i + 1);
+		session_close(o, user, o->uid + i, ids[i]);
+	}
+	free(ids);
+	return 0;
+}
+
 static void wait_for(volatile uint64_t *got, uint64_t more, unsigned int most_ms)
 {
 	uint64_t want = *got + more, end = now_ns() + most_ms * 1000000ull;
@@ -303,11 +330,13 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(mode, "serve"))
 		return serve(&o);
+	if (!strcmp(mode, "hold") && o.socket && o.count)
+		return hold(&o);
 	if (!strcmp(mode, "login") && o.socket && o.count && o.distinct)
 		return bench_login(&o);
 	if (!strcmp(mode, "revoke") && o.socket && o.server && o.count)
 		return bench_revoke(&o);
-	fprintf(stderr, "usage: bench_login login|revoke|serve ... (see the head of "
+	fprintf(stderr, "usage: bench_login login|revoke|hold|serve ... (see the head of "
 			"tests/bench/login.c)\n");
 	return 2;
 }
