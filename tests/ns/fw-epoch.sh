@@ -10,6 +10,7 @@ vm_new a
 vm_new b
 link a b 1
 background b feed 5432 9100 9200
+background b udpfeed 5300 5301
 tool_start a
 tool_start b
 tool_ok a <<'END'
@@ -17,8 +18,8 @@ ruleset
 generation 1
 version 1
 group eng s; group ops s
-rule app/db out accept from eng tcp:5432
-rule app/feed out accept from ops tcp:9000-9199
+rule app/db out accept from eng tcp:5432 udp:5300
+rule app/feed out accept from ops tcp:9000-9199 udp:5301
 base 4 1; base 6 2; live 1; live 2
 uid 1001 0x11; live 0x11; sg eng 0x11; sg ops 0x11
 push
@@ -28,8 +29,10 @@ entries() { on "$1" conntrack -L -f ipv4 -p tcp 2>/dev/null | grep -c "mark=$2 "
 for addr in 10.9.1.2 fd09:1::2; do
 	background a drain $addr 5432 "$TMP/kept.$addr" uid 1001
 	background a drain $addr 9100 "$TMP/lost.$addr" uid 1001
+	background a udpdrain $addr 5300 "$TMP/ukept.$addr" uid 1001
+	background a udpdrain $addr 5301 "$TMP/ulost.$addr" uid 1001
 done
-for f in "$TMP"/kept.* "$TMP"/lost.*; do flow_runs "$f" || fail "$f does not run"; done
+for f in "$TMP"/kept.* "$TMP"/lost.* "$TMP"/ukept.* "$TMP"/ulost.*; do flow_runs "$f" || fail "$f does not run"; done
 [ "$(entries a 17)" = 2 ] || fail "two IPv4 flows with mark 17 wanted"
 say "alice leaves ops: new mark, old one remarked, in one transaction"
 tool_ok a <<'END'
@@ -44,6 +47,8 @@ add remark 0x11 0x21
 commit
 END
 for addr in 10.9.1.2 fd09:1::2; do
+	flow_stopped "$TMP/ulost.$addr" || fail "the lost UDP flow over $addr goes on"
+	flow_runs "$TMP/ukept.$addr" || fail "the kept UDP flow over $addr stopped"
 	flow_stopped "$TMP/lost.$addr" || fail "the lost entitlement's flow over $addr goes on"
 	flow_runs "$TMP/kept.$addr" || fail "the kept flow over $addr stopped: $(cat "$TMP/kept.$addr")"
 	flow_whole "$TMP/kept.$addr"

@@ -10,6 +10,7 @@ vm_new a
 vm_new b
 link a b 1
 background b feed 9000 9001
+background b udpfeed 9002
 tool_start a
 
 say "control: the usual ruleset, and the usual way of revoking"
@@ -41,7 +42,7 @@ version 1
 default in accept
 group eng s
 rule infra/static out accept tcp:9001
-rule app/feed out accept from eng tcp:9000
+rule app/feed out accept from eng tcp:9000 udp:9002 icmp:8 icmpv6:128
 base 4 1; base 6 2; live 1; live 2
 uid 1001 0x11; uid 1002 0x12; live 0x11; live 0x12
 sg eng 0x11; sg eng 0x12
@@ -52,7 +53,10 @@ for fam in 10.9.1.2 fd09:1::2; do
 	background a drain $fam 9000 "$TMP/alice.$fam" uid 1001
 	background a drain $fam 9000 "$TMP/bob.$fam" uid 1002
 	background a drain $fam 9001 "$TMP/static.$fam" uid 1001
-	for f in alice bob static; do flow_runs "$TMP/$f.$fam" || fail "$f does not run"; done
+	background a udpdrain $fam 9002 "$TMP/ualice.$fam" uid 1001
+	background a udpdrain $fam 9002 "$TMP/ubob.$fam" uid 1002
+	expect a open icmp $fam 0 uid 1001 sport 4001
+	for f in alice bob static ualice ubob; do flow_runs "$TMP/$f.$fam" || fail "$f does not run"; done
 done
 say "(a) both users' flows are established; (e) alice's mark leaves the live set, nothing else"
 tool_ok a <<'END'
@@ -62,6 +66,10 @@ commit
 END
 for fam in 10.9.1.2 fd09:1::2; do
 	flow_stopped "$TMP/alice.$fam" || fail "alice's flow over $fam goes on"
+	flow_stopped "$TMP/ualice.$fam" || fail "alice's UDP flow over $fam goes on"
+	flow_runs "$TMP/ubob.$fam" || fail "bob's UDP flow over $fam was cut too"
+	expect a silent icmp $fam 0 uid 1001 sport 4001
+	expect a open icmp $fam 0 uid 1002 sport 4002
 	flow_runs "$TMP/bob.$fam" || fail "bob's flow over $fam was cut too"
 	flow_runs "$TMP/static.$fam" || fail "alice's flow over $fam that is everybody's was cut"
 done

@@ -4,6 +4,8 @@
   serve PORT...                     TCP (sends a byte, echoes) and UDP (echoes), both families
   feed PORT...                      TCP: sends a counter each 10 ms to whoever connected; both families
   drain ADDR PORT FILE [uid N]      connects to a feed and checks the counters; FILE says how far
+  udpfeed PORT...                   UDP: sends a packet each 10 ms to whoever sent one; both families
+  udpdrain ADDR PORT FILE [uid N]   sends one packet to it, counts what comes
   probe PROTO ADDR [PORT,...] [uid N] [sport N]   open, refused, prohibited or silent; each port,
                                     all at the same time
   raw ADDR PORT FLAGS [sport N]     one bare TCP segment; what comes back: rst, synack or silent
@@ -144,6 +146,34 @@ def drain(args):
             print("ready", flush=True)
 
 
+def udpfeed(ports):
+    socks = [s for s in listeners(ports, True) if s.type == socket.SOCK_DGRAM]
+    peers = set()
+    while True:
+        for s in select.select(socks, [], [], 0.01)[0]:
+            peers.add((s, s.recvfrom(100)[1]))
+        for s, peer in peers:
+            try:
+                s.sendto(b"!", peer)
+            except OSError:
+                pass
+
+
+def udpdrain(args):
+    (addr, port, path), opts = options(args)
+    become(opts)
+    s = socket.socket(family(addr), socket.SOCK_DGRAM)
+    s.connect((addr, int(port)))
+    s.send(b"?")
+    count = 0
+    while True:
+        s.recv(10)
+        count += 1
+        put(path, "%d run 0 0\n" % count)
+        if count == 1:
+            print("ready", flush=True)
+
+
 def probe(args):
     args, opts = options(args)
     ports = args[2].split(",") if len(args) > 2 else ["0"]
@@ -277,7 +307,8 @@ def storm(args):
 
 def main():
     verb, args = sys.argv[1], sys.argv[2:]
-    out = {"serve": serve, "feed": feed, "drain": drain, "probe": probe, "raw": raw, "icmperr": icmperr, "onlo": onlo,
+    out = {"serve": serve, "feed": feed, "drain": drain, "probe": probe, "raw": raw, "icmperr": icmperr, "onlo": onlo, "udpfeed": udpfeed,
+           "udpdrain": udpdrain,
            "storm": storm}[verb](args)
     if out:
         print(out)
