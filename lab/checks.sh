@@ -6,6 +6,7 @@
 
 DB=10.77.3.10 DB6=fd77:3::10 WEB=10.77.2.10
 CUT_MS=200     # a cut counts as "at once" when the last byte came no later than this
+RAN_MS=2000    # a transfer that stopped longer before that was not cut by it
 GROUP_MS=2500  # a change in the directory is seen within this (polled each 500 ms; promised: 2 s)
 FAILED=0
 
@@ -42,7 +43,8 @@ reaches_not() {
 	fi
 }
 
-# cut_at VM USER WHEN WHAT [MS]: of the user's transfer nothing came later than MS after WHEN
+# cut_at VM USER WHEN WHAT [MS]: of the user's transfer nothing came later than MS after WHEN; it ran
+# until about then, and its process still waits for more: it was the network that was cut
 cut_at() {
 	local lines last
 	sleep 0.6
@@ -50,14 +52,16 @@ cut_at() {
 	sleep 0.3
 	last=$(lab_pull_last "$1" "$2")
 	if [ "$lines" -ge 10 ] && [ "$lines" = "$(lab_pulled "$1" "$2")" ] &&
-		[ $((last - $3)) -le "${5:-$CUT_MS}" ]; then
+		[ $((last - $3)) -le "${5:-$CUT_MS}" ] && [ $(($3 - last)) -le $RAN_MS ] &&
+		lab_pull_waits "$1" "$2"; then
 		if [ "$last" -lt "$3" ]; then
 			ok "$4: the last of $lines lines had come $(($3 - last)) ms before it was done"
 		else
 			ok "$4: the last of $lines lines came $((last - $3)) ms after it"
 		fi
 	else
-		bad "$4: $lines lines, then $(lab_pulled "$1" "$2"), last $((last - $3)) ms after it"
+		bad "$4: $lines lines, then $(lab_pulled "$1" "$2"), last $((last - $3)) ms after it," \
+			"$(lab_pull_waits "$1" "$2" || echo its process ended)"
 	fi
 }
 

@@ -384,8 +384,10 @@ lab_logout() {
 
 # lab_pull NAME HOST PORT - in the login, start a transfer that outlives it; lab_pull_* read its log.
 lab_pull() {
-	lab_run "$1" "rm -f pull.log; setsid nohup /run/lab/stream.py pull $2 $3 pull.log 60 </dev/null >pull.out 2>&1 &"
+	lab_run "$1" "rm -f pull.log; setsid nohup /run/lab/stream.py pull $2 $3 pull.log 60 </dev/null >pull.out 2>&1 & echo \$! >pull.pid"
 }
+# lab_pull_waits VM USER - its process is there and waits for more: nothing but the network ended it
+lab_pull_waits() { lab_in "$1" sh -c "kill -0 \"\$(cat '/home/$2/pull.pid')\"" 2>/dev/null; }
 # lab_pulled VM USER - lines that have arrived so far
 lab_pulled() { lab_in "$1" sh -c "cat '/home/$2/pull.log' 2>/dev/null | wc -l"; }
 lab_pull_runs() { [ "$(lab_pulled "$1" "$2")" -ge 10 ]; }
