@@ -15,6 +15,7 @@
 #include "lib/base/log.h"
 #include "lib/wire/wire.h"
 #include "mux/guest.h"
+#include "mux/limit.h"
 
 static struct io_loop *loop;
 static struct mux_guests *guests;

@@ -187,10 +187,10 @@ static void test_marks_without_memory_is_told(void **state)
 static int one_inventory(void *arg)
 {
 	struct conf_list addresses = { .items = arg, .n = 2 };
-	char a[] = "a", b[] = "b", listen[] = "unix:/nowhere/x";
+	char a[] = "a", b[] = "b", listen[] = "unix:/nowhere/x", mode[] = "0660";
 	struct mux_conf_vm vms[2] = { { a, NULL, 3, addresses }, { b, listen, 0, { 0 } } };
-	const struct mux_conf conf = { .vms = { vms, 2 } };
-	const struct mux_guests_conf limits = { 1 << 20, 1 << 20 };
+	const struct mux_conf conf = { .socket_mode = mode, .vms = { vms, 2 } };
+	const struct mux_guests_conf limits = { .max_queue = 1 << 20, .max_queue_up = 1 << 20 };
 	struct mux_inventory inv = { 0 };
 	struct mux_guests *guests = NULL;
 	struct io_loop *loop = NULL;
