@@ -192,6 +192,31 @@ static void accepted(struct idfw_guests *g, int fd)
 	g->n_links++;
 }
 
+/* whoever can reach the port can connect: the oldest that said nothing goes, muxes find room */
+static void make_room(struct idfw_guests *g)
+{
+	struct guest_link *oldest = NULL;
+	size_t n = 0;
+
+	for (struct guest_link *l = g->links; l; l = l->next) {
+		if (l->hello || l->failed)
+			continue;
+		oldest = l;
+		n++;
+	}
+	if (n >= GUESTS_STRANGERS_MAX)
+		guests_link_fail(oldest, "too many connections without a Hello");
+}
+
+static void listening(struct io_fd *w, unsigned int events);
+
+static void accept_again(struct io_timer *w)
+{
+	struct idfw_guests *g = w->arg;
+
+	io_fd_start(g->loop, &g->watch, g->conf.listen_fd, IO_READ, listening, g);
+}
+
 static void listening(struct io_fd *w, unsigned int events)
 {
 	struct idfw_guests *g = w->arg;
@@ -203,7 +228,11 @@ static void listening(struct io_fd *w, unsigned int events)
 		if (r == -EAGAIN)
 			return;
 		if (r < 0) {
+			/* no descriptors: it stays in the backlog for a moment */
 			gi_err("accept: %s", gi_strerror(r));
+			io_fd_stop(g->loop, &g->watch);
+			io_timer_start(g->loop, &g->accept_again, GUESTS_ACCEPT_RETRY_MS, 0,
+				accept_again, g);
 			return;
 		}
 		if (g->n_links >= GUESTS_LINKS_MAX) {
@@ -211,6 +240,7 @@ static void listening(struct io_fd *w, unsigned int events)
 			(void)close(fd);
 			continue;
 		}
+		make_room(g);
 		accepted(g, fd);
 	}
 }
@@ -275,6 +305,7 @@ void idfw_guests_free(struct idfw_guests *g)
 	io_idle_stop(g->loop, &g->sweep);
 	io_fd_stop(g->loop, &g->watch);
 	io_timer_stop(g->loop, &g->timer);
+	io_timer_stop(g->loop, &g->accept_again);
 	(void)close(g->conf.listen_fd);
 	gi_buf_fini(&g->inner);
 	gi_buf_fini(&g->outer);

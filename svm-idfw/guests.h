@@ -13,6 +13,8 @@
 #include "lib/io/tls.h"
 #include "svm-idfw/engine.h"
 
+#define GUESTS_STRANGERS_MAX 128 /* of these, connections that have not said Hello */
+#define GUESTS_ACCEPT_RETRY_MS 200
 #define GUESTS_LINKS_MAX 1024	     /* connections of muxes, those without a name yet included */
 #define GUESTS_QUEUE_MAX (64u << 20) /* bytes to one mux */
 #define GUESTS_HELLO_MS 10000	     /* TLS handshake and Hello */

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "lib/io/priv.h"
@@ -123,6 +124,17 @@ static int run(struct svm *s, bool debug)
 	return r == 0 ? 0 : r == -GI_ESYNTAX || r == -EINVAL ? EXIT_CONFIG : 1;
 }
 
+/* a descriptor a mux: the hard limit is the administrator's word */
+static void raise_nofile(void)
+{
+	struct rlimit nofile;
+
+	if (getrlimit(RLIMIT_NOFILE, &nofile) < 0)
+		return;
+	nofile.rlim_cur = nofile.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &nofile);
+}
+
 static int start(struct svm *s)
 {
 	char path[4096], why[256] = "";
@@ -143,6 +155,7 @@ static int start(struct svm *s)
 	r = prepare_dirs(s);
 	if (r < 0)
 		return r;
+	raise_nofile();
 	r = io_priv_drop(s->conf.user, 0);
 	if (r < 0) {
 		gi_err("user %s: %s", s->conf.user, gi_strerror(r));

@@ -37,7 +37,7 @@ struct idfw_guests {
 	struct idfw_guests_conf conf;
 	struct idfw_engine *engine;
 	struct io_fd watch;
-	struct io_timer timer;
+	struct io_timer timer, accept_again;
 	struct io_idle sweep;
 	struct guest_link *links;
 	size_t n_links;

@@ -689,6 +689,26 @@ static void test_mux_with_unlisted_name_is_refused(void **state)
 	assert_null(mux_saw(m, "", IDFW__ROUTED__BODY_HELLO_ACK, 0));
 }
 
+static void test_strangers_do_not_keep_muxes_out(void **state)
+{
+	enum { STRANGERS = 300 };
+	struct io_endpoint ep;
+	char text[PATH_LEN], c;
+	int fd[STRANGERS];
+
+	(void)state;
+	daemon_start();
+	(void)snprintf(text, sizeof(text), "unix:%s/run/listen", bed.dir);
+	assert_int_equal(io_endpoint_parse(text, &ep), 0);
+	for (int i = 0; i < STRANGERS; i++)
+		WAIT_FOR(io_sock_connect(&ep, &fd[i]) == 0); /* the backlog is short */
+	(void)mux_good(0);
+	WAIT_FOR(recv(fd[0], &c, 1, MSG_DONTWAIT) == 0);
+	assert_int_equal(recv(fd[STRANGERS - 1], &c, 1, MSG_DONTWAIT), -1);
+	for (int i = 0; i < STRANGERS; i++)
+		(void)close(fd[i]);
+}
+
 static void test_mux_of_another_ca_is_refused(void **state)
 {
 	struct mux *m = &bed.muxes[0];
@@ -776,6 +796,7 @@ int main(void)
 		T(test_mux_of_another_version_is_refused_with_both_ranges),
 		T(test_bad_guest_is_closed_and_nobody_else_notices),
 		T(test_mux_with_unlisted_name_is_refused),
+		T(test_strangers_do_not_keep_muxes_out),
 		T(test_mux_of_another_ca_is_refused),
 		T(test_vm_of_one_mux_is_refused_to_another_until_it_is_down),
 		T(test_bad_configuration_and_bad_policy_are_refused),
