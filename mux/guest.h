@@ -19,7 +19,7 @@ struct mux_guests_conf {
 	size_t max_queue;    /* down, bytes a guest */
 	size_t max_queue_up; /* bytes a guest */
 	bool vsock_any_port;
-	mode_t socket_mode;  /* of the VMs' unix sockets */
+	mode_t socket_mode; /* of the VMs' unix sockets */
 };
 
 struct mux_guest_stats {

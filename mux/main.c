@@ -97,10 +97,9 @@ static bool needs_restart(const struct mux_conf *a, const struct mux_conf *b)
 	       strcmp(a->host_name, b->host_name) != 0 || strcmp(a->ca, b->ca) != 0 ||
 	       strcmp(a->cert, b->cert) != 0 || strcmp(a->key, b->key) != 0 ||
 	       strcmp(a->user, b->user) != 0 || strcmp(a->socket_mode, b->socket_mode) != 0 ||
-	       a->vsock_any_port != b->vsock_any_port ||
-	       a->max_queue != b->max_queue || a->max_queue_up != b->max_queue_up ||
-	       a->idle_ms != b->idle_ms || a->deadline_ms != b->deadline_ms ||
-	       a->retry_ms != b->retry_ms;
+	       a->vsock_any_port != b->vsock_any_port || a->max_queue != b->max_queue ||
+	       a->max_queue_up != b->max_queue_up || a->idle_ms != b->idle_ms ||
+	       a->deadline_ms != b->deadline_ms || a->retry_ms != b->retry_ms;
 }
 
 static void on_hup(struct io_signal *w, int signum)

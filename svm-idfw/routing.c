@@ -226,9 +226,9 @@ static void guest_up(struct guest_link *l, const Idfw__Routed *r)
 	int err;
 
 	/*
-	 * Who holds one host's key does not speak for the VMs of another. A VM that moved is let go by
-	 * its first host, or with that host's link; its agent tries until then. (An older link of the
-	 * same host has failed by now: guests.c.)
+	 * Who holds one host's key does not speak for the VMs of another. A VM that moved is let go
+	 * by its first host, or with that host's link; its agent tries until then. (An older link
+	 * of the same host has failed by now: guests.c.)
 	 */
 	if (gu && gu->link != l && !gu->link->failed) {
 		gi_warn("mux %s says that it has guest %s, which is connected by mux %s: refused",

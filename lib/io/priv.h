@@ -10,7 +10,8 @@
 
 enum io_cap {
 	IO_CAP_NET_ADMIN = 1,
-	IO_CAP_NET_BIND = 2, /* an agent on AF_VSOCK: reserved ports show the host that it is root's */
+	IO_CAP_NET_BIND =
+		2, /* an agent on AF_VSOCK: reserved ports show the host that it is root's */
 };
 
 /*

@@ -418,8 +418,9 @@ static void test_store_audit_is_append_only(void **state)
 	wait_durable(f, 1);
 	sql(f, "UPDATE audit SET vm='other'", SQLITE_CONSTRAINT, "append-only");
 	sql(f, "DELETE FROM audit", SQLITE_CONSTRAINT, "append-only");
-	sql(f, "INSERT OR REPLACE INTO audit(id,time_ms,kind,vm,user,detail)"
-	       " SELECT id,time_ms,kind,'other',user,detail FROM audit",
+	sql(f,
+		"INSERT OR REPLACE INTO audit(id,time_ms,kind,vm,user,detail)"
+		" SELECT id,time_ms,kind,'other',user,detail FROM audit",
 		SQLITE_CONSTRAINT, "append-only");
 	sql(f, "REPLACE INTO audit(id,time_ms,kind,vm,user,detail) VALUES(1,0,'login','x','','')",
 		SQLITE_CONSTRAINT, "append-only");
