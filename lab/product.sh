@@ -79,12 +79,18 @@ lab_configure() {
 lab_configure_vm() { lab_conf_vm "$1" | lab_put "$1" /etc/idfw/gi-netagent.conf; }
 
 # lab_daemon MACHINE - start the product's daemon of that machine; lab_kill9 MACHINE - kill -9 it.
+lab_unit_caps() { # ,+net_admin,+kill...
+	sed -n 's/^CapabilityBoundingSet=//p' "$LAB_TOP/etc/systemd/$1.service" |
+		tr ' A-Z' '\na-z' | sed 's/^cap_/,+/' | tr -d '\n'
+}
 lab_daemon() {
 	local d m name program
 	for d in "${LAB_DAEMONS[@]}"; do
 		read -r m name program <<<"$d"
 		[ "$m" = "$1" ] || continue
-		lab_spawn "$m" "$name" "/run/lab/build/$program" -c "/etc/idfw/$name.conf"
+		# with the privileges that its unit leaves it
+		lab_spawn "$m" "$name" setpriv --no-new-privs --bounding-set "-all$(lab_unit_caps "$name")" \
+			"/run/lab/build/$program" -c "/etc/idfw/$name.conf"
 	done
 }
 lab_daemon_name() {
