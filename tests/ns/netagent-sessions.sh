@@ -37,6 +37,30 @@ ip addr add fd99::9/64 dev v0 nodad
 svm_says '^event [0-9]+ 10\.9\.9\.1 fd99::9$' "a new address is an event"
 ip addr del 10.9.9.1/24 dev v0
 svm_says '^event [0-9]+ fd99::9$' "an address that went is one"
+echo 100 >/proc/sys/net/ipv6/conf/v0/dad_transmits
+ip addr add 10.8.8.8/32 dev lo
+ip addr add fe80::9/64 dev v0 nodad
+ip addr add 169.254.9.9/16 dev v0 scope link
+ip addr add fd99::a/64 dev v0
+ip -6 addr show dev v0 tentative | grep -q fd99::a || fail "fd99::a is not tentative"
+ip addr add fd99::b/64 dev v0 nodad preferred_lft 0
+svm_says '^event [0-9]+ fd99::9 fd99::b$' \
+	"deprecated ones count; of lo, link-local and tentative ones do not"
+ip addr del fd99::a/64 dev v0
+
+echo "# looked at later: who connects and says nothing; a second agent on the same spool"
+python3 - "$dir/run/pam.sock" >"$dir/silent.out" 2>&1 <<'PY' &
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.settimeout(60)
+s.connect(sys.argv[1])
+print(s.recv(4096).replace(b"\0", b" ").decode())
+PY
+na_pids+=($!)
+sed "s,/run/pam.sock,/run/pam2.sock," "$dir/conf" >"$dir/conf2"
+"$na_build/netagent/gi-netagent" -c "$dir/conf2" >"$dir/agent2.log" 2>&1 &
+second=$!
+na_pids+=("$second")
 
 echo "# open and close"
 svm_mark
@@ -86,6 +110,10 @@ logout "$leader"
 grep -q 'closed 0' "$dir/login.out" && ok "close after a kick is fine" || fail "close after a kick"
 check "no second close" 1 "$(svm_count "close id=$id ")"
 svm 'kick 4711'
+
+await 20 grep -q 'spool-dir .*: Device or resource busy' "$dir/agent2.log" &&
+	ok "a second agent does not get the spool" || fail "second agent: $(cat "$dir/agent2.log")"
+kill9 "$second"
 
 echo "# kill -9 of the agent: sessions that live stay, with their numbers; the dead are ended"
 svm_mark
@@ -176,6 +204,21 @@ for bytes in 'b""' 'b"garbage"' 'b"IDFW=1\0"' 'b"IDFW=1\0EVENT=open\0USER=a\0UID
 	PY
 done
 ok "garbage on the PAM socket is refused"
+got=$(python3 - "$dir/run/pam.sock" <<'PY'
+import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+held = []
+for _ in range(1100):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(sys.argv[1]) # waits for room in the backlog
+    s.settimeout(30)
+    held.append(s)
+print(s.recv(4096).replace(b"\0", b" ").decode())
+PY
+)
+check "so many at once" "IDFW=1 STATUS=refused TEXT=too many connections at once " "$got"
+await 20 grep -q . "$dir/silent.out" || fail "a silent peer is kept"
+check "a silent peer is dropped" "IDFW=1 STATUS=refused TEXT=sent nothing in time " "$(cat "$dir/silent.out")"
 svm_mark
 pid=$(role_pid agent)
 # not protobuf; a Hello, an Event (not the SVM's to send); an EventAck of what was never sent; lengths
