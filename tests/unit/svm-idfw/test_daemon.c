@@ -699,8 +699,8 @@ static void test_strangers_do_not_keep_muxes_out(void **state)
 	daemon_start();
 	(void)snprintf(text, sizeof(text), "unix:%s/run/listen", bed.dir);
 	assert_int_equal(io_endpoint_parse(text, &ep), 0);
-	for (int i = 0; i < 300; i++)
-		WAIT_FOR(io_sock_connect(&ep, &fd[i]) == 0); /* the backlog is short */
+	for (int i = 0; i < 300; i++) /* the backlog is short */
+		WAIT_FOR(io_sock_connect(&ep, &fd[i]) == 0);
 	(void)mux_good(0);
 	WAIT_FOR(recv(fd[0], &c, 1, MSG_DONTWAIT) == 0);
 	for (int i = 0; i < 300; i++)
@@ -722,8 +722,9 @@ static void test_mux_of_another_ca_is_refused(void **state)
 static void mux_down(struct mux *m, const char *vm)
 {
 	Idfw__VmDown down = IDFW__VM_DOWN__INIT;
-	Idfw__Routed r = IDFW__ROUTED__INIT;
+	Idfw__Routed r;
 
+	idfw__routed__init(&r);
 	down.why = r.vm = (char *)(uintptr_t)vm;
 	r.body_case = IDFW__ROUTED__BODY_DOWN;
 	r.down = &down;
@@ -749,7 +750,6 @@ static void test_vm_of_one_mux_is_refused_to_another_until_it_is_down(void **sta
 	WAIT_FOR(log_has("guest jump01 is down"));
 	guest_greeting(b, "jump01", 1, 1);
 	WAIT_FOR(SAW_ENVELOPE(b, "jump01", RULESET_COMMIT));
-	/* the same mux again: the older connection is the dead one */
 	b = mux_good(2);
 	WAIT_FOR(a->closed);
 	assert_false(b->closed);
