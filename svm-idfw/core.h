@@ -141,6 +141,7 @@ struct idfw_plan {
 	enum plan_phase phase;
 	bool fresh; /* nothing was sent since our own start */
 	bool snap_done, marks_done, ack_due;
+	bool unwatched; /* some sessions began without an event: nobody waits for them */
 	uint64_t start_deadline_ms;
 	uint32_t snap;
 	uint8_t **parts; /* owned; a snapshot that waits for the events before it, packed */

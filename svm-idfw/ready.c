@@ -6,7 +6,8 @@
  * answered and every connected VM that got a push because of it has acknowledged; then the agent
  * hears ENFORCED. When that takes longer than ready_timeout_ms, or nobody knows the groups, it
  * hears DEGRADED (once); the late acknowledgement is still recorded. A VM that goes away is not
- * waited for: it gets everything when it comes back.
+ * waited for: it gets everything when it comes back. Sessions of a snapshot or of before our own
+ * restart have no plan_ready; they are enforced when their VM runs all that it was sent.
  */
 #include "svm-idfw/core.h"
 
@@ -143,9 +144,30 @@ static void waits_pop(struct idfw_engine *e, struct idfw_plan *p, bool all)
 	}
 }
 
+static void unwatched_enforced(const struct idfw_engine *e, struct idfw_vm *vm)
+{
+	bool left = false;
+
+	for (struct idfw_session *s = vm->sessions; s; s = s->v_next) {
+		const struct idfw_principal *p = s->principal;
+
+		if (s->enforced_ms || s->ready || s->kicked || !p)
+			continue;
+		if (p->presence == IDFW_P_FOUND ? p->held : p->presence != IDFW_P_NOT_FOUND)
+			left = true;
+		else
+			s->enforced_ms = e->real_ms;
+	}
+	vm->plan->unwatched = left;
+}
+
 void ready_acked(struct idfw_engine *e, struct idfw_vm *vm)
 {
+	const struct idfw_plan *p = vm->plan;
+
 	waits_pop(e, vm->plan, false);
+	if (p->unwatched && !p->n_sent && !p->n_ops && !p->need_full)
+		unwatched_enforced(e, vm);
 }
 
 void ready_vm_gone(struct idfw_engine *e, struct idfw_vm *vm)

@@ -304,6 +304,7 @@ int idfw_session_open(
 	idfw_cause(e, "login %s@%s", s->user, vm->name);
 	gi_info("login %s@%s: session %llu, uid %u, %s, from %s", s->user, vm->name,
 		(unsigned long long)s->db_id, s->uid, s->service, *s->rhost ? s->rhost : "-");
+	vm->plan->unwatched |= !seq;
 	if (seq && ready_new(e, s) < 0)
 		gi_warn("%s: nobody hears when session %llu is enforced: out of memory", vm->name,
 			(unsigned long long)s->db_id);
@@ -383,6 +384,7 @@ int idfw_engine_restore_session(struct idfw_engine *e, const char *vm_name, cons
 		return r;
 	}
 	idfw_engine_next_db_id(e, db_id + 1);
+	vm->plan->unwatched = true;
 	if (s->principal) {
 		if (s->principal->presence == IDFW_P_PENDING && !s->principal->lookup_running)
 			idfw_principal_lookup(e, s->principal);

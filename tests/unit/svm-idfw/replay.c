@@ -564,8 +564,12 @@ static bool do_nomember(struct run *r)
 static bool do_stat(struct run *r)
 {
 	struct idfw_stats st;
+	uint64_t enforced = 0;
 	char text[64];
 
+	for (const struct idfw_vm *vm = idfw_engine_vms(r->w.e); vm; vm = vm->hh.next)
+		for (const struct idfw_session *s = vm->sessions; s; s = s->v_next)
+			enforced += s->enforced_ms != 0;
 	idfw_engine_stats(r->w.e, &st);
 	struct {
 		const char *name;
@@ -575,7 +579,7 @@ static bool do_stat(struct run *r)
 		{ "pushes", st.pushes }, { "deltas", st.deltas },
 		{ "push_failures", st.push_failures }, { "lookups", st.lookups },
 		{ "kicks", st.kicks }, { "unrecorded", st.unrecorded },
-		{ "sessions", st.sessions } };
+		{ "sessions", st.sessions }, { "enforced", enforced } };
 
 	for (size_t i = 0; i < GI_ARRAY_SIZE(rows); i++) {
 		if (strcmp(rows[i].name, r->words[1]) != 0)
