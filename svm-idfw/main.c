@@ -170,7 +170,7 @@ static int start(struct svm *s)
 	if (r == 0)
 		r = idfw_store_load(s->store, s->engine);
 	if (r < 0) {
-		gi_err("%s: %s %s", path, why, gi_strerror(r));
+		gi_err("database: %s", *why ? why : gi_strerror(r));
 		return r;
 	}
 	r = svm_policy_start(s);

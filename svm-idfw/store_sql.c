@@ -33,6 +33,7 @@ static int sql_exec(struct store_sql *db, const char *text);
 static int sql_migrate(struct store_sql *db, const char *path, char why[STORE_WHY_MAX]);
 static int sql_number(struct store_sql *db, const char *query, int64_t *ret);
 static int sql_error(struct store_sql *db, const char *what, char why[STORE_WHY_MAX]);
+static bool sql_gone(struct store_sql *db);
 static int sql_run(sqlite3_stmt *st);
 static int sql_record(struct store_sql *db, const struct store_rec *r);
 static int sql_login(sqlite3_stmt *st, const struct store_rec *r);
@@ -189,8 +190,14 @@ int store_sql_write(struct store_sql *db, const struct store_rec *list, size_t n
 {
 	const struct store_rec *r;
 	size_t refused = 0;
-	int rc = sql_run(db->st[S_BEGIN]), err;
+	int rc, err;
 
+	if (sql_gone(db)) {
+		(void)snprintf(why, STORE_WHY_MAX,
+			"the database file was removed or replaced; restart svm-idfw");
+		return -ESTALE;
+	}
+	rc = sql_run(db->st[S_BEGIN]);
 	for (r = list; rc == SQLITE_OK && r && n; r = r->next, n--) {
 		rc = sql_record(db, r);
 		if (rc == SQLITE_CONSTRAINT || rc == SQLITE_TOOBIG || rc == SQLITE_MISMATCH) {
@@ -211,11 +218,22 @@ int store_sql_write(struct store_sql *db, const struct store_rec *list, size_t n
 	return err;
 }
 
+/* no name leads to our file any more: what is written to it is not durable */
+static bool sql_gone(struct store_sql *db)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(db->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+	       moved;
+}
+
 int store_sql_put_policy(struct store_sql *db, uint64_t generation, const char *by,
 	uint64_t time_ms, const char *text, size_t len, char why[STORE_WHY_MAX])
 {
 	sqlite3_stmt *st = db->st[S_POLICY];
 
+	if (sql_gone(db))
+		return -ESTALE;
 	sql_int(st, 1, generation);
 	sql_text(st, 2, by);
 	sql_int(st, 3, time_ms);

@@ -430,6 +430,27 @@ static void test_store_audit_is_append_only(void **state)
 	json_decref(rows);
 }
 
+static void test_store_removed_file_takes_nothing(void **state)
+{
+	struct fix *f = *state;
+	struct idfw_store_stats st;
+	uint64_t until = io_clock_mono_ms() + 20000;
+
+	assert_int_equal(put(f, IDFW_REC_GUEST_UP, 1, NULL, ""), 0);
+	wait_durable(f, 1);
+	assert_int_equal(unlink(f->path), 0);
+	assert_int_equal(put(f, IDFW_REC_GUEST_UP, 2, NULL, ""), 0);
+	do {
+		io_loop_run_once(f->loop, 50);
+		idfw_store_stats(f->store, &st);
+	} while (!st.err && io_clock_mono_ms() < until);
+	assert_int_equal(st.err, -ESTALE);
+	assert_non_null(strstr(st.why, "removed"));
+	assert_int_equal(st.records, 1); /* the second one is kept, and not acknowledged */
+	assert_int_equal(st.queued, 1);
+	assert_int_equal(idfw_store_put_policy(f->store, 9, "root", 1, "x", 1), -ESTALE);
+}
+
 static void test_store_newer_version_refused(void **state)
 {
 	struct fix *f = *state;
@@ -619,6 +640,7 @@ int main(void)
 		T(test_store_policy),
 		T(test_store_file_is_private),
 		T(test_store_audit_is_append_only),
+		T(test_store_removed_file_takes_nothing),
 		T(test_store_newer_version_refused),
 		T(test_store_no_database_refused),
 		T(test_store_full_queue_refuses_then_recovers),
