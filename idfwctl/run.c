@@ -267,6 +267,10 @@ static int kick_shown(void *arg, const char *json)
 	gi_buf_printf(&text, "session %llu, %s on %s, is kicked\n",
 		(unsigned long long)ctl_row_number(row, "session"), ctl_row_text(row, "user"),
 		ctl_row_text(row, "vm"));
+	if (ctl_row_number(row, "others"))
+		gi_buf_printf(&text,
+			"other sessions of that uid there: %llu; what they may reach stays open\n",
+			(unsigned long long)ctl_row_number(row, "others"));
 	json_decref(row);
 	err = ctl_put_text(&text, false);
 	gi_buf_fini(&text);

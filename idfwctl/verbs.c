@@ -49,7 +49,8 @@ static const struct ctl_verb verbs[] = {
 		1, 1, { { 0 } }, ctl_run_render },
 	{ "kick", "SESSION", "end a session: access first, then the login",
 		"Takes away the session's access at once, open connections included, and tells\n"
-		"its VM to end it. SESSION is the number that \"who\" shows.\n",
+		"its VM to end it. SESSION is the number that \"who\" shows. Other sessions of\n"
+		"the same uid on that VM keep theirs: the kernel there knows the uid only.\n",
 		1, 1, { { "reason", "TEXT", "for the audit trail and the user's VM" } },
 		ctl_run_kick },
 	{ "audit", "", "what happened and who decided it, newest first",

@@ -539,6 +539,16 @@ static const struct idfw_session *kick_find(struct query *q, uint64_t db_id)
 	return NULL;
 }
 
+/* the kernel sees the uid: what its other sessions there allow goes on */
+static json_int_t kick_others(const struct idfw_session *s)
+{
+	json_int_t n = 0;
+
+	for (const struct idfw_session *o = s->vm->sessions; o; o = o->v_next)
+		n += o != s && o->uid == s->uid && o->counted;
+	return n;
+}
+
 static void kick_begin(struct query *q)
 {
 	const struct idfw_session *s;
@@ -554,8 +564,8 @@ static void kick_begin(struct query *q)
 		query_fail(q, 4, "no live session %llu", (unsigned long long)id);
 		return;
 	}
-	q->first = json_pack(
-		"{s:I,s:s,s:s}", "session", (json_int_t)id, "user", s->user, "vm", s->vm->name);
+	q->first = json_pack("{s:I,s:s,s:s,s:I}", "session", (json_int_t)id, "user", s->user, "vm",
+		s->vm->name, "others", kick_others(s));
 	if (q->env.ops->round)
 		q->env.ops->round(q->env.arg);
 	err = idfw_engine_kick(q->env.engine, id, q->by, q->n_args > 1 ? q->args[1] : "");

@@ -459,6 +459,7 @@ static void test_ctl_kick(void **state)
 	assert_int_equal(cl->status, 0);
 	assert_string_equal(text(cl, 0, "user"), "alice");
 	assert_string_equal(text(cl, 0, "vm"), "jump01");
+	assert_int_equal(json_integer_value(field(cl, 0, "others")), 0);
 	client_free(cl);
 	assert_int_equal(f->rounds, 1);
 	assert_null(world_settle(&f->w));
@@ -468,6 +469,13 @@ static void test_ctl_kick(void **state)
 	else
 		(void)snprintf(by, sizeof(by), "\"by\":\"uid %u\"", (unsigned int)getuid());
 	assert_true(world_log_has(&f->w, by_words, GI_ARRAY_SIZE(by_words)));
+	login(f, "jump01", 2, "alice", 2001);
+	login(f, "jump01", 3, "alice", 2001);
+	login(f, "jump01", 4, "bob", 2002);
+	find_alice(f);
+	cl = ask(f, "kick", "2", NULL); /* the third goes on; the first is kicked, bob is another */
+	assert_int_equal(json_integer_value(field(cl, 0, "others")), 1);
+	client_free(cl);
 	cl = ask(f, "kick", "99", NULL);
 	assert_int_equal(cl->status, 4);
 	assert_string_equal(cl->why, "no live session 99");
