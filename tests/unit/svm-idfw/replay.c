@@ -578,8 +578,8 @@ static bool do_stat(struct run *r)
 		{ "duplicates", st.duplicates }, { "gaps", st.gaps }, { "refused", st.refused },
 		{ "pushes", st.pushes }, { "deltas", st.deltas },
 		{ "push_failures", st.push_failures }, { "lookups", st.lookups },
-		{ "kicks", st.kicks }, { "unrecorded", st.unrecorded },
-		{ "sessions", st.sessions }, { "enforced", enforced } };
+		{ "kicks", st.kicks }, { "unrecorded", st.unrecorded }, { "sessions", st.sessions },
+		{ "enforced", enforced } };
 
 	for (size_t i = 0; i < GI_ARRAY_SIZE(rows); i++) {
 		if (strcmp(rows[i].name, r->words[1]) != 0)
