@@ -12,9 +12,9 @@
  * SEQ ID [REASON]         address VM SEQ A,B|- snapshot VM SEQ [addr=A,B]
  * [sessions=ID:USER:UID,...] [first=no] [last=no] found KEY [GROUP,GROUP|-] [sid=S]    notfound KEY
  * unavailable KEY changed all|SID     directory up|down acks on|off         ack VM ok|stale|failed
- * durable VM SEQ [boot=other] store|pushes|lookups full|ok         kick DBID   restart [lost]   pass MS flow VM
- * NAME uid:N|ADDR GROUP|any    a new flow, must be allowed Expectations: expect WORD...      the
- * first line of the log with these words in order; used up none WORD...        no line has them
+ * durable VM SEQ [boot=other] store|pushes|lookups full|ok         kick DBID   restart [lost] pass
+ * MS flow VM NAME uid:N|ADDR GROUP|any    a new flow, must be allowed Expectations: expect WORD...
+ * the first line of the log with these words in order; used up none WORD...        no line has them
  * forget   the log is emptied alive VM NAME | cut VM NAME          the next packet of the flow
  *   member VM uid:N|ADDR GROUP | nomember ...        would a new flow match a rule from it?
  *   stat NAME N
@@ -455,8 +455,8 @@ static bool do_durable(struct run *r)
 
 	if (!vm)
 		return fail(r, "no such VM");
-	idfw_engine_durable(r->w.e, vm,
-		option(r, "boot") ? other_boot : vm->boot_id, number(r->words[2]));
+	idfw_engine_durable(
+		r->w.e, vm, option(r, "boot") ? other_boot : vm->boot_id, number(r->words[2]));
 	return true;
 }
 
