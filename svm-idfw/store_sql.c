@@ -29,18 +29,59 @@ struct store_sql {
 };
 
 static int sql_open(const char *path, int flags, char why[STORE_WHY_MAX], struct store_sql **ret);
-static int sql_exec(struct store_sql *db, const char *text);
 static int sql_migrate(struct store_sql *db, const char *path, char why[STORE_WHY_MAX]);
-static int sql_number(struct store_sql *db, const char *query, int64_t *ret);
 static int sql_error(struct store_sql *db, const char *what, char why[STORE_WHY_MAX]);
-static bool sql_gone(struct store_sql *db);
-static int sql_run(sqlite3_stmt *st);
 static int sql_record(struct store_sql *db, const struct store_rec *r);
 static int sql_login(sqlite3_stmt *st, const struct store_rec *r);
 static int sql_audit(sqlite3_stmt *st, const struct store_rec *r);
 static int sql_principal(sqlite3_stmt *st, const struct store_rec *r);
-static void sql_text(sqlite3_stmt *st, int i, const char *s);
-static void sql_int(sqlite3_stmt *st, int i, uint64_t v);
+
+static void sql_text(sqlite3_stmt *st, int i, const char *s)
+{
+	(void)sqlite3_bind_text(st, i, s, -1, SQLITE_STATIC);
+}
+
+static void sql_int(sqlite3_stmt *st, int i, uint64_t v)
+{
+	(void)sqlite3_bind_int64(st, i, (int64_t)v);
+}
+
+/* a statement without rows, ready for its next use; an SQLITE_ code */
+static int sql_run(sqlite3_stmt *st)
+{
+	int rc = sqlite3_step(st), again;
+
+	again = sqlite3_reset(st);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : again != SQLITE_OK ? again : rc;
+}
+
+/* no name leads to our file any more: what is written to it is not durable */
+static bool sql_gone(struct store_sql *db)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(db->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+	       moved;
+}
+
+static int sql_exec(struct store_sql *db, const char *text)
+{
+	return sqlite3_exec(db->db, text, NULL, NULL, NULL);
+}
+
+static int sql_number(struct store_sql *db, const char *query, int64_t *ret)
+{
+	sqlite3_stmt *st = NULL;
+	int err = -EIO;
+
+	if (sqlite3_prepare_v2(db->db, query, -1, &st, NULL) == SQLITE_OK &&
+		sqlite3_step(st) == SQLITE_ROW) {
+		*ret = sqlite3_column_int64(st, 0);
+		err = 0;
+	}
+	(void)sqlite3_finalize(st);
+	return err;
+}
 
 /* ---- opening ---- */
 
@@ -111,11 +152,6 @@ static int sql_open(const char *path, int flags, char why[STORE_WHY_MAX], struct
 	return 0;
 }
 
-static int sql_exec(struct store_sql *db, const char *text)
-{
-	return sqlite3_exec(db->db, text, NULL, NULL, NULL);
-}
-
 static int sql_migrate(struct store_sql *db, const char *path, char why[STORE_WHY_MAX])
 {
 	int64_t version, app, tables;
@@ -146,20 +182,6 @@ static int sql_migrate(struct store_sql *db, const char *path, char why[STORE_WH
 		return err;
 	}
 	return 0;
-}
-
-static int sql_number(struct store_sql *db, const char *query, int64_t *ret)
-{
-	sqlite3_stmt *st = NULL;
-	int err = -EIO;
-
-	if (sqlite3_prepare_v2(db->db, query, -1, &st, NULL) == SQLITE_OK &&
-		sqlite3_step(st) == SQLITE_ROW) {
-		*ret = sqlite3_column_int64(st, 0);
-		err = 0;
-	}
-	(void)sqlite3_finalize(st);
-	return err;
 }
 
 static int sql_error(struct store_sql *db, const char *what, char why[STORE_WHY_MAX])
@@ -218,15 +240,6 @@ int store_sql_write(struct store_sql *db, const struct store_rec *list, size_t n
 	return err;
 }
 
-/* no name leads to our file any more: what is written to it is not durable */
-static bool sql_gone(struct store_sql *db)
-{
-	int moved = 0;
-
-	return sqlite3_file_control(db->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
-	       moved;
-}
-
 int store_sql_put_policy(struct store_sql *db, uint64_t generation, const char *by,
 	uint64_t time_ms, const char *text, size_t len, char why[STORE_WHY_MAX])
 {
@@ -239,15 +252,6 @@ int store_sql_put_policy(struct store_sql *db, uint64_t generation, const char *
 	sql_int(st, 3, time_ms);
 	(void)sqlite3_bind_blob64(st, 4, text, len, SQLITE_STATIC);
 	return sql_run(st) == SQLITE_OK ? 0 : sql_error(db, "policy", why);
-}
-
-/* a statement without rows, ready for its next use; an SQLITE_ code */
-static int sql_run(sqlite3_stmt *st)
-{
-	int rc = sqlite3_step(st), again;
-
-	again = sqlite3_reset(st);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : again != SQLITE_OK ? again : rc;
 }
 
 static int sql_record(struct store_sql *db, const struct store_rec *r)
@@ -335,16 +339,6 @@ static int sql_principal(sqlite3_stmt *st, const struct store_rec *r)
 	sql_int(st, 8, r->resolved_ms);
 	sql_text(st, 9, r->groups);
 	return sql_run(st);
-}
-
-static void sql_text(sqlite3_stmt *st, int i, const char *s)
-{
-	(void)sqlite3_bind_text(st, i, s, -1, SQLITE_STATIC);
-}
-
-static void sql_int(sqlite3_stmt *st, int i, uint64_t v)
-{
-	(void)sqlite3_bind_int64(st, i, (int64_t)v);
 }
 
 /* ---- reading ---- */

@@ -105,7 +105,7 @@ pam() { # the session lines of service "t"
 login() { # sets rc and ms
 	local t0 t1
 	t0=$(date +%s%N); rc=0
-	pamtester "$@" >"$dir/out" 2>&1 || rc=$?
+	timeout 60 pamtester "$@" >"$dir/out" 2>&1 || rc=$?
 	t1=$(date +%s%N)
 	ms=$(((t1 - t0) / 1000000))
 	[ $rc = 0 ] || rc=1
