@@ -48,16 +48,39 @@
 #define WIRE_GROUP_NETS_MAX 4096
 #define WIRE_SETS 11
 #define WIRE_PORT_AGENT 5005 /* vsock port, and the suffix of the per-VM unix socket */
+#define WIRE_PORT_FILE 5006  /* the same, of gi-fileagent */
+/* the file path */
+#define WIRE_PATH_MAX 4096
+#define WIRE_EPOCH_MAX 32
+#define WIRE_SHA256_LEN 32
+#define WIRE_QUARANTINE_ID_LEN 16
+#define WIRE_DATA_MAX (48u << 10) /* bytes of content in one message: head, data */
+#define WIRE_RANGE_MAX (1u << 20) /* FileRead.length, ScanNeed.length; FileWrite under way */
+#define WIRE_CREDITS_MAX 65536
+#define WIRE_ENGINE_MAX 64
+#define WIRE_SIGNATURE_MAX 256
+#define WIRE_COMM_MAX 16
+#define WIRE_RULE_NAME_MAX 64
+#define WIRE_COUNTERS_MAX 128
+#define WIRE_JSON_MAX (32u << 10)
+#define WIRE_LOG_TEXT_MAX 1024
 
 /* who speaks, seen from the receiver */
 enum wire_sender {
 	WIRE_AGENT,
 	WIRE_SVM_TO_AGENT,
 	WIRE_CTL,
-	WIRE_SVM_TO_CTL,
+	WIRE_SVM_TO_CTL, /* svm-idfw or svm-scan */
 	WIRE_DIR_CHILD,
-	WIRE_SVM_TO_DIR
+	WIRE_SVM_TO_DIR,
+	WIRE_FILE_AGENT,
+	WIRE_SCAN_TO_AGENT,
+	WIRE_SCAN, /* svm-scan to svm-idfw */
+	WIRE_SVM_TO_SCAN,
+	WIRE_SCAN_WORKER,
+	WIRE_SCAN_TO_WORKER
 };
+#define WIRE_SENDERS 12
 enum wire_state {
 	WIRE_NEW, /* nothing received yet on this connection: docs/wire.md column "first" */
 	WIRE_OPEN
@@ -92,6 +115,14 @@ GI_MUST_CHECK int wire_version_choose(
 /* in place: control characters become spaces, bytes that are not UTF-8 '?', cut at @max bytes
  * (buffer has max + 1) */
 void wire_text_sanitize(char *text, size_t max);
+/*
+ * One live session as a file, /run/idfw/sessions/<leader pid>: how gi-netagent (writes) tells
+ * gi-fileagent (reads) whose process a file event comes from. Content: a packed Session.
+ * Errors as of the envelope's functions; at most WIRE_FRAME_MAX bytes.
+ */
+GI_MUST_CHECK int wire_session_encode(const Idfw__Session *s, struct gi_buf *out);
+GI_MUST_CHECK int wire_session_decode(const void *buf, size_t len, Idfw__Session **ret);
+void wire_session_free(Idfw__Session *s);
 const char *wire_body_name(int body_case); /* "Event", "Delta", ... for logs */
 
 #endif
