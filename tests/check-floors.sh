@@ -32,7 +32,7 @@ idfwctl    $all
 
 # system header (a prefix of it): the room or file it is confined to, and in how many files
 libraries='
-openssl/                lib/io/tls.c        1
+openssl/                lib/io/             2
 ev.h                    lib/io/             1
 seccomp.h               lib/io/             1
 cap-ng.h                lib/io/             1
@@ -46,6 +46,7 @@ libnftnl/               fw/                 1
 libnetfilter_conntrack/ netagent/           1
 security/               pam_gi/pam_gi.c     1
 sys/fanotify.h          fileagent/          1
+linux/fanotify.h        fileagent/          1
 clamav.h                svm-scan/           1
 yara                    svm-scan/           1
 '

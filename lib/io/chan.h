@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * chan.h - framed, bounded, non-blocking channel over a connected stream socket or TLS
  *

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * sock.h - listening and connecting: unix, vsock, tcp. All descriptors are CLOEXEC, NONBLOCK.
  *

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * tls.c - mutual TLS 1.3 for channels: the one file that knows OpenSSL
  *

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * tls.h - mutual TLS 1.3 for channels (OpenSSL 3 inside, and only in tls.c)
  *

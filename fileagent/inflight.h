@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * inflight.h - who is held: a table in memory that supervisor and worker share
+ *
+ * The kernel matches an answer to its event by the descriptor's *number* in whoever read it. So
+ * the supervisor, which holds the group as well, can answer for a worker that is dead, stopped or
+ * slow, if it knows the numbers: the worker writes each one here before it does anything else with
+ * the event. Exactly one of the two answers a slot: whoever moves it from HELD to ANSWERING.
+ *
+ *   FREE -(worker claims)-> HELD -(either wins)-> ANSWERING -(it wrote)-> ANSWERED -(worker has
+ *   closed the descriptor)-> FREE
+ *
+ * Invariants: the worker closes an event's descriptor only in ANSWERED (a number must not be used
+ * anew while an answer for the old one may come). Lock-free; either side may die at any
+ * instruction. What the worker wrote is untrusted: indexes, numbers and times are checked.
+ * Pure but for the atomics: the clock is a parameter. A worker that died between read(2) and the
+ * claim has left a number nobody knows: the supervisor then answers every number up to the table's
+ * limit of descriptors (ENOENT for those the kernel does not wait for).
+ */
+#ifndef FILEAGENT_INFLIGHT_H
+#define FILEAGENT_INFLIGHT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "lib/base/err.h"
+
+#define FA_HELD_MAX 1024   /* events held at once; trap: out of descriptors the kernel denies */
+#define FA_WORKER_FDS 4096 /* RLIMIT_NOFILE of the worker: numbers that may have to be answered */
+
+enum fa_slot_state { FA_FREE, FA_HELD, FA_ANSWERING, FA_ANSWERED };
+
+struct fa_slot {
+	_Atomic uint32_t state;
+	int32_t fd;	      /* the kernel's name of the event */
+	uint64_t deadline_ms; /* CLOCK_MONOTONIC: then the supervisor answers */
+	uint32_t pid;
+	uint32_t strict; /* 1: the answer at the deadline is an error, 0: allow */
+};
+
+struct fa_inflight { /* the shared mapping */
+	uint32_t magic, slots;
+	_Atomic uint64_t beat_ms;    /* the worker's loop was alive then */
+	_Atomic uint64_t worker_pid; /* whose numbers these are */
+	_Atomic uint32_t reading;    /* 1: between read(2) and the claim of what it returned */
+	_Atomic uint32_t overdue; /* slots that the supervisor answered; the worker reports them */
+	struct fa_slot slot[FA_HELD_MAX];
+};
+
+/* @ret_fd: a sealed memfd, owned; @ret: mapped, fa_inflight_unmap() */
+GI_MUST_CHECK int fa_inflight_new(int *ret_fd, struct fa_inflight **ret);
+/* the other side; checks size, seals and magic: -EINVAL */
+GI_MUST_CHECK int fa_inflight_map(int fd, struct fa_inflight **ret);
+void fa_inflight_unmap(struct fa_inflight *t);
+
+/* worker: -GI_EFULL when all slots are taken (then nothing more is read from the group) */
+GI_MUST_CHECK int fa_inflight_claim(struct fa_inflight *t, int fd, uint32_t pid,
+	uint64_t deadline_ms, bool strict, uint32_t *ret_slot);
+/* either side; true: the caller answers now, and must call answered() after its write(2) */
+bool fa_inflight_win(struct fa_inflight *t, uint32_t slot);
+void fa_inflight_answered(struct fa_inflight *t, uint32_t slot);
+/* worker: the descriptor is closed. Only in ANSWERED */
+void fa_inflight_release(struct fa_inflight *t, uint32_t slot);
+/* worker: may it close? (false: the supervisor is just answering) */
+bool fa_inflight_is_answered(const struct fa_inflight *t, uint32_t slot);
+
+/*
+ * fa_inflight_due - supervisor: the next slot whose deadline passed, from @*iter on
+ * Returns false when there is none; *ret_next_ms (0 none) is then the earliest deadline left.
+ */
+bool fa_inflight_due(struct fa_inflight *t, uint64_t now_ms, uint32_t *iter, uint32_t *ret_slot,
+	int *ret_fd, bool *ret_strict, uint64_t *ret_next_ms);
+
+#endif
