@@ -173,7 +173,7 @@ static int lock_dir(const char *dir)
 
 static int open_spool(struct na_agent *a)
 {
-	static const struct na_spool_ops ops = { .checkpoint = na_life_checkpoint,
+	static const struct io_spool_ops ops = { .checkpoint = na_life_checkpoint,
 		.restore = na_life_restore };
 	char dir[300];
 	int err = lock_dir(a->conf->spool_dir);
@@ -183,12 +183,12 @@ static int open_spool(struct na_agent *a)
 	na_boot_dir(a, a->boot_id, dir, sizeof(dir));
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	return na_spool_open(dir, a->conf->spool_max_bytes, &ops, a, &a->spool);
+	return io_spool_open(dir, a->conf->spool_max_bytes, &ops, a, &a->spool);
 }
 
 static int agent_state(struct na_agent *a)
 {
-	struct na_spool_stats st;
+	struct io_spool_stats st;
 	int err = na_boot_id_read(a->conf->boot_id_file, a->boot_id);
 
 	if (err < 0) {
@@ -201,7 +201,7 @@ static int agent_state(struct na_agent *a)
 		gi_err("spool-dir %s: %s", a->conf->spool_dir, gi_strerror(err));
 		return err;
 	}
-	na_spool_stats(a->spool, &st);
+	io_spool_stats(a->spool, &st);
 	if (st.bad_bytes)
 		gi_err("spool %s: %" PRIu64 " bytes cannot be read and are passed over",
 			a->conf->spool_dir, st.bad_bytes);
@@ -272,6 +272,6 @@ int na_agent_run(const struct na_conf *conf, int keeper_fd)
 	na_addrs_free(a.addrs_watch);
 	na_life_stop(&a);
 	na_sessions_fini(&a.sessions);
-	na_spool_free(a.spool);
+	io_spool_free(a.spool);
 	return err < 0 ? 1 : 0;
 }

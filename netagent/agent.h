@@ -13,6 +13,7 @@
 #include "config.h"
 #include "fw/fwwire.h"
 #include "lib/io/loop.h"
+#include "lib/io/spool.h"
 #include "lib/wire/wire.h"
 #include "netagent/addrs.h"
 #include "netagent/events.h"
@@ -21,7 +22,6 @@
 #include "netagent/pamsock.h"
 #include "netagent/push.h"
 #include "netagent/session.h"
-#include "netagent/spool.h"
 
 struct na_agent {
 	const struct na_conf *conf;
@@ -29,7 +29,7 @@ struct na_agent {
 	uint8_t boot_id[WIRE_BOOT_ID_LEN];
 	struct na_sessions sessions;
 	struct na_addrs addrs; /* as last reported */
-	struct na_spool *spool;
+	struct io_spool *spool;
 	struct na_link *link;
 	struct na_pam *pam; /* NULL until the keeper gave us its listener */
 	struct na_push *push;
@@ -43,7 +43,7 @@ struct na_agent {
 	bool marks_due; /* the SVM waits for Marks, no pusher yet */
 	struct io_timer marks_timer;
 	uint64_t lost_told;	    /* lost events that were reported to the log */
-	struct na_spool *old_spool; /* of an earlier boot, while it is being sent */
+	struct io_spool *old_spool; /* of an earlier boot, while it is being sent */
 	struct na_link *old_link;
 	struct io_idle old_done;
 	char old_dir[300];
@@ -71,9 +71,9 @@ void na_boot_stop(struct na_agent *a);
 
 /* ---- life.c ---- */
 
-/* what the spool remembers, into the table: na_spool_ops.restore */
+/* what the spool remembers, into the table: io_spool_ops.restore */
 void na_life_restore(
-	void *arg, enum na_spool_record type, uint64_t seq, const void *buf, size_t len);
+	void *arg, enum io_spool_record type, uint64_t seq, const void *buf, size_t len);
 void na_life_checkpoint(void *arg, struct gi_buf *out);
 /* after opening the spool: watch the leaders that live, end the sessions of those that do not */
 void na_life_resume(struct na_agent *a);

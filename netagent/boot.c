@@ -83,7 +83,7 @@ static void no_checkpoint(void *arg, struct gi_buf *out)
 }
 
 static void no_restore(
-	void *arg, enum na_spool_record type, uint64_t seq, const void *buf, size_t len)
+	void *arg, enum io_spool_record type, uint64_t seq, const void *buf, size_t len)
 {
 	(void)arg;
 	(void)type;
@@ -124,7 +124,7 @@ static void old_down(void *arg, const char *why)
 static void forget(struct na_agent *a)
 {
 	na_link_free(a->old_link);
-	na_spool_free(a->old_spool);
+	io_spool_free(a->old_spool);
 	a->old_link = NULL;
 	a->old_spool = NULL;
 }
@@ -149,9 +149,9 @@ static void done_cb(struct io_idle *w)
 static void drained_cb(void *arg, bool all)
 {
 	struct na_agent *a = arg;
-	struct na_spool_stats st;
+	struct io_spool_stats st;
 
-	na_spool_stats(a->old_spool, &st);
+	io_spool_stats(a->old_spool, &st);
 	if (all)
 		gi_info("an earlier boot's events are all acknowledged");
 	else
@@ -162,7 +162,7 @@ static void drained_cb(void *arg, bool all)
 
 static int drain(struct na_agent *a, const uint8_t id[WIRE_BOOT_ID_LEN])
 {
-	static const struct na_spool_ops spool_ops = { .checkpoint = no_checkpoint,
+	static const struct io_spool_ops spool_ops = { .checkpoint = no_checkpoint,
 		.restore = no_restore };
 	static const struct na_link_ops link_ops = { .snapshot = no_snapshot,
 		.opened = no_opened,
@@ -174,7 +174,7 @@ static int drain(struct na_agent *a, const uint8_t id[WIRE_BOOT_ID_LEN])
 
 	memcpy(lc.boot_id, id, sizeof(lc.boot_id));
 	if (err == 0)
-		err = na_spool_open(
+		err = io_spool_open(
 			a->old_dir, a->conf->spool_max_bytes, &spool_ops, NULL, &a->old_spool);
 	if (err == 0)
 		err = na_link_new(a->loop, &lc, a->old_spool, &link_ops, a, &a->old_link);

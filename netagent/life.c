@@ -23,15 +23,15 @@ static void retry_cb(struct io_timer *t)
 {
 	struct na_agent *a = t->arg;
 
-	na_spool_flush(a->spool);
+	io_spool_flush(a->spool);
 	na_life_spool_check(a);
 }
 
 void na_life_spool_check(struct na_agent *a)
 {
-	struct na_spool_stats st;
+	struct io_spool_stats st;
 
-	na_spool_stats(a->spool, &st);
+	io_spool_stats(a->spool, &st);
 	if (st.lost_events > a->lost_told) {
 		gi_err("%" PRIu64 " events lost: neither %s nor memory has room", st.lost_events,
 			a->conf->spool_dir);
@@ -55,7 +55,7 @@ void na_life_spool_check(struct na_agent *a)
 /* 0, or the number is used up and nobody will hear of the event */
 static int record(struct na_agent *a, const struct gi_buf *event)
 {
-	int err = na_spool_append(a->spool, event->data, event->len);
+	int err = io_spool_append(a->spool, event->data, event->len);
 
 	na_life_spool_check(a);
 	if (a->link && err == 0)
@@ -68,16 +68,16 @@ void na_life_checkpoint(void *arg, struct gi_buf *out)
 	struct na_agent *a = arg;
 
 	na_checkpoint_write(
-		out, a->spool ? na_spool_last_seq(a->spool) : 0, &a->sessions, &a->addrs);
+		out, a->spool ? io_spool_last_seq(a->spool) : 0, &a->sessions, &a->addrs);
 }
 
 void na_life_restore(
-	void *arg, enum na_spool_record type, uint64_t seq, const void *buf, size_t len)
+	void *arg, enum io_spool_record type, uint64_t seq, const void *buf, size_t len)
 {
 	struct na_agent *a = arg;
 	int err;
 
-	if (type == NA_SPOOL_CHECKPOINT)
+	if (type == IO_SPOOL_CHECKPOINT)
 		err = na_checkpoint_read(buf, len, &a->sessions, &a->addrs);
 	else
 		err = na_event_replay(buf, len, &a->sessions, &a->addrs);
@@ -109,8 +109,8 @@ static void session_end(struct na_agent *a, struct na_session *s, Idfw__EndReaso
 	int err;
 
 	gi_info("session %" PRIu64 " of %s (%s): %s", id, s->user, s->service, reason_word(reason));
-	gi_buf_init(&ev, NA_SPOOL_EVENT_MAX);
-	err = na_event_close(&ev, na_spool_last_seq(a->spool) + 1, id, reason, io_clock_real_ms());
+	gi_buf_init(&ev, IO_SPOOL_EVENT_MAX);
+	err = na_event_close(&ev, io_spool_last_seq(a->spool) + 1, id, reason, io_clock_real_ms());
 	na_leader_free(s->leader);
 	na_sessions_remove(&a->sessions, s);
 	if (err == 0)
@@ -167,8 +167,8 @@ static int record_open(struct na_agent *a, struct na_session *s)
 	struct gi_buf buf;
 	int err;
 
-	gi_buf_init(&buf, NA_SPOOL_EVENT_MAX);
-	err = na_event_open(&buf, na_spool_last_seq(a->spool) + 1, s);
+	gi_buf_init(&buf, IO_SPOOL_EVENT_MAX);
+	err = na_event_open(&buf, io_spool_last_seq(a->spool) + 1, s);
 	if (err == 0)
 		err = record(a, &buf);
 	gi_buf_fini(&buf);
@@ -274,8 +274,8 @@ void na_life_addresses(struct na_agent *a, const struct na_addrs *now)
 	if (na_addrs_equal(&a->addrs, now))
 		return;
 	a->addrs = *now;
-	gi_buf_init(&ev, NA_SPOOL_EVENT_MAX);
-	err = na_event_addresses(&ev, na_spool_last_seq(a->spool) + 1, now);
+	gi_buf_init(&ev, IO_SPOOL_EVENT_MAX);
+	err = na_event_addresses(&ev, io_spool_last_seq(a->spool) + 1, now);
 	if (err == 0)
 		err = record(a, &ev);
 	if (err < 0 && a->link)

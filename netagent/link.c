@@ -15,7 +15,7 @@
 struct na_link {
 	struct io_loop *loop;
 	struct na_link_conf conf;
-	struct na_spool *spool;
+	struct io_spool *spool;
 	const struct na_link_ops *ops;
 	void *arg;
 	enum na_link_state state;
@@ -27,7 +27,7 @@ struct na_link {
 	uint64_t acked;	       /* HelloAck's number */
 	uint64_t moved_ms;     /* when an acknowledgement last got us further */
 	bool drained;	       /* was told */
-	struct na_spool_cursor cursor;
+	struct io_spool_cursor cursor;
 	struct gi_buf event;  /* scratch: one event */
 	struct gi_buf outbox; /* frames that go before the next event */
 	size_t outbox_at;
@@ -47,9 +47,9 @@ static void drain_done(struct na_link *k, bool all)
 /* nothing is left to be sent; is anything left to be acknowledged? */
 static void drain_check(struct na_link *k)
 {
-	struct na_spool_stats st;
+	struct io_spool_stats st;
 
-	na_spool_stats(k->spool, &st);
+	io_spool_stats(k->spool, &st);
 	if (st.acked_seq >= st.last_seq)
 		drain_done(k, true);
 }
@@ -107,7 +107,7 @@ static int send_hello(struct na_link *k)
 	h.software = (char *)k->conf.software; /* protobuf-c has no const */
 	h.boot_id.data = k->conf.boot_id;
 	h.boot_id.len = sizeof(k->conf.boot_id);
-	h.last_seq = na_spool_last_seq(k->spool);
+	h.last_seq = io_spool_last_seq(k->spool);
 	env.body_case = IDFW__ENVELOPE__BODY_HELLO;
 	env.hello = &h;
 	return chan_send(k, &env);
@@ -145,7 +145,7 @@ static void take_message(struct na_link *k, const Idfw__Envelope *e)
 			link_input(k, NA_LINK_IN_CLOSED,
 				"peer acknowledged an event that it was not sent");
 		else
-			na_spool_ack(k->spool, e->event_ack->seq);
+			io_spool_ack(k->spool, e->event_ack->seq);
 		k->moved_ms = k->heard_ms;
 		na_link_wake(k);
 		return;
@@ -237,7 +237,7 @@ static void pump_events(struct na_link *k)
 	int n;
 
 	while (has_room(k)) {
-		n = na_spool_next(k->spool, &k->cursor, &seq, &k->event);
+		n = io_spool_next(k->spool, &k->cursor, &seq, &k->event);
 		if (n == 0 && k->conf.drain)
 			drain_check(k);
 		else if (n == 0)
@@ -266,7 +266,7 @@ static void round_cb(struct io_idle *w)
 
 static void send_snapshot(struct na_link *k)
 {
-	uint64_t seq = na_spool_last_seq(k->spool);
+	uint64_t seq = io_spool_last_seq(k->spool);
 	int err;
 
 	gi_buf_fini(&k->outbox);
@@ -313,9 +313,9 @@ static void do_close(struct na_link *k, unsigned int actions, const char *why)
 
 static void do_acked(struct na_link *k)
 {
-	na_spool_skip_to(k->spool, k->acked);
-	na_spool_ack(k->spool, k->acked);
-	k->cursor = (struct na_spool_cursor){ .seq = k->acked };
+	io_spool_skip_to(k->spool, k->acked);
+	io_spool_ack(k->spool, k->acked);
+	k->cursor = (struct io_spool_cursor){ .seq = k->acked };
 	k->moved_ms = k->heard_ms;
 	io_timer_start(k->loop, &k->timer, NA_LINK_PING_MS, 0, timer_cb, k);
 }
@@ -341,7 +341,7 @@ static void link_input(struct na_link *k, enum na_link_input in, const char *why
 		na_link_wake(k);
 }
 
-int na_link_new(struct io_loop *l, const struct na_link_conf *conf, struct na_spool *spool,
+int na_link_new(struct io_loop *l, const struct na_link_conf *conf, struct io_spool *spool,
 	const struct na_link_ops *ops, void *arg, struct na_link **ret)
 {
 	struct na_link *k = calloc(1, sizeof(*k));
@@ -353,7 +353,7 @@ int na_link_new(struct io_loop *l, const struct na_link_conf *conf, struct na_sp
 	k->spool = spool;
 	k->ops = ops;
 	k->arg = arg;
-	gi_buf_init(&k->event, NA_SPOOL_EVENT_MAX);
+	gi_buf_init(&k->event, IO_SPOOL_EVENT_MAX);
 	gi_buf_init(&k->outbox, NA_LINK_OUTBOX);
 	io_backoff_init(&k->backoff, NA_LINK_BACKOFF_MAX_MS);
 	io_timer_start(l, &k->timer, 0, 0, timer_cb, k);

@@ -16,8 +16,8 @@
 #include "lib/base/err.h"
 #include "lib/io/loop.h"
 #include "lib/io/sock.h"
+#include "lib/io/spool.h"
 #include "lib/wire/wire.h"
-#include "netagent/spool.h"
 
 #define NA_LINK_QUEUE (1u << 20)
 #define NA_LINK_OUTBOX (64u << 20) /* Snapshot and Marks that wait for room */
@@ -53,7 +53,7 @@ struct na_link_conf {
 
 /* begins to connect at once; @spool, @ops, @arg: borrows */
 GI_MUST_CHECK int na_link_new(struct io_loop *l, const struct na_link_conf *conf,
-	struct na_spool *spool, const struct na_link_ops *ops, void *arg, struct na_link **ret);
+	struct io_spool *spool, const struct na_link_ops *ops, void *arg, struct na_link **ret);
 void na_link_free(struct na_link *k);	       /* NULL is fine */
 bool na_link_is_open(const struct na_link *k); /* NULL is not */
 /* the spool has something new */

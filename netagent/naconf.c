@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "netagent/spool.h"
+#include "lib/io/spool.h"
 
 #define ITEM(field) offsetof(struct na_conf, field)
 
@@ -18,7 +18,7 @@ static const struct conf_item items[] = {
 		"where pam_gi.so reports sessions" },
 	{ "spool-dir", CONF_T_PATH, ITEM(spool_dir), IDFW_STATEDIR "/spool", 1, 200,
 		"events that the SVM has not acknowledged yet, and the live sessions" },
-	{ "spool-max", CONF_T_NUMBER, ITEM(spool_max_bytes), "64MiB", NA_SPOOL_MIN_BYTES, 1u << 30,
+	{ "spool-max", CONF_T_NUMBER, ITEM(spool_max_bytes), "64MiB", IO_SPOOL_MIN_BYTES, 1u << 30,
 		"most bytes in spool-dir" },
 	{ "user", CONF_T_STRING, ITEM(user), "_idfw", 1, 32,
 		"whom the parsing process becomes; it keeps no capability" },

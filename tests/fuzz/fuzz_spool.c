@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/io/record.h"
+#include "lib/io/spool.h"
 #include "netagent/events.h"
-#include "netagent/record.h"
-#include "netagent/spool.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -31,44 +31,44 @@ static void checkpoint(void *arg, struct gi_buf *out)
 	na_checkpoint_write(out, 0, &o->sessions, &o->addrs);
 }
 
-static void restore(void *arg, enum na_spool_record type, uint64_t seq, const void *buf, size_t len)
+static void restore(void *arg, enum io_spool_record type, uint64_t seq, const void *buf, size_t len)
 {
 	struct owner *o = arg;
 	int err;
 
 	(void)seq;
-	if (type == NA_SPOOL_CHECKPOINT)
+	if (type == IO_SPOOL_CHECKPOINT)
 		err = na_checkpoint_read(buf, len, &o->sessions, &o->addrs);
 	else
 		err = na_event_replay(buf, len, &o->sessions, &o->addrs);
 	(void)err; /* any is right */
 }
 
-static const struct na_spool_ops ops = { .checkpoint = checkpoint, .restore = restore };
+static const struct io_spool_ops ops = { .checkpoint = checkpoint, .restore = restore };
 
 static uint64_t open_and_append(const char *dir, uint64_t at_least)
 {
 	struct owner o = { .addrs = { .n = 0 } };
-	struct na_spool_cursor c = { .seq = 0 };
-	struct na_spool *sp = NULL;
+	struct io_spool_cursor c = { .seq = 0 };
+	struct io_spool *sp = NULL;
 	struct gi_buf b;
 	uint64_t seq, last = 0;
 
 	na_sessions_init(&o.sessions, 1);
-	gi_buf_init(&b, NA_SPOOL_EVENT_MAX);
-	assert(na_spool_open(dir, 1 << 20, &ops, &o, &sp) == 0);
-	assert(na_spool_last_seq(sp) >= at_least);
-	while (na_spool_next(sp, &c, &seq, &b) == 1) {
+	gi_buf_init(&b, IO_SPOOL_EVENT_MAX);
+	assert(io_spool_open(dir, 1 << 20, &ops, &o, &sp) == 0);
+	assert(io_spool_last_seq(sp) >= at_least);
+	while (io_spool_next(sp, &c, &seq, &b) == 1) {
 		assert(seq > last);
 		last = seq;
 	}
-	assert(last <= na_spool_last_seq(sp));
-	if (na_spool_last_seq(sp) < UINT64_MAX - 2) {
-		assert(na_spool_append(sp, "x", 1) == 0);
-		assert(na_spool_next(sp, &c, &seq, &b) == 1 && b.len == 1 && b.data[0] == 'x');
+	assert(last <= io_spool_last_seq(sp));
+	if (io_spool_last_seq(sp) < UINT64_MAX - 2) {
+		assert(io_spool_append(sp, "x", 1) == 0);
+		assert(io_spool_next(sp, &c, &seq, &b) == 1 && b.len == 1 && b.data[0] == 'x');
 	}
-	last = na_spool_last_seq(sp);
-	na_spool_free(sp);
+	last = io_spool_last_seq(sp);
+	io_spool_free(sp);
 	na_sessions_fini(&o.sessions);
 	gi_buf_fini(&b);
 	return last;
@@ -76,11 +76,11 @@ static uint64_t open_and_append(const char *dir, uint64_t at_least)
 
 static void make_records(const uint8_t *data, size_t size, struct gi_buf *out)
 {
-	gi_buf_append(out, NA_SEGMENT_MAGIC, NA_SEGMENT_MAGIC_LEN);
+	gi_buf_append(out, IO_SEGMENT_MAGIC, IO_SEGMENT_MAGIC_LEN);
 	while (size >= 3) {
 		uint32_t len = data[2] < size - 3 ? data[2] : (uint32_t)(size - 3);
 
-		na_record_encode(out, data[0] & 3, data[1], data + 3, len);
+		io_record_encode(out, data[0] & 3, data[1], data + 3, len);
 		data += 3 + len;
 		size -= 3 + len;
 	}

@@ -1,14 +1,14 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * record.c - encode and check spool records, see record.h
  *
  * CRC-32 (IEEE 802.3), computed four bits at a time: a table of 16 words.
  */
-#include "netagent/record.h"
+#include "lib/io/record.h"
 
 #include <string.h>
 
-#include "netagent/spool.h"
+#include "lib/io/spool.h"
 
 static uint32_t crc32_add(uint32_t crc, const void *buf, size_t len)
 {
@@ -28,14 +28,14 @@ static uint32_t crc32_add(uint32_t crc, const void *buf, size_t len)
 /* over type, padding, seq and payload */
 static uint32_t record_crc(const uint8_t *head, const void *buf, size_t len)
 {
-	uint32_t crc = crc32_add(0xffffffff, head + 8, NA_RECORD_HEAD - 8);
+	uint32_t crc = crc32_add(0xffffffff, head + 8, IO_RECORD_HEAD - 8);
 
 	return ~crc32_add(crc, buf, len);
 }
 
-void na_record_encode(struct gi_buf *out, uint8_t type, uint64_t seq, const void *buf, uint32_t len)
+void io_record_encode(struct gi_buf *out, uint8_t type, uint64_t seq, const void *buf, uint32_t len)
 {
-	uint8_t head[NA_RECORD_HEAD] = { 0 };
+	uint8_t head[IO_RECORD_HEAD] = { 0 };
 	uint32_t crc;
 
 	memcpy(head, &len, 4);
@@ -47,23 +47,23 @@ void na_record_encode(struct gi_buf *out, uint8_t type, uint64_t seq, const void
 	gi_buf_append(out, buf, len);
 }
 
-int na_record_head(const uint8_t *head, struct na_record *ret)
+int io_record_head(const uint8_t *head, struct io_record *ret)
 {
-	struct na_record r = { .type = head[8] };
+	struct io_record r = { .type = head[8] };
 
 	memcpy(&r.len, head, 4);
 	memcpy(&r.crc, head + 4, 4);
 	memcpy(&r.seq, head + 12, 8);
 	if (head[9] || head[10] || head[11])
 		return -GI_EPROTO;
-	if (r.type == NA_SPOOL_EVENT ? r.len > NA_SPOOL_EVENT_MAX || r.seq == 0
-				     : r.type != NA_SPOOL_CHECKPOINT || r.len > NA_SPOOL_RECORD_MAX)
+	if (r.type == IO_SPOOL_EVENT ? r.len > IO_SPOOL_EVENT_MAX || r.seq == 0
+				     : r.type != IO_SPOOL_CHECKPOINT || r.len > IO_SPOOL_RECORD_MAX)
 		return -GI_EPROTO;
 	*ret = r;
 	return 0;
 }
 
-int na_record_check(const struct na_record *r, const uint8_t *head, const void *buf)
+int io_record_check(const struct io_record *r, const uint8_t *head, const void *buf)
 {
 	return record_crc(head, buf, r->len) == r->crc ? 0 : -GI_EPROTO;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * spool.c - the on-disk event spool, see spool.h: append, acknowledge, read in order
  *
@@ -6,17 +6,17 @@
  * A new segment is written under another name and renamed, so a segment that has its name has a
  * whole checkpoint. What opening makes of the files is in segment.c.
  */
-#include "netagent/spool.h"
+#include "lib/io/spool.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "netagent/record.h"
-#include "netagent/segment.h"
+#include "lib/io/record.h"
+#include "lib/io/segment.h"
 
 #define SEGMENT_LIMIT_MAX (1u << 20) /* a segment over it is followed by a new one */
-#define CHECKPOINT_MAX (NA_SPOOL_RECORD_MAX)
+#define CHECKPOINT_MAX (IO_SPOOL_RECORD_MAX)
 
 struct mem_event {
 	struct mem_event *next;
@@ -25,11 +25,11 @@ struct mem_event {
 	uint8_t data[];
 };
 
-struct na_spool {
-	struct na_segments segs;
+struct io_spool {
+	struct io_segments segs;
 	uint64_t max_bytes;
 	uint64_t segment_limit; /* of the present youngest; moves when a rotation fails */
-	const struct na_spool_ops *ops;
+	const struct io_spool_ops *ops;
 	void *arg;
 	uint64_t last_seq, disk_seq, acked_seq; /* disk_seq: highest number on disk */
 	struct mem_event *mem_head, **mem_tail;
@@ -38,7 +38,7 @@ struct na_spool {
 	bool stale; /* an event never came to the files: only a new checkpoint makes them whole */
 };
 
-static uint64_t spool_segment_limit(const struct na_spool *sp)
+static uint64_t spool_segment_limit(const struct io_spool *sp)
 {
 	uint64_t limit = sp->max_bytes / 8;
 
@@ -46,47 +46,47 @@ static uint64_t spool_segment_limit(const struct na_spool *sp)
 }
 
 /* a new youngest segment with the owner's state; older ones that are acknowledged go */
-static int spool_rotate(struct na_spool *sp)
+static int spool_rotate(struct io_spool *sp)
 {
 	struct gi_buf state, rec;
 	uint64_t kept;
 	int err;
 
 	gi_buf_init(&state, CHECKPOINT_MAX);
-	gi_buf_init(&rec, CHECKPOINT_MAX + NA_RECORD_HEAD + NA_SEGMENT_MAGIC_LEN);
+	gi_buf_init(&rec, CHECKPOINT_MAX + IO_RECORD_HEAD + IO_SEGMENT_MAGIC_LEN);
 	sp->ops->checkpoint(sp->arg, &state);
 	err = gi_buf_error(&state);
 	if (err < 0)
 		goto out;
-	gi_buf_append(&rec, NA_SEGMENT_MAGIC, NA_SEGMENT_MAGIC_LEN);
-	na_record_encode(&rec, NA_SPOOL_CHECKPOINT, sp->disk_seq, state.data, (uint32_t)state.len);
+	gi_buf_append(&rec, IO_SEGMENT_MAGIC, IO_SEGMENT_MAGIC_LEN);
+	io_record_encode(&rec, IO_SPOOL_CHECKPOINT, sp->disk_seq, state.data, (uint32_t)state.len);
 	err = gi_buf_error(&rec);
 	if (err < 0)
 		goto out;
 	/* what the new one makes superfluous does not count against it */
-	kept = na_segments_bytes_above(&sp->segs, sp->acked_seq);
+	kept = io_segments_bytes_above(&sp->segs, sp->acked_seq);
 	err = -GI_EFULL;
 	if (kept + rec.len > sp->max_bytes)
 		goto out;
-	err = na_segments_add(&sp->segs, rec.data, rec.len);
+	err = io_segments_add(&sp->segs, rec.data, rec.len);
 	if (err < 0)
 		goto out;
 	sp->segment_limit = rec.len + spool_segment_limit(sp);
 	sp->stale = false;
-	na_segments_drop(&sp->segs, sp->acked_seq);
+	io_segments_drop(&sp->segs, sp->acked_seq);
 out:
 	gi_buf_fini(&state);
 	gi_buf_fini(&rec);
 	return err;
 }
 
-int na_spool_open(const char *dir, uint64_t max_bytes, const struct na_spool_ops *ops, void *arg,
-	struct na_spool **ret)
+int io_spool_open(const char *dir, uint64_t max_bytes, const struct io_spool_ops *ops, void *arg,
+	struct io_spool **ret)
 {
-	struct na_spool *sp;
+	struct io_spool *sp;
 	int err;
 
-	if (max_bytes < NA_SPOOL_MIN_BYTES)
+	if (max_bytes < IO_SPOOL_MIN_BYTES)
 		return -EINVAL;
 	sp = calloc(1, sizeof(*sp));
 	if (!sp)
@@ -95,11 +95,11 @@ int na_spool_open(const char *dir, uint64_t max_bytes, const struct na_spool_ops
 	sp->ops = ops;
 	sp->arg = arg;
 	sp->mem_tail = &sp->mem_head;
-	err = na_segments_open(&sp->segs, dir);
+	err = io_segments_open(&sp->segs, dir);
 	if (err == 0)
-		err = na_segments_restore(&sp->segs, ops->restore, arg, &sp->disk_seq);
+		err = io_segments_restore(&sp->segs, ops->restore, arg, &sp->disk_seq);
 	if (err < 0) {
-		na_spool_free(sp);
+		io_spool_free(sp);
 		return err;
 	}
 	sp->last_seq = sp->disk_seq;
@@ -108,7 +108,7 @@ int na_spool_open(const char *dir, uint64_t max_bytes, const struct na_spool_ops
 	return 0;
 }
 
-void na_spool_free(struct na_spool *sp)
+void io_spool_free(struct io_spool *sp)
 {
 	struct mem_event *m;
 
@@ -118,37 +118,37 @@ void na_spool_free(struct na_spool *sp)
 		sp->mem_head = m->next;
 		free(m);
 	}
-	na_segments_close(&sp->segs);
+	io_segments_close(&sp->segs);
 	free(sp);
 }
 
-static int spool_write(struct na_spool *sp, uint64_t seq, const void *buf, uint32_t len)
+static int spool_write(struct io_spool *sp, uint64_t seq, const void *buf, uint32_t len)
 {
 	struct gi_buf rec;
 	int err = 0;
 
-	if (sp->stale || !na_segments_writable(&sp->segs) ||
-		na_segments_youngest_bytes(&sp->segs) >= sp->segment_limit) {
+	if (sp->stale || !io_segments_writable(&sp->segs) ||
+		io_segments_youngest_bytes(&sp->segs) >= sp->segment_limit) {
 		err = spool_rotate(sp);
-		if (err < 0 && (sp->stale || !na_segments_writable(&sp->segs)))
+		if (err < 0 && (sp->stale || !io_segments_writable(&sp->segs)))
 			return err;
 		if (err < 0) /* goes on in the old one; not tried again for every event */
 			sp->segment_limit += spool_segment_limit(sp);
 	}
-	if (na_segments_bytes(&sp->segs) + NA_RECORD_HEAD + len > sp->max_bytes)
+	if (io_segments_bytes(&sp->segs) + IO_RECORD_HEAD + len > sp->max_bytes)
 		return -GI_EFULL;
-	gi_buf_init(&rec, NA_SPOOL_EVENT_MAX + NA_RECORD_HEAD);
-	na_record_encode(&rec, NA_SPOOL_EVENT, seq, buf, len);
+	gi_buf_init(&rec, IO_SPOOL_EVENT_MAX + IO_RECORD_HEAD);
+	io_record_encode(&rec, IO_SPOOL_EVENT, seq, buf, len);
 	err = gi_buf_error(&rec);
 	if (err == 0)
-		err = na_segments_append(&sp->segs, rec.data, rec.len, seq);
+		err = io_segments_append(&sp->segs, rec.data, rec.len, seq);
 	gi_buf_fini(&rec);
 	if (err == 0)
 		sp->disk_seq = seq;
 	return err;
 }
 
-static void mem_pop(struct na_spool *sp, bool written)
+static void mem_pop(struct io_spool *sp, bool written)
 {
 	struct mem_event *m = sp->mem_head;
 
@@ -162,13 +162,13 @@ static void mem_pop(struct na_spool *sp, bool written)
 	free(m);
 }
 
-void na_spool_flush(struct na_spool *sp)
+void io_spool_flush(struct io_spool *sp)
 {
 	int err = 0;
 
 	/* the files are made whole also when nothing waits: our end may come before the next event
 	 */
-	if (!sp->mem_head && (sp->stale || !na_segments_writable(&sp->segs)))
+	if (!sp->mem_head && (sp->stale || !io_segments_writable(&sp->segs)))
 		err = spool_rotate(sp);
 	while (err == 0 && sp->mem_head) {
 		struct mem_event *m = sp->mem_head;
@@ -180,11 +180,11 @@ void na_spool_flush(struct na_spool *sp)
 	sp->disk_err = err;
 }
 
-static int mem_push(struct na_spool *sp, uint64_t seq, const void *buf, uint32_t len)
+static int mem_push(struct io_spool *sp, uint64_t seq, const void *buf, uint32_t len)
 {
 	struct mem_event *m;
 
-	if (sp->mem_bytes + len > NA_SPOOL_MEM_MAX)
+	if (sp->mem_bytes + len > IO_SPOOL_MEM_MAX)
 		return -GI_EFULL;
 	m = malloc(sizeof(*m) + len);
 	if (!m)
@@ -200,17 +200,17 @@ static int mem_push(struct na_spool *sp, uint64_t seq, const void *buf, uint32_t
 	return 0;
 }
 
-int na_spool_append(struct na_spool *sp, const void *buf, size_t len)
+int io_spool_append(struct io_spool *sp, const void *buf, size_t len)
 {
 	uint64_t seq;
 
-	if (len > NA_SPOOL_EVENT_MAX)
+	if (len > IO_SPOOL_EVENT_MAX)
 		return -GI_ELIMIT;
 	if (sp->last_seq == UINT64_MAX) /* only a forged file gets there */
 		return -GI_EFULL;
 	seq = ++sp->last_seq;
 	if (sp->mem_head)
-		na_spool_flush(sp); /* in order, or not at all */
+		io_spool_flush(sp); /* in order, or not at all */
 	if (!sp->mem_head) {
 		sp->disk_err = spool_write(sp, seq, buf, (uint32_t)len);
 		if (sp->disk_err == 0)
@@ -223,30 +223,30 @@ int na_spool_append(struct na_spool *sp, const void *buf, size_t len)
 	return -GI_EFULL;
 }
 
-void na_spool_ack(struct na_spool *sp, uint64_t seq)
+void io_spool_ack(struct io_spool *sp, uint64_t seq)
 {
 	if (seq <= sp->acked_seq || seq > sp->last_seq)
 		return;
 	sp->acked_seq = seq;
 	while (sp->mem_head && sp->mem_head->seq <= seq)
 		mem_pop(sp, false);
-	na_segments_drop(&sp->segs, seq);
+	io_segments_drop(&sp->segs, seq);
 }
 
-void na_spool_skip_to(struct na_spool *sp, uint64_t seq)
+void io_spool_skip_to(struct io_spool *sp, uint64_t seq)
 {
 	if (seq <= sp->last_seq)
 		return;
 	sp->last_seq = seq;
-	na_spool_ack(sp, seq);
+	io_spool_ack(sp, seq);
 }
 
-int na_spool_next(
-	struct na_spool *sp, struct na_spool_cursor *c, uint64_t *ret_seq, struct gi_buf *out)
+int io_spool_next(
+	struct io_spool *sp, struct io_spool_cursor *c, uint64_t *ret_seq, struct gi_buf *out)
 {
-	struct na_segment_pos pos = { .segment = c->segment, .offset = c->offset };
+	struct io_segment_pos pos = { .segment = c->segment, .offset = c->offset };
 	uint64_t seq;
-	int n = na_segments_next(&sp->segs, &pos, c->seq, &seq, out);
+	int n = io_segments_next(&sp->segs, &pos, c->seq, &seq, out);
 
 	if (n < 0)
 		return n;
@@ -269,15 +269,15 @@ int na_spool_next(
 	return 0;
 }
 
-uint64_t na_spool_last_seq(const struct na_spool *sp)
+uint64_t io_spool_last_seq(const struct io_spool *sp)
 {
 	return sp->last_seq;
 }
 
-void na_spool_stats(const struct na_spool *sp, struct na_spool_stats *ret)
+void io_spool_stats(const struct io_spool *sp, struct io_spool_stats *ret)
 {
-	*ret = (struct na_spool_stats){
-		.bytes = na_segments_bytes(&sp->segs),
+	*ret = (struct io_spool_stats){
+		.bytes = io_segments_bytes(&sp->segs),
 		.last_seq = sp->last_seq,
 		.acked_seq = sp->acked_seq,
 		.mem_events = sp->mem_events,

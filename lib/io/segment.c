@@ -1,11 +1,11 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * segment.c - the files of a spool, see segment.h
  *
  * Any bytes may stand in the files: a power cut, a full disk, a hand. The readable prefix of each
  * is found once, at opening; behind its first bad record nothing is believed.
  */
-#include "netagent/segment.h"
+#include "lib/io/segment.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "netagent/record.h"
+#include "lib/io/record.h"
 
 #define NAME_LEN 20 /* "seg-" and 16 hexadecimal digits */
 #define TMP_NAME "new-segment"
@@ -65,20 +65,20 @@ static int read_whole(int fd, void *buf, size_t len, uint64_t offset)
 
 /* the record at @offset; -GI_EPROTO: none that could be believed */
 static int read_record(
-	int fd, uint64_t size, uint64_t offset, struct na_record *ret, struct gi_buf *payload)
+	int fd, uint64_t size, uint64_t offset, struct io_record *ret, struct gi_buf *payload)
 {
-	uint8_t head[NA_RECORD_HEAD], chunk[4096];
-	struct na_record r;
+	uint8_t head[IO_RECORD_HEAD], chunk[4096];
+	struct io_record r;
 	int err;
 
-	if (size - offset < NA_RECORD_HEAD)
+	if (size - offset < IO_RECORD_HEAD)
 		return -GI_EPROTO;
 	err = read_whole(fd, head, sizeof(head), offset);
 	if (err == 0)
-		err = na_record_head(head, &r);
+		err = io_record_head(head, &r);
 	if (err < 0)
 		return err;
-	offset += NA_RECORD_HEAD;
+	offset += IO_RECORD_HEAD;
 	if (size - offset < r.len)
 		return -GI_EPROTO;
 	gi_buf_reset(payload);
@@ -94,36 +94,36 @@ static int read_record(
 	}
 	if (gi_buf_error(payload) < 0)
 		return gi_buf_error(payload);
-	err = na_record_check(&r, head, payload->data);
+	err = io_record_check(&r, head, payload->data);
 	if (err == 0)
 		*ret = r;
 	return err;
 }
 
 /* finds seg->size and seg->last_seq; the rest of the file is bad */
-static int segment_scan(struct na_segments *s, struct na_segment *seg, int fd, struct gi_buf *buf)
+static int segment_scan(struct io_segments *s, struct io_segment *seg, int fd, struct gi_buf *buf)
 {
-	uint8_t magic[NA_SEGMENT_MAGIC_LEN];
-	struct na_record r;
+	uint8_t magic[IO_SEGMENT_MAGIC_LEN];
+	struct io_record r;
 	struct stat st;
 	int err;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if ((uint64_t)st.st_size >= sizeof(magic) && read_whole(fd, magic, sizeof(magic), 0) == 0 &&
-		memcmp(magic, NA_SEGMENT_MAGIC, sizeof(magic)) == 0)
+		memcmp(magic, IO_SEGMENT_MAGIC, sizeof(magic)) == 0)
 		seg->size = sizeof(magic);
 	while (seg->size > 0) {
 		err = read_record(fd, (uint64_t)st.st_size, seg->size, &r, buf);
 		if (err == -ENOMEM)
 			return err;
 		/* a checkpoint stands first and nowhere else; numbers only grow */
-		if (err < 0 || (r.type == NA_SPOOL_CHECKPOINT) != (seg->size == sizeof(magic)) ||
-			(r.type == NA_SPOOL_EVENT && r.seq <= seg->last_seq))
+		if (err < 0 || (r.type == IO_SPOOL_CHECKPOINT) != (seg->size == sizeof(magic)) ||
+			(r.type == IO_SPOOL_EVENT && r.seq <= seg->last_seq))
 			break;
-		if (r.type == NA_SPOOL_EVENT)
+		if (r.type == IO_SPOOL_EVENT)
 			seg->last_seq = r.seq;
-		seg->size += NA_RECORD_HEAD + r.len;
+		seg->size += IO_RECORD_HEAD + r.len;
 	}
 	s->bad_bytes += (uint64_t)st.st_size - seg->size;
 	return 0;
@@ -131,16 +131,16 @@ static int segment_scan(struct na_segments *s, struct na_segment *seg, int fd, s
 
 static int segment_cmp(const void *a, const void *b)
 {
-	const struct na_segment *x = a, *y = b;
+	const struct io_segment *x = a, *y = b;
 
 	return x->no < y->no ? -1 : x->no > y->no;
 }
 
-static int segments_push(struct na_segments *s, const struct na_segment *seg)
+static int segments_push(struct io_segments *s, const struct io_segment *seg)
 {
-	struct na_segment *list;
+	struct io_segment *list;
 
-	if (s->n >= NA_SEGMENTS_MAX)
+	if (s->n >= IO_SEGMENTS_MAX)
 		return -GI_EFULL;
 	list = reallocarray(s->list, s->n + 1, sizeof(*list));
 	if (!list)
@@ -150,7 +150,7 @@ static int segments_push(struct na_segments *s, const struct na_segment *seg)
 	return 0;
 }
 
-static int segments_list(struct na_segments *s, struct gi_buf *buf)
+static int segments_list(struct io_segments *s, struct gi_buf *buf)
 {
 	int fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -163,7 +163,7 @@ static int segments_list(struct na_segments *s, struct gi_buf *buf)
 		return err;
 	}
 	while (err == 0 && (e = readdir(d))) {
-		struct na_segment seg = { 0 };
+		struct io_segment seg = { 0 };
 		int f;
 
 		if (!segment_number(e->d_name, &seg.no))
@@ -182,16 +182,16 @@ static int segments_list(struct na_segments *s, struct gi_buf *buf)
 	return err;
 }
 
-int na_segments_open(struct na_segments *s, const char *dir)
+int io_segments_open(struct io_segments *s, const char *dir)
 {
 	struct gi_buf buf;
 	int err;
 
-	*s = (struct na_segments){ .dir_fd = -1, .write_fd = -1, .read_fd = -1 };
+	*s = (struct io_segments){ .dir_fd = -1, .write_fd = -1, .read_fd = -1 };
 	s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir_fd < 0)
 		return -errno;
-	gi_buf_init(&buf, NA_SPOOL_RECORD_MAX);
+	gi_buf_init(&buf, IO_SPOOL_RECORD_MAX);
 	err = segments_list(s, &buf);
 	gi_buf_fini(&buf);
 	if (err == 0 && s->n)
@@ -199,7 +199,7 @@ int na_segments_open(struct na_segments *s, const char *dir)
 	return err;
 }
 
-void na_segments_close(struct na_segments *s)
+void io_segments_close(struct io_segments *s)
 {
 	int *fds[] = { &s->dir_fd, &s->write_fd, &s->read_fd };
 
@@ -213,7 +213,7 @@ void na_segments_close(struct na_segments *s)
 	s->n = 0;
 }
 
-static int segment_open(struct na_segments *s, uint64_t no)
+static int segment_open(struct io_segments *s, uint64_t no)
 {
 	char name[NAME_LEN + 1];
 
@@ -227,14 +227,14 @@ static int segment_open(struct na_segments *s, uint64_t no)
 	return s->read_fd < 0 ? -errno : s->read_fd;
 }
 
-static int restore_segment(struct na_segments *s, const struct na_segment *seg,
+static int restore_segment(struct io_segments *s, const struct io_segment *seg,
 	bool with_checkpoint,
-	void (*restore)(void *, enum na_spool_record, uint64_t, const void *, size_t), void *arg,
+	void (*restore)(void *, enum io_spool_record, uint64_t, const void *, size_t), void *arg,
 	uint64_t *seq, struct gi_buf *buf)
 {
-	uint64_t at = NA_SEGMENT_MAGIC_LEN;
+	uint64_t at = IO_SEGMENT_MAGIC_LEN;
 	int fd = segment_open(s, seg->no), err;
-	struct na_record r;
+	struct io_record r;
 
 	if (fd < 0)
 		return fd;
@@ -244,15 +244,15 @@ static int restore_segment(struct na_segments *s, const struct na_segment *seg,
 			return err;
 		if (r.seq > *seq)
 			*seq = r.seq;
-		if (r.type == NA_SPOOL_EVENT || with_checkpoint)
+		if (r.type == IO_SPOOL_EVENT || with_checkpoint)
 			restore(arg, r.type, r.seq, buf->data, buf->len);
-		at += NA_RECORD_HEAD + r.len;
+		at += IO_RECORD_HEAD + r.len;
 	}
 	return 0;
 }
 
-int na_segments_restore(struct na_segments *s,
-	void (*restore)(void *, enum na_spool_record, uint64_t, const void *, size_t), void *arg,
+int io_segments_restore(struct io_segments *s,
+	void (*restore)(void *, enum io_spool_record, uint64_t, const void *, size_t), void *arg,
 	uint64_t *ret_seq)
 {
 	size_t from = s->n;
@@ -260,23 +260,23 @@ int na_segments_restore(struct na_segments *s,
 	int err = 0;
 
 	/* over magic: it has its checkpoint */
-	while (from > 0 && s->list[from - 1].size <= NA_SEGMENT_MAGIC_LEN)
+	while (from > 0 && s->list[from - 1].size <= IO_SEGMENT_MAGIC_LEN)
 		from--;
 	if (from == 0)
 		return 0;
-	gi_buf_init(&buf, NA_SPOOL_RECORD_MAX);
+	gi_buf_init(&buf, IO_SPOOL_RECORD_MAX);
 	for (size_t i = from - 1; err == 0 && i < s->n; i++)
 		err = restore_segment(s, &s->list[i], i == from - 1, restore, arg, ret_seq, &buf);
 	gi_buf_fini(&buf);
 	return err;
 }
 
-bool na_segments_writable(const struct na_segments *s)
+bool io_segments_writable(const struct io_segments *s)
 {
 	return s->write_fd >= 0;
 }
 
-uint64_t na_segments_bytes(const struct na_segments *s)
+uint64_t io_segments_bytes(const struct io_segments *s)
 {
 	uint64_t sum = 0;
 
@@ -285,7 +285,7 @@ uint64_t na_segments_bytes(const struct na_segments *s)
 	return sum;
 }
 
-uint64_t na_segments_bytes_above(const struct na_segments *s, uint64_t acked_seq)
+uint64_t io_segments_bytes_above(const struct io_segments *s, uint64_t acked_seq)
 {
 	uint64_t sum = 0;
 
@@ -296,7 +296,7 @@ uint64_t na_segments_bytes_above(const struct na_segments *s, uint64_t acked_seq
 	return sum;
 }
 
-uint64_t na_segments_youngest_bytes(const struct na_segments *s)
+uint64_t io_segments_youngest_bytes(const struct io_segments *s)
 {
 	return s->n ? s->list[s->n - 1].size : 0;
 }
@@ -318,9 +318,9 @@ static int write_whole(int fd, const void *buf, size_t len)
 	return 0;
 }
 
-int na_segments_add(struct na_segments *s, const void *buf, size_t len)
+int io_segments_add(struct io_segments *s, const void *buf, size_t len)
 {
-	struct na_segment seg = { .no = s->n ? s->list[s->n - 1].no + 1 : 1, .size = len };
+	struct io_segment seg = { .no = s->n ? s->list[s->n - 1].no + 1 : 1, .size = len };
 	char name[NAME_LEN + 1];
 	int fd, err;
 
@@ -351,9 +351,9 @@ int na_segments_add(struct na_segments *s, const void *buf, size_t len)
 	return 0;
 }
 
-int na_segments_append(struct na_segments *s, const void *buf, size_t len, uint64_t seq)
+int io_segments_append(struct io_segments *s, const void *buf, size_t len, uint64_t seq)
 {
-	struct na_segment *seg = &s->list[s->n - 1];
+	struct io_segment *seg = &s->list[s->n - 1];
 	int err = write_whole(s->write_fd, buf, len);
 
 	if (err < 0) {
@@ -369,12 +369,12 @@ int na_segments_append(struct na_segments *s, const void *buf, size_t len, uint6
 	return 0;
 }
 
-void na_segments_drop(struct na_segments *s, uint64_t acked_seq)
+void io_segments_drop(struct io_segments *s, uint64_t acked_seq)
 {
 	size_t kept = 0;
 
 	/* what is behind the last checkpoint that can be read is needed, acknowledged or not */
-	if (s->n == 0 || s->list[s->n - 1].size <= NA_SEGMENT_MAGIC_LEN)
+	if (s->n == 0 || s->list[s->n - 1].size <= IO_SEGMENT_MAGIC_LEN)
 		return;
 	for (size_t i = 0; i < s->n; i++) {
 		char name[NAME_LEN + 1];
@@ -388,19 +388,19 @@ void na_segments_drop(struct na_segments *s, uint64_t acked_seq)
 	s->n = kept;
 }
 
-int na_segments_next(struct na_segments *s, struct na_segment_pos *pos, uint64_t above,
+int io_segments_next(struct io_segments *s, struct io_segment_pos *pos, uint64_t above,
 	uint64_t *ret_seq, struct gi_buf *out)
 {
-	struct na_segment_pos at = *pos;
-	struct na_record r;
+	struct io_segment_pos at = *pos;
+	struct io_record r;
 
 	for (size_t i = 0; i < s->n; i++) {
-		struct na_segment *seg = &s->list[i];
+		struct io_segment *seg = &s->list[i];
 
 		if (seg->no < at.segment)
 			continue;
 		if (seg->no > at.segment)
-			at = (struct na_segment_pos){ seg->no, NA_SEGMENT_MAGIC_LEN };
+			at = (struct io_segment_pos){ seg->no, IO_SEGMENT_MAGIC_LEN };
 		while (at.offset < seg->size && seg->last_seq > above) {
 			int fd = segment_open(s, seg->no), err = fd;
 
@@ -413,8 +413,8 @@ int na_segments_next(struct na_segments *s, struct na_segment_pos *pos, uint64_t
 				at.offset = seg->size;
 				break;
 			}
-			at.offset += NA_RECORD_HEAD + r.len;
-			if (r.type == NA_SPOOL_EVENT && r.seq > above) {
+			at.offset += IO_RECORD_HEAD + r.len;
+			if (r.type == IO_SPOOL_EVENT && r.seq > above) {
 				*pos = at;
 				*ret_seq = r.seq;
 				return 1;
