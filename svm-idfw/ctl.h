@@ -12,7 +12,6 @@
 #include "svm-idfw/engine.h"
 #include "svm-idfw/store.h"
 
-#define CTL_CLIENTS_MAX 64
 #define CTL_POLICY_MAX (4u << 20)
 
 struct idfw_ctl;

@@ -12,12 +12,13 @@ root=${1:-${top_srcdir:-$(dirname "$0")/..}}
 cd "$root"
 
 # room: the rooms whose headers it may include besides its own ("fw/fw.h": only that one)
-all='lib/base lib/wire lib/conf lib/io fw epsec policy'
+all='lib/base lib/wire lib/conf lib/io lib/ctl fw epsec policy'
 floors="
 lib/base
 lib/wire   lib/base
 lib/conf   lib/base
 lib/io     lib/base
+lib/ctl    lib/base lib/wire lib/io
 fw         lib/base lib/wire
 epsec      lib/base lib/wire lib/io
 policy     lib/base lib/conf fw/fw.h

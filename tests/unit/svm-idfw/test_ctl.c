@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/ctl/ctl.h"
 #include "lib/io/chan.h"
 #include "lib/io/sock.h"
 #include "svm-idfw/ctl.h"
@@ -675,16 +676,16 @@ static void test_ctl_bad_requests(void **state)
 static void test_ctl_too_many_clients_refused(void **state)
 {
 	struct fix *f = *state;
-	struct client *cl[CTL_CLIENTS_MAX + 1];
+	struct client *cl[GI_CTL_CLIENTS_MAX + 1];
 	size_t i;
 
 	for (i = 0; i < GI_ARRAY_SIZE(cl); i++) {
 		cl[i] = client_new(f);
 		io_loop_run_once(f->loop, 10);
 	}
-	client_wait(f, cl[CTL_CLIENTS_MAX]);
-	assert_true(cl[CTL_CLIENTS_MAX]->closed);
-	for (i = 0; i < CTL_CLIENTS_MAX; i++)
+	client_wait(f, cl[GI_CTL_CLIENTS_MAX]);
+	assert_true(cl[GI_CTL_CLIENTS_MAX]->closed);
+	for (i = 0; i < GI_CTL_CLIENTS_MAX; i++)
 		assert_false(cl[i]->closed);
 	client_free(cl[0]);
 	io_loop_run_once(f->loop, 10);
