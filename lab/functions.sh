@@ -11,7 +11,7 @@
 #   web01  10.77.2.10 --+-- host    host (10.77.N.1) routes between them and runs gi-mux
 #   db01   10.77.3.10 --+
 #   dc     10.77.8.10 --+           dc: Samba AD, domain CORP.EXAMPLE
-#   svm    10.77.9.10 --+           svm: svm-idfw
+#   svm    10.77.9.10 --+           svm: svm-idfw, svm-scan
 #
 # Settings: IDFW_LAB (name, default "lab"; several can run side by side), IDFW_LAB_DIR (its files,
 # default /tmp/idfw-lab-NAME), IDFW_BUILD (build tree, default ./build).
@@ -22,6 +22,7 @@ LAB_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 LAB_BUILD=${IDFW_BUILD:-$LAB_TOP/build}
 
 LAB_VMS=(jump01 web01 db01)
+LAB_FILE_VMS=(web01) # these have a disk of their own at /home, and gi-fileagent watches it
 LAB_MACHINES=(host client jump01 web01 db01 dc svm)
 declare -A LAB_NET=([client]=7 [jump01]=1 [web01]=2 [db01]=3 [dc]=8 [svm]=9)
 declare -A LAB_PASSWORD=([alice]=Al1ce-Passw0rd [bob]=B0b-Passw0rd [carol]=Car0l-Passw0rd)
@@ -118,6 +119,10 @@ lab_files() {
 	for m in "${LAB_VMS[@]}"; do
 		install -d -o 990 -g 990 -m 750 "$LAB_DIR/m/host/vm/$m"
 	done
+	for m in "${LAB_FILE_VMS[@]}"; do
+		truncate -s 128M "$LAB_DIR/m/$m/home.img"
+		mkfs.ext4 -q -F -m 0 -L "$m-home" "$LAB_DIR/m/$m/home.img"
+	done
 	{
 		echo '127.0.0.1 localhost'
 		echo '::1 localhost'
@@ -180,6 +185,7 @@ lab_keys() {
 	lab_certificate dc dc1.corp.example DNS:dc1.corp.example,DNS:dc1,IP:10.77.8.10,IP:fd77:8::10
 	lab_certificate host host1 DNS:host1
 	lab_certificate svm svm DNS:svm,IP:10.77.9.10,IP:fd77:9::10
+	lab_certificate scan scan DNS:scan,IP:10.77.9.10,IP:fd77:9::10
 	ssh-keygen -q -t ed25519 -N '' -C lab -f "$c/ssh_host_ed25519_key"
 }
 
@@ -451,11 +457,15 @@ lab_down() {
 	for m in "$LAB_DIR"/pid/*; do
 		[ ! -e "$m" ] || lab_machine_stop "${m##*/}" || true
 	done
+	for m in "$LAB_DIR"/m/*/home.img; do
+		[ ! -e "$m" ] || lab_wait_for 10 lab_disk_free "$m" || lab_say "left behind: a loop device of $m"
+	done
 	rm -rf --one-file-system "$LAB_DIR"
 	lab_left
 }
+lab_disk_free() { [ -z "$(losetup -j "$1")" ]; }
 
-# lab_left - 0 when nothing of this lab is left: no file, no mount, no process.
+# lab_left - 0 when nothing of this lab is left: no file, no mount, no disk, no process.
 lab_left() {
 	local found=
 	[ ! -e "$LAB_DIR" ] || found+=" files:$LAB_DIR"
