@@ -85,13 +85,6 @@ bool scan_quota_take(struct scan_quota *q, const struct scan_rules *r, uint64_t 
 	uint64_t events, uint64_t bytes);
 
 /*
- * pool.c - worker processes, one a thread of ours. scan_pool_run() blocks: feeds the event's
- * content to an idle worker. A worker that ends or is over its budget is killed and replaced; the
- * file's finding is then FAILED. Thread-safe.
- */
-struct scan_pool;
-
-/*
  * report.c - records for svm-idfw: numbered, on disk before anything else, sent until acknowledged.
  * scan_report() may be called from any thread; it copies. Full outbox: -GI_EFULL, counted, and the
  * oldest stay (an attacker must not push evidence out).
