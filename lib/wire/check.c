@@ -3,7 +3,8 @@
  * check.c - the limits of docs/wire.md, field by field
  *
  * Runs on every message that is received and on every one that is sent. A function a message:
- * 0, or the error with a static text that names message and field, ready for the log.
+ * 0, or the error with a static text that names message and field, ready for the log. Messages of
+ * the file path are in check_file.c.
  */
 #include "lib/wire/check.h"
 
@@ -66,7 +67,7 @@ static int check_refused(const Idfw__Refused *r, const char **why)
 	return 0;
 }
 
-static int check_session(const Idfw__Session *s, const char **why)
+int wire_check_session(const Idfw__Session *s, const char **why)
 {
 	if (!s || s->id == 0)
 		return bad(-GI_EPROTO, "Session: no id", why);
@@ -110,7 +111,7 @@ static int check_event(const Idfw__Event *e, const char **why)
 		return bad(-GI_EPROTO, "Event: no sequence number", why);
 	switch (e->body_case) {
 	case IDFW__EVENT__BODY_OPEN:
-		return check_session(e->open->session, why);
+		return wire_check_session(e->open->session, why);
 	case IDFW__EVENT__BODY_CLOSE:
 		return check_close(e->close, why);
 	case IDFW__EVENT__BODY_ADDRESSES:
@@ -131,7 +132,7 @@ static int check_snapshot(const Idfw__Snapshot *s, const char **why)
 	if (s->addresses)
 		err = check_addresses(s->addresses, why);
 	for (size_t i = 0; !err && i < s->n_session; i++)
-		err = check_session(s->session[i], why);
+		err = wire_check_session(s->session[i], why);
 	return err;
 }
 
@@ -390,8 +391,8 @@ int wire_check_envelope(const Idfw__Envelope *e, const char **ret_why)
 	case IDFW__ENVELOPE__BODY_CTL_DATA:
 	case IDFW__ENVELOPE__BODY_CTL_TEXT:
 		return 0; /* numbers of any value, bytes of any length that a frame holds */
-	default:
-		return bad(-GI_EPROTO, "no body", ret_why);
+	default:	  /* of the file path, or none */
+		return wire_check_file(e, ret_why);
 	}
 }
 

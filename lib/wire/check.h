@@ -16,9 +16,13 @@
  * Errors: -GI_EPROTO (no body, bad value), -GI_ELIMIT (too long, too many)
  */
 GI_MUST_CHECK int wire_check_envelope(const Idfw__Envelope *e, const char **ret_why);
+/* check_file.c: the messages of the file path, for wire_check_envelope() */
+GI_MUST_CHECK int wire_check_file(const Idfw__Envelope *e, const char **ret_why);
+/* one Session, wherever it is; NULL is refused */
+GI_MUST_CHECK int wire_check_session(const Idfw__Session *s, const char **ret_why);
 /* the same for a Routed; the Envelope inside is opaque here */
 GI_MUST_CHECK int wire_check_routed(const Idfw__Routed *r, const char **ret_why);
-/* rights.c: may the mux (or svm-idfw) send this Routed body now; Hello first, then no other */
+/* rights.c: may the mux (or its service) send this Routed body now; Hello first, then no other */
 bool wire_may_send_routed(bool from_mux, enum wire_state state, int body_case);
 
 #endif

@@ -15,6 +15,14 @@
 #define TO_CTL BIT(WIRE_SVM_TO_CTL)
 #define DIR_CHILD BIT(WIRE_DIR_CHILD)
 #define TO_DIR BIT(WIRE_SVM_TO_DIR)
+#define FILE_AGENT BIT(WIRE_FILE_AGENT)
+#define TO_FILE BIT(WIRE_SCAN_TO_AGENT)
+#define SCAN BIT(WIRE_SCAN)
+#define TO_SCAN BIT(WIRE_SVM_TO_SCAN)
+#define WORKER BIT(WIRE_SCAN_WORKER)
+#define TO_WORKER BIT(WIRE_SCAN_TO_WORKER)
+#define GREETED (TO_AGENT | TO_FILE | TO_SCAN) /* services, to who opens with a Hello */
+#define PINGS (AGENT | FILE_AGENT | SCAN | GREETED)
 
 struct right {
 	int body;
@@ -23,11 +31,11 @@ struct right {
 };
 
 static const struct right rights[] = {
-	{ IDFW__ENVELOPE__BODY_HELLO, "Hello", AGENT | CTL, 0 },
-	{ IDFW__ENVELOPE__BODY_HELLO_ACK, "HelloAck", TO_AGENT | TO_CTL, 0 },
-	{ IDFW__ENVELOPE__BODY_REFUSED, "Refused", TO_AGENT | TO_CTL, TO_AGENT | TO_CTL },
-	{ IDFW__ENVELOPE__BODY_PING, "Ping", TO_DIR, AGENT | TO_AGENT | TO_DIR },
-	{ IDFW__ENVELOPE__BODY_PONG, "Pong", DIR_CHILD, AGENT | TO_AGENT | DIR_CHILD },
+	{ IDFW__ENVELOPE__BODY_HELLO, "Hello", AGENT | CTL | FILE_AGENT | SCAN, 0 },
+	{ IDFW__ENVELOPE__BODY_HELLO_ACK, "HelloAck", GREETED | TO_CTL, 0 },
+	{ IDFW__ENVELOPE__BODY_REFUSED, "Refused", GREETED | TO_CTL, GREETED | TO_CTL },
+	{ IDFW__ENVELOPE__BODY_PING, "Ping", TO_DIR, PINGS | TO_DIR },
+	{ IDFW__ENVELOPE__BODY_PONG, "Pong", DIR_CHILD, PINGS | DIR_CHILD },
 	{ IDFW__ENVELOPE__BODY_EVENT, "Event", 0, AGENT },
 	{ IDFW__ENVELOPE__BODY_EVENT_ACK, "EventAck", 0, TO_AGENT },
 	{ IDFW__ENVELOPE__BODY_SNAPSHOT, "Snapshot", 0, AGENT },
@@ -50,6 +58,30 @@ static const struct right rights[] = {
 	{ IDFW__ENVELOPE__BODY_DIR_RESULT, "DirResult", DIR_CHILD, DIR_CHILD },
 	{ IDFW__ENVELOPE__BODY_DIR_CHANGED, "DirChanged", DIR_CHILD, DIR_CHILD },
 	{ IDFW__ENVELOPE__BODY_DIR_STATE, "DirState", DIR_CHILD, DIR_CHILD },
+	{ IDFW__ENVELOPE__BODY_SCAN_SETTINGS, "ScanSettings", 0, TO_FILE },
+	{ IDFW__ENVELOPE__BODY_FILE_EVENT, "FileEvent", 0, FILE_AGENT },
+	{ IDFW__ENVELOPE__BODY_FILE_READ, "FileRead", 0, TO_FILE },
+	{ IDFW__ENVELOPE__BODY_FILE_DATA, "FileData", 0, FILE_AGENT },
+	{ IDFW__ENVELOPE__BODY_FILE_WRITE, "FileWrite", 0, TO_FILE },
+	{ IDFW__ENVELOPE__BODY_FILE_WROTE, "FileWrote", 0, FILE_AGENT },
+	{ IDFW__ENVELOPE__BODY_FILE_VERDICT, "FileVerdict", 0, TO_FILE },
+	{ IDFW__ENVELOPE__BODY_FILE_DONE, "FileDone", 0, FILE_AGENT },
+	{ IDFW__ENVELOPE__BODY_FILE_CANCEL, "FileCancel", 0, FILE_AGENT },
+	{ IDFW__ENVELOPE__BODY_FILE_REPORT, "FileReport", 0, FILE_AGENT },
+	{ IDFW__ENVELOPE__BODY_FILE_REPORT_ACK, "FileReportAck", 0, TO_FILE },
+	{ IDFW__ENVELOPE__BODY_FILE_COUNTERS, "FileCounters", 0, FILE_AGENT },
+	{ IDFW__ENVELOPE__BODY_FILE_COMMAND, "FileCommand", 0, TO_FILE },
+	{ IDFW__ENVELOPE__BODY_FILE_REPLY, "FileReply", 0, FILE_AGENT },
+	{ IDFW__ENVELOPE__BODY_LOG_LINE, "LogLine", 0, FILE_AGENT },
+	{ IDFW__ENVELOPE__BODY_SCAN_RECORD, "ScanRecord", 0, SCAN },
+	{ IDFW__ENVELOPE__BODY_SCAN_ACK, "ScanAck", 0, TO_SCAN },
+	/* a scan worker hangs on a socketpair: no handshake, but it says first whether it can work
+	 */
+	{ IDFW__ENVELOPE__BODY_SCAN_READY, "ScanReady", WORKER, 0 },
+	{ IDFW__ENVELOPE__BODY_SCAN_NEED, "ScanNeed", 0, WORKER },
+	{ IDFW__ENVELOPE__BODY_SCAN_RESULT, "ScanResult", 0, WORKER },
+	{ IDFW__ENVELOPE__BODY_SCAN_JOB, "ScanJob", TO_WORKER, TO_WORKER },
+	{ IDFW__ENVELOPE__BODY_SCAN_BYTES, "ScanBytes", 0, TO_WORKER },
 };
 
 static const struct right *right_find(int body)
@@ -64,7 +96,7 @@ bool wire_may_send(enum wire_sender who, enum wire_state state, int body_case)
 {
 	const struct right *r = right_find(body_case);
 
-	if (!r || (unsigned int)who > WIRE_SVM_TO_DIR)
+	if (!r || (unsigned int)who >= WIRE_SENDERS)
 		return false;
 	return ((state == WIRE_NEW ? r->first : r->later) & BIT(who)) != 0;
 }

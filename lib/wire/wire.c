@@ -132,9 +132,11 @@ static int pack(const ProtobufCMessage *m, size_t max, struct gi_buf *out)
 /* what only the sender's side of the conversation decides */
 static int check_sender(const Idfw__Envelope *e, enum wire_sender who, const char **ret_why)
 {
-	if (who == WIRE_AGENT && e->body_case == IDFW__ENVELOPE__BODY_HELLO &&
+	bool numbers = who == WIRE_AGENT || who == WIRE_FILE_AGENT || who == WIRE_SCAN;
+
+	if (numbers && e->body_case == IDFW__ENVELOPE__BODY_HELLO &&
 		e->hello->boot_id.len != WIRE_BOOT_ID_LEN) {
-		*ret_why = "Hello: an agent's boot_id has 16 bytes";
+		*ret_why = "Hello: a boot_id of 16 bytes is missing";
 		return -GI_EPROTO;
 	}
 	return 0;
@@ -226,6 +228,36 @@ int wire_routed_encode(const Idfw__Routed *r, struct gi_buf *out)
 	int err = wire_check_routed(r, &why);
 
 	return err ? err : pack(&r->base, WIRE_ROUTED_MAX, out);
+}
+
+int wire_session_encode(const Idfw__Session *s, struct gi_buf *out)
+{
+	const char *why;
+	int err = wire_check_session(s, &why);
+
+	return err ? err : pack(&s->base, WIRE_FRAME_MAX, out);
+}
+
+int wire_session_decode(const void *buf, size_t len, Idfw__Session **ret)
+{
+	ProtobufCMessage *m = NULL;
+	const char *why = "";
+	int err;
+
+	err = unpack(&idfw__session__descriptor, buf, len, WIRE_FRAME_MAX, &m, &why);
+	if (!err)
+		err = wire_check_session((Idfw__Session *)m, &why);
+	if (err) {
+		wire_session_free((Idfw__Session *)m);
+		return err;
+	}
+	*ret = (Idfw__Session *)m;
+	return 0;
+}
+
+void wire_session_free(Idfw__Session *s)
+{
+	idfw__session__free_unpacked(s, NULL);
 }
 
 int wire_version_choose(const Idfw__Hello *h, uint32_t *ret_version, char ret_why[WIRE_TEXT_MAX])

@@ -2,8 +2,8 @@
 /*
  * fuzz_wire_routed.c - any bytes as a Routed, from both sides, in both states
  *
- * First byte: 1 from the mux, 0x80 not the first message. An Envelope inside is decoded as well,
- * as mux and svm-idfw do.
+ * First byte: 1 from the mux, 2 the lane of the files, 0x80 not the first message. An Envelope
+ * inside is decoded as well, as mux, svm-idfw and svm-scan do.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,15 +11,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void inner(const Idfw__Routed *r, bool from_mux)
+static void inner(const Idfw__Routed *r, bool from_mux, bool files)
 {
+	enum wire_sender up = files ? WIRE_FILE_AGENT : WIRE_AGENT;
+	enum wire_sender down = files ? WIRE_SCAN_TO_AGENT : WIRE_SVM_TO_AGENT;
 	Idfw__Envelope *e = NULL;
 	const char *why = NULL;
 
 	if (r->body_case != IDFW__ROUTED__BODY_ENVELOPE)
 		return;
-	if (wire_envelope_decode(r->envelope.data, r->envelope.len,
-		    from_mux ? WIRE_AGENT : WIRE_SVM_TO_AGENT, WIRE_OPEN, &e, &why) == 0)
+	if (wire_envelope_decode(r->envelope.data, r->envelope.len, from_mux ? up : down, WIRE_OPEN,
+		    &e, &why) == 0)
 		wire_envelope_free(e);
 }
 
@@ -40,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		return 0;
 	}
-	inner(r, from_mux);
+	inner(r, from_mux, data[0] & 2);
 	gi_buf_init(&b, WIRE_ROUTED_MAX);
 	if (wire_routed_encode(r, &b) == 0 &&
 		(wire_routed_decode(b.data, b.len, from_mux, state, &again, &why) < 0 ||

@@ -48,6 +48,33 @@ static int envelopes(const char *dir)
 			(uint8_t)((unsigned int)s[i].who | (s[i].state == WIRE_OPEN ? 0x80u : 0u)),
 			&b, true);
 	}
+	gi_buf_reset(&b);
+	if (rc == 0 && wire_session_encode(s[5].e.event->open->session, &b) < 0)
+		rc = -1;
+	if (rc == 0)
+		rc = save(dir, "wire_envelope", "Session", 15, &b, true);
+	gi_buf_fini(&b);
+	return rc;
+}
+
+/* a FileEvent on its way up, whole */
+static int routed_file(const char *dir)
+{
+	struct routed_sample r[ROUTED_SAMPLES];
+	struct sample s[SAMPLES];
+	struct gi_buf inner, b;
+	int rc = -1;
+
+	gi_buf_init(&inner, WIRE_FRAME_MAX);
+	gi_buf_init(&b, WIRE_ROUTED_MAX);
+	samples_init(s);
+	routed_samples_init(r);
+	if (wire_envelope_encode(&s[SAMPLES - SAMPLES_FILE + 1].e, &inner) == 0) {
+		r[5].r.envelope = (ProtobufCBinaryData){ inner.len, inner.data };
+		if (wire_routed_encode(&r[5].r, &b) == 0)
+			rc = save(dir, "wire_routed", "file_event", 0x83, &b, true);
+	}
+	gi_buf_fini(&inner);
 	gi_buf_fini(&b);
 	return rc;
 }
@@ -72,7 +99,7 @@ static int routed(const char *dir)
 			&b, true);
 	}
 	gi_buf_fini(&b);
-	return rc;
+	return rc ? rc : routed_file(dir);
 }
 
 static int add_frame(void *arg, const uint8_t *buf, size_t len)

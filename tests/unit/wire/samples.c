@@ -266,17 +266,6 @@ static void init_directory(void)
 	dir_state.usn = 99;
 }
 
-#define SAMPLE(BODY, field, var, sender, when)                \
-	do {                                                  \
-		s->body = IDFW__ENVELOPE__BODY_##BODY;        \
-		s->who = (sender);                            \
-		s->state = (when);                            \
-		idfw__envelope__init(&s->e);                  \
-		s->e.body_case = IDFW__ENVELOPE__BODY_##BODY; \
-		s->e.field = &var;                            \
-		s++;                                          \
-	} while (0)
-
 void samples_init(struct sample ret[SAMPLES])
 {
 	struct sample *s = ret;
@@ -313,6 +302,7 @@ void samples_init(struct sample ret[SAMPLES])
 	SAMPLE(DIR_RESULT, dir_result, dir_result, WIRE_DIR_CHILD, WIRE_OPEN);
 	SAMPLE(DIR_CHANGED, dir_changed, dir_changed, WIRE_DIR_CHILD, WIRE_OPEN);
 	SAMPLE(DIR_STATE, dir_state, dir_state, WIRE_DIR_CHILD, WIRE_OPEN);
+	samples_file_init(s);
 }
 
 static void routed_one(

@@ -21,10 +21,24 @@ struct routed_sample {
 	Idfw__Routed r;
 };
 
-#define SAMPLES 25
+#define SAMPLES_FILE 22
+#define SAMPLES (25 + SAMPLES_FILE)
 #define ROUTED_SAMPLES 9
 
+/* in samples.c and samples_file.c: the message in @var, at *s, which moves on */
+#define SAMPLE(BODY, field, var, sender, when)                \
+	do {                                                  \
+		s->body = IDFW__ENVELOPE__BODY_##BODY;        \
+		s->who = (sender);                            \
+		s->state = (when);                            \
+		idfw__envelope__init(&s->e);                  \
+		s->e.body_case = IDFW__ENVELOPE__BODY_##BODY; \
+		s->e.field = &var;                            \
+		s++;                                          \
+	} while (0)
+
 void samples_init(struct sample ret[SAMPLES]);
+void samples_file_init(struct sample ret[SAMPLES_FILE]); /* the last of them */
 void routed_samples_init(struct routed_sample ret[ROUTED_SAMPLES]);
 
 #endif

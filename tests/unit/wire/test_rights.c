@@ -36,6 +36,23 @@ static const struct {
 	{ WIRE_DIR_CHILD, WIRE_OPEN, { B(PONG), B(DIR_RESULT), B(DIR_CHANGED), B(DIR_STATE) } },
 	{ WIRE_SVM_TO_DIR, WIRE_NEW, { B(PING), B(DIR_LOOKUP) } },
 	{ WIRE_SVM_TO_DIR, WIRE_OPEN, { B(PING), B(DIR_LOOKUP) } },
+	{ WIRE_FILE_AGENT, WIRE_NEW, { B(HELLO) } },
+	{ WIRE_FILE_AGENT, WIRE_OPEN,
+		{ B(PING), B(PONG), B(FILE_EVENT), B(FILE_DATA), B(FILE_WROTE), B(FILE_DONE),
+			B(FILE_CANCEL), B(FILE_REPORT), B(FILE_COUNTERS), B(FILE_REPLY),
+			B(LOG_LINE) } },
+	{ WIRE_SCAN_TO_AGENT, WIRE_NEW, { B(HELLO_ACK), B(REFUSED) } },
+	{ WIRE_SCAN_TO_AGENT, WIRE_OPEN,
+		{ B(REFUSED), B(PING), B(PONG), B(SCAN_SETTINGS), B(FILE_READ), B(FILE_WRITE),
+			B(FILE_VERDICT), B(FILE_REPORT_ACK), B(FILE_COMMAND) } },
+	{ WIRE_SCAN, WIRE_NEW, { B(HELLO) } },
+	{ WIRE_SCAN, WIRE_OPEN, { B(PING), B(PONG), B(SCAN_RECORD) } },
+	{ WIRE_SVM_TO_SCAN, WIRE_NEW, { B(HELLO_ACK), B(REFUSED) } },
+	{ WIRE_SVM_TO_SCAN, WIRE_OPEN, { B(REFUSED), B(PING), B(PONG), B(SCAN_ACK) } },
+	{ WIRE_SCAN_WORKER, WIRE_NEW, { B(SCAN_READY) } },
+	{ WIRE_SCAN_WORKER, WIRE_OPEN, { B(SCAN_NEED), B(SCAN_RESULT) } },
+	{ WIRE_SCAN_TO_WORKER, WIRE_NEW, { B(SCAN_JOB) } },
+	{ WIRE_SCAN_TO_WORKER, WIRE_OPEN, { B(SCAN_JOB), B(SCAN_BYTES) } },
 };
 
 static bool expected(size_t row, int body)
@@ -49,8 +66,9 @@ static bool expected(size_t row, int body)
 static void test_may_send_matches_the_documented_table(void **state)
 {
 	(void)state;
+	assert_int_equal(GI_ARRAY_SIZE(allowed), 2 * WIRE_SENDERS); /* both states of each */
 	for (size_t row = 0; row < GI_ARRAY_SIZE(allowed); row++)
-		for (int body = 0; body < 64; body++)
+		for (int body = 0; body < 128; body++)
 			if (wire_may_send(allowed[row].who, allowed[row].state, body) !=
 				expected(row, body))
 				fail_msg("sender %d state %d: %s", (int)allowed[row].who,
@@ -60,7 +78,7 @@ static void test_may_send_matches_the_documented_table(void **state)
 static void test_may_send_unknown_sender_is_denied(void **state)
 {
 	(void)state;
-	assert_false(wire_may_send((enum wire_sender)6, WIRE_OPEN, B(PING)));
+	assert_false(wire_may_send((enum wire_sender)WIRE_SENDERS, WIRE_OPEN, B(PING)));
 	assert_false(wire_may_send((enum wire_sender) - 1, WIRE_OPEN, B(PING)));
 }
 
@@ -69,6 +87,7 @@ static void test_body_name_has_words_for_all(void **state)
 	(void)state;
 	assert_string_equal(wire_body_name(B(DELTA)), "Delta");
 	assert_string_equal(wire_body_name(B(DIR_STATE)), "DirState");
+	assert_string_equal(wire_body_name(B(SCAN_READY)), "ScanReady");
 	assert_string_equal(wire_body_name(0), "nothing");
 	assert_string_equal(wire_body_name(9999), "nothing");
 }

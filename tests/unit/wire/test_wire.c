@@ -256,6 +256,68 @@ static void test_decode_agent_hello_needs_a_boot_id(void **state)
 	assert_non_null(strstr(why, "boot_id"));
 	assert_int_equal(wire_envelope_decode(b.data, b.len, WIRE_CTL, WIRE_NEW, &e, &why), 0);
 	wire_envelope_free(e);
+	e = NULL;
+	assert_int_equal(wire_envelope_decode(b.data, b.len, WIRE_FILE_AGENT, WIRE_NEW, &e, &why),
+		-GI_EPROTO);
+	assert_int_equal(
+		wire_envelope_decode(b.data, b.len, WIRE_SCAN, WIRE_NEW, &e, &why), -GI_EPROTO);
+	assert_null(e);
+	gi_buf_fini(&b);
+}
+
+static void test_session_round_trip_and_truncation(void **state)
+{
+	Idfw__Session *got = NULL;
+	const Idfw__Session *s;
+	struct gi_buf b;
+
+	(void)state;
+	samples_init(all);
+	s = all[5].e.event->open->session;
+	gi_buf_init(&b, WIRE_FRAME_MAX);
+	assert_int_equal(wire_session_encode(s, &b), 0);
+	assert_int_equal(wire_session_decode(b.data, b.len, &got), 0);
+	assert_int_equal(got->id, s->id);
+	assert_string_equal(got->user, s->user);
+	assert_int_equal(got->leader_start, s->leader_start);
+	wire_session_free(got);
+	got = NULL;
+	/* a file may be cut anywhere, also between two fields: never more than what is there */
+	for (size_t cut = 0; cut < b.len; cut++) {
+		uint8_t *copy = malloc(cut + 1);
+
+		assert_non_null(copy);
+		memcpy(copy, b.data, cut);
+		if (wire_session_decode(copy, cut, &got) == 0)
+			assert_true(got->id == s->id && got->user[0]);
+		wire_session_free(got);
+		got = NULL;
+		free(copy);
+	}
+	wire_session_free(NULL);
+	gi_buf_fini(&b);
+}
+
+static void test_session_over_a_limit_is_refused(void **state)
+{
+	static uint8_t big[WIRE_FRAME_MAX + 1];
+	char dirty[] = "al\nice", user[] = "alice";
+	Idfw__Session s = IDFW__SESSION__INIT, *got = NULL;
+	struct gi_buf b;
+
+	(void)state;
+	gi_buf_init(&b, WIRE_FRAME_MAX);
+	s.user = user;
+	assert_int_equal(wire_session_encode(&s, &b), -GI_EPROTO); /* no id */
+	s.id = 7;
+	s.user = dirty;
+	assert_int_equal(wire_session_encode(&s, &b), -GI_EPROTO);
+	idfw__session__pack(&s, big);
+	assert_int_equal(
+		wire_session_decode(big, idfw__session__get_packed_size(&s), &got), -GI_EPROTO);
+	assert_int_equal(wire_session_decode(big, sizeof(big), &got), -GI_ELIMIT);
+	assert_int_equal(wire_session_decode("", 0, &got), -GI_EPROTO);
+	assert_null(got);
 	gi_buf_fini(&b);
 }
 
@@ -337,6 +399,8 @@ int main(void)
 		cmocka_unit_test(test_decode_no_body_is_refused),
 		cmocka_unit_test(test_decode_unknown_fields_are_skipped),
 		cmocka_unit_test(test_decode_agent_hello_needs_a_boot_id),
+		cmocka_unit_test(test_session_round_trip_and_truncation),
+		cmocka_unit_test(test_session_over_a_limit_is_refused),
 		cmocka_unit_test(test_encode_over_frame_max_is_limit),
 		cmocka_unit_test(test_version_choose_names_both_ranges),
 		cmocka_unit_test(test_text_sanitize_makes_text_clean),
