@@ -20,6 +20,7 @@ static void loop_fd_cb(struct ev_loop *ev, ev_io *raw, int revents);
 static void loop_timer_cb(struct ev_loop *ev, ev_timer *raw, int revents);
 static void loop_signal_cb(struct ev_loop *ev, ev_signal *raw, int revents);
 static void loop_idle_cb(struct ev_loop *ev, ev_prepare *raw, int revents);
+static void loop_async_cb(struct ev_loop *ev, ev_async *raw, int revents);
 static int loop_ev_events(unsigned int events);
 
 int io_loop_new(struct io_loop **ret)
@@ -163,6 +164,24 @@ void io_idle_stop(struct io_loop *l, struct io_idle *w)
 	(void)ev_clear_pending(l->ev, &w->ev);
 }
 
+void io_wake_start(struct io_loop *l, struct io_wake *w, void (*cb)(struct io_wake *), void *arg)
+{
+	w->cb = cb;
+	w->arg = arg;
+	ev_async_init(&w->ev, loop_async_cb);
+	ev_async_start(l->ev, &w->ev);
+}
+
+void io_wake_send(struct io_loop *l, struct io_wake *w)
+{
+	ev_async_send(l->ev, &w->ev);
+}
+
+void io_wake_stop(struct io_loop *l, struct io_wake *w)
+{
+	ev_async_stop(l->ev, &w->ev);
+}
+
 uint64_t io_clock_mono_ms(void)
 {
 	struct timespec ts = { 0 };
@@ -216,6 +235,15 @@ static void loop_signal_cb(struct ev_loop *ev, ev_signal *raw, int revents)
 static void loop_idle_cb(struct ev_loop *ev, ev_prepare *raw, int revents)
 {
 	struct io_idle *w = (struct io_idle *)raw;
+
+	(void)ev;
+	(void)revents;
+	w->cb(w);
+}
+
+static void loop_async_cb(struct ev_loop *ev, ev_async *raw, int revents)
+{
+	struct io_wake *w = (struct io_wake *)raw;
 
 	(void)ev;
 	(void)revents;

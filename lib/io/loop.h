@@ -2,8 +2,9 @@
 /*
  * loop.h - the event loop of every daemon (libev inside, and only here)
  *
- * One loop a process, one thread. Watchers live inside their owner's structs; io_*_stop may be
- * called from any callback, also the watcher's own, and is a no-op on a stopped one.
+ * One loop a thread, and all calls from that thread, but for io_wake_send(). Watchers live inside
+ * their owner's structs; io_*_stop may be called from any callback, also the watcher's own, and is
+ * a no-op on a stopped one.
  * Source: libev(3), ADR 0002.
  */
 #ifndef IO_LOOP_H
@@ -39,6 +40,11 @@ struct io_idle { /* runs once, after the present round of events (deferred free,
 	void (*cb)(struct io_idle *w);
 	void *arg;
 };
+struct io_wake { /* another thread has something for this one */
+	ev_async ev;
+	void (*cb)(struct io_wake *w);
+	void *arg;
+};
 
 GI_MUST_CHECK int io_loop_new(struct io_loop **ret);
 void io_loop_free(struct io_loop *l);
@@ -59,6 +65,13 @@ void io_signal_start(struct io_loop *l, struct io_signal *w, int signum,
 void io_signal_stop(struct io_loop *l, struct io_signal *w);
 void io_idle_once(struct io_loop *l, struct io_idle *w, void (*cb)(struct io_idle *), void *arg);
 void io_idle_stop(struct io_loop *l, struct io_idle *w);
+void io_wake_start(struct io_loop *l, struct io_wake *w, void (*cb)(struct io_wake *), void *arg);
+/*
+ * From any thread, while @w is started: cb() comes at least once after this call. Many calls may
+ * become one callback; only a loop that waits costs a system call.
+ */
+void io_wake_send(struct io_loop *l, struct io_wake *w);
+void io_wake_stop(struct io_loop *l, struct io_wake *w);
 
 /* clocks, the only place that reads them */
 uint64_t io_clock_mono_ms(void);

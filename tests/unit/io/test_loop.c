@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -274,6 +275,56 @@ static void test_run_once_returns_after_its_bound(void **state)
 	io_fd_stop(f->loop, &f->w);
 }
 
+struct waker {
+	struct io_loop *loop;
+	struct io_wake wake;
+	int left, hits;
+};
+
+static void wake_cb(struct io_wake *w)
+{
+	struct waker *k = w->arg;
+
+	k->hits++;
+	if (__atomic_load_n(&k->left, __ATOMIC_ACQUIRE) == 0)
+		io_loop_stop(k->loop);
+}
+
+static void *wake_thread(void *arg)
+{
+	struct waker *k = arg;
+
+	for (int i = 0; i < 1000; i++) {
+		__atomic_sub_fetch(&k->left, 1, __ATOMIC_RELEASE);
+		io_wake_send(k->loop, &k->wake);
+	}
+	return NULL;
+}
+
+static void test_wake_from_threads_is_never_lost(void **state)
+{
+	struct fix *f = *state;
+	struct waker k = { .loop = f->loop, .left = 2000 };
+	pthread_t t[2];
+
+	io_wake_start(f->loop, &k.wake, wake_cb, &k);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, wake_thread, &k), 0);
+	io_loop_run(f->loop); /* a lost one: for ever */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(t[i], NULL), 0);
+	assert_in_range(k.hits, 1, 2000);
+	k.hits = 0;
+	io_loop_run_once(f->loop, 0);
+	io_loop_run_once(f->loop, 0);
+	assert_in_range(k.hits, 0, 1); /* many sent, one told */
+	k.hits = 0;
+	io_wake_stop(f->loop, &k.wake);
+	io_wake_send(f->loop, &k.wake);
+	io_loop_run_once(f->loop, 0);
+	assert_int_equal(k.hits, 0);
+}
+
 static void test_clocks_go_forward(void **state)
 {
 	uint64_t mono = io_clock_mono_ms();
@@ -299,6 +350,7 @@ int main(void)
 		T(test_idle_stopped_does_not_run),
 		T(test_run_ends_with_stop),
 		T(test_run_once_returns_after_its_bound),
+		T(test_wake_from_threads_is_never_lost),
 		T(test_clocks_go_forward),
 	};
 
