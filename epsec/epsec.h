@@ -12,7 +12,8 @@
  *   struct eps_event *ev;
  *   while (eps_next(eps, -1, &ev) == 0) {
  *           ... eps_read(ev, offset, buf, len, &got) ...
- *           eps_answer(ev, &(struct eps_verdict){ .kind = EPS_ALLOW, .until_change = true });
+ *           eps_answer(ev, &(struct eps_verdict){ .size = sizeof(struct eps_verdict),
+ *                   .kind = EPS_ALLOW, .until_change = true });
  *   }
  *
  * Threads: every function may be called from any thread, unless it says otherwise; one event is
@@ -20,11 +21,13 @@
  *
  * When a guest goes away, its connection ends, or its agent no longer waits (deadline), the event
  * stays valid: reads return -EPS_EGONE, the answer is taken and leads to nothing (eps_answer()
- * says -EPS_EGONE, so that you can count it). Nothing has to be cleaned up differently.
+ * says -EPS_EGONE, so that you can count it; done() says lost for what would have been done).
+ * Nothing has to be cleaned up differently.
  *
  * Errors: 0 or a negative number: -errno, or one of EPS_E below. eps_strerror() has words.
  * Versions: the library checks eps_conf.api_version; symbols are versioned (EPSEC_1.0); structs
- * that you fill begin with their size, so that later libraries know what you know.
+ * that you fill begin with their size, so that later libraries know what you know; a size of 0 is
+ * that of version 1.
  * Source: epsec(3), docs/scan.md, lib/wire/idfw.proto.
  */
 #ifndef EPSEC_H
@@ -104,6 +107,14 @@ struct eps_conf {
 	void *reserved[4]; /* NULL */
 };
 
+struct eps_actor { /* what the guest says who did it */
+	uint32_t pid, uid;
+	uint64_t session; /* gi-netagent's number in this boot; 0 unknown */
+	const char *user, *comm;
+	const uint8_t *exe;
+	size_t exe_len;
+};
+
 struct eps_file {	     /* what is known of it; valid as long as the event */
 	const char *vm;	     /* inventory name, from the transport */
 	const char *mux;     /* CN */
@@ -116,7 +127,8 @@ struct eps_file {	     /* what is known of it; valid as long as the event */
 	uint32_t mode;
 	const uint8_t *head; /* its first bytes; head_len == size: all of them */
 	size_t head_len;
-	uint64_t deadline_ms; /* CLOCK_MONOTONIC of this process: after it nobody waits */
+	uint64_t deadline_ms;	       /* CLOCK_MONOTONIC of this process: after it nobody waits */
+	const struct eps_actor *actor; /* NULL: the guest says it in eps_done */
 };
 
 struct eps_verdict {
@@ -127,14 +139,6 @@ struct eps_verdict {
 	const char *signature; /* "Eicar-Test-Signature"; NULL none */
 	const char *reason;    /* for people; NULL none */
 	const uint8_t *sha256; /* 32 bytes, or NULL */
-};
-
-struct eps_actor { /* what the guest says who did it */
-	uint32_t pid, uid;
-	uint64_t session; /* gi-netagent's number in this boot; 0 unknown */
-	const char *user, *comm;
-	const uint8_t *exe;
-	size_t exe_len;
 };
 
 enum eps_result { EPS_RESULT_DONE = 1, EPS_RESULT_CHANGED = 2, EPS_RESULT_FAILED = 3 };
@@ -160,7 +164,10 @@ struct eps_ops {
 	 * return true, or return false. @ev is yours if you return true, else still the library's.
 	 */
 	bool (*look)(void *arg, struct eps_event *ev);
-	/* what became of a DENY, DELETE, QUARANTINE or REPLACE; once for each such answer */
+	/*
+	 * What became of a DENY, DELETE, QUARANTINE or REPLACE: exactly once for each such answer,
+	 * also for one that came too late (lost).
+	 */
 	void (*done)(void *arg, const char *vm, const struct eps_done *d);
 	void (*guest_up)(void *arg, const char *vm, const char *mux, const uint8_t boot_id[16]);
 	void (*guest_down)(void *arg, const char *vm, const char *why);
@@ -210,12 +217,12 @@ bool eps_event_gone(const struct eps_event *ev);
 void eps_event_tag_set(struct eps_event *ev, void *tag);
 
 /*
- * eps_read - up to @len bytes at @offset. Blocks until they are here, or the deadline.
- * Answers from the head and what was read ahead, else asks the guest. What is read ahead is
- * dropped when it is not used; beyond max_memory a reader waits for others.
+ * eps_read - @len bytes at @offset, fewer only at the end. Blocks until they are here, or the
+ * deadline. Answers from the head and what was read ahead, else asks the guest. What is read ahead
+ * is dropped when it is not used; at max_memory only what is needed next is asked for.
  * @ret_len: 0 at the end of the file
  * Errors: -EPS_EGONE, -EPS_ECHANGED, -EIO and other errno of the guest's read, -ETIMEDOUT,
- *         -EPS_EINLOOP, -EPS_EDONE
+ *         -EPS_EINLOOP (what comes with the event can be read in callbacks, too)
  */
 int eps_read(struct eps_event *ev, uint64_t offset, void *buf, size_t len, size_t *ret_len);
 
@@ -223,21 +230,23 @@ int eps_read(struct eps_event *ev, uint64_t offset, void *buf, size_t len, size_
  * eps_write - the next bytes of the file's new content, for EPS_REPLACE. Blocks (flow control).
  * In order, from 0; @last with the last of them. The guest puts them in place at the answer, in one
  * rename, only if the file has not changed since the event; owner, mode and extended attributes
- * stay.
- * Errors: as eps_read(), -EPS_EREFUSED, -ENOSPC and other errno of the guest's write
+ * stay. After the last all of it is in the guest, or an error is returned.
+ * Errors: as eps_read(), -EPS_EDONE (after @last), -EPS_EREFUSED, -ENOSPC and other errno of the
+ * guest's write
  */
 int eps_write(struct eps_event *ev, const void *buf, size_t len, bool last);
 
 /*
  * eps_answer - the verdict; takes @ev: it is gone after the call, whatever it returns
  * Does not block. Errors: -EINVAL (kind; REPLACE without a last eps_write(): answered FAILED),
- *         -EPS_EGONE (nobody waits), -EPS_ELIMIT (a text too long: cut)
+ *         -EPS_EGONE (nobody waits any more), -EPS_ELIMIT (a text too long: cut)
  */
 int eps_answer(struct eps_event *ev, const struct eps_verdict *v);
 
 /*
  * eps_epoch_set - new signatures: verdicts of other epochs no longer count, anywhere
- * Events under way go on; answers given after the call carry the new epoch.
+ * Events under way go on. An answer carries the epoch that was set when its event was handed out:
+ * load the signatures first, then call this.
  */
 int eps_epoch_set(struct eps *e, const uint8_t *epoch, size_t len);
 
