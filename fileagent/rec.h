@@ -16,8 +16,11 @@
 #ifndef FILEAGENT_REC_H
 #define FILEAGENT_REC_H
 
-#include <stdint.h>
 #include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "lib/base/err.h"
 
 #define FA_REC_FDS_MAX 4
 #define FA_REC_TEXT_MAX 256
@@ -25,10 +28,15 @@
 
 enum fa_op {
 	/* supervisor -> worker */
-	FA_OP_START = 1, /* fds: group of permissions, group of notifications, in-flight table, and
-			    (when FIM is on) the FIM group */
-	FA_OP_CONF,	 /* fds: the configuration's text; read it anew */
-	FA_OP_STOP,	 /* answer what is held by its fail policy, then exit */
+	FA_OP_START = 1, /* after the first CONF and LISTEN. fds: group of permissions, group of
+			    notifications, in-flight table, FIM group. value: FA_START_ bits;
+			    pid: the supervisor's (its opens are answered "allow" at once) */
+	FA_OP_CONF,	 /* fds: the configuration's text (fa_conf_read_fd()); read it anew.
+			    pid: the supervisor's; another one after a handover */
+	FA_OP_LISTEN,	 /* fds: a listening socket. Only when the connection to the supervisor has
+			    ended: the next one comes there, fa_handover_give() */
+	FA_OP_STOP,	 /* answer what is held by its fail policy, then exit. value 1: read no more
+			    events, but wait for the verdicts of those that are held, then exit */
 	FA_OP_REPLY,
 	/* worker -> supervisor */
 	FA_OP_MARK,   /* fd, ident: evictable ignore mark, if the file is still ident after it */
@@ -40,7 +48,8 @@ enum fa_op {
 	FA_OP_REPLACE, /* fd, tmp fd, ident: tmp takes its place, owner, mode and xattrs copied */
 	FA_OP_OPEN,    /* path (absolute) or fd of a directory and one name; reply: fd. Only below
 			  watched or FIM places, no symbolic links, never blocks */
-	FA_OP_WHO,     /* pid; reply: path = its program (readlink of /proc/PID/exe) */
+	FA_OP_WHO,     /* pid; reply: path = its program (readlink of /proc/PID/exe), ident of it;
+			  value 1: that path leads to that very file in our mounts */
 	FA_OP_VAULT_LIST,    /* value = index; reply: path, meta, qid; -ENOENT: no more */
 	FA_OP_VAULT_RESTORE, /* qid; reply: path */
 	FA_OP_VAULT_PURGE,   /* qid, or all zero: everything; reply: value = how many */
@@ -73,5 +82,30 @@ struct fa_rec {
 	char text[FA_REC_TEXT_MAX + 1]; /* REPLY: words, when err alone does not say it */
 	char path[FA_REC_PATH_MAX + 1]; /* sent only up to path_len: a record is short without it */
 };
+
+#define FA_START_ERRNO_OK 1u /* the kernel takes an errno with a denial */
+
+enum fa_side { FA_SUPERVISOR, FA_WORKER };
+
+/*
+ * fa_rec_check - is that datagram one that @from may send? Pure; fuzzed
+ * @len: bytes of it; @n_fds: descriptors that came with it
+ * Errors: -GI_EPROTO (size, path, text or a number of descriptors that the op does not have),
+ *         -GI_EDENIED (the other side's op)
+ */
+GI_MUST_CHECK int fa_rec_check(const struct fa_rec *r, size_t len, size_t n_fds, enum fa_side from);
+/*
+ * fa_rec_send - one datagram; does not block
+ * @fds: borrows
+ * Errors: -EAGAIN (the peer is slow), -EPIPE and -ECONNRESET (it is gone), -EINVAL
+ */
+GI_MUST_CHECK int fa_rec_send(int sock, const struct fa_rec *r, const int *fds, size_t n_fds);
+/*
+ * fa_rec_recv - one datagram that @from sent, checked; does not block
+ * @fds, *ret_n: owned by the caller (only with 0; else closed), CLOEXEC
+ * Errors: -EAGAIN, -GI_ECLOSED, as fa_rec_check(), -errno
+ */
+GI_MUST_CHECK int fa_rec_recv(
+	int sock, enum fa_side from, struct fa_rec *ret, int fds[FA_REC_FDS_MAX], size_t *ret_n);
 
 #endif
