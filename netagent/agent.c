@@ -207,6 +207,7 @@ static int agent_state(struct na_agent *a)
 			a->conf->spool_dir, st.bad_bytes);
 	na_life_spool_check(a);
 	na_life_resume(a);
+	na_life_files(a);
 	return 0;
 }
 
@@ -250,7 +251,7 @@ static int drop_privileges(const struct na_conf *conf)
 
 int na_agent_run(const struct na_conf *conf, int keeper_fd)
 {
-	struct na_agent a = { .conf = conf, .keeper_fd = keeper_fd };
+	struct na_agent a = { .conf = conf, .keeper_fd = keeper_fd, .files = { -1 } };
 	int err = drop_privileges(conf);
 
 	if (err == 0)
@@ -271,6 +272,7 @@ int na_agent_run(const struct na_conf *conf, int keeper_fd)
 	fw_wire_reader_free(a.reader);
 	na_addrs_free(a.addrs_watch);
 	na_life_stop(&a);
+	na_sessfile_close(&a.files);
 	na_sessions_fini(&a.sessions);
 	io_spool_free(a.spool);
 	return err < 0 ? 1 : 0;

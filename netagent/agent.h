@@ -21,6 +21,7 @@
 #include "netagent/naconf.h"
 #include "netagent/pamsock.h"
 #include "netagent/push.h"
+#include "netagent/sessfile.h"
 #include "netagent/session.h"
 
 struct na_agent {
@@ -28,6 +29,8 @@ struct na_agent {
 	struct io_loop *loop;
 	uint8_t boot_id[WIRE_BOOT_ID_LEN];
 	struct na_sessions sessions;
+	struct na_sessfile files;
+	bool files_bad;	       /* said already */
 	struct na_addrs addrs; /* as last reported */
 	struct io_spool *spool;
 	struct na_link *link;
@@ -83,6 +86,8 @@ void na_life_addresses(struct na_agent *a, const struct na_addrs *now);
 void na_life_kick(struct na_agent *a, uint64_t id, const char *reason);
 /* says once when the spool gets bad and once when it is good again */
 void na_life_spool_check(struct na_agent *a);
+/* after na_life_resume(): the sessions that live are the files in sessions-dir */
+void na_life_files(struct na_agent *a);
 void na_life_stop(struct na_agent *a); /* frees the watches */
 
 /* ---- rules.c ---- */

@@ -33,6 +33,14 @@ static void session_to_wire(const struct na_session *s, Idfw__Session *ret)
 		ret->peer_addr = addr_bytes(&s->peer);
 }
 
+int na_session_encode(const struct na_session *s, struct gi_buf *out)
+{
+	Idfw__Session w;
+
+	session_to_wire(s, &w);
+	return wire_session_encode(&w, out);
+}
+
 static int session_from_wire(struct na_sessions *t, const Idfw__Session *w, struct na_session **ret)
 {
 	struct na_session s = {

@@ -21,6 +21,9 @@ struct na_addrs {
 	size_t n;
 };
 
+/* a packed Session, as in sessions-dir; -GI_EPROTO, -GI_ELIMIT, -ENOMEM */
+GI_MUST_CHECK int na_session_encode(const struct na_session *s, struct gi_buf *out);
+
 /* one packed Envelope each, appended to out; -GI_EPROTO, -GI_ELIMIT, -ENOMEM */
 GI_MUST_CHECK int na_event_open(struct gi_buf *out, uint64_t seq, const struct na_session *s);
 GI_MUST_CHECK int na_event_close(

@@ -220,7 +220,7 @@ static int give_dir(const char *path, const struct passwd *pw)
 }
 
 /* mkdir -p, the last one for @user alone */
-static int make_dir(const char *path, const char *user)
+static int make_dir(const char *path, mode_t mode, const char *user)
 {
 	const struct passwd *pw = geteuid() == 0 && user ? getpwnam(user) : NULL;
 	char part[256];
@@ -232,7 +232,7 @@ static int make_dir(const char *path, const char *user)
 			return -ENAMETOOLONG;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (mkdir(part, path[i] ? 0755 : 0700) < 0 && errno != EEXIST)
+		if (mkdir(part, path[i] ? 0755 : mode) < 0 && errno != EEXIST)
 			return -errno;
 	}
 	if (geteuid() == 0 && user && !pw)
@@ -291,12 +291,14 @@ static int keeper_prepare(struct keeper *k, int argc, char **argv)
 
 	if (err < 0)
 		return err;
-	err = make_dir(k->conf->spool_dir, k->conf->user);
+	err = make_dir(k->conf->spool_dir, 0700, k->conf->user);
 	if (err < 0) {
 		gi_err("spool-dir %s, user %s: %s", k->conf->spool_dir, k->conf->user,
 			gi_strerror(err));
 		return err;
 	}
+	/* the parsing process says what is missing without it, and goes on */
+	(void)make_dir(k->conf->sessions_dir, 0750, k->conf->user);
 	err = bind_pam(k->conf, &k->listen_fd);
 	if (err < 0) {
 		gi_err("pam-socket %s: %s%s", k->conf->pam_socket, gi_strerror(err),

@@ -86,6 +86,26 @@ void na_life_restore(
 			gi_strerror(err));
 }
 
+/* ---- sessions-dir ---- */
+
+/* nothing but words in gi-fileagent's reports hangs on it: said once, then work goes on */
+static void files_said(struct na_agent *a, int err)
+{
+	if (err < 0 && !a->files_bad)
+		gi_err("sessions-dir %s: %s; file reports will not name all sessions",
+			a->conf->sessions_dir, gi_strerror(err));
+	a->files_bad = err < 0;
+}
+
+void na_life_files(struct na_agent *a)
+{
+	int err = na_sessfile_open(&a->files, a->conf->sessions_dir);
+
+	if (err == 0)
+		err = na_sessfile_sweep(&a->files, &a->sessions);
+	files_said(a, err);
+}
+
 /* ---- ends ---- */
 
 static const char *reason_word(Idfw__EndReason r)
@@ -112,6 +132,7 @@ static void session_end(struct na_agent *a, struct na_session *s, Idfw__EndReaso
 	gi_buf_init(&ev, IO_SPOOL_EVENT_MAX);
 	err = na_event_close(&ev, io_spool_last_seq(a->spool) + 1, id, reason, io_clock_real_ms());
 	na_leader_free(s->leader);
+	files_said(a, na_sessfile_drop(&a->files, &a->sessions, s));
 	na_sessions_remove(&a->sessions, s);
 	if (err == 0)
 		err = record(a, &ev);
@@ -207,6 +228,7 @@ static void pam_open(struct na_agent *a, struct na_pam_conn *c, const struct na_
 		na_pam_answer(c, NA_PAM_REFUSED, 0, "the session's process has ended");
 		return;
 	}
+	files_said(a, na_sessfile_put(&a->files, s));
 	watched = leader_take(a, s, peer->pidfd);
 	peer->pidfd = -1;
 	if (!watched)

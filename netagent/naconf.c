@@ -20,6 +20,8 @@ static const struct conf_item items[] = {
 		"events that the SVM has not acknowledged yet, and the live sessions" },
 	{ "spool-max", CONF_T_NUMBER, ITEM(spool_max_bytes), "64MiB", IO_SPOOL_MIN_BYTES, 1u << 30,
 		"most bytes in spool-dir" },
+	{ "sessions-dir", CONF_T_PATH, ITEM(sessions_dir), IDFW_RUNDIR "/sessions", 1, 200,
+		"a file for each live session: gi-fileagent tells by it who changed a file" },
 	{ "user", CONF_T_STRING, ITEM(user), "_idfw", 1, 32,
 		"whom the parsing process becomes; it keeps no capability" },
 	{ "boot-id-file", CONF_T_PATH, ITEM(boot_id_file), "/proc/sys/kernel/random/boot_id", 1,

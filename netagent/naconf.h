@@ -15,6 +15,7 @@ struct na_conf {
 	char *spool_dir;
 	uint64_t spool_max_bytes;
 	char *user;
+	char *sessions_dir;
 	char *boot_id_file;
 	struct conf_list interfaces_exclude;
 };

@@ -140,6 +140,7 @@ agent_conf() {
 		mux "unix:$dir/mux";
 		pam-socket "$dir/run/pam.sock";
 		spool-dir "$dir/spool";
+		sessions-dir "$dir/run/sessions";
 		spool-max ${na_spool_max:-64MiB};
 		user "nobody";
 		boot-id-file "$dir/boot_id";

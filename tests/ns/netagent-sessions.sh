@@ -67,8 +67,12 @@ svm_mark
 login t root && ok "opened" || fail "opened"
 svm_says "open id=[0-9]+ user=root uid=0 service=t .*leader=$leader" "SessionOpen with its leader"
 id=$(svm_field ' open ' id)
+file="$dir/run/sessions/$leader"
+check "its file is there when PAM comes back" "640 nobody" "$(stat -c '%a %U' "$file")"
+grep -aq root "$file" && ok "and tells whose it is" || fail "and tells whose it is"
 logout "$leader"
 svm_says "close id=$id reason=1" "close_session is END_CLOSE"
+[ ! -e "$file" ] && ok "its file is gone" || fail "its file is left"
 login t daemon
 svm_says 'user=daemon uid=1 ' "sessions of every uid are reported"
 logout "$leader"
@@ -80,6 +84,7 @@ svm_says ' open id='
 id=$(svm_field ' open ' id)
 kill9 "$leader"
 svm_says "close id=$id reason=2" "END_LEADER"
+check "no session, no file" "" "$(ls -A "$dir/run/sessions")"
 
 echo "# wait until enforced"
 svm_mark
@@ -128,10 +133,13 @@ kill -STOP "$na_keeper"
 kill -9 "$(role_pid agent)"
 kill9 "$leader"
 svm_mark
+rm "$dir/run/sessions/$lives"
+echo junk >"$dir/run/sessions/1"
 kill -CONT "$na_keeper"
 svm_says "event [0-9]+ close id=$id2 reason=2" "the one whose leader died is ended"
 svm_says "^snapshot .* n=1 .* ids $id1\$" "the one that lives is told with its number"
 check "nothing is replayed that was acknowledged" 0 "$(svm_count ' open ')"
+check "the files are those of the sessions that live" "$lives" "$(ls -A "$dir/run/sessions")"
 logout "$lives"
 svm_says "close id=$id1 reason=1" "and can be closed by number"
 
@@ -233,6 +241,12 @@ for bad in 'raw ff' 'raw 0a00' 'raw 3200' 'raw 3a0408ffff3f' 'head ffffffff' 'he
 done
 check "the agent lives through it" "$pid" "$(role_pid agent)"
 login t root && ok "and serves" || fail "and serves"
+logout "$leader"
+
+echo "# without sessions-dir logins go on"
+rm -r "$dir/run/sessions"
+login t root && ok "logged in" || fail "logged in"
+log_says 'sessions-dir .*: No such file or directory; file reports will not name'
 logout "$leader"
 
 echo "# kill -9 of the keeper: the others end too, the next one goes on"
