@@ -33,17 +33,24 @@ void fa_handover_fini(struct fa_handover *h); /* closes all of them */
 
 /* -EWOULDBLOCK: another supervisor lives. *ret_fd: keep it open, CLOEXEC */
 GI_MUST_CHECK int fa_handover_lock(const char *run_dir, int *ret_fd);
+/*
+ * fa_handover_note - remember the worker in the lock file, for a successor that finds it stopped
+ * @pid: 0: there is none
+ */
+GI_MUST_CHECK int fa_handover_note(int lock_fd, pid_t pid);
 /* for a new worker; what stood there before is removed (the lock says that nobody needs it) */
 GI_MUST_CHECK int fa_handover_listen(const char *run_dir, int *ret_fd);
 /*
  * fa_handover_take - supervisor, at its start, with the lock. Blocks up to @timeout_ms
+ * A noted worker that is stopped is continued; one that does not answer in time is killed (its
+ * openers are then let through by the kernel: nobody else has its groups).
  * @ret_sock: owned; the worker's channel, non-blocking
  * @ret: owned, fa_handover_fini()
- * Errors: -GI_ENOTFOUND (no worker waits), -ETIMEDOUT (one is there and does not answer: *ret_pid
- *         is its pid, 0 unknown), -GI_EPROTO, -GI_EDENIED (not of the user that it should be)
+ * Errors: -GI_ENOTFOUND (no worker waits), -ETIMEDOUT (one was there and did not answer),
+ *         -GI_EPROTO, -GI_EDENIED (the socket is not root's)
  */
-GI_MUST_CHECK int fa_handover_take(const char *run_dir, uint64_t timeout_ms, int *ret_sock,
-	struct fa_handover *ret, pid_t *ret_pid);
+GI_MUST_CHECK int fa_handover_take(const char *run_dir, int lock_fd, uint64_t timeout_ms,
+	int *ret_sock, struct fa_handover *ret);
 /*
  * fa_handover_give - worker, when its supervisor is gone and h->listen is readable
  * @h: borrows; what it was started with; not its pidfd

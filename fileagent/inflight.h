@@ -45,6 +45,7 @@ struct fa_inflight { /* the shared mapping */
 	_Atomic uint64_t worker_pid; /* whose numbers these are */
 	_Atomic uint32_t reading;    /* 1: between read(2) and the claim of what it returned */
 	_Atomic uint32_t overdue; /* slots that the supervisor answered; the worker reports them */
+	uint32_t next;		  /* the worker's: where it looks for a free slot first */
 	struct fa_slot slot[FA_HELD_MAX];
 };
 
@@ -66,10 +67,18 @@ void fa_inflight_release(struct fa_inflight *t, uint32_t slot);
 bool fa_inflight_is_answered(const struct fa_inflight *t, uint32_t slot);
 
 /*
- * fa_inflight_due - supervisor: the next slot whose deadline passed, from @*iter on
- * Returns false when there is none; *ret_next_ms (0 none) is then the earliest deadline left.
+ * fa_inflight_due - supervisor: win the next slot whose deadline passed, from @*iter on
+ * @iter: 0 at first; FA_HELD_MAX when it returned false
+ * @ret_slot: in ANSWERING; the caller answers it and calls answered(), as after win()
+ * Returns false when there is none; *ret_next_ms (0: nothing held) is then the earliest deadline
+ * of those that were seen from 0 on.
  */
 bool fa_inflight_due(struct fa_inflight *t, uint64_t now_ms, uint32_t *iter, uint32_t *ret_slot,
 	int *ret_fd, bool *ret_strict, uint64_t *ret_next_ms);
+/*
+ * fa_inflight_orphan - supervisor, only when the worker is dead: the next slot that may wait for
+ * an answer (held, or the worker died while it answered), from @*iter on; it is FREE afterwards
+ */
+bool fa_inflight_orphan(struct fa_inflight *t, uint32_t *iter, int *ret_fd, bool *ret_strict);
 
 #endif

@@ -28,15 +28,16 @@
 
 enum fa_op {
 	/* supervisor -> worker */
-	FA_OP_START = 1, /* after the first CONF and LISTEN. fds: group of permissions, group of
-			    notifications, in-flight table, FIM group. value: FA_START_ bits;
-			    pid: the supervisor's (its opens are answered "allow" at once) */
-	FA_OP_CONF,	 /* fds: the configuration's text (fa_conf_read_fd()); read it anew.
-			    pid: the supervisor's; another one after a handover */
-	FA_OP_LISTEN,	 /* fds: a listening socket. Only when the connection to the supervisor has
-			    ended: the next one comes there, fa_handover_give() */
-	FA_OP_STOP,	 /* answer what is held by its fail policy, then exit. value 1: read no more
-			    events, but wait for the verdicts of those that are held, then exit */
+	FA_OP_START = 1, /* of each supervisor, also of one that took the worker over. fds: group of
+			    permissions, group of notifications, in-flight table, FIM group.
+			    value: FA_START_ bits; pid: the supervisor's (its opens are answered
+			    "allow" at once) */
+	FA_OP_CONF,   /* fds: the configuration's text (fa_conf_read_fd()); read it anew. The very
+			 first record to a new process is one, and main() reads it */
+	FA_OP_LISTEN, /* fds: a listening socket. Only when the connection to the supervisor has
+			 ended: the next one comes there, fa_handover_give() */
+	FA_OP_STOP,   /* answer what is held by its fail policy, then exit. value 1: read no more
+			 events, but wait for the verdicts of those that are held, then exit */
 	FA_OP_REPLY,
 	/* worker -> supervisor */
 	FA_OP_MARK,   /* fd, ident: evictable ignore mark, if the file is still ident after it */
