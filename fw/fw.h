@@ -19,9 +19,9 @@
  *     every other accept gives the subject's.
  *
  * Marks: 32 bit, never 0 nor FW_MARK_LO. A subject (a uid on this VM, or a remote address with
- * sessions) has one mark at a time, and it must be live; a new entitlement is a new mark (an
- * epoch), in the same transaction: packets that are being judged at that instant rely on it.
- * Source: nft(8); docs/policy.md; docs/adr/0003.
+ * sessions) has one mark at a time, and it must be live (an isolated uid's is not: ADR 0013); a new
+ * entitlement is a new mark (an epoch), in the same transaction: packets that are being judged at
+ * that instant rely on it. Source: nft(8); docs/policy.md; docs/adr/0003.
  */
 #ifndef FW_FW_H
 #define FW_FW_H

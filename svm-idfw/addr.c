@@ -163,8 +163,8 @@ static bool accept_list(struct idfw_engine *e, struct idfw_vm *vm, struct gi_add
 		changed = true;
 	}
 	free(old);
-	if (changed)
-		fan_recompile(e, vm);
+	if (changed && fan_recompile(e, vm) < 0)
+		gi_warn("%s: rules that name its addresses are as before", vm->name);
 	return changed;
 }
 

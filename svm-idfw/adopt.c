@@ -127,6 +127,17 @@ void plan_orphan_drop(struct idfw_engine *e, struct idfw_vm *vm, const struct fw
 	free(o);
 }
 
+void plan_orphans_drop(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	struct plan_orphan *o, *next;
+
+	HASH_ITER (hh, vm->plan->orphans, o, next) {
+		emit_live(e, vm, true, o->mark);
+		HASH_DEL(vm->plan->orphans, o);
+		free(o);
+	}
+}
+
 void plan_orphans_due(struct idfw_engine *e, struct idfw_vm *vm)
 {
 	struct idfw_plan *p = vm->plan;
@@ -191,6 +202,14 @@ static bool revoked(const struct idfw_plan *p, const struct fw_key *key)
 	return false;
 }
 
+/* what the kernel still held of somebody who has lost his network must not come back */
+static bool isolated(const struct idfw_vm *vm, const struct fw_key *key)
+{
+	if (vm->isolation)
+		return key->set != FW_BASE_MARK;
+	return key->set == FW_UID_MARK && idfw_isolation_of_uid(vm, key_u32(key));
+}
+
 /* the subjects of the reported marks, sorted by mark; marks without one become orphans */
 static size_t owners_find(struct idfw_engine *e, struct idfw_vm *vm, struct owner *owners)
 {
@@ -201,7 +220,7 @@ static size_t owners_find(struct idfw_engine *e, struct idfw_vm *vm, struct owne
 		const struct fw_elem *el = &p->reported.elems[i];
 		struct plan_subject *s;
 
-		if (el->key.set == FW_REMARK || revoked(p, &el->key))
+		if (el->key.set == FW_REMARK || revoked(p, &el->key) || isolated(vm, &el->key))
 			continue;
 		s = el->key.set == FW_BASE_MARK ? &p->base : plan_find(e, vm, &el->key);
 		if (s && s->mark)

@@ -11,6 +11,9 @@
  *   ready.c      who waits for which acknowledgement
  *   plan.c       subjects and their marks, epochs (ADR 0008)
  *   adopt.c      marks of before our own restart
+ *   isolate.c    uids and VMs that lost their network
+ *   scanrec.c    svm-scan's records: each once, whose session, audit, isolation
+ *   recent.c     sessions that ended, by the guest's number
  *   fan.c        what one VM's sessions and addresses mean for the others
  *   push.c       operations -> versions: deltas, whole states, acknowledgements
  *
@@ -53,7 +56,8 @@ struct plan_subject {
 	uint32_t *old;	    /* owned; earlier marks, oldest first, up to IDFW_EPOCHS_MAX */
 	uint16_t *groups;   /* owned; of the ruleset, ascending */
 	uint64_t unit;	    /* that changed it last */
-	struct idfw_session *sessions; /* uid: list by s_next */
+	struct idfw_session *sessions;		/* uid: list by s_next */
+	const struct idfw_isolation *isolation; /* uid: its mark is not live; or NULL */
 	UT_hash_handle hh;
 };
 
@@ -172,6 +176,26 @@ struct idfw_owner {	 /* an address belongs to one VM */
 	UT_hash_handle hh;
 };
 
+struct idfw_outbox { /* svm-scan's records, numbered */
+	uint8_t id[16];
+	uint64_t seq, acked_seq; /* taken; durable */
+	bool greeted; /* no record since its Hello: a hole is not this connection's fault */
+	UT_hash_handle hh;
+};
+
+struct idfw_recent { /* a session that is over */
+	struct {     /* hash key: contiguous, no padding */
+		struct idfw_vm *vm;
+		uint64_t id;
+		uint8_t boot_id[16];
+	};
+	uint64_t db_id;
+	uint32_t uid;
+	const char *user;	  /* interned */
+	struct idfw_recent *next; /* a queue, oldest first */
+	UT_hash_handle hh;
+};
+
 enum idfw_dir_state { IDFW_DIR_UNKNOWN, IDFW_DIR_UP, IDFW_DIR_DOWN };
 
 struct idfw_engine {
@@ -185,6 +209,11 @@ struct idfw_engine {
 	struct idfw_session *sessions;
 	struct idfw_owner *owners;
 	uint64_t next_db_id;
+	/* the file path */
+	struct idfw_outbox *outboxes;
+	struct idfw_recent *recents, *recent_head, *recent_tail;
+	uint64_t *isolate_until_ms; /* owned ring of conf.isolate_max: when each counts no more */
+	size_t isolate_at;
 	/* policy */
 	struct pol_policy *policy;
 	uint64_t generation;
@@ -256,6 +285,30 @@ void idfw_session_sync(struct idfw_engine *e, struct idfw_session *s, const stru
 void idfw_session_kicks_again(struct idfw_engine *e, struct idfw_vm *vm); /* a guest is back */
 void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, const char *reason);
 
+/* ---- recent.c ---- */
+/* an ended session; without memory it is not remembered */
+void idfw_recent_add(struct idfw_engine *e, struct idfw_vm *vm, const uint8_t boot_id[16],
+	uint64_t id, uint64_t db_id, uint32_t uid, const char *user);
+const struct idfw_recent *idfw_recent_find(
+	struct idfw_engine *e, struct idfw_vm *vm, uint64_t id, const uint8_t boot_id[16]);
+void idfw_recents_free(struct idfw_engine *e);
+
+/* ---- isolate.c ---- */
+const struct idfw_isolation *idfw_isolation_of_uid(const struct idfw_vm *vm, uint32_t uid);
+enum idfw_isolate_result {
+	IDFW_ISOLATE_DONE,
+	IDFW_ISOLATE_ALREADY,
+	IDFW_ISOLATE_SPARED, /* never-isolate */
+	IDFW_ISOLATE_CAPPED, /* over isolate-max */
+	IDFW_ISOLATE_FULL,   /* not recorded, hence not done */
+	IDFW_ISOLATE_FAILED,
+};
+/* by a verdict: bounded and recorded, or not done */
+enum idfw_isolate_result idfw_isolate_auto(struct idfw_engine *e, struct idfw_vm *vm, bool whole_vm,
+	uint32_t uid, uint64_t db_id, const char *user, const char *by, const char *why);
+void idfw_isolations_free(struct idfw_vm *vm);
+void idfw_outboxes_free(struct idfw_engine *e);
+
 /* ---- principal.c ---- */
 GI_MUST_CHECK int idfw_principal_get(
 	struct idfw_engine *e, const char *user, struct idfw_principal **ret);
@@ -290,6 +343,9 @@ struct plan_subject *plan_find(
 	struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key); /* or NULL */
 /* groups of a uid follow its counted sessions; none counted any more: hard revocation */
 void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s);
+/* the subject's isolation begins: one element less; or ends (@i NULL): a mark without a past */
+void plan_user_isolate(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s,
+	const struct idfw_isolation *i);
 /* groups of a remote address follow its owner's sessions (@u NULL: it has no owner now) */
 void plan_peer_update(struct idfw_engine *e, struct idfw_vm *vm, const struct idfw_vm *u,
 	const struct gi_addr *a);
@@ -307,6 +363,7 @@ GI_MUST_CHECK int plan_marks_add(struct idfw_vm *vm, const Idfw__Marks *m);
 void plan_adopt(
 	struct idfw_engine *e, struct idfw_vm *vm); /* the reported marks become old epochs */
 void plan_orphan_drop(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key);
+void plan_orphans_drop(struct idfw_engine *e, struct idfw_vm *vm); /* all of them */
 void plan_orphan_claim(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s);
 void plan_orphans_due(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_orphans_readd(struct idfw_engine *e, struct idfw_vm *vm);
@@ -326,8 +383,11 @@ GI_MUST_CHECK int fan_compile(struct idfw_engine *e, struct idfw_vm *vm);
 /* vm->compiled begins to hold: ruleset into vm->want, uses into the index, subjects anew */
 void fan_install(struct idfw_engine *e, struct idfw_vm *vm);
 void fan_recount(struct idfw_engine *e, struct idfw_vm *vm);
-/* the VM's addresses changed: its rules may have */
-void fan_recompile(struct idfw_engine *e, struct idfw_vm *vm);
+/* the VM's addresses changed: its rules may have; or its isolation. Errors: the old ones stay */
+GI_MUST_CHECK int fan_recompile(struct idfw_engine *e, struct idfw_vm *vm);
+/* the policy's rules for this VM; when it is isolated: nothing in, nothing out */
+GI_MUST_CHECK int fan_compile_vm(const struct pol_policy *p, const struct idfw_vm *vm,
+	uint64_t generation, struct pol_compiled **ret);
 
 /* ---- push.c ---- */
 void plan_emit(struct idfw_engine *e, struct idfw_vm *vm, bool del, const struct fw_elem *el);

@@ -23,7 +23,10 @@ int idfw_engine_new(
 	if (!e)
 		return -ENOMEM;
 	e->scratch = calloc(FW_GROUPS_MAX, sizeof(*e->scratch));
-	if (!e->scratch) {
+	e->isolate_until_ms = calloc(conf->isolate_max + 1u, sizeof(*e->isolate_until_ms));
+	if (!e->scratch || !e->isolate_until_ms) {
+		free(e->scratch);
+		free(e->isolate_until_ms);
 		free(e);
 		return -ENOMEM;
 	}
@@ -49,6 +52,8 @@ void idfw_engine_free(struct idfw_engine *e)
 	HASH_ITER (hh, e->principals, p, p_next)
 		idfw_principal_free(e, p);
 	idfw_owners_free(e);
+	idfw_recents_free(e);
+	idfw_outboxes_free(e);
 	HASH_ITER (hh, e->vms, vm, vm_next)
 		idfw_vm_free(e, vm);
 	for (size_t i = 0; i < e->n_groups; i++)
@@ -56,6 +61,7 @@ void idfw_engine_free(struct idfw_engine *e)
 	free(e->refs);
 	free(e->changed);
 	free(e->scratch);
+	free(e->isolate_until_ms);
 	pol_free(e->policy);
 	gi_buf_fini(&e->json);
 	idfw_strtab_fini(&e->strings);
@@ -164,7 +170,6 @@ static void commit_fini(struct commit *c)
 static int commit_vm(
 	const struct commit *c, const struct idfw_vm *vm, uint64_t generation, size_t i)
 {
-	struct pol_vm pv = { .name = vm->name, .addrs = vm->addrs, .n_addrs = vm->n_addrs };
 	int r = pol_groups_of_vm(c->policy, vm->name, &c->named[i]);
 
 	if (r < 0)
@@ -172,7 +177,7 @@ static int commit_vm(
 	c->counts[i] = calloc(c->n_groups + 1, sizeof(*c->counts[i]));
 	if (!c->counts[i])
 		return -ENOMEM;
-	return pol_compile(c->policy, &pv, generation, &c->compiled[i]);
+	return fan_compile_vm(c->policy, vm, generation, &c->compiled[i]);
 }
 
 static int commit_prepare(struct idfw_engine *e, struct commit *c, uint64_t generation)
@@ -340,6 +345,7 @@ void idfw_engine_next_db_id(struct idfw_engine *e, uint64_t next)
 
 void idfw_engine_stats(const struct idfw_engine *e, struct idfw_stats *ret)
 {
+	const struct idfw_isolation *i;
 	const struct idfw_vm *vm;
 
 	*ret = e->stats;
@@ -347,8 +353,11 @@ void idfw_engine_stats(const struct idfw_engine *e, struct idfw_stats *ret)
 	ret->principals = HASH_COUNT(e->principals);
 	ret->vms = HASH_COUNT(e->vms);
 	ret->vms_connected = 0;
-	for (vm = e->vms; vm; vm = vm->hh.next)
+	for (vm = e->vms; vm; vm = vm->hh.next) {
 		ret->vms_connected += vm->connected;
+		for (i = vm->isolations; i; i = i->next)
+			*(i->whole_vm ? &ret->isolated_vms : &ret->isolated_sessions) += 1;
+	}
 	ret->directory_up = e->dir == IDFW_DIR_UP;
 }
 

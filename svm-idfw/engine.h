@@ -31,6 +31,10 @@
 #define IDFW_SESSIONS_VM_MAX 200000 /* on one VM */
 #define IDFW_EPOCHS_MAX 16	    /* old marks of a subject that are still remapped */
 #define IDFW_PRINCIPALS_MAX 400000  /* cached; those without sessions make room */
+#define IDFW_ISOLATIONS_VM_MAX 4096 /* of one VM */
+#define IDFW_ISOLATE_HOUR_MAX 1000  /* ceiling of isolate-max */
+#define IDFW_OUTBOXES_MAX 1024	    /* that svm-scan ever numbered records in */
+#define IDFW_RECENT_MAX 16384	    /* sessions that ended, still known by the guest's number */
 #define IDFW_MIN_UID_DEFAULT 1000   /* sessions of lower uids are recorded, never looked up */
 
 struct idfw_engine;
@@ -91,6 +95,22 @@ struct idfw_session {
 	UT_hash_handle hh; /* by (vm, id, boot_id); private: keyed hash, do not HASH_FIND */
 };
 
+/*
+ * What lost its network (docs/adr/0013): a uid on a VM, or all of a VM. Until it is released,
+ * whatever sessions come and go.
+ */
+struct idfw_isolation {
+	struct idfw_vm *vm;
+	bool whole_vm;
+	bool automatic;	  /* by a verdict */
+	bool unsaved;	  /* the database did not take it: a restart forgets it */
+	uint32_t uid;	  /* unless whole_vm */
+	uint64_t session; /* db_id of the session it began with; 0 none */
+	uint64_t since_ms;
+	char *user, *by, *why;		    /* owned */
+	struct idfw_isolation *prev, *next; /* of the same VM */
+};
+
 struct idfw_vm {
 	char *name; /* owned */
 	bool connected;
@@ -108,7 +128,9 @@ struct idfw_vm {
 	char last_error[256];			/* of the last failed application, "" */
 	struct idfw_session *sessions;		/* list by v_next */
 	size_t n_sessions;
-	struct fw_state *want; /* what its kernel is to hold */
+	struct idfw_isolation *isolations;	/* owned; list */
+	const struct idfw_isolation *isolation; /* the one of all of it, or NULL */
+	struct fw_state *want;			/* what its kernel is to hold */
 	struct pol_compiled *compiled;
 	struct idfw_plan *plan; /* planner's own (subjects, marks, pending acks) */
 	UT_hash_handle hh;
@@ -126,9 +148,16 @@ enum idfw_record_kind {
 	IDFW_REC_POLICY,
 	IDFW_REC_GUEST_UP,
 	IDFW_REC_GUEST_DOWN,
-	IDFW_REC_REFUSED,   /* a claim that was not accepted */
-	IDFW_REC_DIRECTORY, /* up, down */
-	IDFW_REC_ADDRESSES, /* a VM's addresses changed; audit word "addresses" */
+	IDFW_REC_REFUSED,      /* a claim that was not accepted */
+	IDFW_REC_DIRECTORY,    /* up, down */
+	IDFW_REC_ADDRESSES,    /* a VM's addresses changed; audit word "addresses" */
+	IDFW_REC_SCAN,	       /* a verdict on a file */
+	IDFW_REC_FIM,	       /* a watched path changed */
+	IDFW_REC_PASSED,       /* a file was let through, or refused, without a verdict */
+	IDFW_REC_SCAN_SERVICE, /* svm-scan itself */
+	IDFW_REC_SCAN_COMMAND, /* an operator's restore, purge, scan */
+	IDFW_REC_ISOLATED,
+	IDFW_REC_RELEASED,
 };
 
 struct idfw_record {
@@ -143,6 +172,13 @@ struct idfw_record {
 	uint64_t seq; /* event number that caused it, 0 none: acknowledged to the agent when durable
 		       */
 	const char *detail; /* one JSON object as text, "" none: groups, generation, error, ... */
+	/* a session that is over: its row and user; used when @session is NULL */
+	uint64_t db_id;				/* 0 none */
+	const char *user;			/* NULL none */
+	const struct idfw_isolation *isolation; /* ISOLATED, RELEASED */
+	const uint8_t *outbox; /* 16 bytes: svm-scan's, when a ScanRecord caused it; else NULL */
+	uint64_t outbox_seq;   /* its number there: durable with this record */
+	const char *scanner;   /* CN of svm-scan's certificate, with @outbox */
 };
 
 struct idfw_out { /* all must be set; @arg first */
@@ -163,6 +199,9 @@ struct idfw_out { /* all must be set; @arg first */
 struct idfw_engine_conf {
 	uint32_t min_uid;
 	uint64_t ready_timeout_ms; /* SessionReady DEGRADED after this; 2000 */
+	uint32_t isolate_max; /* verdicts isolate so often an hour, then they are only recorded */
+	const char *const *never_isolate; /* borrowed; names of VMs */
+	size_t n_never_isolate;
 	uint64_t seed[2]; /* random: keys the hash tables and where marks begin; 0 0 in tests */
 };
 
@@ -185,6 +224,15 @@ GI_MUST_CHECK int idfw_engine_restore_session(struct idfw_engine *e, const char 
 GI_MUST_CHECK int idfw_engine_restore_principal(
 	struct idfw_engine *e, const struct idfw_principal *p); /* copies */
 void idfw_engine_next_db_id(struct idfw_engine *e, uint64_t next);
+
+/* @i's texts are copied; its vm is not looked at */
+GI_MUST_CHECK int idfw_engine_restore_isolation(
+	struct idfw_engine *e, const char *vm, const struct idfw_isolation *i);
+/* a session that is over, oldest first */
+GI_MUST_CHECK int idfw_engine_restore_recent(struct idfw_engine *e, const char *vm,
+	const uint8_t boot_id[16], uint64_t id, uint64_t db_id, uint32_t uid, const char *user);
+GI_MUST_CHECK int idfw_engine_restore_outbox(
+	struct idfw_engine *e, const uint8_t outbox[16], uint64_t seq);
 
 /* policy: takes @p; generation must be higher than before; every VM gets a new ruleset, flows are
  * re-judged */
@@ -212,6 +260,36 @@ void idfw_engine_directory_state(struct idfw_engine *e, bool up, const char *why
 void idfw_engine_durable(
 	struct idfw_engine *e, struct idfw_vm *vm, const uint8_t boot_id[16], uint64_t seq);
 
+/*
+ * svm-scan: its records, each taken once by (outbox, number)
+ * _hello: what is durable of this outbox goes to @ret_acked
+ * _record: -GI_EFULL: nothing was taken, it must come again; -GI_ESTATE: records are missing
+ * before it; -GI_ELIMIT: too many outboxes. @scanner: CN of svm-scan's certificate
+ * _durable: as told by the store; false: the engine does not know this outbox
+ */
+GI_MUST_CHECK int idfw_engine_scan_hello(
+	struct idfw_engine *e, const uint8_t outbox[16], uint64_t *ret_acked);
+GI_MUST_CHECK int idfw_engine_scan_record(struct idfw_engine *e, const uint8_t outbox[16],
+	const char *scanner, const Idfw__ScanRecord *r);
+bool idfw_engine_scan_durable(struct idfw_engine *e, const uint8_t outbox[16], uint64_t seq);
+
+/*
+ * Isolation by an operator (docs/adr/0013)
+ * Errors: -GI_ENOTFOUND (no such live session or VM), -EEXIST (it is), -EPERM (never-isolate),
+ * -GI_ESTATE (a system user's session: it has no access by identity), -GI_ELIMIT, -ENOMEM
+ */
+GI_MUST_CHECK int idfw_engine_isolate_session(struct idfw_engine *e, uint64_t db_id, const char *by,
+	const char *why, const struct idfw_isolation **ret);
+GI_MUST_CHECK int idfw_engine_isolate_vm(struct idfw_engine *e, const char *vm, const char *by,
+	const char *why, const struct idfw_isolation **ret);
+/* of the session that it began with, or of a live session's uid; NULL none */
+const struct idfw_isolation *idfw_engine_isolation_of(struct idfw_engine *e, uint64_t db_id);
+/* what takes a live session's network away: its VM's, its uid's, or NULL */
+const struct idfw_isolation *idfw_session_isolation(const struct idfw_session *s);
+/* frees @i; -GI_EFULL: the database takes no records now, it stays */
+GI_MUST_CHECK int idfw_engine_release(
+	struct idfw_engine *e, const struct idfw_isolation *i, const char *by, const char *why);
+
 /* control */
 GI_MUST_CHECK int idfw_engine_kick(struct idfw_engine *e, uint64_t db_id, const char *by,
 	const char *reason);				/* -GI_ENOTFOUND */
@@ -224,6 +302,10 @@ const struct pol_policy *idfw_engine_policy_now(
 struct idfw_stats {
 	uint64_t logins, logouts, duplicates, gaps, refused, pushes, deltas, push_failures, lookups,
 		kicks;
+	uint64_t scan_records, scan_duplicates;
+	uint64_t isolations_capped; /* verdicts that would have isolated: over isolate-max */
+	uint64_t isolations_spared; /* the same: the VM is in never-isolate */
+	size_t isolated_sessions, isolated_vms;
 	uint64_t unrecorded; /* records that the store did not take and no event waits for */
 	size_t sessions, principals, vms, vms_connected;
 	bool directory_up;

@@ -62,9 +62,34 @@ static uint8_t *deny_new(const struct fw_ruleset *rs)
 	return deny;
 }
 
-int fan_compile(struct idfw_engine *e, struct idfw_vm *vm)
+/* no rule, no group: both directions drop, and there is nothing that an element could mean */
+static int compile_isolated(uint64_t generation, struct pol_compiled **ret)
+{
+	struct pol_compiled *c = calloc(1, sizeof(*c));
+
+	if (c)
+		c->ruleset = calloc(1, sizeof(*c->ruleset));
+	if (!c || !c->ruleset) {
+		pol_compiled_free(c);
+		return -ENOMEM;
+	}
+	c->ruleset->generation = generation;
+	c->ruleset->default_in = c->ruleset->default_out = FW_DROP;
+	*ret = c;
+	return 0;
+}
+
+int fan_compile_vm(const struct pol_policy *p, const struct idfw_vm *vm, uint64_t generation,
+	struct pol_compiled **ret)
 {
 	struct pol_vm pv = { .name = vm->name, .addrs = vm->addrs, .n_addrs = vm->n_addrs };
+
+	return vm->isolation ? compile_isolated(generation, ret)
+			     : pol_compile(p, &pv, generation, ret);
+}
+
+int fan_compile(struct idfw_engine *e, struct idfw_vm *vm)
+{
 	struct idfw_plan *p = vm->plan;
 	int r;
 
@@ -80,7 +105,7 @@ int fan_compile(struct idfw_engine *e, struct idfw_vm *vm)
 		return -ENOMEM;
 	pol_compiled_free(vm->compiled);
 	vm->compiled = NULL;
-	r = pol_compile(e->policy, &pv, e->generation, &vm->compiled);
+	r = fan_compile_vm(e->policy, vm, e->generation, &vm->compiled);
 	if (r < 0)
 		return r;
 	fan_recount(e, vm);
@@ -127,7 +152,7 @@ void fan_recount(struct idfw_engine *e, struct idfw_vm *vm)
 
 	memset(vm->plan->count, 0, e->n_groups * sizeof(*vm->plan->count));
 	for (s = vm->sessions; s; s = s->v_next)
-		if (s->counted)
+		if (s->counted && !idfw_session_isolation(s))
 			count_add(vm, &s->principal->member_of);
 }
 
@@ -315,26 +340,26 @@ static bool ruleset_equal(const struct fw_ruleset *a, const struct fw_ruleset *b
 	return true;
 }
 
-void fan_recompile(struct idfw_engine *e, struct idfw_vm *vm)
+int fan_recompile(struct idfw_engine *e, struct idfw_vm *vm)
 {
-	struct pol_vm pv = { .name = vm->name, .addrs = vm->addrs, .n_addrs = vm->n_addrs };
 	struct pol_compiled *c = NULL;
 	int r;
 
 	if (!e->policy || !vm->compiled)
-		return;
-	r = pol_compile(e->policy, &pv, e->generation, &c);
+		return 0;
+	r = fan_compile_vm(e->policy, vm, e->generation, &c);
 	if (r < 0) {
 		gi_err("%s: its rules are not compiled again: %s", vm->name, gi_strerror(r));
-		return;
+		return r;
 	}
 	if (ruleset_equal(c->ruleset, fw_state_ruleset(vm->want))) {
 		pol_compiled_free(c);
-		return;
+		return 0;
 	}
 	pol_compiled_free(vm->compiled);
 	vm->compiled = c;
 	refs_drop(e, vm);
 	fan_install(e, vm);
 	fan_to(e, vm);
+	return 0;
 }

@@ -128,6 +128,9 @@ int svm_engine_start(struct svm *s, const uint64_t seed[2])
 {
 	struct idfw_engine_conf conf = { .min_uid = (uint32_t)s->conf.min_uid,
 		.ready_timeout_ms = s->conf.ready_timeout_ms,
+		.isolate_max = (uint32_t)s->conf.isolate_max,
+		.never_isolate = (const char *const *)s->conf.never_isolate.items,
+		.n_never_isolate = s->conf.never_isolate.n,
 		.seed = { seed[0], seed[1] } };
 	struct idfw_out out = { .arg = s,
 		.send = out_send,
@@ -165,7 +168,17 @@ static void store_state(void *arg, int err, const char *why)
 		gi_notice("database: %s", why);
 }
 
-const struct idfw_store_ops svm_store_ops = { .durable = store_durable, .state = store_state };
+static void store_scan_durable(void *arg, const uint8_t outbox[16], uint64_t seq)
+{
+	struct svm *s = arg;
+
+	if (idfw_engine_scan_durable(s->engine, outbox, seq))
+		idfw_guests_scan_durable(s->guests, outbox, seq);
+}
+
+const struct idfw_store_ops svm_store_ops = {
+	.durable = store_durable, .scan_durable = store_scan_durable, .state = store_state
+};
 
 /* ---- directory -> engine ---- */
 

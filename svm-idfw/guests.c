@@ -8,6 +8,7 @@
  * is marked and swept at the end of the round.
  */
 #include "svm-idfw/routing.h"
+#include "svm-idfw/scanlink.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -46,6 +47,11 @@ void guests_link_fail(struct guest_link *l, const char *why)
 	io_idle_once(l->owner->loop, &l->owner->sweep, guests_sweep, l->owner);
 }
 
+static const char *link_kind(const struct guest_link *l)
+{
+	return l->scan ? "svm-scan" : "mux";
+}
+
 static void link_free(struct guest_link *l)
 {
 	struct idfw_guests *g = l->owner;
@@ -58,7 +64,8 @@ static void link_free(struct guest_link *l)
 	if (l->next)
 		l->next->prev = l->prev;
 	g->n_links--;
-	gi_notice("mux %s (%s) is gone: %s", *l->name ? l->name : "?", l->peer, l->why);
+	gi_notice(
+		"%s %s (%s) is gone: %s", link_kind(l), *l->name ? l->name : "?", l->peer, l->why);
 	HASH_ITER (hh, g->guests, gu, next) {
 		struct idfw_vm *vm = gu->vm;
 
@@ -84,29 +91,37 @@ void guests_sweep(struct io_idle *w)
 	}
 }
 
+static bool listed(const char *const *names, size_t n, const char *cn)
+{
+	size_t i = 0;
+
+	while (i < n && strcmp(names[i], cn) != 0)
+		i++;
+	return i < n;
+}
+
 static void link_ready(void *arg, struct io_chan *c)
 {
 	struct guest_link *l = arg, *o;
 	struct idfw_guests *g = l->owner;
 	const char *cn = io_tls_peer_name(io_chan_tls(c));
-	size_t i = 0;
 
-	while (i < g->conf.n_mux_names && strcmp(g->conf.mux_names[i], cn) != 0)
-		i++;
-	if (i == g->conf.n_mux_names) {
-		gi_warn("mux from %s: its certificate says \"%s\", which mux-names does not list",
+	l->scan = listed(g->conf.scan_names, g->conf.n_scan_names, cn);
+	if (!l->scan && !listed(g->conf.mux_names, g->conf.n_mux_names, cn)) {
+		gi_warn("connection from %s: its certificate says \"%s\", which neither mux-names "
+			"nor scan-names lists",
 			l->peer, cn);
-		guests_refuse(
-			l, IDFW__REFUSED__REASON__IDENTITY, "this certificate is not in mux-names");
-		guests_link_fail(l, "not in mux-names");
+		guests_refuse(l, IDFW__REFUSED__REASON__IDENTITY,
+			"this certificate is in neither mux-names nor scan-names");
+		guests_link_fail(l, "in neither mux-names nor scan-names");
 		return;
 	}
 	for (o = g->links; o; o = o->next)
 		if (o != l && !strcmp(o->name, cn))
-			guests_link_fail(o, "the same mux connected again");
+			guests_link_fail(o, "the same one connected again");
 	snprintf(l->name, sizeof(l->name), "%s", cn);
 	l->ready = true;
-	gi_notice("mux %s is connected from %s", l->name, l->peer);
+	gi_notice("%s %s is connected from %s", link_kind(l), l->name, l->peer);
 }
 
 static void link_closed(void *arg, struct io_chan *c, int err, const char *why)
@@ -132,11 +147,11 @@ static void link_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t 
 	if (l->failed)
 		return;
 	l->heard_ms = io_clock_mono_ms();
-	r = guests_routed(l, buf, len, &why);
+	r = l->scan ? scanlink_frame(l, buf, len, &why) : guests_routed(l, buf, len, &why);
 	if (r == 0)
 		return;
-	gi_warn("mux %s (%s) is dropped: %s (%s)", *l->name ? l->name : "?", l->peer, why,
-		gi_strerror(r));
+	gi_warn("%s %s (%s) is dropped: %s (%s)", link_kind(l), *l->name ? l->name : "?", l->peer,
+		why, gi_strerror(r));
 	guests_link_fail(l, why);
 }
 
@@ -258,6 +273,8 @@ static void pinging(struct io_timer *w)
 			guests_link_fail(l, "no Hello in time");
 		else if (silent >= GUESTS_SILENCE_MS)
 			guests_link_fail(l, "it says nothing any more");
+		else if (l->hello && l->scan)
+			scanlink_ping(l);
 		else if (l->hello)
 			guests_ping(l);
 	}
@@ -323,6 +340,11 @@ void idfw_guests_links(
 		if (!l->ready)
 			continue;
 		/* names are configuration's, peers our own text: nothing to escape */
+		if (l->scan) {
+			scanlink_row(l, row, sizeof(row));
+			cb(cb_arg, row);
+			continue;
+		}
 		snprintf(row, sizeof(row),
 			"{\"type\":\"mux\",\"name\":\"%s\",\"peer\":\"%s\",\"connected_ms\":%llu,"
 			"\"guests\":%zu,"

@@ -2,9 +2,10 @@
 /*
  * guests.h - the muxes' connections: TLS in, routed envelopes, VM by VM, to and from the engine
  *
- * One listener; each mux is one TLS 1.3 connection with one bounded queue. A mux is who its
- * certificate's CN says, and must be named in the configuration. A malformed Routed message ends
- * the mux's connection; a malformed envelope ends that guest's only (VmClose).
+ * One listener, for svm-scan too (scanlink.h); each mux is one TLS 1.3 connection with one bounded
+ * queue. A mux is who its certificate's CN says, and must be named in the configuration. A
+ * malformed Routed message ends the mux's connection; a malformed envelope ends that guest's only
+ * (VmClose).
  */
 #ifndef SVM_IDFW_GUESTS_H
 #define SVM_IDFW_GUESTS_H
@@ -28,6 +29,8 @@ struct idfw_guests_conf {
 	struct io_tls_ctx *tls;	      /* borrowed */
 	const char *const *mux_names; /* borrowed */
 	size_t n_mux_names;
+	const char *const *scan_names; /* borrowed */
+	size_t n_scan_names;
 	/* before every call into the engine: sets its clock, plans its flush */
 	void (*round)(void *arg);
 	void *arg;
@@ -44,6 +47,9 @@ void idfw_guests_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e);
 int idfw_guests_send_state(void *arg, struct idfw_vm *vm, const struct fw_state *s);
 int idfw_guests_send_delta(void *arg, struct idfw_vm *vm, const struct fw_delta *d);
 void idfw_guests_close(void *arg, struct idfw_vm *vm, const char *why);
+
+/* svm-scan hears that its records up to this one are on disk */
+void idfw_guests_scan_durable(struct idfw_guests *g, const uint8_t outbox[16], uint64_t seq);
 
 /* stop reading from the muxes, or go on: back pressure while the database catches up */
 void idfw_guests_hold(struct idfw_guests *g, bool hold);

@@ -220,7 +220,9 @@ static int start_links(struct svm *s)
 	struct idfw_guests_conf gc = { .round = svm_round,
 		.arg = s,
 		.mux_names = (const char *const *)s->conf.mux_names.items,
-		.n_mux_names = s->conf.mux_names.n };
+		.n_mux_names = s->conf.mux_names.n,
+		.scan_names = (const char *const *)s->conf.scan_names.items,
+		.n_scan_names = s->conf.scan_names.n };
 	struct io_endpoint ep;
 	char why[256] = "";
 	int r = io_tls_ctx_new(&tc, why, &s->tls);

@@ -8,6 +8,8 @@
  *   epoch    another entitlement: new mark, old ones remapped to it; the kernel judges running
  *            flows again by their next packet
  *   revoke   a uid's last session ended: mark and old marks vanish, flows die at once
+ *   isolate  a uid's mark, and each after it, is not in live: one element less, and all its flows
+ *            die; whatever epochs come, until it is released
  *   retire   a remote address's last session ended: its flows are judged again as nobody's
  * Invariant: vm->want holds exactly the elements of these structs, fan.c's and adopt.c's.
  */
@@ -86,6 +88,19 @@ void plan_free(struct idfw_vm *vm)
 
 /* ---- one subject ---- */
 
+/* an isolated uid's: in no set of marks, but it must not come to life as somebody else's */
+static bool mark_isolated(const struct idfw_vm *vm, uint32_t mark)
+{
+	for (const struct idfw_isolation *i = vm->isolations; i; i = i->next) {
+		struct fw_elem el = fw_elem_uid(i->uid, 0);
+		uint32_t m = 0;
+
+		if (!i->whole_vm && fw_state_get(vm->want, &el.key, &m) && m == mark)
+			return true;
+	}
+	return false;
+}
+
 static uint32_t mark_new(struct idfw_vm *vm)
 {
 	struct idfw_plan *p = vm->plan;
@@ -101,7 +116,7 @@ static uint32_t mark_new(struct idfw_vm *vm)
 		live = fw_elem_mark(FW_LIVE, 0, m);
 		old = fw_elem_remark(m, m);
 		if (!fw_state_get(vm->want, &live.key, NULL) &&
-			!fw_state_get(vm->want, &old.key, NULL))
+			!fw_state_get(vm->want, &old.key, NULL) && !mark_isolated(vm, m))
 			return m;
 	}
 }
@@ -194,7 +209,8 @@ static void subject_epoch(struct idfw_engine *e, struct idfw_vm *vm, struct plan
 	if (before)
 		old_add(e, vm, s, before);
 	s->mark = mark_new(vm);
-	emit_mark(e, vm, false, FW_LIVE, 0, s->mark);
+	if (!s->isolation)
+		emit_mark(e, vm, false, FW_LIVE, 0, s->mark);
 	emit_map(e, vm, false, s);
 	for (size_t i = 0; i < n; i++)
 		emit_mark(e, vm, false, FW_SG, copy[i], s->mark);
@@ -323,6 +339,7 @@ struct plan_subject *plan_user(struct idfw_engine *e, struct idfw_vm *vm, uint32
 	if (!s)
 		return NULL;
 	s->key = el.key;
+	s->isolation = idfw_isolation_of_uid(vm, uid);
 	HASH_ADD_BYHASHVALUE(hh, vm->plan->users, key.len, SUBJECT_KEY_LEN, h, s);
 	return s;
 }
@@ -381,6 +398,20 @@ void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_sub
 	if (!vm->compiled || !vm->plan->has_out)
 		return;
 	subject_set(e, vm, s, e->scratch, user_groups(e, vm, s));
+}
+
+void plan_user_isolate(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s,
+	const struct idfw_isolation *i)
+{
+	plan_orphan_drop(e, vm, &s->key);
+	s->isolation = i;
+	if (i) {
+		if (s->mark)
+			emit_mark(e, vm, true, FW_LIVE, 0, s->mark);
+		return;
+	}
+	subject_revoke(e, vm, s); /* what was cut stays cut */
+	plan_user_update(e, vm, s);
 }
 
 /* ---- remote addresses ---- */

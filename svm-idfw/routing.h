@@ -12,12 +12,15 @@
 #include "lib/io/sock.h"
 #include "svm-idfw/guests.h"
 
-struct guest_link { /* one mux */
+struct guest_link { /* one mux, or one svm-scan */
 	struct idfw_guests *owner;
 	struct io_chan *chan;		/* owned */
 	char name[IO_TLS_NAME_MAX + 1]; /* CN, "" before it is known to be listed */
 	char peer[80];
 	bool ready, hello, failed;
+	bool scan;	    /* svm-scan: bare Envelopes, scanlink.c */
+	uint8_t outbox[16]; /* of svm-scan's Hello */
+	uint64_t n_records;
 	char why[256];
 	uint64_t heard_ms;     /* monotonic */
 	uint64_t connected_ms; /* real time */

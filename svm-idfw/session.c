@@ -156,13 +156,15 @@ void idfw_session_sync(struct idfw_engine *e, struct idfw_session *s, const stru
 	if (s->counted && want) {
 		if (had == has)
 			return;
-		fan_session(e, s->vm, had, has);
+		if (!idfw_session_isolation(s))
+			fan_session(e, s->vm, had, has);
 		plan_user_update(e, s->vm, s->subject);
 		return;
 	}
 	s->counted = want;
 	s->subject->n_counted += want ? 1u : UINT32_MAX;
-	fan_session(e, s->vm, want ? NULL : had, want ? has : NULL);
+	if (!idfw_session_isolation(s))
+		fan_session(e, s->vm, want ? NULL : had, want ? has : NULL);
 	if (!redundant(s))
 		plan_user_update(e, s->vm, s->subject);
 	else if (want && e->ready)
@@ -340,6 +342,7 @@ int idfw_session_end(struct idfw_engine *e, struct idfw_session *s, Idfw__EndRea
 	e->stats.logouts++;
 	gi_info("logout %s@%s: session %llu, %s", s->user, vm->name, (unsigned long long)s->db_id,
 		word);
+	idfw_recent_add(e, vm, s->boot_id, s->id, s->db_id, s->uid, s->user);
 	idfw_session_free(e, s);
 	return 0;
 }
@@ -353,6 +356,7 @@ void idfw_session_end_all(struct idfw_engine *e, struct idfw_vm *vm, Idfw__EndRe
 		if (idfw_session_end(e, s, reason, e->real_ms, 0) < 0) {
 			/* without its record: it must not stay, its boot is over */
 			e->stats.unrecorded++;
+			idfw_recent_add(e, vm, s->boot_id, s->id, s->db_id, s->uid, s->user);
 			idfw_session_free(e, s);
 		}
 	}

@@ -26,7 +26,8 @@
 #define STORE_RETRY_MAX_MS 2000
 #define STORE_POLICY_WAIT_MS 10000
 
-struct store_done { /* events of one boot of one VM that are on disk; not yet told */
+struct store_done {  /* events of one boot of one VM that are on disk; not yet told */
+	bool outbox; /* svm-scan's records instead: boot_id is the outbox, the key its hex */
 	uint8_t boot_id[16];
 	uint64_t seq;
 	UT_hash_handle hh;
@@ -290,7 +291,10 @@ static void store_wake_cb(struct io_fd *w, unsigned int events)
 	}
 	HASH_ITER (hh, done, d, next) {
 		HASH_DELETE(hh, done, d);
-		s->ops.durable(s->arg, d->vm, d->boot_id, d->seq);
+		if (!d->outbox)
+			s->ops.durable(s->arg, d->vm, d->boot_id, d->seq);
+		else if (s->ops.scan_durable)
+			s->ops.scan_durable(s->arg, d->boot_id, d->seq);
 		free(d);
 	}
 }
@@ -312,27 +316,42 @@ static void store_wait(struct idfw_store *s, pthread_cond_t *c, unsigned int ms)
 
 /* ---- the writer thread; functions with _locked are called with the lock held ---- */
 
-/* notes that this event is durable; no memory: the next one of this VM stands for it */
-static void store_note_locked(struct idfw_store *s, const struct store_rec *r)
+/* notes that this is durable; no memory: the next one of this name stands for it */
+static void store_note_locked(
+	struct idfw_store *s, const char *name, bool outbox, const uint8_t id[16], uint64_t seq)
 {
-	size_t name = strlen(r->vm) + 1;
-	struct store_done *d = NULL, *mine = calloc(1, sizeof(*mine) + name);
+	size_t len = strlen(name) + 1;
+	struct store_done *d = NULL, *mine = calloc(1, sizeof(*mine) + len);
 
 	if (!mine)
 		return;
-	memcpy(mine->boot_id, r->boot_id, sizeof(mine->boot_id));
-	memcpy(mine->vm, r->vm, name);
-	mine->seq = r->seq;
+	memcpy(mine->boot_id, id, sizeof(mine->boot_id));
+	memcpy(mine->vm, name, len);
+	mine->seq = seq;
+	mine->outbox = outbox;
 	HASH_FIND_STR(s->done, mine->vm, d);
 	/* a VM's boots come one after the other: an older one is of no more interest */
-	if (d && (memcmp(d->boot_id, mine->boot_id, sizeof(d->boot_id)) != 0 || d->seq < r->seq)) {
+	if (d && (memcmp(d->boot_id, mine->boot_id, sizeof(d->boot_id)) != 0 || d->seq < seq)) {
 		memcpy(d->boot_id, mine->boot_id, sizeof(d->boot_id));
-		d->seq = r->seq;
+		d->seq = seq;
 	}
 	if (d)
 		free(mine);
 	else
 		HASH_ADD_STR(s->done, vm, mine);
+}
+
+static void store_note_rec_locked(struct idfw_store *s, const struct store_rec *r)
+{
+	char hex[1 + 2 * sizeof(r->outbox) + 1] = ":"; /* which no VM's name begins with */
+
+	if (r->seq)
+		store_note_locked(s, r->vm, false, r->boot_id, r->seq);
+	if (!r->outbox_seq)
+		return;
+	for (size_t i = 0; i < sizeof(r->outbox); i++)
+		(void)snprintf(hex + 1 + 2 * i, 3, "%02x", r->outbox[i]);
+	store_note_locked(s, hex, true, r->outbox, r->outbox_seq);
 }
 
 /* the batch is on disk: forget it, tell the loop */
@@ -343,8 +362,7 @@ static void store_written_locked(
 
 	for (; batch && n; batch = next, n--) {
 		next = batch->next;
-		if (batch->seq)
-			store_note_locked(s, batch);
+		store_note_rec_locked(s, batch);
 		s->queued--;
 		s->queued_bytes -= batch->bytes;
 		s->records++;

@@ -23,6 +23,8 @@ struct idfw_store;
 struct idfw_store_ops {
 	/* in the loop's thread: all records up to this event of this boot of this VM are on disk */
 	void (*durable)(void *arg, const char *vm, const uint8_t boot_id[16], uint64_t seq);
+	/* the same of svm-scan's records, by the outbox that numbered them; may be NULL */
+	void (*scan_durable)(void *arg, const uint8_t outbox[16], uint64_t seq);
 	/* state changes, for log and status: err 0 is well again */
 	void (*state)(void *arg, int err, const char *why);
 };
@@ -52,7 +54,9 @@ GI_MUST_CHECK int idfw_store_policy_info(
  * where to go on.
  */
 struct idfw_store_filter {
-	const char *user, *vm;	     /* "" any */
+	const char *user, *vm;	 /* "" any */
+	const char *kind;	 /* audit: of this kind only; NULL or "" any */
+	const char *rule, *path; /* audit of kind "fim": this rule; paths that begin so; or NULL */
 	uint64_t since_ms, until_ms; /* 0 open */
 	uint64_t limit;		     /* rows; 0: 1000 */
 	bool with_live;		     /* last: also sessions that are not over */

@@ -23,6 +23,22 @@ static int load_session(void *arg, const char *vm, const Idfw__Session *s,
 	return idfw_engine_restore_session(arg, vm, s, boot_id, db_id, seen_ms, kicked);
 }
 
+static int load_isolation(void *arg, const char *vm, const struct idfw_isolation *i)
+{
+	return idfw_engine_restore_isolation(arg, vm, i);
+}
+
+static int load_recent(void *arg, const char *vm, const uint8_t boot_id[16], uint64_t id,
+	uint64_t db_id, uint32_t uid, const char *user)
+{
+	return idfw_engine_restore_recent(arg, vm, boot_id, id, db_id, uid, user);
+}
+
+static int load_outbox(void *arg, const uint8_t id[16], uint64_t seq)
+{
+	return idfw_engine_restore_outbox(arg, id, seq);
+}
+
 static void load_next_db_id(void *arg, uint64_t next)
 {
 	idfw_engine_next_db_id(arg, next);
@@ -30,8 +46,13 @@ static void load_next_db_id(void *arg, uint64_t next)
 
 int idfw_store_load(struct idfw_store *s, struct idfw_engine *e)
 {
-	static const struct store_load_ops ops = { load_vm, load_principal, load_session,
-		load_next_db_id };
+	static const struct store_load_ops ops = { .vm = load_vm,
+		.principal = load_principal,
+		.session = load_session,
+		.isolation = load_isolation,
+		.recent = load_recent,
+		.outbox = load_outbox,
+		.next_db_id = load_next_db_id };
 
 	return idfw_store_read(s, &ops, e);
 }

@@ -23,6 +23,11 @@ int store_rec_new(const struct idfw_record *r, struct store_rec **ret)
 	if (s)
 		bytes += rec_len(s->user) + rec_len(s->service) + rec_len(s->tty) +
 			 rec_len(s->rhost) + rec_len(s->auth);
+	else
+		bytes += rec_len(r->user);
+	if (r->isolation)
+		bytes += rec_len(r->isolation->by) + rec_len(r->isolation->why);
+	bytes += rec_len(r->scanner);
 	c = calloc(1, bytes);
 	if (!c)
 		return -ENOMEM;
@@ -53,7 +58,25 @@ int store_rec_new(const struct idfw_record *r, struct store_rec **ret)
 		c->tty = rec_put(c, &at, s->tty);
 		c->rhost = rec_put(c, &at, s->rhost);
 		c->auth = rec_put(c, &at, s->auth);
+	} else {
+		c->has_session = r->db_id != 0;
+		c->db_id = r->db_id;
+		c->user = rec_put(c, &at, r->user);
 	}
+	if (r->isolation) {
+		c->isolation = true;
+		c->whole_vm = r->isolation->whole_vm;
+		c->automatic = r->isolation->automatic;
+		c->uid = r->isolation->uid;
+		c->since_ms = r->isolation->since_ms;
+		c->by = rec_put(c, &at, r->isolation->by);
+		c->why = rec_put(c, &at, r->isolation->why);
+	}
+	if (r->outbox) {
+		memcpy(c->outbox, r->outbox, sizeof(c->outbox));
+		c->outbox_seq = r->outbox_seq;
+	}
+	c->scanner = rec_put(c, &at, r->scanner);
 	*ret = c;
 	return 0;
 }
@@ -104,6 +127,13 @@ const char *store_kind_word(enum idfw_record_kind kind)
 		[IDFW_REC_REFUSED] = "refused",
 		[IDFW_REC_DIRECTORY] = "directory",
 		[IDFW_REC_ADDRESSES] = "addresses",
+		[IDFW_REC_SCAN] = "scan",
+		[IDFW_REC_FIM] = "fim",
+		[IDFW_REC_PASSED] = "passed",
+		[IDFW_REC_SCAN_SERVICE] = "scan-service",
+		[IDFW_REC_SCAN_COMMAND] = "scan-command",
+		[IDFW_REC_ISOLATED] = "isolated",
+		[IDFW_REC_RELEASED] = "released",
 	};
 
 	return (size_t)kind < GI_ARRAY_SIZE(words) && words[kind] ? words[kind] : "other";

@@ -28,6 +28,12 @@ struct store_rec {
 	uint32_t uid, leader_pid;
 	const char *user, *service, *tty, *rhost, *auth;
 	struct gi_addr peer;
+	bool isolation, whole_vm, automatic; /* ISOLATED, RELEASED; with uid, db_id, user */
+	uint64_t since_ms;
+	const char *by, *why;
+	uint64_t outbox_seq; /* 0: no ScanRecord caused it */
+	uint8_t outbox[16];
+	const char *scanner;
 
 	/* principal */
 	const char *key, *name, *upn, *dn, *sid, *groups; /* groups: JSON [[name,dn,sid],...] */

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * store_schema.h - the SQL text of the database, version 1 (docs/adr/0010)
+ * store_schema.h - the SQL text of the database, version by version (docs/adr/0010)
  *
- * For store_sql.c only. Times are Unix milliseconds. audit is append-only: triggers refuse any
- * UPDATE and DELETE, and an INSERT OR REPLACE (which deletes without asking the DELETE trigger),
- * whoever has the file open. Names of users are looked for without case, as `who` does.
+ * For store_sql.c and store_read.c. A new file runs through all versions; an older one through
+ * those that it has not. isolation.uid -1: the whole VM. Times are Unix milliseconds. audit is
+ * append-only: triggers refuse any UPDATE and DELETE, and an INSERT OR REPLACE (which deletes
+ * without asking the DELETE trigger), whoever has the file open. Names of users are looked for
+ * without case, as `who` does.
  */
 #ifndef SVM_IDFW_STORE_SCHEMA_H
 #define SVM_IDFW_STORE_SCHEMA_H
 
-static const char store_schema[] =
+#define STORE_APPLICATION_ID "1768187511" /* "idfw" */
+
+static const char store_schema_1[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE vm(name TEXT PRIMARY KEY, boot_id BLOB NOT NULL, seq INTEGER NOT NULL)"
 	" WITHOUT ROWID;"
@@ -44,6 +48,18 @@ static const char store_schema[] =
 	"PRAGMA application_id=" STORE_APPLICATION_ID ";"
 	"PRAGMA user_version=1;";
 
+/* the file path: svm-scan's outboxes, isolation, an index for `idfwctl fim` */
+static const char store_schema_2[] =
+	"CREATE TABLE scan_outbox(id BLOB PRIMARY KEY, name TEXT NOT NULL, seq INTEGER NOT NULL)"
+	" WITHOUT ROWID;"
+	"CREATE TABLE isolation(vm TEXT NOT NULL, uid INTEGER NOT NULL, session INTEGER NOT NULL,"
+	" user TEXT NOT NULL, since_ms INTEGER NOT NULL, automatic INTEGER NOT NULL,"
+	" by TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY(vm, uid)) WITHOUT ROWID;"
+	"CREATE INDEX audit_fim ON audit(time_ms) WHERE kind='fim';"
+	"PRAGMA user_version=2;";
+
+static const char *const store_schemas[] = { store_schema_1, store_schema_2 };
+
 enum store_stmt {
 	S_BEGIN,
 	S_COMMIT,
@@ -56,6 +72,9 @@ enum store_stmt {
 	S_AUDIT,
 	S_POLICY,
 	S_PRINCIPAL,
+	S_ISOLATE,
+	S_RELEASE,
+	S_OUTBOX,
 	S_WRITER_COUNT
 };
 
@@ -77,6 +96,11 @@ static const char *const store_stmts[S_WRITER_COUNT] = {
 	[S_POLICY] = "INSERT INTO policy(generation,by,time_ms,text) VALUES(?1,?2,?3,?4)",
 	[S_PRINCIPAL] = "INSERT OR REPLACE INTO principal(key,name,upn,dn,sid,guid,presence,"
 			"resolved_ms,groups) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+	[S_ISOLATE] = "INSERT OR REPLACE INTO isolation(vm,uid,session,user,since_ms,automatic,by,"
+		      "why) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
+	[S_RELEASE] = "DELETE FROM isolation WHERE vm=?1 AND uid=?2",
+	[S_OUTBOX] = "INSERT INTO scan_outbox(id,name,seq) VALUES(?1,?2,?3) ON CONFLICT(id) DO "
+		     "UPDATE SET seq=max(seq,excluded.seq), name=excluded.name",
 };
 
 #endif

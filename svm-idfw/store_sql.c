@@ -2,49 +2,30 @@
 /*
  * store_sql.c - the database file: schema, transactions, queries
  *
- * The only file that includes sqlite3.h. Runs in svm-idfw: the writer's connection in the writer
- * thread, the reader's in the loop. WAL with synchronous=FULL: when COMMIT returns, the batch
- * survives a power cut. A batch is one transaction; after an error it is rolled back as a whole, so
- * that it can be tried again.
- * Source: sqlite.org/wal.html, /pragma.html#pragma_synchronous, /lang_transaction.html.
+ * Opening, migrating and writing; store_read.c reads. Runs in svm-idfw: the writer's connection in
+ * the writer thread, the reader's in the loop. WAL with synchronous=FULL: when COMMIT returns, the
+ * batch survives a power cut. A batch is one transaction; after an error it is rolled back as a
+ * whole, so that it can be tried again. Source: sqlite.org/wal.html,
+ * /pragma.html#pragma_synchronous, /lang_transaction.html.
  */
 #include "svm-idfw/store_sql.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define STORE_APPLICATION_ID "1768187511" /* "idfw" */
-#include "svm-idfw/store_schema.h"
-
-#define SQL_ROWS_DEFAULT 1000
-#define SQL_DETAIL_MAX (32 << 10) /* of one row; longer ones are shown by their length */
-
-struct store_sql {
-	sqlite3 *db;
-	sqlite3_stmt *st[S_WRITER_COUNT];
-};
+#include "svm-idfw/store_sqlint.h"
 
 static int sql_open(const char *path, int flags, char why[STORE_WHY_MAX], struct store_sql **ret);
 static int sql_migrate(struct store_sql *db, const char *path, char why[STORE_WHY_MAX]);
 static int sql_error(struct store_sql *db, const char *what, char why[STORE_WHY_MAX]);
 static int sql_record(struct store_sql *db, const struct store_rec *r);
+static int sql_isolation(struct store_sql *db, const struct store_rec *r);
 static int sql_login(sqlite3_stmt *st, const struct store_rec *r);
 static int sql_audit(sqlite3_stmt *st, const struct store_rec *r);
 static int sql_principal(sqlite3_stmt *st, const struct store_rec *r);
-
-static void sql_text(sqlite3_stmt *st, int i, const char *s)
-{
-	(void)sqlite3_bind_text(st, i, s, -1, SQLITE_STATIC);
-}
-
-static void sql_int(sqlite3_stmt *st, int i, uint64_t v)
-{
-	(void)sqlite3_bind_int64(st, i, (int64_t)v);
-}
 
 /* a statement without rows, ready for its next use; an SQLITE_ code */
 static int sql_run(sqlite3_stmt *st)
@@ -69,7 +50,7 @@ static int sql_exec(struct store_sql *db, const char *text)
 	return sqlite3_exec(db->db, text, NULL, NULL, NULL);
 }
 
-static int sql_number(struct store_sql *db, const char *query, int64_t *ret)
+int store_sql_number(struct store_sql *db, const char *query, int64_t *ret)
 {
 	sqlite3_stmt *st = NULL;
 	int err = -EIO;
@@ -155,16 +136,19 @@ static int sql_open(const char *path, int flags, char why[STORE_WHY_MAX], struct
 static int sql_migrate(struct store_sql *db, const char *path, char why[STORE_WHY_MAX])
 {
 	int64_t version, app, tables;
+	int rc;
 
-	if (sql_number(db, "PRAGMA user_version", &version) < 0 ||
-		sql_number(db, "PRAGMA application_id", &app) < 0 ||
-		sql_number(db, "SELECT count(*) FROM sqlite_schema", &tables) < 0)
+	_Static_assert(GI_ARRAY_SIZE(store_schemas) == STORE_VERSION, "a schema a version");
+
+	if (store_sql_number(db, "PRAGMA user_version", &version) < 0 ||
+		store_sql_number(db, "PRAGMA application_id", &app) < 0 ||
+		store_sql_number(db, "SELECT count(*) FROM sqlite_schema", &tables) < 0)
 		return sql_error(db, path, why);
 	if (tables > 0 && app != strtoll(STORE_APPLICATION_ID, NULL, 10)) {
 		(void)snprintf(why, STORE_WHY_MAX, "%.150s is a database of another program", path);
 		return -EBADF;
 	}
-	if (version > STORE_VERSION) {
+	if (version < 0 || version > STORE_VERSION) {
 		(void)snprintf(why, STORE_WHY_MAX,
 			"%.120s has version %lld, written by a newer svm-idfw; this one knows up "
 			"to %d",
@@ -173,9 +157,13 @@ static int sql_migrate(struct store_sql *db, const char *path, char why[STORE_WH
 	}
 	if (version == STORE_VERSION)
 		return 0;
-	/* 0: new. Later versions begin here: one step a version, all in this transaction */
-	if (sql_exec(db, "BEGIN EXCLUSIVE") != SQLITE_OK ||
-		sql_exec(db, store_schema) != SQLITE_OK || sql_exec(db, "COMMIT") != SQLITE_OK) {
+	/* 0: new. One step a version, all in one transaction */
+	rc = sql_exec(db, "BEGIN EXCLUSIVE");
+	for (int64_t v = version; rc == SQLITE_OK && v < STORE_VERSION; v++)
+		rc = sql_exec(db, store_schemas[v]);
+	if (rc == SQLITE_OK)
+		rc = sql_exec(db, "COMMIT");
+	if (rc != SQLITE_OK) {
 		int err = sql_error(db, path, why);
 
 		(void)sql_exec(db, "ROLLBACK");
@@ -278,8 +266,17 @@ static int sql_record(struct store_sql *db, const struct store_rec *r)
 		sql_int(db->st[S_KICK], 1, r->db_id);
 		rc = sql_run(db->st[S_KICK]);
 	}
+	if (rc == SQLITE_OK && r->isolation)
+		rc = sql_isolation(db, r);
 	if (rc == SQLITE_OK)
 		rc = sql_audit(db->st[S_AUDIT], r);
+	if (rc == SQLITE_OK && r->outbox_seq) {
+		st = db->st[S_OUTBOX];
+		(void)sqlite3_bind_blob(st, 1, r->outbox, sizeof(r->outbox), SQLITE_STATIC);
+		sql_text(st, 2, r->scanner);
+		sql_int(st, 3, r->outbox_seq);
+		rc = sql_run(st);
+	}
 	if (rc == SQLITE_OK && r->seq) {
 		st = db->st[S_VM];
 		sql_text(st, 1, r->vm);
@@ -288,6 +285,24 @@ static int sql_record(struct store_sql *db, const struct store_rec *r)
 		rc = sql_run(st);
 	}
 	return rc;
+}
+
+static int sql_isolation(struct store_sql *db, const struct store_rec *r)
+{
+	bool begin = r->kind == IDFW_REC_ISOLATED;
+	sqlite3_stmt *st = db->st[begin ? S_ISOLATE : S_RELEASE];
+
+	sql_text(st, 1, r->vm);
+	(void)sqlite3_bind_int64(st, 2, r->whole_vm ? -1 : (int64_t)r->uid);
+	if (begin) {
+		sql_int(st, 3, r->db_id);
+		sql_text(st, 4, r->user);
+		sql_int(st, 5, r->since_ms);
+		sql_int(st, 6, r->automatic);
+		sql_text(st, 7, r->by);
+		sql_text(st, 8, r->why);
+	}
+	return sql_run(st);
 }
 
 static int sql_login(sqlite3_stmt *st, const struct store_rec *r)
@@ -339,262 +354,4 @@ static int sql_principal(sqlite3_stmt *st, const struct store_rec *r)
 	sql_int(st, 8, r->resolved_ms);
 	sql_text(st, 9, r->groups);
 	return sql_run(st);
-}
-
-/* ---- reading ---- */
-
-static const char *col_text(sqlite3_stmt *st, int i)
-{
-	const unsigned char *s = sqlite3_column_text(st, i);
-
-	return s ? (const char *)s : "";
-}
-
-static uint64_t col_int(sqlite3_stmt *st, int i)
-{
-	return (uint64_t)sqlite3_column_int64(st, i);
-}
-
-static bool col_blob(sqlite3_stmt *st, int i, void *to, size_t len)
-{
-	const void *b = sqlite3_column_blob(st, i);
-
-	if (!b || (size_t)sqlite3_column_bytes(st, i) != len)
-		return false;
-	memcpy(to, b, len);
-	return true;
-}
-
-int store_sql_get_policy(
-	struct store_sql *db, uint64_t *ret_generation, char **ret_text, size_t *ret_len)
-{
-	sqlite3_stmt *st = NULL;
-	int rc, err = -EIO;
-
-	if (sqlite3_prepare_v2(db->db,
-		    "SELECT generation, text FROM policy ORDER BY generation DESC "
-		    "LIMIT 1",
-		    -1, &st, NULL) != SQLITE_OK)
-		return -EIO;
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW) {
-		const void *text = sqlite3_column_blob(st, 1);
-		size_t len = (size_t)sqlite3_column_bytes(st, 1);
-		char *copy = malloc(len + 1);
-
-		err = copy ? 0 : -ENOMEM;
-		if (copy) {
-			if (len)
-				memcpy(copy, text, len);
-			copy[len] = '\0';
-			*ret_generation = col_int(st, 0);
-			*ret_text = copy;
-			*ret_len = len;
-		}
-	} else if (rc == SQLITE_DONE) {
-		err = -GI_ENOTFOUND;
-	}
-	(void)sqlite3_finalize(st);
-	return err;
-}
-
-int store_sql_policy_info(
-	struct store_sql *db, uint64_t generation, uint64_t *ret_time_ms, char **ret_by)
-{
-	sqlite3_stmt *st = NULL;
-	int rc, err = -EIO;
-
-	if (sqlite3_prepare_v2(db->db, "SELECT time_ms, by FROM policy WHERE generation=?1", -1,
-		    &st, NULL) != SQLITE_OK)
-		return -EIO;
-	sql_int(st, 1, generation);
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW) {
-		char *by = strdup(col_text(st, 1));
-
-		err = by ? 0 : -ENOMEM;
-		if (by) {
-			*ret_time_ms = col_int(st, 0);
-			*ret_by = by;
-		}
-	} else if (rc == SQLITE_DONE) {
-		err = -GI_ENOTFOUND;
-	}
-	(void)sqlite3_finalize(st);
-	return err;
-}
-
-/* column 0: time, 1: id, of every listing; both order it and are where the next call goes on */
-static int sql_list(struct store_sql *db, const char *select, const char *time_col,
-	const char *where, struct idfw_store_filter *f, json_t *(*row)(sqlite3_stmt *st),
-	int (*cb)(void *arg, const char *json_row), void *arg)
-{
-	char query[1024];
-	sqlite3_stmt *st = NULL;
-	int rc, stop = 0;
-
-	/* only the conditions that are asked for: so the planner can take the index that fits */
-	(void)snprintf(query, sizeof(query),
-		"%s WHERE %s%s%s AND %s BETWEEN ?3 AND ?4 AND "
-		"(%s,id) < (?5,?6) ORDER BY %s DESC, id DESC LIMIT ?7",
-		select, where, f->user && f->user[0] ? " AND user=?1 COLLATE NOCASE" : "",
-		f->vm && f->vm[0] ? " AND vm=?2" : "", time_col, time_col, time_col);
-	if (sqlite3_prepare_v2(db->db, query, -1, &st, NULL) != SQLITE_OK)
-		return -EIO;
-	if (f->user && f->user[0])
-		sql_text(st, 1, f->user);
-	if (f->vm && f->vm[0])
-		sql_text(st, 2, f->vm);
-	sql_int(st, 3, f->since_ms);
-	sql_int(st, 4, f->until_ms ? f->until_ms : INT64_MAX);
-	sql_int(st, 5, f->before_id ? f->before_ms : INT64_MAX);
-	sql_int(st, 6, f->before_id ? f->before_id : INT64_MAX);
-	sql_int(st, 7, f->limit ? f->limit : SQL_ROWS_DEFAULT);
-	while (!stop && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-		json_t *j = row(st);
-		char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
-
-		json_decref(j);
-		f->before_ms = col_int(st, 0);
-		f->before_id = col_int(st, 1);
-		if (text)
-			stop = cb(arg, text);
-		free(text);
-	}
-	(void)sqlite3_finalize(st);
-	return stop || rc == SQLITE_DONE ? 0 : -EIO;
-}
-
-static json_t *sql_session_row(sqlite3_stmt *st)
-{
-	bool live = sqlite3_column_type(st, 8) == SQLITE_NULL;
-
-	return json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:I,s:o,s:o}", "session",
-		(json_int_t)col_int(st, 1), "user", col_text(st, 2), "vm", col_text(st, 3),
-		"service", col_text(st, 4), "tty", col_text(st, 5), "rhost", col_text(st, 6),
-		"opened_ms", (json_int_t)col_int(st, 7), "closed_ms",
-		live ? json_null() : json_integer((json_int_t)col_int(st, 8)), "reason",
-		live ? json_null() : json_string(col_text(st, 9)));
-}
-
-int store_sql_sessions(struct store_sql *db, struct idfw_store_filter *f,
-	int (*cb)(void *arg, const char *json_row), void *arg)
-{
-	return sql_list(db,
-		"SELECT seen_ms,id,user,vm,service,tty,rhost,opened_ms,closed_ms,reason "
-		"FROM session",
-		"seen_ms", f->with_live ? "1" : "closed_ms IS NOT NULL", f, sql_session_row, cb,
-		arg);
-}
-
-static json_t *sql_audit_row(sqlite3_stmt *st)
-{
-	bool none = sqlite3_column_type(st, 4) == SQLITE_NULL;
-	int detail = sqlite3_column_bytes(st, 6);
-
-	return json_pack("{s:I,s:I,s:s,s:s,s:o,s:s,s:o}", "id", (json_int_t)col_int(st, 1),
-		"time_ms", (json_int_t)col_int(st, 0), "kind", col_text(st, 2), "vm",
-		col_text(st, 3), "session",
-		none ? json_null() : json_integer((json_int_t)col_int(st, 4)), "user",
-		col_text(st, 5), "detail",
-		detail > SQL_DETAIL_MAX ? json_pack("{s:i}", "truncated_bytes", detail)
-					: store_detail_json(col_text(st, 6)));
-}
-
-int store_sql_audit(struct store_sql *db, struct idfw_store_filter *f,
-	int (*cb)(void *arg, const char *json_row), void *arg)
-{
-	return sql_list(db, "SELECT time_ms,id,kind,vm,session,user,detail FROM audit", "time_ms",
-		"1", f, sql_audit_row, cb, arg);
-}
-
-/* ---- loading at start ---- */
-
-static int load_vm(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
-{
-	uint8_t boot[16];
-
-	return col_blob(st, 1, boot, sizeof(boot))
-		       ? ops->vm(arg, col_text(st, 0), boot, col_int(st, 2))
-		       : -EBADF;
-}
-
-static int load_principal(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
-{
-	struct idfw_principal p = { .presence = (enum idfw_presence)col_int(st, 6),
-		.resolved_ms = col_int(st, 7) };
-	int err;
-
-	p.key = (char *)(uintptr_t)col_text(st, 0); /* borrowed until the next step */
-	p.name = (char *)(uintptr_t)col_text(st, 1);
-	p.upn = (char *)(uintptr_t)col_text(st, 2);
-	p.dn = (char *)(uintptr_t)col_text(st, 3);
-	p.sid = (char *)(uintptr_t)col_text(st, 4);
-	if (!col_blob(st, 5, p.guid, sizeof(p.guid)))
-		return -EBADF;
-	err = store_groups_parse(col_text(st, 8), &p.groups, &p.n_groups);
-	if (err == 0)
-		err = ops->principal(arg, &p);
-	store_groups_free(p.groups, p.n_groups);
-	return err;
-}
-
-static int load_session(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
-{
-	Idfw__Session s = IDFW__SESSION__INIT;
-	uint8_t boot[16], peer[16];
-
-	if (!col_blob(st, 2, boot, sizeof(boot)))
-		return -EBADF;
-	s.id = col_int(st, 3);
-	s.user = (char *)(uintptr_t)col_text(st, 4);
-	s.uid = (uint32_t)col_int(st, 5);
-	s.service = (char *)(uintptr_t)col_text(st, 6);
-	s.tty = (char *)(uintptr_t)col_text(st, 7);
-	s.rhost = (char *)(uintptr_t)col_text(st, 8);
-	s.auth = (char *)(uintptr_t)col_text(st, 9);
-	s.leader_pid = (uint32_t)col_int(st, 10);
-	s.leader_start = col_int(st, 11);
-	if (col_blob(st, 12, peer, 4))
-		s.peer_addr = (ProtobufCBinaryData){ .len = 4, .data = peer };
-	else if (col_blob(st, 12, peer, 16))
-		s.peer_addr = (ProtobufCBinaryData){ .len = 16, .data = peer };
-	s.opened_ms = col_int(st, 13);
-	return ops->session(arg, col_text(st, 1), &s, boot, col_int(st, 0), col_int(st, 14),
-		col_int(st, 15) != 0);
-}
-
-int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void *arg)
-{
-	static const struct {
-		const char *query;
-		int (*row)(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg);
-	} steps[] = {
-		{ "SELECT name,boot_id,seq FROM vm", load_vm },
-		{ "SELECT key,name,upn,dn,sid,guid,presence,resolved_ms,groups FROM principal",
-			load_principal },
-		{ "SELECT id,vm,boot_id,agent_id,user,uid,service,tty,rhost,auth,leader_pid,"
-		  "leader_start,peer,opened_ms,seen_ms,kicked FROM session "
-		  "WHERE closed_ms IS NULL ORDER BY id",
-			load_session },
-	};
-	int64_t last = 0;
-	size_t i;
-	int err = 0;
-
-	for (i = 0; err == 0 && i < GI_ARRAY_SIZE(steps); i++) {
-		sqlite3_stmt *st = NULL;
-		int rc = sqlite3_prepare_v2(db->db, steps[i].query, -1, &st, NULL);
-
-		while (rc == SQLITE_OK && err == 0 && sqlite3_step(st) == SQLITE_ROW)
-			err = steps[i].row(st, ops, arg);
-		rc = sqlite3_finalize(st);
-		if (err == 0 && rc != SQLITE_OK)
-			err = -EIO;
-	}
-	if (err == 0)
-		err = sql_number(db, "SELECT coalesce(max(id),0) FROM session", &last);
-	if (err == 0)
-		ops->next_db_id(arg, (uint64_t)last + 1);
-	return err;
 }

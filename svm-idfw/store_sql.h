@@ -2,8 +2,8 @@
 /*
  * store_sql.h - the database file: schema, transactions, queries
  *
- * The whole of sqlite3 that svm-idfw uses; store_sql.c alone includes sqlite3.h. A connection
- * belongs to one thread: the writer has one, the loop a read-only one.
+ * The whole of sqlite3 that svm-idfw uses: store_sql.c opens and writes, store_read.c reads. A
+ * connection belongs to one thread: the writer has one, the loop a read-only one.
  */
 #ifndef SVM_IDFW_STORE_SQL_H
 #define SVM_IDFW_STORE_SQL_H
@@ -11,7 +11,7 @@
 #include "svm-idfw/store.h"
 #include "svm-idfw/store_rec.h"
 
-#define STORE_VERSION 1 /* user_version that this program writes */
+#define STORE_VERSION 2 /* user_version that this program writes */
 #define STORE_WHY_MAX 256
 
 struct store_sql;
@@ -52,6 +52,12 @@ struct store_load_ops { /* each: 0, or negative to stop */
 	int (*principal)(void *arg, const struct idfw_principal *p);
 	int (*session)(void *arg, const char *vm, const Idfw__Session *s, const uint8_t boot_id[16],
 		uint64_t db_id, uint64_t seen_ms, bool kicked);
+	/* NULL: not wanted */
+	int (*isolation)(void *arg, const char *vm, const struct idfw_isolation *i);
+	/* the last IDFW_RECENT_MAX that are over, oldest first */
+	int (*recent)(void *arg, const char *vm, const uint8_t boot_id[16], uint64_t id,
+		uint64_t db_id, uint32_t uid, const char *user);
+	int (*outbox)(void *arg, const uint8_t id[16], uint64_t seq);
 	void (*next_db_id)(void *arg, uint64_t next);
 };
 GI_MUST_CHECK int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void *arg);

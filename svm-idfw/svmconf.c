@@ -21,6 +21,12 @@ static const struct conf_item top_items[] = {
 	{ "key", CONF_T_PATH, ITEM(key), NULL, 1, 4095, "its key; mode 0400" },
 	{ "mux-names", CONF_T_LIST, ITEM(mux_names), NULL, 1, 1024,
 		"muxes that may connect, by their certificates' CN" },
+	{ "scan-names", CONF_T_LIST, ITEM(scan_names), "", 0, 64,
+		"svm-scans that may connect, by their certificates' CN" },
+	{ "never-isolate", CONF_T_LIST, ITEM(never_isolate), "", 0, 1024,
+		"VMs that keep their network whatever is found on them" },
+	{ "isolate-max", CONF_T_NUMBER, ITEM(isolate_max), "20", 0, IDFW_ISOLATE_HOUR_MAX,
+		"verdicts take the network from so many an hour; the rest is only recorded" },
 	{ "state-dir", CONF_T_PATH, ITEM(state_dir), IDFW_STATEDIR "/svm", 1, 4000,
 		"where the database is" },
 	{ "policy", CONF_T_PATH, ITEM(policy), IDFW_SYSCONFDIR "/policy.idfw", 1, 4095,
@@ -50,6 +56,19 @@ static int conf_check(const void *conf, char ret_why[256])
 	const struct idfw_dir_conf *d = c->directories.elems;
 	const char *why = NULL;
 
+	for (size_t i = 0; i < c->scan_names.n; i++)
+		for (size_t k = 0; k < c->mux_names.n; k++)
+			if (!strcmp(c->scan_names.items[i], c->mux_names.items[k])) {
+				snprintf(ret_why, 256, "%.100s is in mux-names and in scan-names",
+					c->scan_names.items[i]);
+				return -EINVAL;
+			}
+	for (size_t i = 0; i < c->never_isolate.n; i++)
+		if (!gi_text_is_name(c->never_isolate.items[i], GI_NAME_MAX)) {
+			snprintf(ret_why, 256, "never-isolate: %.100s is not the name of a VM",
+				c->never_isolate.items[i]);
+			return -EINVAL;
+		}
 	for (size_t i = 0; i < c->directories.n; i++) {
 		if (idfw_dir_conf_check(&d[i], &why) < 0) {
 			snprintf(ret_why, 256, "directory %s: %s", d[i].label, why);

@@ -10,7 +10,8 @@
 
 struct svm_conf {
 	char *listen, *ca, *cert, *key;
-	struct conf_list mux_names;
+	struct conf_list mux_names, scan_names, never_isolate;
+	uint64_t isolate_max;
 	char *state_dir, *policy, *control_socket, *control_group, *user;
 	uint64_t min_uid, ready_timeout_ms;
 	struct conf_array directories; /* struct idfw_dir_conf */

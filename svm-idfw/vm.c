@@ -50,6 +50,7 @@ void idfw_vm_free(struct idfw_engine *e, struct idfw_vm *vm)
 	if (vm->hh.tbl)
 		HASH_DEL(e->vms, vm);
 	plan_free(vm);
+	idfw_isolations_free(vm);
 	fw_state_free(vm->want);
 	pol_compiled_free(vm->compiled);
 	free(vm->name);

@@ -107,7 +107,7 @@ static void run(struct bench *b, const char *how, size_t records, size_t batch)
 
 int main(int argc, char **argv)
 {
-	static const struct idfw_store_ops ops = { on_durable, on_state };
+	static const struct idfw_store_ops ops = { .durable = on_durable, .state = on_state };
 	struct bench b = { .durable = 0 };
 	char path[512], why[256] = "";
 	uint64_t records = 20000;

@@ -74,7 +74,7 @@ static void op_links(void *arg, void (*cb)(void *cb_arg, const char *json_row), 
 static void clean(void);
 static struct server *server(void)
 {
-	static const struct idfw_store_ops store_ops = { on_durable, on_state };
+	static const struct idfw_store_ops store_ops = { .durable = on_durable, .state = on_state };
 	static const struct idfw_ctl_ops ops = { NULL, op_commit, op_links };
 	static struct server *s;
 	char path[128], why[256];

@@ -81,6 +81,22 @@ static void kick(struct world *w, uint8_t which)
 		abort();
 }
 
+static void isolate(struct world *w, uint8_t arg)
+{
+	struct idfw_vm *v = idfw_engine_vm(w->e, vms[arg & 3]);
+	const struct idfw_isolation *i = v ? v->isolations : NULL;
+	int err = 0;
+
+	if (arg & 8)
+		err = i ? idfw_engine_release(w->e, i, "root", "") : 0;
+	else if (arg & 4)
+		err = idfw_engine_isolate_vm(w->e, vms[arg & 3], "root", "", &i);
+	else if (v && v->sessions)
+		err = idfw_engine_isolate_session(w->e, v->sessions->db_id, "root", "", &i);
+	if (err == -ENOMEM)
+		abort();
+}
+
 static void durable(struct world *w, const char *vm)
 {
 	struct idfw_vm *v = idfw_engine_vm(w->e, vm);
@@ -147,6 +163,9 @@ static void one(struct world *w, uint8_t op, uint8_t arg, const uint8_t *data, s
 		break;
 	case FUZZ_KICK:
 		kick(w, arg);
+		break;
+	case FUZZ_ISOLATE:
+		isolate(w, arg);
 		break;
 	}
 }

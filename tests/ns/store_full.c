@@ -123,7 +123,7 @@ static int check(struct full *f, const char *filler)
 
 int main(int argc, char **argv)
 {
-	static const struct idfw_store_ops ops = { on_durable, on_state };
+	static const struct idfw_store_ops ops = { .durable = on_durable, .state = on_state };
 	struct full f = { .put = 0 };
 	char why[256] = "";
 	int rc;

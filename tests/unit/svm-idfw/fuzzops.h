@@ -18,6 +18,7 @@ enum fuzz_op {
 	FUZZ_RESTART,	/* 1: the database is lost */
 	FUZZ_DURABLE,	/* VM */
 	FUZZ_KICK,	/* n-th session */
+	FUZZ_ISOLATE,	/* VM | 4: all of it, else its first session | 8: released */
 	FUZZ_OPS,
 };
 

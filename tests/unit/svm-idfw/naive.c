@@ -15,10 +15,28 @@ static bool counts(const struct idfw_session *s)
 	       !s->principal->held;
 }
 
+static bool isolated_uid(const struct idfw_vm *vm, uint32_t uid)
+{
+	for (const struct idfw_isolation *i = vm->isolations; i; i = i->next)
+		if (!i->whole_vm && i->uid == uid)
+			return true;
+	return false;
+}
+
+static bool isolated_vm(const struct idfw_vm *vm)
+{
+	for (const struct idfw_isolation *i = vm->isolations; i; i = i->next)
+		if (i->whole_vm)
+			return true;
+	return false;
+}
+
+/* what others see of u: sessions that have their network */
 static bool vm_has(const struct idfw_vm *u, size_t pg)
 {
 	for (const struct idfw_session *s = u->sessions; s; s = s->v_next)
-		if (counts(s) && pol_set_has(&s->principal->member_of, pg))
+		if (counts(s) && !isolated_vm(u) && !isolated_uid(u, s->uid) &&
+			pol_set_has(&s->principal->member_of, pg))
 			return true;
 	return false;
 }
@@ -71,10 +89,12 @@ static const char *uids(struct idfw_vm *w, struct tally *t)
 			o = o->v_next;
 		if (o != s)
 			continue; /* this uid was looked at */
-		if (!fw_state_get(w->want, &el.key, &mark) || !live(w, mark))
-			return "a uid with a session has no live mark";
+		if (!fw_state_get(w->want, &el.key, &mark) ||
+			live(w, mark) == isolated_uid(w, s->uid))
+			return isolated_uid(w, s->uid) ? "an isolated uid's mark is live"
+						       : "a uid with a session has no live mark";
 		t->by_set[FW_UID_MARK]++;
-		t->by_set[FW_LIVE]++;
+		t->by_set[FW_LIVE] += !isolated_uid(w, s->uid);
 		for (size_t i = 0; i < c->n_groups; i++) {
 			struct fw_elem sg = fw_elem_mark(FW_SG, (uint16_t)i, mark);
 			bool want = c->use[i] & POL_USE_OUT_FROM &&
@@ -141,13 +161,39 @@ static const char *addresses(
 	return peer(w, u, a, t);
 }
 
+/* old flows of an isolated uid lead to its mark, which is not live */
+static bool isolated_mark(const struct idfw_vm *w, uint32_t mark)
+{
+	for (const struct idfw_isolation *i = w->isolations; i; i = i->next) {
+		struct fw_elem el = fw_elem_uid(i->uid, 0);
+		uint32_t m = 0;
+
+		if (!i->whole_vm && fw_state_get(w->want, &el.key, &m) && m == mark)
+			return true;
+	}
+	return false;
+}
+
+/* nothing in, nothing out, and nobody that a rule could be about */
+static const char *closed(const struct idfw_vm *w)
+{
+	const struct fw_ruleset *rs = fw_state_ruleset(w->want);
+
+	if (rs->n_rules || rs->n_groups || rs->default_in != FW_DROP || rs->default_out != FW_DROP)
+		return "an isolated VM has rules";
+	return w->plan->orphans ? "an isolated VM has marks of before" : NULL;
+}
+
 static int remark_cb(void *arg, const struct fw_elem *e)
 {
 	struct idfw_vm *w = arg;
 	uint32_t old = (uint32_t)e->key.data[0] << 24 | (uint32_t)e->key.data[1] << 16 |
 		       (uint32_t)e->key.data[2] << 8 | e->key.data[3];
 
-	return e->key.set == FW_REMARK && (!live(w, e->mark) || live(w, old)) ? -EINVAL : 0;
+	return e->key.set == FW_REMARK &&
+			       ((!live(w, e->mark) && !isolated_mark(w, e->mark)) || live(w, old))
+		       ? -EINVAL
+		       : 0;
 }
 
 const char *world_naive(struct world *world, struct idfw_vm *w)
@@ -165,7 +211,7 @@ const char *world_naive(struct world *world, struct idfw_vm *w)
 		return "the base mark is wrong";
 	want.by_set[FW_BASE_MARK] = 2;
 	want.by_set[FW_LIVE] = 1 + HASH_COUNT(w->plan->orphans);
-	wrong = uids(w, &want);
+	wrong = isolated_vm(w) ? closed(w) : uids(w, &want);
 	HASH_ITER (hh, world->e->vms, u, next)
 		for (size_t i = 0; !wrong && i < u->n_addrs; i++)
 			wrong = addresses(w, u, &u->addrs[i], &want);

@@ -13,30 +13,20 @@
  * [sessions=ID:USER:UID,...] [first=no] [last=no] found KEY [GROUP,GROUP|-] [sid=S]    notfound KEY
  * unavailable KEY changed all|SID     directory up|down acks on|off         ack VM ok|stale|failed
  * durable VM SEQ [boot=other] store|pushes|lookups full|ok         kick DBID   restart [lost] pass
- * MS flow VM NAME uid:N|ADDR GROUP|any    a new flow, must be allowed Expectations: expect WORD...
- * the first line of the log with these words in order; used up none WORD...        no line has them
- * forget   the log is emptied alive VM NAME | cut VM NAME          the next packet of the flow
- *   member VM uid:N|ADDR GROUP | nomember ...        would a new flow match a rule from it?
- *   stat NAME N
+ * MS flow VM NAME uid:N|ADDR GROUP|any    a new flow, must be allowed scan SEQ VM ID [key=value...]
+ * a verdict of the outbox (isolate=session|vm, boot=N, uid=, user=, path=,
+ * kind=fim|passed|service|command)   scanned SEQ  is durable   scanhello isolate DBID | isolate
+ * vm=VM   release DBID | release vm=VM  (refused: isolate! ...) limits isolate-max=N never=VM
+ * (before restart) Expectations: expect WORD... the first line of the log with these words in
+ * order; used up none WORD...        no line has them forget   the log is emptied alive VM NAME |
+ * cut VM NAME          the next packet of the flow member VM uid:N|ADDR GROUP | nomember ... would
+ * a new flow match a rule from it? stat NAME N
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "tests/unit/svm-idfw/fuzzops.h"
-#include "tests/unit/svm-idfw/world.h"
-
-#define WORDS_MAX 24
-#define LIST_MAX 64
-
-struct run {
-	struct world w;
-	const char *file;
-	int line;
-	char *words[WORDS_MAX];
-	int n;
-	uint64_t given; /* steps done */
-	FILE *seed;	/* or NULL */
-};
+#include "tests/unit/svm-idfw/replay.h"
 
 /* ---- scenarios as seeds ---- */
 
@@ -104,6 +94,11 @@ static void seed_step(struct run *r)
 		seed_op(r, FUZZ_DURABLE, vm_number(arg), "", 0);
 	else if (!strcmp(word, "kick"))
 		seed_op(r, FUZZ_KICK, 0, "", 0);
+	else if (!strcmp(word, "isolate") || !strcmp(word, "release"))
+		seed_op(r, FUZZ_ISOLATE,
+			(uint8_t)(vm_number(arg + strcspn(arg, "=") + (arg[0] == 'v')) |
+				  (arg[0] == 'v' ? 4 : 0) | (word[0] == 'r' ? 8 : 0)),
+			"", 0);
 	if (strcmp(word, "found") != 0 && strcmp(word, "notfound") != 0 &&
 		strcmp(word, "unavailable") != 0)
 		return;
@@ -121,7 +116,7 @@ static void seed_step(struct run *r)
 		&groups, 1);
 }
 
-static bool fail(struct run *r, const char *what)
+bool replay_fail(struct run *r, const char *what)
 {
 	fprintf(stderr, "%s:%d: %s\n", r->file, r->line, what);
 	for (size_t i = 0; i < r->w.n_log; i++)
@@ -131,7 +126,7 @@ static bool fail(struct run *r, const char *what)
 }
 
 /* value of key=value among the words, or NULL */
-static const char *option(struct run *r, const char *key)
+const char *replay_option(struct run *r, const char *key)
 {
 	size_t len = strlen(key);
 
@@ -141,7 +136,7 @@ static const char *option(struct run *r, const char *key)
 	return NULL;
 }
 
-static uint64_t number(const char *text)
+uint64_t replay_number(const char *text)
 {
 	uint64_t n = 0;
 
@@ -241,7 +236,7 @@ static void fill_sessions(struct body *b, const char *text)
 		}
 		*user++ = '\0';
 		*uid++ = '\0';
-		fill_session(&b->sessions[i], number(list[i]), user, number(uid));
+		fill_session(&b->sessions[i], replay_number(list[i]), user, replay_number(uid));
 		b->session_ptrs[i] = &b->sessions[i];
 	}
 	b->snap.session = b->session_ptrs;
@@ -250,12 +245,12 @@ static void fill_sessions(struct body *b, const char *text)
 
 static void say_snapshot(struct run *r, const char *vm, uint64_t seq)
 {
-	const char *first = option(r, "first"), *last = option(r, "last");
+	const char *first = replay_option(r, "first"), *last = replay_option(r, "last");
 	static struct body b;
 
 	body_init(&b);
-	fill_addresses(&b, option(r, "addr"));
-	fill_sessions(&b, option(r, "sessions"));
+	fill_addresses(&b, replay_option(r, "addr"));
+	fill_sessions(&b, replay_option(r, "sessions"));
 	b.snap.seq = seq;
 	b.snap.first = !(first && !strcmp(first, "no"));
 	b.snap.last = !(last && !strcmp(last, "no"));
@@ -282,32 +277,34 @@ static bool do_up(struct run *r)
 	char copy[512], *texts[LIST_MAX];
 	size_t n = 0;
 
-	if (option(r, "allowed")) {
-		snprintf(copy, sizeof(copy), "%s", option(r, "allowed"));
+	if (replay_option(r, "allowed")) {
+		snprintf(copy, sizeof(copy), "%s", replay_option(r, "allowed"));
 		n = split(copy, texts);
 		for (size_t i = 0; i < n && i < 8; i++)
 			if (gi_prefix_parse(texts[i], true, &list[i]) < 0)
-				return fail(r, "not a prefix");
+				return replay_fail(r, "not a prefix");
 	}
-	return world_up(&r->w, r->words[1], NULL, n, list) == 0 || fail(r, "guest_up refused");
+	return world_up(&r->w, r->words[1], NULL, n, list) == 0 ||
+	       replay_fail(r, "guest_up refused");
 }
 
 static bool do_hello(struct run *r)
 {
-	const char *version = option(r, "version"), *last = option(r, "last");
+	const char *version = replay_option(r, "version"), *last = replay_option(r, "last");
 
-	(void)world_hello_last(&r->w, r->words[1], (uint8_t)number(option(r, "boot")),
-		version ? (uint32_t)number(version) : 1, last ? number(last) : UINT64_MAX);
+	(void)world_hello_last(&r->w, r->words[1], (uint8_t)replay_number(replay_option(r, "boot")),
+		version ? (uint32_t)replay_number(version) : 1,
+		last ? replay_number(last) : UINT64_MAX);
 	return true;
 }
 
 static bool do_connect(struct run *r)
 {
-	const char *seq = option(r, "seq");
+	const char *seq = replay_option(r, "seq");
 
 	if (!do_up(r) || !do_hello(r))
 		return false;
-	say_snapshot(r, r->words[1], seq ? number(seq) : 0);
+	say_snapshot(r, r->words[1], seq ? replay_number(seq) : 0);
 	(void)world_marks(&r->w, r->words[1]);
 	return true;
 }
@@ -317,11 +314,12 @@ static bool do_open(struct run *r)
 	static struct body b;
 
 	body_init(&b);
-	fill_session(&b.sessions[0], number(r->words[3]), r->words[4], number(r->words[5]));
+	fill_session(&b.sessions[0], replay_number(r->words[3]), r->words[4],
+		replay_number(r->words[5]));
 	b.open.session = &b.sessions[0];
 	b.event.body_case = IDFW__EVENT__BODY_OPEN;
 	b.event.open = &b.open;
-	say_event(r, &b, r->words[1], number(r->words[2]));
+	say_event(r, &b, r->words[1], replay_number(r->words[2]));
 	return true;
 }
 
@@ -330,12 +328,12 @@ static bool do_close(struct run *r)
 	static struct body b;
 
 	body_init(&b);
-	b.close.id = number(r->words[3]);
-	b.close.reason =
-		r->n > 4 ? (Idfw__EndReason)number(r->words[4]) : IDFW__END_REASON__END_CLOSE;
+	b.close.id = replay_number(r->words[3]);
+	b.close.reason = r->n > 4 ? (Idfw__EndReason)replay_number(r->words[4])
+				  : IDFW__END_REASON__END_CLOSE;
 	b.event.body_case = IDFW__EVENT__BODY_CLOSE;
 	b.event.close = &b.close;
-	say_event(r, &b, r->words[1], number(r->words[2]));
+	say_event(r, &b, r->words[1], replay_number(r->words[2]));
 	return true;
 }
 
@@ -347,13 +345,13 @@ static bool do_address(struct run *r)
 	fill_addresses(&b, r->words[3]);
 	b.event.body_case = IDFW__EVENT__BODY_ADDRESSES;
 	b.event.addresses = &b.addrs;
-	say_event(r, &b, r->words[1], number(r->words[2]));
+	say_event(r, &b, r->words[1], replay_number(r->words[2]));
 	return true;
 }
 
 static bool do_snapshot(struct run *r)
 {
-	say_snapshot(r, r->words[1], number(r->words[2]));
+	say_snapshot(r, r->words[1], replay_number(r->words[2]));
 	return true;
 }
 
@@ -368,7 +366,7 @@ static bool do_down(struct run *r)
 	struct idfw_vm *vm = idfw_engine_vm(r->w.e, r->words[1]);
 
 	if (!vm)
-		return fail(r, "no such VM");
+		return replay_fail(r, "no such VM");
 	idfw_engine_guest_down(r->w.e, vm, "its mux says so");
 	return true;
 }
@@ -388,8 +386,8 @@ static bool answer(struct run *r, enum idfw_presence presence)
 		r->n > 2 && !strchr(r->words[2], '=') ? r->words[2] : "-");
 	snprintf(dn_user, sizeof(dn_user), "CN=%s,DC=corp,DC=example", r->words[1]);
 	p.dn = dn_user;
-	if (option(r, "sid"))
-		p.sid = (char *)(uintptr_t)option(r, "sid");
+	if (replay_option(r, "sid"))
+		p.sid = (char *)(uintptr_t)replay_option(r, "sid");
 	p.n_groups = split(copy, names);
 	for (size_t i = 0; i < p.n_groups; i++) {
 		snprintf(dn[i], sizeof(dn[i]), "CN=%s,OU=Groups,DC=corp,DC=example", names[i]);
@@ -443,9 +441,9 @@ static bool do_ack(struct run *r)
 	int result = !strcmp(word, "ok") ? 0 : !strcmp(word, "stale") ? 1 : 2;
 
 	if (!strcmp(word, "restarted"))
-		return world_pusher_restarted(&r->w, r->words[1]) == 0 || fail(r, "refused");
+		return world_pusher_restarted(&r->w, r->words[1]) == 0 || replay_fail(r, "refused");
 	return world_ack(&r->w, r->words[1], result) != -ENOENT ||
-	       fail(r, "no push waits for an answer");
+	       replay_fail(r, "no push waits for an answer");
 }
 
 static bool do_durable(struct run *r)
@@ -454,9 +452,9 @@ static bool do_durable(struct run *r)
 	static const uint8_t other_boot[16] = { 0xff };
 
 	if (!vm)
-		return fail(r, "no such VM");
-	idfw_engine_durable(
-		r->w.e, vm, option(r, "boot") ? other_boot : vm->boot_id, number(r->words[2]));
+		return replay_fail(r, "no such VM");
+	idfw_engine_durable(r->w.e, vm, replay_option(r, "boot") ? other_boot : vm->boot_id,
+		replay_number(r->words[2]));
 	return true;
 }
 
@@ -480,20 +478,20 @@ static bool do_lookups(struct run *r)
 
 static bool do_kick(struct run *r)
 {
-	return idfw_engine_kick(r->w.e, number(r->words[1]), "root", "test") == 0 ||
-	       fail(r, "kick: no such session");
+	return idfw_engine_kick(r->w.e, replay_number(r->words[1]), "root", "test") == 0 ||
+	       replay_fail(r, "kick: no such session");
 }
 
 static bool do_restart(struct run *r)
 {
 	return world_restart(&r->w, r->n > 1 && !strcmp(r->words[1], "lost")) == 0 ||
-	       fail(r, "restart");
+	       replay_fail(r, "restart");
 }
 
 static bool do_pass(struct run *r)
 {
-	r->w.mono_ms += number(r->words[1]);
-	r->w.real_ms += number(r->words[1]);
+	r->w.mono_ms += replay_number(r->words[1]);
+	r->w.real_ms += replay_number(r->words[1]);
 	return true;
 }
 
@@ -503,7 +501,7 @@ static struct fw_key subject(const char *text)
 	struct fw_elem el;
 
 	if (!strncmp(text, "uid:", 4)) {
-		el = fw_elem_uid((uint32_t)number(text + 4), 1);
+		el = fw_elem_uid((uint32_t)replay_number(text + 4), 1);
 	} else if (gi_addr_parse(text, &a) == 0) {
 		el = fw_elem_addr(&a, 1);
 	} else {
@@ -518,19 +516,19 @@ static bool do_flow(struct run *r)
 	struct fw_key k = subject(r->words[3]);
 
 	return world_flow_new(&r->w, r->words[1], r->words[2], &k, r->words[4]) ||
-	       fail(r, "the flow is not allowed");
+	       replay_fail(r, "the flow is not allowed");
 }
 
 static bool do_expect(struct run *r)
 {
 	return world_log_take(&r->w, (const char *const *)r->words + 1, (size_t)r->n - 1) ||
-	       fail(r, "expected, but it did not happen");
+	       replay_fail(r, "expected, but it did not happen");
 }
 
 static bool do_none(struct run *r)
 {
 	return !world_log_has(&r->w, (const char *const *)r->words + 1, (size_t)r->n - 1) ||
-	       fail(r, "happened, but should not have");
+	       replay_fail(r, "happened, but should not have");
 }
 
 static bool do_forget(struct run *r)
@@ -541,26 +539,28 @@ static bool do_forget(struct run *r)
 
 static bool do_alive(struct run *r)
 {
-	return world_flow_alive(&r->w, r->words[1], r->words[2]) || fail(r, "the flow was cut");
+	return world_flow_alive(&r->w, r->words[1], r->words[2]) ||
+	       replay_fail(r, "the flow was cut");
 }
 
 static bool do_cut(struct run *r)
 {
-	return !world_flow_alive(&r->w, r->words[1], r->words[2]) || fail(r, "the flow lives on");
+	return !world_flow_alive(&r->w, r->words[1], r->words[2]) ||
+	       replay_fail(r, "the flow lives on");
 }
 
 static bool do_member(struct run *r)
 {
 	struct fw_key k = subject(r->words[2]);
 
-	return world_member(&r->w, r->words[1], &k, r->words[3]) || fail(r, "not a member");
+	return world_member(&r->w, r->words[1], &k, r->words[3]) || replay_fail(r, "not a member");
 }
 
 static bool do_nomember(struct run *r)
 {
 	struct fw_key k = subject(r->words[2]);
 
-	return !world_member(&r->w, r->words[1], &k, r->words[3]) || fail(r, "is a member");
+	return !world_member(&r->w, r->words[1], &k, r->words[3]) || replay_fail(r, "is a member");
 }
 
 static bool do_stat(struct run *r)
@@ -581,16 +581,19 @@ static bool do_stat(struct run *r)
 		{ "pushes", st.pushes }, { "deltas", st.deltas },
 		{ "push_failures", st.push_failures }, { "lookups", st.lookups },
 		{ "kicks", st.kicks }, { "unrecorded", st.unrecorded }, { "sessions", st.sessions },
-		{ "enforced", enforced } };
+		{ "enforced", enforced }, { "scan_records", st.scan_records },
+		{ "scan_duplicates", st.scan_duplicates }, { "capped", st.isolations_capped },
+		{ "spared", st.isolations_spared }, { "isolated_vms", st.isolated_vms },
+		{ "isolated_sessions", st.isolated_sessions } };
 
 	for (size_t i = 0; i < GI_ARRAY_SIZE(rows); i++) {
 		if (strcmp(rows[i].name, r->words[1]) != 0)
 			continue;
 		snprintf(text, sizeof(text), "%s is %llu", rows[i].name,
 			(unsigned long long)rows[i].value);
-		return rows[i].value == number(r->words[2]) || fail(r, text);
+		return rows[i].value == replay_number(r->words[2]) || replay_fail(r, text);
 	}
-	return fail(r, "no such number");
+	return replay_fail(r, "no such number");
 }
 
 static const struct {
@@ -619,6 +622,14 @@ static const struct {
 	{ "pushes", 2, do_pushes },
 	{ "lookups", 2, do_lookups },
 	{ "kick", 2, do_kick },
+	{ "scan", 4, replay_scan },
+	{ "scanned", 2, replay_scanned },
+	{ "scanhello", 2, replay_scanhello },
+	{ "isolate", 2, replay_isolate },
+	{ "isolate!", 2, replay_not_isolate },
+	{ "release", 2, replay_isolate },
+	{ "release!", 2, replay_not_isolate },
+	{ "limits", 2, replay_limits },
 	{ "restart", 1, do_restart },
 	{ "pass", 2, do_pass },
 	{ "flow", 5, do_flow },
@@ -664,7 +675,7 @@ static bool step(struct run *r)
 		if (strcmp(steps[i].name, r->words[0]) != 0)
 			continue;
 		if (r->n < steps[i].words)
-			return fail(r, "words are missing");
+			return replay_fail(r, "words are missing");
 		idfw_engine_clock(r->w.e, r->w.mono_ms, r->w.real_ms);
 		seed_step(r);
 		if (!steps[i].run(r))
@@ -674,9 +685,9 @@ static bool step(struct run *r)
 			seed_op(r, FUZZ_FLAGS, flags(r), "", 0);
 		r->given++;
 		wrong = world_settle(&r->w);
-		return !wrong || fail(r, wrong);
+		return !wrong || replay_fail(r, wrong);
 	}
-	return fail(r, "no such step");
+	return replay_fail(r, "no such step");
 }
 
 static bool policy(struct run *r, FILE *f)
@@ -698,9 +709,9 @@ static bool policy(struct run *r, FILE *f)
 	err = world_policy(&r->w, gi_buf_str(&text));
 	gi_buf_fini(&text);
 	if (err < 0)
-		return fail(r, gi_strerror(err));
+		return replay_fail(r, gi_strerror(err));
 	wrong = world_settle(&r->w);
-	return !wrong || fail(r, wrong);
+	return !wrong || replay_fail(r, wrong);
 }
 
 static FILE *seed_open(const char *dir, const char *path)

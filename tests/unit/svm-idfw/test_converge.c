@@ -259,6 +259,31 @@ static void do_kick(struct model *m)
 		assert_int_equal(idfw_engine_kick(m->w.e, s->db_id, "root", ""), 0);
 }
 
+/* a uid or a VM loses its network, or has it back; already, or no longer: no matter */
+static void do_isolate(struct model *m, const struct guest_model *g)
+{
+	struct idfw_vm *vm = idfw_engine_vm(m->w.e, g->name);
+	const struct idfw_isolation *i = NULL;
+	struct idfw_session *s = m->w.e->sessions;
+	uint32_t what = roll(&m->d, 5);
+
+	if (!vm)
+		return;
+	for (uint32_t n = roll(&m->d, 20); s && n; n--)
+		s = s->hh.next;
+	if (what < 2 && vm->isolations) {
+		assert_int_equal(idfw_engine_release(m->w.e, vm->isolations, "root", ""), 0);
+	} else if (what == 2) {
+		int err = idfw_engine_isolate_vm(m->w.e, g->name, "root", "", &i);
+
+		assert_true(err == 0 || err == -EEXIST);
+	} else if (s && s->subject) {
+		int err = idfw_engine_isolate_session(m->w.e, s->db_id, "root", "", &i);
+
+		assert_true(err == 0 || err == -EEXIST);
+	}
+}
+
 static void do_restart(struct model *m)
 {
 	struct idfw_vm *vm, *next;
@@ -273,7 +298,7 @@ static void do_restart(struct model *m)
 static void one_step(struct model *m)
 {
 	struct guest_model *g = &m->g[roll(&m->d, N_VMS)];
-	uint32_t what = roll(&m->d, 100);
+	uint32_t what = roll(&m->d, 103);
 
 	idfw_engine_clock(m->w.e, m->w.mono_ms, m->w.real_ms);
 	if (what < 30)
@@ -305,6 +330,8 @@ static void one_step(struct model *m)
 		m->w.push_full = !m->w.push_full;
 	else if (what < 99 && roll(&m->d, 4) == 0)
 		do_restart(m);
+	else if (what >= 100)
+		do_isolate(m, g);
 	m->w.mono_ms += roll(&m->d, 300);
 	m->w.real_ms += 100;
 }

@@ -56,7 +56,7 @@ static void on_state(void *arg, int err, const char *why)
 	f->states++;
 }
 
-static const struct idfw_store_ops store_ops = { on_durable, on_state };
+static const struct idfw_store_ops store_ops = { .durable = on_durable, .state = on_state };
 
 static void fix_open(struct fix *f)
 {
@@ -297,8 +297,10 @@ static void loaded_next(void *arg, uint64_t next)
 	((struct loaded *)arg)->next_db_id = next;
 }
 
-static const struct store_load_ops load_ops = { loaded_vm, loaded_principal, loaded_session,
-	loaded_next };
+static const struct store_load_ops load_ops = { .vm = loaded_vm,
+	.principal = loaded_principal,
+	.session = loaded_session,
+	.next_db_id = loaded_next };
 
 static void test_store_restart_loads_live_state(void **state)
 {
@@ -462,7 +464,7 @@ static void test_store_newer_version_refused(void **state)
 	assert_null(s);
 	assert_non_null(strstr(why, "version 7"));
 	assert_non_null(strstr(why, "newer svm-idfw"));
-	sql(f, "PRAGMA user_version=1; PRAGMA application_id=5", SQLITE_OK, NULL);
+	sql(f, "PRAGMA user_version=2; PRAGMA application_id=5", SQLITE_OK, NULL);
 	assert_int_equal(idfw_store_open(f->loop, f->path, &store_ops, f, why, &s), -EBADF);
 	assert_non_null(strstr(why, "another program"));
 }

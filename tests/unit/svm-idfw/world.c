@@ -225,7 +225,8 @@ static int out_store(void *arg, const struct idfw_record *r)
 {
 	static const char *const kinds[] = { "login", "logout", "decision", "push", "push-failed",
 		"enforced", "kick", "policy", "guest-up", "guest-down", "refused", "directory",
-		"addresses" };
+		"addresses", "scan", "fim", "passed", "scan-service", "scan-command", "isolated",
+		"released" };
 	static const char *const ends[] = { "unknown", "close", "leader", "gone", "reboot",
 		"kick" };
 	struct world *w = arg;
@@ -235,17 +236,23 @@ static int out_store(void *arg, const struct idfw_record *r)
 	if (r->seq && !r->boot_id)
 		abort();
 	log_line(w, "record %s %s user=%s session=%llu seq=%llu %s%s", kinds[r->kind], r->vm,
-		r->session ? r->session->user : "",
-		r->session ? (unsigned long long)r->session->db_id : 0, (unsigned long long)r->seq,
+		r->session ? r->session->user
+		: r->user  ? r->user
+			   : "",
+		(unsigned long long)(r->session ? r->session->db_id : r->db_id),
+		(unsigned long long)(r->outbox ? r->outbox_seq : r->seq),
 		r->kind == IDFW_REC_LOGOUT ? ends[r->end_reason] : "", r->detail);
 	return 0;
 }
 
 static int engine_start(struct world *w)
 {
-	struct idfw_engine_conf conf = {
-		.min_uid = 1000, .ready_timeout_ms = 2000, .seed = { w->seed[0], w->seed[1] }
-	};
+	struct idfw_engine_conf conf = { .min_uid = 1000,
+		.ready_timeout_ms = 2000,
+		.isolate_max = w->isolate_max,
+		.never_isolate = &w->spared,
+		.n_never_isolate = w->spared ? 1 : 0,
+		.seed = { w->seed[0], w->seed[1] } };
 	struct idfw_out out = { .arg = w,
 		.send = out_send,
 		.send_state = out_state,
@@ -262,7 +269,7 @@ static int engine_start(struct world *w)
 
 void world_init(struct world *w)
 {
-	*w = (struct world){ .mono_ms = 1000, .real_ms = 1700000000000 };
+	*w = (struct world){ .mono_ms = 1000, .real_ms = 1700000000000, .isolate_max = 20 };
 	if (engine_start(w) < 0)
 		abort();
 }
@@ -353,6 +360,8 @@ int world_restart(struct world *w, bool lost)
 	HASH_ITER (hh, old->vms, vm, vm_next) {
 		if (lost)
 			break;
+		for (const struct idfw_isolation *i = vm->isolations; r == 0 && i; i = i->next)
+			r = idfw_engine_restore_isolation(w->e, vm->name, i);
 		if (r == 0)
 			r = idfw_engine_restore_vm(w->e, vm->name, vm->boot_id, vm->acked_seq);
 		for (struct idfw_session *s = vm->sessions; r == 0 && s; s = s->v_next) {
@@ -362,6 +371,12 @@ int world_restart(struct world *w, bool lost)
 				w->e, vm->name, &ws, s->boot_id, s->db_id, s->seen_ms, s->kicked);
 		}
 	}
+	for (const struct idfw_recent *rec = old->recent_head; r == 0 && rec && !lost;
+		rec = rec->next)
+		r = idfw_engine_restore_recent(w->e, rec->vm->name, rec->boot_id, rec->id,
+			rec->db_id, rec->uid, rec->user);
+	for (const struct idfw_outbox *o = old->outboxes; r == 0 && o && !lost; o = o->hh.next)
+		r = idfw_engine_restore_outbox(w->e, o->id, o->acked_seq);
 	HASH_ITER (hh, old->principals, p, p_next)
 		if (r == 0 && !lost &&
 			(p->presence == IDFW_P_FOUND || p->presence == IDFW_P_NOT_FOUND))
@@ -539,6 +554,13 @@ int world_ack(struct world *w, const char *vm, int result)
 	return world_say(w, vm, &env);
 }
 
+int world_scan(struct world *w, const Idfw__ScanRecord *r)
+{
+	static const uint8_t outbox[16] = { 0x0b };
+
+	return idfw_engine_scan_record(w->e, outbox, "scan1", r);
+}
+
 int world_pusher_restarted(struct world *w, const char *vm)
 {
 	Idfw__Applied ap = IDFW__APPLIED__INIT;
@@ -616,13 +638,21 @@ static int group_index(const struct agent *a, const char *name)
 	return -1;
 }
 
-/* may flows with this mark match a rule `from group`? */
+/* does any rule, or default, let anything pass? */
+static bool open_to_some(const struct agent *a)
+{
+	const struct fw_ruleset *rs = a->kernel ? fw_state_ruleset(a->kernel) : NULL;
+
+	return rs && (rs->n_rules || rs->default_in == FW_ACCEPT || rs->default_out == FW_ACCEPT);
+}
+
+/* may flows with this mark match a rule `from group`? Accepting looks whether it is live */
 static bool judged(const struct agent *a, uint32_t mark, const struct flow *f)
 {
 	int g = f->is_static ? 0 : group_index(a, f->group);
-	struct fw_elem sg;
+	struct fw_elem sg, live = fw_elem_mark(FW_LIVE, 0, mark);
 
-	if (!mark || g < 0)
+	if (!mark || g < 0 || !open_to_some(a) || !fw_state_get(a->kernel, &live.key, NULL))
 		return false;
 	sg = fw_elem_mark(FW_SG, (uint16_t)g, mark);
 	return f->is_static || fw_state_get(a->kernel, &sg.key, NULL);

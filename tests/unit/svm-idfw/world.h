@@ -54,7 +54,9 @@ struct world {
 	char *policy; /* text */
 	uint64_t generation;
 	uint64_t seed[2];
-	bool quiet; /* no log: the property test */
+	uint32_t isolate_max; /* 20 */
+	const char *spared;   /* never-isolate: this VM; or NULL */
+	bool quiet;	      /* no log: the property test */
 	/* told what agents say, before the engine is; or NULL */
 	void (*heard)(struct world *w, const char *vm, const Idfw__Envelope *env);
 	void *heard_arg;
@@ -97,6 +99,9 @@ bool world_flow_new(struct world *w, const char *vm, const char *name, const str
 bool world_flow_alive(struct world *w, const char *vm, const char *name);
 /* would a new flow of this subject match a rule `from group`? */
 bool world_member(struct world *w, const char *vm, const struct fw_key *subject, const char *group);
+
+/* a ScanRecord of the world's outbox; what the engine says */
+int world_scan(struct world *w, const Idfw__ScanRecord *r);
 
 /* naive.c: vm->want recomputed from sessions, principals, addresses and policy; NULL or what
  * differs */
