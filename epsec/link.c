@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * link.c - routed messages of one mux: who speaks of which VM
+ *
+ * In the library's thread. A wrong Routed message is the mux's fault and ends its link; a wrong
+ * envelope in it is the guest's and ends that guest alone (VmClose). Messages for a guest that is
+ * not up on this link are dropped: they crossed our VmClose. A VM is on one link at a time: who
+ * holds one host's key does not speak for the VMs of another. Source: docs/wire.md.
+ */
+#include "epsec/eps_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void eps_link_init(struct eps *e, struct eps_link *l, const struct eps_link_ops *ops, void *arg,
+	const char *name)
+{
+	*l = (struct eps_link){ .eps = e, .ops = ops, .arg = arg };
+	(void)snprintf(l->name, sizeof(l->name), "%s", name);
+	gi_buf_init(&l->box, EPS_QUEUE_MAX);
+	gi_buf_init(&l->drain, EPS_QUEUE_MAX);
+	l->next = e->links;
+	if (l->next)
+		l->next->prev = l;
+	e->links = l;
+	e->n_links++;
+}
+
+void eps_link_fail(struct eps_link *l, const char *why)
+{
+	if (l->failed)
+		return;
+	l->failed = true;
+	l->ops->fail(l->arg, why);
+}
+
+void eps_link_down(struct eps_link *l, const char *why)
+{
+	struct eps *e = l->eps;
+
+	l->failed = true;
+	while (l->guests)
+		eps_guest_gone(l->guests, why);
+	if (l->prev)
+		l->prev->next = l->next;
+	else
+		e->links = l->next;
+	if (l->next)
+		l->next->prev = l->prev;
+	e->n_links--;
+	gi_buf_fini(&l->box);
+	gi_buf_fini(&l->drain);
+}
+
+void eps_link_refuse(struct eps_link *l, Idfw__Refused__Reason reason, const char *text)
+{
+	Idfw__Refused refused = IDFW__REFUSED__INIT;
+	Idfw__Routed r;
+
+	idfw__routed__init(&r);
+	refused.reason = reason;
+	refused.text = (char *)(uintptr_t)text;
+	r.body_case = IDFW__ROUTED__BODY_REFUSED;
+	r.refused = &refused;
+	eps_link_send(l, &r);
+}
+
+void eps_link_ping(struct eps_link *l)
+{
+	Idfw__Ping ping = IDFW__PING__INIT;
+	Idfw__Routed r;
+
+	idfw__routed__init(&r);
+	r.body_case = IDFW__ROUTED__BODY_PING;
+	r.ping = &ping;
+	eps_link_send(l, &r);
+}
+
+static void vm_close(struct eps_link *l, const char *vm, const char *why)
+{
+	Idfw__VmClose close = IDFW__VM_CLOSE__INIT;
+	Idfw__Routed r;
+
+	idfw__routed__init(&r);
+	close.why = (char *)(uintptr_t)why;
+	r.vm = (char *)(uintptr_t)vm;
+	r.body_case = IDFW__ROUTED__BODY_CLOSE;
+	r.close = &close;
+	eps_link_send(l, &r);
+}
+
+void eps_guest_drop(struct eps_guest *g, const char *why)
+{
+	eps_log(g->eps, EPS_LOG_WARN, "guest %s of mux %s is dropped: %s", g->vm->name, g->mux,
+		why);
+	vm_close(g->link, g->vm->name, why);
+	eps_guest_gone(g, why);
+}
+
+static int hello(struct eps_link *l, const Idfw__Hello *h, const char **ret_why)
+{
+	Idfw__HelloAck ack = IDFW__HELLO_ACK__INIT;
+	char why[WIRE_TEXT_MAX];
+	Idfw__Routed r;
+
+	if (wire_version_choose(h, &ack.version, why) < 0) {
+		eps_log(l->eps, EPS_LOG_WARN, "mux %s: %s", l->name, why);
+		eps_link_refuse(l, IDFW__REFUSED__REASON__VERSION, why);
+		*ret_why = "no common protocol version";
+		return -GI_EVERSION;
+	}
+	l->hello = true;
+	idfw__routed__init(&r);
+	ack.software = l->eps->software;
+	r.body_case = IDFW__ROUTED__BODY_HELLO_ACK;
+	r.hello_ack = &ack;
+	eps_link_send(l, &r);
+	return 0;
+}
+
+/* only this thread makes and ends guests; VMs others add, too */
+static struct eps_guest *guest_find(struct eps *e, const char *name)
+{
+	struct eps_vm *vm;
+
+	pthread_mutex_lock(&e->lock);
+	vm = eps_vm_find(e, name);
+	pthread_mutex_unlock(&e->lock);
+	return vm ? vm->guest : NULL;
+}
+
+static void guest_up(struct eps_link *l, const char *name)
+{
+	struct eps *e = l->eps;
+	struct eps_guest *g = guest_find(e, name);
+	int err;
+
+	if (g && g->link != l && !g->link->failed) {
+		eps_log(e, EPS_LOG_WARN,
+			"mux %s says that it has guest %s, which is connected by mux %s: refused",
+			l->name, name, g->mux);
+		vm_close(l, name, "this VM is connected by another mux");
+		return;
+	}
+	if (g)
+		eps_guest_gone(g, "it connected again");
+	err = eps_guest_new(l, name, &g);
+	if (err < 0) {
+		eps_log(e, EPS_LOG_WARN, "guest %s of mux %s is not taken: %s", name, l->name,
+			eps_strerror(err));
+		vm_close(l, name, eps_strerror(err));
+	}
+}
+
+static void guest_envelope(struct eps_guest *g, const ProtobufCBinaryData *b)
+{
+	struct eps *e = g->eps;
+	Idfw__Envelope *env = NULL;
+	const char *why = "";
+	int err = wire_envelope_decode(b->data, b->len, WIRE_FILE_AGENT, g->state, &env, &why);
+
+	if (err == 0)
+		err = eps_guest_message(g, env, &why);
+	if (err < 0 && g->link) {
+		EPS_ADD(e->s_bad_frames, 1);
+		eps_guest_drop(g, why);
+	}
+}
+
+static int vm_message(struct eps_link *l, const Idfw__Routed *r)
+{
+	struct eps_guest *g = guest_find(l->eps, r->vm);
+
+	if (!g || g->link != l)
+		return 0;
+	if (r->body_case == IDFW__ROUTED__BODY_ENVELOPE)
+		guest_envelope(g, &r->envelope);
+	else
+		eps_guest_gone(
+			g, r->down->why && *r->down->why ? r->down->why : "its connection ended");
+	return 0;
+}
+
+static int link_message(struct eps_link *l, const Idfw__Routed *r, const char **ret_why)
+{
+	Idfw__Pong pong = IDFW__PONG__INIT;
+	Idfw__Routed answer;
+
+	switch (r->body_case) {
+	case IDFW__ROUTED__BODY_HELLO:
+		return hello(l, r->hello, ret_why);
+	case IDFW__ROUTED__BODY_PING:
+		idfw__routed__init(&answer);
+		pong.token = r->ping->token;
+		answer.body_case = IDFW__ROUTED__BODY_PONG;
+		answer.pong = &pong;
+		eps_link_send(l, &answer);
+		return 0;
+	case IDFW__ROUTED__BODY_PONG:
+		return 0;
+	case IDFW__ROUTED__BODY_UP:
+		guest_up(l, r->vm);
+		return 0;
+	case IDFW__ROUTED__BODY_DOWN:
+	case IDFW__ROUTED__BODY_ENVELOPE:
+		return vm_message(l, r);
+	default:
+		*ret_why = "a message that no mux sends";
+		return -GI_EPROTO;
+	}
+}
+
+int eps_link_frame(struct eps_link *l, const uint8_t *buf, size_t len, const char **ret_why)
+{
+	Idfw__Routed *r = NULL;
+	int err = wire_routed_decode(buf, len, true, l->hello ? WIRE_OPEN : WIRE_NEW, &r, ret_why);
+
+	if (err == 0)
+		err = link_message(l, r, ret_why);
+	if (err < 0)
+		EPS_ADD(l->eps->s_bad_frames, 1);
+	wire_routed_free(r);
+	return err;
+}
