@@ -22,6 +22,10 @@ static const struct conf_item top_items[] = {
 	{ "svm", CONF_T_ENDPOINT, ITEM(svm), NULL, 1, 159, "the service VM: tcp:ADDRESS:PORT" },
 	{ "svm-name", CONF_T_STRING, ITEM(svm_name), NULL, 1, 255,
 		"name that the service VM's certificate must carry" },
+	{ "scan", CONF_T_ENDPOINT, ITEM(scan), "", 0, 159,
+		"the scan service: tcp:ADDRESS:PORT; none: no file agents are served" },
+	{ "scan-name", CONF_T_STRING, ITEM(scan_name), "", 0, 255,
+		"name that the scan service's certificate must carry" },
 	{ "host-name", CONF_T_STRING, ITEM(host_name), NULL, 1, 48,
 		"this host's name, for logs on both sides" },
 	{ "ca", CONF_T_PATH, ITEM(ca), NULL, 1, 4095, "certificates that are trusted, PEM" },
@@ -34,15 +38,16 @@ static const struct conf_item top_items[] = {
 		"mode of the VMs' unix sockets, octal; whoever may write to one is that VM" },
 	{ "vsock-port", CONF_T_NUMBER, ITEM(vsock_port), "5005", 1, 4294967294,
 		"AF_VSOCK port; used when a VM has a cid" },
+	{ "vsock-file-port", CONF_T_NUMBER, ITEM(vsock_file_port), "5006", 1, 4294967294,
+		"the same, of the file agents" },
 	{ "vsock-any-port", CONF_T_BOOL, ITEM(vsock_any_port), "no", 0, 0,
 		"take agents from vsock ports that any user of the guest can have" },
 	{ "max-queue", CONF_T_NUMBER, ITEM(max_queue), "32MiB", 131072, 1073741824,
-		"bytes that may wait for one guest; it is dropped beyond that" },
+		"bytes that may wait for one agent of a guest; it is dropped beyond that" },
 	{ "max-queue-up", CONF_T_NUMBER, ITEM(max_queue_up), "1MiB", 262144, 67108864,
-		"bytes of one guest that may wait for the service VM; it is paused at half of "
-		"that" },
+		"bytes of one agent that may wait for its service; it is paused at half of that" },
 	{ "idle", CONF_T_NUMBER, ITEM(idle_ms), "10s", 50, 3600000,
-		"silence of the service VM after which it is asked for a sign of life" },
+		"silence of a service after which it is asked for a sign of life" },
 	{ "deadline", CONF_T_NUMBER, ITEM(deadline_ms), "10s", 50, 3600000,
 		"time that it has to answer, and to connect in" },
 	{ "retry", CONF_T_NUMBER, ITEM(retry_ms), "1300ms", 10, 60000,
@@ -52,6 +57,8 @@ static const struct conf_item top_items[] = {
 static const struct conf_item vm_items[] = {
 	{ "listen", CONF_T_ENDPOINT, VM_ITEM(listen), "", 0, MUX_LISTEN_MAX - 1,
 		"unix:PATH_5005 where the guest's vsock connections arrive" },
+	{ "file-listen", CONF_T_ENDPOINT, VM_ITEM(file_listen), "", 0, MUX_LISTEN_MAX - 1,
+		"unix:PATH_5006 where those of its file agent do" },
 	{ "cid", CONF_T_NUMBER, VM_ITEM(cid), "0", 0, 4294967294,
 		"the guest's vsock context identifier, from 3 on" },
 	{ "addresses", CONF_T_LIST, VM_ITEM(addresses), "", 0, WIRE_ADDRS_MAX,
@@ -107,24 +114,40 @@ static int vm_addresses(const struct mux_conf_vm *c, struct mux_vm *vm, char why
 	return 0;
 }
 
+/* lib/conf: "" by default is NULL */
+static int vm_listen(const struct mux_conf_vm *c, const char *text, char *ret, char why[256])
+{
+	struct io_endpoint e;
+
+	if (!text || !text[0])
+		return 0;
+	if (io_endpoint_parse(text, &e) < 0 || e.u.sa.sa_family != AF_UNIX)
+		return vm_fail(c,
+			"listen and file-listen must be unix:/absolute/path of at most 107 bytes",
+			why);
+	if (gi_text_copy(ret, MUX_LISTEN_MAX, text) < 0)
+		return vm_fail(c, "listen or file-listen is too long", why);
+	return 0;
+}
+
 static int vm_build(const struct mux_conf_vm *c, struct mux_vm *vm, char why[256])
 {
-	const char *listen = c->listen ? c->listen : ""; /* lib/conf: "" by default is NULL */
-	struct io_endpoint e;
+	int err;
 
 	if (!gi_text_is_name(c->label, GI_NAME_MAX))
 		return vm_fail(
 			c, "the name may have letters, digits, _ and - alone, 47 at most", why);
 	if (gi_text_copy(vm->name, sizeof(vm->name), c->label) < 0)
 		return vm_fail(c, "the name is too long", why);
-	if (!listen[0] && c->cid == 0)
+	err = vm_listen(c, c->listen, vm->listen[MUX_LANE_IDENTITY], why);
+	if (!err)
+		err = vm_listen(c, c->file_listen, vm->listen[MUX_LANE_FILE], why);
+	if (err)
+		return err;
+	if (!vm->listen[MUX_LANE_IDENTITY][0] && !vm->listen[MUX_LANE_FILE][0] && c->cid == 0)
 		return vm_fail(c, "needs a listen or a cid", why);
 	if (c->cid != 0 && c->cid < 3)
 		return vm_fail(c, "CIDs 1 and 2 are the host's own; guests begin with 3", why);
-	if (listen[0] && (io_endpoint_parse(listen, &e) < 0 || e.u.sa.sa_family != AF_UNIX))
-		return vm_fail(c, "listen must be unix:/absolute/path of at most 107 bytes", why);
-	if (gi_text_copy(vm->listen, sizeof(vm->listen), listen) < 0)
-		return vm_fail(c, "listen is too long", why);
 	vm->cid = (uint32_t)c->cid;
 	return vm_addresses(c, vm, why);
 }
@@ -134,46 +157,88 @@ static int cmp_name(const void *a, const void *b)
 	return strcmp(((const struct mux_vm *)a)->name, ((const struct mux_vm *)b)->name);
 }
 
-static int cmp_listen(const void *a, const void *b)
+static int cmp_text(const void *a, const void *b)
 {
-	return strcmp((*(const struct mux_vm *const *)a)->listen,
-		(*(const struct mux_vm *const *)b)->listen);
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 static int cmp_cid(const void *a, const void *b)
 {
-	uint32_t x = (*(const struct mux_vm *const *)a)->cid;
-	uint32_t y = (*(const struct mux_vm *const *)b)->cid;
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
 	return x < y ? -1 : x > y;
 }
 
-static int check_unique(const struct mux_inventory *inv, char why[256])
+/* of all lanes together: a socket that is two agents' is nobody's */
+static int unique_listens(const struct mux_inventory *inv)
 {
-	const struct mux_vm **order;
+	const char **order = calloc(inv->n * MUX_LANES, sizeof(*order));
+	size_t n = 0;
 	int err = 0;
 
-	if (inv->n < 2)
-		return 0;
-	order = calloc(inv->n, sizeof(const struct mux_vm *));
 	if (!order)
 		return -ENOMEM;
 	for (size_t i = 0; i < inv->n; i++)
-		order[i] = &inv->vms[i];
-	qsort(order, inv->n, sizeof(*order), cmp_listen);
-	for (size_t i = 1; !err && i < inv->n; i++)
-		if (order[i]->listen[0] && cmp_listen(&order[i - 1], &order[i]) == 0)
-			err = -EINVAL;
-	qsort(order, inv->n, sizeof(*order), cmp_cid);
-	for (size_t i = 1; !err && i < inv->n; i++)
-		if (order[i]->cid && order[i - 1]->cid == order[i]->cid)
+		for (size_t k = 0; k < MUX_LANES; k++)
+			if (inv->vms[i].listen[k][0])
+				order[n++] = inv->vms[i].listen[k];
+	qsort(order, n, sizeof(*order), cmp_text);
+	for (size_t i = 1; !err && i < n; i++)
+		if (strcmp(order[i - 1], order[i]) == 0)
 			err = -EINVAL;
 	free(order);
-	if (err)
+	return err;
+}
+
+static int unique_cids(const struct mux_inventory *inv)
+{
+	uint32_t *order = calloc(inv->n, sizeof(*order));
+	size_t n = 0;
+	int err = 0;
+
+	if (!order)
+		return -ENOMEM;
+	for (size_t i = 0; i < inv->n; i++)
+		if (inv->vms[i].cid)
+			order[n++] = inv->vms[i].cid;
+	qsort(order, n, sizeof(*order), cmp_cid);
+	for (size_t i = 1; !err && i < n; i++)
+		if (order[i - 1] == order[i])
+			err = -EINVAL;
+	free(order);
+	return err;
+}
+
+static int check_unique(const struct mux_inventory *inv, char why[256])
+{
+	int err;
+
+	if (inv->n == 0)
+		return 0;
+	err = unique_listens(inv);
+	if (!err)
+		err = unique_cids(inv);
+	if (err == -EINVAL)
 		(void)snprintf(why, 256,
-			"two VMs share a listen or a cid: "
+			"two VMs share a listen, a file-listen or a cid: "
 			"identity would be a matter of luck");
 	return err;
+}
+
+/* the lane of the files is there as a whole or not at all */
+static int check_scan(const struct mux_conf *conf, char why[256])
+{
+	bool scan = conf->scan && conf->scan[0], name = conf->scan_name && conf->scan_name[0];
+
+	if (scan != name) {
+		(void)snprintf(why, 256, "scan and scan-name belong together: give both or none");
+		return -EINVAL;
+	}
+	if (conf->vsock_port == conf->vsock_file_port) {
+		(void)snprintf(why, 256, "vsock-port and vsock-file-port must not be the same");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /* 0600 to 0666: the owner always, nobody has a use for the other bits */
@@ -207,9 +272,14 @@ int mux_inventory_build(const struct mux_conf *conf, struct mux_inventory *ret, 
 		return -ENOMEM;
 	for (size_t i = 0; !err && i < conf->vms.n; i++) {
 		err = vm_build(&src[i], &inv.vms[inv.n++], ret_why);
-		if (src[i].cid)
-			inv.vsock_port = (uint32_t)conf->vsock_port;
+		if (!src[i].cid)
+			continue;
+		inv.vsock_port[MUX_LANE_IDENTITY] = (uint32_t)conf->vsock_port;
+		if (conf->scan && conf->scan[0])
+			inv.vsock_port[MUX_LANE_FILE] = (uint32_t)conf->vsock_file_port;
 	}
+	if (!err)
+		err = check_scan(conf, ret_why);
 	if (!err)
 		err = check_unique(&inv, ret_why);
 	if (!err)
@@ -250,9 +320,13 @@ const struct mux_vm *mux_inventory_by_cid(const struct mux_inventory *inv, uint3
 	return NULL;
 }
 
-bool mux_vm_equal(const struct mux_vm *a, const struct mux_vm *b)
+bool mux_vm_equal(const struct mux_vm *a, const struct mux_vm *b, enum mux_lane_id lane)
 {
-	if (strcmp(a->listen, b->listen) != 0 || a->cid != b->cid || a->n_allowed != b->n_allowed)
+	if (strcmp(a->listen[lane], b->listen[lane]) != 0 || a->cid != b->cid)
+		return false;
+	if (lane != MUX_LANE_IDENTITY)
+		return true;
+	if (a->n_allowed != b->n_allowed)
 		return false;
 	for (size_t i = 0; i < a->n_allowed; i++)
 		if (gi_prefix_cmp(&a->allowed[i], &b->allowed[i]) != 0)

@@ -13,19 +13,27 @@
 #include "lib/base/text.h"
 #include "lib/conf/conf.h"
 
+/*
+ * Each guest has two connections, one a lane, which share nothing but the process: identity
+ * (gi-netagent, to svm-idfw) and files (gi-fileagent, to svm-scan).
+ */
+enum mux_lane_id { MUX_LANE_IDENTITY, MUX_LANE_FILE };
+#define MUX_LANES 2
+
 #define MUX_VMS_MAX 4096
 #define MUX_LISTEN_MAX 160
 
 struct mux_conf_vm { /* vm NAME { ... } */
 	char *label; /* first, as conf.h wants it */
-	char *listen;
+	char *listen, *file_listen;
 	uint64_t cid;
 	struct conf_list addresses;
 };
 
 struct mux_conf {
 	char *svm, *svm_name, *host_name, *ca, *cert, *key, *user, *socket_mode;
-	uint64_t vsock_port, max_queue, max_queue_up;
+	char *scan, *scan_name; /* NULL: no lane for files */
+	uint64_t vsock_port, vsock_file_port, max_queue, max_queue_up;
 	uint64_t idle_ms, deadline_ms, retry_ms;
 	bool vsock_any_port;
 	struct conf_array vms; /* of struct mux_conf_vm */
@@ -35,16 +43,16 @@ extern const struct conf_table mux_conf_table; /* its check is mux_inventory_bui
 
 struct mux_vm {
 	char name[GI_NAME_MAX + 1];
-	char listen[MUX_LISTEN_MAX]; /* endpoint text, "" none */
-	uint32_t cid;		     /* 0 none */
-	struct gi_prefix *allowed;   /* owned; n 0: any address */
+	char listen[MUX_LANES][MUX_LISTEN_MAX]; /* endpoint text, "" none */
+	uint32_t cid;				/* 0 none */
+	struct gi_prefix *allowed;		/* owned; n 0: any address */
 	size_t n_allowed;
 };
 
 struct mux_inventory {
 	struct mux_vm *vms; /* owned, sorted by name */
 	size_t n;
-	uint32_t vsock_port; /* 0: no VM has a CID */
+	uint32_t vsock_port[MUX_LANES]; /* 0: no VM has a CID, or there is no such lane */
 	mode_t socket_mode;
 };
 
@@ -59,7 +67,7 @@ void mux_inventory_free(struct mux_inventory *inv);
 const struct mux_vm *mux_inventory_find(const struct mux_inventory *inv, const char *name);
 /* whose guest speaks from this CID; NULL: nobody's */
 const struct mux_vm *mux_inventory_by_cid(const struct mux_inventory *inv, uint32_t cid);
-/* same listener, CID and addresses: a running guest need not notice */
-bool mux_vm_equal(const struct mux_vm *a, const struct mux_vm *b);
+/* same listener, CID and (identity) addresses: a guest running on that lane need not notice */
+bool mux_vm_equal(const struct mux_vm *a, const struct mux_vm *b, enum mux_lane_id lane);
 
 #endif

@@ -13,6 +13,8 @@
 
 #define MUX_LOG_BURST 5
 #define MUX_LOG_EVERY_MS 5000
+#define MUX_LINES_BURST 100 /* LogLines of an agent: 50 a second */
+#define MUX_LINES_EVERY_MS 20
 #define MUX_CONNECT_BURST 20
 #define MUX_CONNECT_EVERY_MS 1000
 

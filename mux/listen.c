@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * listen.c - where guests arrive: one unix socket a VM, or one AF_VSOCK socket for all
+ * listen.c - where agents arrive: a unix socket a VM and lane, or an AF_VSOCK socket a lane
  *
  * Runs in gi-mux. The unix socket is the host end of a guest's vsock as Firecracker and Cloud
  * Hypervisor offer it (PATH_PORT); whoever can connect to it is that VM, so socket-mode and the
@@ -49,6 +49,15 @@ static void listener_try(struct mux_listener *l)
 	io_fd_start(l->set->loop, &l->watch, l->fd, IO_READ, listener_cb, l);
 }
 
+void mux_listener_init(
+	struct mux_listener *l, struct mux_guests *s, enum mux_lane_id id, struct mux_lane *lane)
+{
+	l->set = s;
+	l->id = id;
+	l->lane = lane;
+	l->fd = -1;
+}
+
 void mux_listener_open(struct mux_listener *l, const char *endpoint)
 {
 	int err = io_endpoint_parse(endpoint, &l->endpoint);
@@ -81,8 +90,8 @@ static void listener_take(struct mux_listener *l, int fd)
 	bool reserved = false;
 	int err;
 
-	if (l->guest) {
-		mux_guest_attach(l->guest, fd, "unix");
+	if (l->lane) {
+		mux_lane_attach(l->lane, fd, "unix");
 		return;
 	}
 	err = io_sock_peer_cid(fd, &cid, &reserved);
@@ -91,7 +100,7 @@ static void listener_take(struct mux_listener *l, int fd)
 		(void)close(fd);
 		return;
 	}
-	mux_guests_take_cid(l->set, fd, cid, reserved);
+	mux_guests_take_cid(l->set, l->id, fd, cid, reserved);
 }
 
 static void listener_cb(struct io_fd *w, unsigned int events)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * main.c - gi-mux: one a host, between its guests and the service VM
+ * main.c - gi-mux: one a host, between its guests and the services
  *
- *   guests (unix sockets, AF_VSOCK) <--> gi-mux <== one mutual TLS 1.3 connection ==> svm-idfw
+ *   gi-netagents (unix sockets, AF_VSOCK) <--> gi-mux <== mutual TLS 1.3 ==> svm-idfw
+ *   gi-fileagents (sockets of their own)  <-->        <== another one ====> svm-scan
  *
  * Reads the configuration, opens what needs root (keys, listeners), becomes an unprivileged user
  * with a seccomp list, and runs the loop. SIGHUP reads the inventory anew, SIGUSR1 writes the
@@ -21,6 +22,14 @@
 #include "lib/io/priv.h"
 #include "mux/guest.h"
 
+struct mux;
+
+struct mux_link {
+	struct mux *mux;
+	enum mux_lane_id lane;
+	struct mux_upstream *up; /* owned; NULL: no such lane */
+};
+
 struct mux {
 	int argc;
 	char **argv; /* for SIGHUP: the same options name the same file */
@@ -28,7 +37,7 @@ struct mux {
 	struct io_loop *loop;
 	struct io_tls_ctx *tls;
 	struct mux_guests *guests;
-	struct mux_upstream *up;
+	struct mux_link link[MUX_LANES];
 	struct io_signal sig_hup, sig_usr1, sig_term, sig_int;
 	char software[WIRE_SOFTWARE_MAX + 1];
 };
@@ -38,28 +47,38 @@ static const char summary[] =
 
 static void on_up(void *arg)
 {
-	mux_guests_link_up(((struct mux *)arg)->guests);
+	struct mux_link *l = arg;
+
+	mux_guests_link_up(l->mux->guests, l->lane);
 }
 
 static void on_down(void *arg, const char *why)
 {
+	struct mux_link *l = arg;
+
 	(void)why; /* upstream.c has logged it */
-	mux_guests_link_down(((struct mux *)arg)->guests);
+	mux_guests_link_down(l->mux->guests, l->lane);
 }
 
 static void on_envelope(void *arg, const char *vm, const uint8_t *buf, size_t len)
 {
-	mux_guests_envelope(((struct mux *)arg)->guests, vm, buf, len);
+	struct mux_link *l = arg;
+
+	mux_guests_envelope(l->mux->guests, l->lane, vm, buf, len);
 }
 
 static void on_close(void *arg, const char *vm, const char *why)
 {
-	mux_guests_close(((struct mux *)arg)->guests, vm, why);
+	struct mux_link *l = arg;
+
+	mux_guests_close(l->mux->guests, l->lane, vm, why);
 }
 
 static void on_writable(void *arg)
 {
-	mux_guests_pump(((struct mux *)arg)->guests);
+	struct mux_link *l = arg;
+
+	mux_guests_pump(l->mux->guests, l->lane);
 }
 
 static const struct mux_upstream_ops up_ops = {
@@ -90,10 +109,22 @@ static int load(struct mux *m, struct mux_conf *conf, struct mux_inventory *inv,
 	return err;
 }
 
+/* an item that may be left out is NULL then */
+static bool text_differs(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") != 0;
+}
+
+static bool has_scan(const struct mux *m)
+{
+	return m->conf.scan && m->conf.scan[0];
+}
+
 /* what a running daemon cannot change without a restart */
 static bool needs_restart(const struct mux_conf *a, const struct mux_conf *b)
 {
-	return strcmp(a->svm, b->svm) != 0 || strcmp(a->svm_name, b->svm_name) != 0 ||
+	return text_differs(a->scan, b->scan) || text_differs(a->scan_name, b->scan_name) ||
+	       strcmp(a->svm, b->svm) != 0 || strcmp(a->svm_name, b->svm_name) != 0 ||
 	       strcmp(a->host_name, b->host_name) != 0 || strcmp(a->ca, b->ca) != 0 ||
 	       strcmp(a->cert, b->cert) != 0 || strcmp(a->key, b->key) != 0 ||
 	       strcmp(a->user, b->user) != 0 || strcmp(a->socket_mode, b->socket_mode) != 0 ||
@@ -117,7 +148,7 @@ static void on_hup(struct io_signal *w, int signum)
 		return;
 	}
 	if (needs_restart(&m->conf, &conf))
-		gi_warn("reload: only VMs and vsock-port are taken over; restart for the rest");
+		gi_warn("reload: only VMs and vsock ports are taken over; restart for the rest");
 	err = mux_guests_apply(m->guests, &inv);
 	if (err)
 		gi_err("reload: %s; send SIGHUP again", gi_strerror(err));
@@ -153,23 +184,37 @@ static int start_tls(struct mux *m)
 	return err;
 }
 
-static int start_upstream(struct mux *m)
+static int start_upstream(struct mux *m, enum mux_lane_id lane, const char *endpoint,
+	const char *server_name, const char *service)
 {
+	struct mux_link *l = &m->link[lane];
 	struct mux_upstream_conf conf = { .tls = m->tls,
-		.server_name = m->conf.svm_name,
+		.server_name = server_name,
+		.service = service,
 		.software = m->software,
 		.idle_ms = m->conf.idle_ms,
 		.deadline_ms = m->conf.deadline_ms,
 		.retry_ms = (uint32_t)m->conf.retry_ms };
-	int err = io_endpoint_parse(m->conf.svm, &conf.endpoint);
+	int err = io_endpoint_parse(endpoint, &conf.endpoint);
 
 	if (err) {
-		gi_err("svm %s: not an endpoint: use tcp:ADDRESS:PORT", m->conf.svm);
+		gi_err("%s %s: not an endpoint: use tcp:ADDRESS:PORT", service, endpoint);
 		return err;
 	}
-	err = mux_upstream_new(m->loop, &conf, &up_ops, m, &m->up);
+	*l = (struct mux_link){ .mux = m, .lane = lane };
+	err = mux_upstream_new(m->loop, &conf, &up_ops, l, &l->up);
 	if (!err)
-		mux_guests_set_upstream(m->guests, m->up);
+		mux_guests_set_upstream(m->guests, lane, l->up);
+	return err;
+}
+
+static int start_links(struct mux *m)
+{
+	int err = start_upstream(m, MUX_LANE_IDENTITY, m->conf.svm, m->conf.svm_name, "service VM");
+
+	if (!err && has_scan(m))
+		err = start_upstream(
+			m, MUX_LANE_FILE, m->conf.scan, m->conf.scan_name, "scan service");
 	return err;
 }
 
@@ -178,7 +223,8 @@ static int start_guests(struct mux *m, const struct mux_inventory *inv)
 	const struct mux_guests_conf conf = { .max_queue = m->conf.max_queue,
 		.max_queue_up = m->conf.max_queue_up,
 		.vsock_any_port = m->conf.vsock_any_port,
-		.socket_mode = inv->socket_mode };
+		.socket_mode = inv->socket_mode,
+		.file_lane = has_scan(m) };
 	int err = mux_guests_new(m->loop, &conf, &m->guests);
 
 	return err ? err : mux_guests_apply(m->guests, inv);
@@ -189,7 +235,7 @@ static int drop_privileges(const char *user)
 	struct rlimit nofile;
 	int err;
 
-	/* a descriptor a guest: the hard limit is the administrator's word */
+	/* four descriptors a guest: the hard limit is the administrator's word */
 	if (getrlimit(RLIMIT_NOFILE, &nofile) == 0) {
 		nofile.rlim_cur = nofile.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &nofile);
@@ -217,7 +263,7 @@ static int start(struct mux *m, const struct mux_inventory *inv)
 	if (!err)
 		err = drop_privileges(m->conf.user);
 	if (!err)
-		err = start_upstream(m);
+		err = start_links(m);
 	if (err)
 		return err;
 	io_signal_start(m->loop, &m->sig_hup, SIGHUP, on_hup, m);
@@ -229,9 +275,11 @@ static int start(struct mux *m, const struct mux_inventory *inv)
 
 static void stop(struct mux *m)
 {
-	if (m->guests)
-		mux_guests_set_upstream(m->guests, NULL);
-	mux_upstream_free(m->up);
+	for (enum mux_lane_id k = 0; k < MUX_LANES; k++) {
+		if (m->guests)
+			mux_guests_set_upstream(m->guests, k, NULL);
+		mux_upstream_free(m->link[k].up);
+	}
 	mux_guests_free(m->guests);
 	io_tls_ctx_free(m->tls);
 	io_loop_free(m->loop);
@@ -252,7 +300,8 @@ int main(int argc, char **argv)
 		m.conf.host_name);
 	err = start(&m, &inv);
 	if (!err) {
-		gi_notice("%zu VMs, service VM %s", inv.n, m.conf.svm);
+		gi_notice("%zu VMs, service VM %s, scan service %s", inv.n, m.conf.svm,
+			has_scan(&m) ? m.conf.scan : "none");
 		io_loop_run(m.loop);
 		gi_notice("ends");
 	}

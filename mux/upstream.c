@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * upstream.c - the one connection to the service VM: connect, handshake, keep alive, try again
+ * upstream.c - one connection to a service: connect, handshake, keep alive, try again
  *
  *   WAITING --timer--> CONNECTING --TLS done, Hello sent--> GREETING --HelloAck--> OPEN
  *      ^------------------ any error, refusal, deadline ---------------------------'
@@ -174,11 +174,11 @@ static void up_lost(struct mux_upstream *u, const char *why)
 		io_backoff_init(&u->backoff, u->conf.retry_ms);
 	wait = io_backoff_next(&u->backoff);
 	if (was_open || !u->quiet)
-		gi_warn("service VM %s: %s; trying again until it answers", u->conf.endpoint.text,
-			why);
+		gi_warn("%s %s: %s; trying again until it answers", u->conf.service,
+			u->conf.endpoint.text, why);
 	else
-		gi_debug("service VM %s: %s; next try in %" PRIu32 " ms", u->conf.endpoint.text,
-			why, wait);
+		gi_debug("%s %s: %s; next try in %" PRIu32 " ms", u->conf.service,
+			u->conf.endpoint.text, why, wait);
 	u->quiet = true;
 	u->state = UP_WAITING;
 	io_timer_start(u->loop, &u->timer, wait, 0, up_retry_cb, u);
@@ -259,8 +259,8 @@ static void up_open(struct mux_upstream *u, const Idfw__HelloAck *a)
 	u->opened_ms = u->heard_ms = io_clock_mono_ms();
 	u->quiet = false;
 	u->stats.connects++;
-	gi_notice("service VM %s: connected, %s, protocol version %" PRIu32, u->conf.endpoint.text,
-		a->software, a->version);
+	gi_notice("%s %s: connected, %s, protocol version %" PRIu32, u->conf.service,
+		u->conf.endpoint.text, a->software, a->version);
 	io_timer_start(u->loop, &u->timer, u->conf.idle_ms, 0, up_idle_cb, u);
 	u->ops->up(u->arg);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * upstream.h - the one connection to the service VM: connect, handshake, keep alive, try again
+ * upstream.h - one connection to a service: connect, handshake, keep alive, try again
  *
- * Carries Routed messages. Knows nothing of guests: what concerns a VM is handed to the owner.
- * Between up() and down() the link is open and mux_upstream_send() works.
+ * One to svm-idfw, and one to svm-scan when that is configured. Carries Routed messages. Knows
+ * nothing of guests: what concerns a VM is handed to the owner. Between up() and down() the link is
+ * open and mux_upstream_send() works.
  */
 #ifndef MUX_UPSTREAM_H
 #define MUX_UPSTREAM_H
@@ -31,6 +32,7 @@ struct mux_upstream_conf {
 	struct io_endpoint endpoint;
 	struct io_tls_ctx *tls;	 /* borrowed */
 	const char *server_name; /* borrowed */
+	const char *service;	 /* borrowed; "service VM", for the log */
 	const char *software;	 /* borrowed; "gi-mux 0.1.0 (host1)" */
 	uint64_t idle_ms, deadline_ms;
 	uint32_t retry_ms;

@@ -26,6 +26,15 @@ extern char **environ;
 static const char usual_vms[] = "vm jump01 { listen \"unix:%1$s/vm/jump01.sock_5005\"; "
 				"addresses 10.77.1.10, fd77:1::10; }\n"
 				"vm web01 { listen \"unix:%1$s/vm/web01.sock_5005\"; }\n";
+static const char file_vms[] =
+	"vm jump01 { listen \"unix:%1$s/vm/jump01.sock_5005\"; addresses 10.77.1.10; "
+	"file-listen \"unix:%1$s/vm/jump01.sock_5006\"; }\n"
+	"vm web01 { listen \"unix:%1$s/vm/web01.sock_5005\"; "
+	"file-listen \"unix:%1$s/vm/web01.sock_5006\"; }\n";
+
+static const struct bed_kind identity_kind = { "svm.sock", "5005", WIRE_AGENT, WIRE_SVM_TO_AGENT };
+static const struct bed_kind file_kind = { "scan.sock", "5006", WIRE_FILE_AGENT,
+	WIRE_SCAN_TO_AGENT };
 
 static void link_ready(void *arg, struct io_chan *c);
 static void link_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len);
@@ -51,6 +60,7 @@ void bed_init(struct bed *b, const char *san)
 	/* with a sanitizer: the daemon gives up what the leak check at its end needs (ptrace) */
 	assert_int_equal(setenv("ASAN_OPTIONS", "detect_leaks=0", 1), 0);
 	memset(b, 0, sizeof(*b));
+	b->kind = &identity_kind;
 	b->listen_fd = -1;
 	b->ack_version = 1;
 	(void)snprintf(b->dir, sizeof(b->dir), "/tmp/idfw-mux-XXXXXX");
@@ -72,6 +82,28 @@ void bed_init(struct bed *b, const char *san)
 	for (size_t i = 0; i < BED_GUESTS; i++)
 		b->guests[i].bed = b;
 	bed_conf(b, "", NULL);
+}
+
+void bed_file_init(struct bed *b, struct bed *of)
+{
+	memset(b, 0, sizeof(*b));
+	b->kind = &file_kind;
+	b->listen_fd = -1;
+	b->ack_version = 1;
+	memcpy(b->dir, of->dir, sizeof(b->dir));
+	b->loop = of->loop;
+	b->tls = of->tls;
+	for (size_t i = 0; i < BED_GUESTS; i++)
+		b->guests[i].bed = b;
+	of->files = true;
+	bed_conf(of, "", NULL);
+}
+
+void bed_file_fini(struct bed *b)
+{
+	for (size_t i = 0; i < BED_GUESTS; i++)
+		bed_guest_drop(&b->guests[i]);
+	bed_svm_stop(b);
 }
 
 void bed_fini(struct bed *b)
@@ -105,9 +137,11 @@ void bed_conf(struct bed *b, const char *extra, const char *vms)
 		"ca \"%2$s/ca.pem\";\ncert \"%2$s/host.pem\";\nkey \"%2$s/host.key\";\n"
 		"user \"nobody\";\nretry 100ms;\n",
 		extra, b->dir);
+	if (b->files)
+		(void)fprintf(f, "scan \"unix:%s/scan.sock\";\nscan-name \"svm.test\";\n", b->dir);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the caller's, with the directory in it */
-	(void)fprintf(f, vms ? vms : usual_vms, b->dir);
+	(void)fprintf(f, vms ? vms : b->files ? file_vms : usual_vms, b->dir);
 #pragma GCC diagnostic pop
 	assert_int_equal(fclose(f), 0);
 	assert_int_equal(chmod(path, 0644), 0);
@@ -277,7 +311,7 @@ static void answer_ping(struct bed *b, const Idfw__Ping *ping)
 	link_send(b, &r);
 }
 
-static void note_inner(struct seen *s, const Idfw__Routed *r)
+static void note_inner(const struct bed *b, struct seen *s, const Idfw__Routed *r)
 {
 	Idfw__Envelope *e = NULL;
 	const char *why = "";
@@ -285,15 +319,18 @@ static void note_inner(struct seen *s, const Idfw__Routed *r)
 
 	s->len = r->envelope.len;
 	/* Hello or anything later: which of them the mux allowed is what tests look at */
-	if (wire_envelope_decode(r->envelope.data, r->envelope.len, WIRE_AGENT, first, &e, &why) &&
+	if (wire_envelope_decode(
+		    r->envelope.data, r->envelope.len, b->kind->agent, first, &e, &why) &&
 		wire_envelope_decode(
-			r->envelope.data, r->envelope.len, WIRE_AGENT, WIRE_OPEN, &e, &why))
+			r->envelope.data, r->envelope.len, b->kind->agent, WIRE_OPEN, &e, &why))
 		fail_msg("the mux let through: %s", why);
 	s->inner = (int)e->body_case;
 	if (s->inner == IDFW__ENVELOPE__BODY_PING)
 		s->token = e->ping->token;
 	if (s->inner == IDFW__ENVELOPE__BODY_EVENT)
 		s->seq = e->event->seq;
+	if (s->inner == IDFW__ENVELOPE__BODY_FILE_EVENT)
+		s->seq = e->file_event->id;
 	wire_envelope_free(e);
 }
 
@@ -307,7 +344,7 @@ static void note(struct bed *b, const Idfw__Routed *r)
 	(void)snprintf(s->vm, sizeof(s->vm), "%s", r->vm);
 	s->body = (int)r->body_case;
 	if (s->body == IDFW__ROUTED__BODY_ENVELOPE)
-		note_inner(s, r);
+		note_inner(b, s, r);
 	if (s->body == IDFW__ROUTED__BODY_UP) {
 		s->n_allowed = r->up->n_allowed;
 		(void)snprintf(s->text, sizeof(s->text), "%s", r->up->transport);
@@ -370,7 +407,7 @@ void bed_svm_start(struct bed *b)
 	struct io_endpoint e;
 	char text[PATH_LEN];
 
-	(void)snprintf(text, sizeof(text), "unix:%s/svm.sock", b->dir);
+	(void)snprintf(text, sizeof(text), "unix:%s/%s", b->dir, b->kind->sock);
 	assert_int_equal(io_endpoint_parse(text, &e), 0);
 	assert_int_equal(io_sock_listen(&e, 0666, &b->listen_fd), 0);
 	io_fd_start(b->loop, &b->listen_watch, b->listen_fd, IO_READ, svm_accept, b);
@@ -392,7 +429,7 @@ void bed_up(struct bed *b)
 {
 	if (b->listen_fd < 0)
 		bed_svm_start(b);
-	if (!b->mux)
+	if (!b->mux && b->kind == &identity_kind)
 		bed_mux_start(b);
 	bed_until(b, b->greeted);
 }
@@ -477,8 +514,8 @@ static void guest_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t
 	struct seen *s;
 
 	(void)c;
-	if (wire_envelope_decode(buf, len, WIRE_SVM_TO_AGENT, WIRE_NEW, &e, &why) &&
-		wire_envelope_decode(buf, len, WIRE_SVM_TO_AGENT, WIRE_OPEN, &e, &why))
+	if (wire_envelope_decode(buf, len, g->bed->kind->service, WIRE_NEW, &e, &why) &&
+		wire_envelope_decode(buf, len, g->bed->kind->service, WIRE_OPEN, &e, &why))
 		fail_msg("a guest got: %s", why);
 	if (g->on_frame) {
 		g->on_frame(g, e);
@@ -514,7 +551,7 @@ void bed_guest_connect(struct bed *b, struct bed_guest *g, const char *vm)
 	char text[PATH_LEN];
 	int fd = -1, err;
 
-	(void)snprintf(text, sizeof(text), "unix:%s/vm/%s.sock_5005", b->dir, vm);
+	(void)snprintf(text, sizeof(text), "unix:%s/vm/%s.sock_%s", b->dir, vm, b->kind->port);
 	assert_int_equal(io_endpoint_parse(text, &e), 0);
 	/* the mux may not listen yet */
 	while ((err = io_sock_connect(&e, &fd)) != 0 && io_clock_mono_ms() < end)

@@ -3,7 +3,9 @@
  * bed.h - a real gi-mux process between guests and a service VM that the test plays
  *
  * The service VM is a TLS server on a unix socket in the test's directory, guests are plain
- * clients of the mux's listeners. One loop drives all of them; the mux is a child process.
+ * clients of the mux's listeners. One loop drives all of them; the mux is a child process. A
+ * second bed of the same mux (bed_file_init) is the lane of the files: its service is the scan
+ * service, its guests are file agents; mux and log belong to the first.
  */
 #ifndef TESTS_UNIT_MUX_BED_H
 #define TESTS_UNIT_MUX_BED_H
@@ -42,7 +44,14 @@ struct bed_guest {
 	void (*on_frame)(struct bed_guest *g, const Idfw__Envelope *e);
 };
 
+struct bed_kind { /* of a lane */
+	const char *sock, *port;
+	enum wire_sender agent, service;
+};
+
 struct bed {
+	const struct bed_kind *kind;
+	bool files; /* the configuration has a scan service */
 	char dir[64];
 	struct io_loop *loop;
 	struct io_tls_ctx *tls;
@@ -65,6 +74,9 @@ struct bed {
 /* @san: name in the service VM's certificate; the mux expects svm.test */
 void bed_init(struct bed *b, const char *san);
 void bed_fini(struct bed *b); /* also ends the mux */
+/* the lane of the files of @of's mux, before that is started; bed_file_fini() comes first */
+void bed_file_init(struct bed *b, struct bed *of);
+void bed_file_fini(struct bed *b);
 /* @extra: configuration lines in front; @vms: "vm" blocks, %s in them is the directory; NULL: the
  * usual two */
 void bed_conf(struct bed *b, const char *extra, const char *vms);

@@ -46,13 +46,18 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int take(uint32_t cid)
+static int take_on(enum mux_lane_id lane, uint32_t cid)
 {
 	int sv[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
-	mux_guests_take_cid(guests, sv[0], cid, reserved);
+	mux_guests_take_cid(guests, lane, sv[0], cid, reserved);
 	return sv[1];
+}
+
+static int take(uint32_t cid)
+{
+	return take_on(MUX_LANE_IDENTITY, cid);
 }
 
 /* nothing to read, not closed: held */
@@ -104,12 +109,12 @@ static void test_take_cid_known_is_that_guest(void **state)
 	(void)state;
 	io_loop_run_once(loop, 0);
 	assert_true(is_held(fd));
-	assert_int_equal(mux_guests_stats(guests, "jump01", &st), 0);
+	assert_int_equal(mux_guests_stats(guests, "jump01", MUX_LANE_IDENTITY, &st), 0);
 	assert_true(st.connected);
 	assert_int_equal(st.connects, 1);
-	assert_int_equal(mux_guests_stats(guests, "web01", &st), 0);
+	assert_int_equal(mux_guests_stats(guests, "web01", MUX_LANE_IDENTITY, &st), 0);
 	assert_false(st.connected);
-	assert_int_equal(mux_guests_stats(guests, "db01", &st), -GI_ENOTFOUND);
+	assert_int_equal(mux_guests_stats(guests, "db01", MUX_LANE_IDENTITY, &st), -GI_ENOTFOUND);
 	(void)close(fd);
 }
 
@@ -129,7 +134,7 @@ static void test_take_cid_from_any_port_is_refused(void **state)
 	reserved = true;
 	io_loop_run_once(loop, 0);
 	assert_true(is_held(agent));
-	assert_int_equal(mux_guests_stats(guests, "jump01", &st), 0);
+	assert_int_equal(mux_guests_stats(guests, "jump01", MUX_LANE_IDENTITY, &st), 0);
 	assert_int_equal(st.turned_away, 2 * MUX_CONNECT_BURST);
 	other = take(3); /* and has not used up its turns */
 	assert_true(is_held(other));
@@ -147,10 +152,37 @@ static void test_take_cid_again_replaces(void **state)
 	io_loop_run_once(loop, 0);
 	assert_int_equal(recv(first, &c, 1, 0), 0);
 	assert_true(is_held(second));
-	assert_int_equal(mux_guests_stats(guests, "jump01", &st), 0);
+	assert_int_equal(mux_guests_stats(guests, "jump01", MUX_LANE_IDENTITY, &st), 0);
 	assert_int_equal(st.replaced, 1);
 	(void)close(first);
 	(void)close(second);
+}
+
+/* the port says which agent it is: each is there once, neither replaces the other */
+static void test_take_cid_on_two_lanes_is_two_agents(void **state)
+{
+	struct mux_guest_stats st;
+	int identity = take(3), file = take_on(MUX_LANE_FILE, 3), stranger;
+
+	(void)state;
+	io_loop_run_once(loop, 0);
+	assert_true(is_held(identity));
+	assert_true(is_held(file));
+	for (enum mux_lane_id k = 0; k < MUX_LANES; k++) {
+		assert_int_equal(mux_guests_stats(guests, "jump01", k, &st), 0);
+		assert_true(st.connected);
+		assert_int_equal(st.connects, 1);
+		assert_int_equal(st.replaced, 0);
+	}
+	stranger = take_on(MUX_LANE_FILE, 5);
+	assert_refused(stranger, "inventory");
+	mux_guests_link_down(guests, MUX_LANE_FILE);
+	assert_int_equal(mux_guests_stats(guests, "jump01", MUX_LANE_FILE, &st), 0);
+	assert_false(st.connected);
+	assert_true(is_held(identity));
+	(void)close(identity);
+	(void)close(file);
+	(void)close(stranger);
 }
 
 static void test_take_cid_of_removed_vm_is_refused(void **state)
@@ -176,6 +208,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_take_cid_from_any_port_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_take_cid_again_replaces, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_take_cid_on_two_lanes_is_two_agents, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_take_cid_of_removed_vm_is_refused, setup, teardown),
 	};

@@ -50,6 +50,8 @@ static void test_conf_defaults(void **state)
 	assert_int_equal(parse("", &c), 0);
 	assert_string_equal(c.user, "_idfw");
 	assert_int_equal(c.vsock_port, 5005);
+	assert_int_equal(c.vsock_file_port, 5006);
+	assert_null(c.scan);
 	assert_int_equal(c.max_queue, 32 << 20);
 	assert_int_equal(c.max_queue_up, 1 << 20);
 	assert_int_equal(c.idle_ms, 10000);
@@ -84,7 +86,8 @@ static void test_build_finds_by_name_and_cid(void **state)
 				 &inv, why),
 		0);
 	assert_int_equal(inv.n, 3);
-	assert_int_equal(inv.vsock_port, 5005);
+	assert_int_equal(inv.vsock_port[MUX_LANE_IDENTITY], 5005);
+	assert_int_equal(inv.vsock_port[MUX_LANE_FILE], 0); /* no scan service */
 	assert_string_equal(inv.vms[0].name, "db01");
 	assert_string_equal(mux_inventory_by_cid(&inv, 3)->name, "jump01");
 	assert_string_equal(mux_inventory_by_cid(&inv, 4)->name, "web01");
@@ -104,7 +107,7 @@ static void test_build_without_cids_has_no_vsock_port(void **state)
 
 	(void)state;
 	assert_int_equal(build("vm a { listen \"unix:/x\"; }", &inv, why), 0);
-	assert_int_equal(inv.vsock_port, 0);
+	assert_int_equal(inv.vsock_port[MUX_LANE_IDENTITY], 0);
 	assert_int_equal(inv.socket_mode, 0660);
 	mux_inventory_free(&inv);
 	assert_int_equal(build("", &inv, why), 0);
@@ -130,6 +133,12 @@ static void test_build_refuses_what_would_confuse_guests(void **state)
 		{ "vm a { cid 3; addresses somewhere; }", "somewhere" },
 		{ "vm a { cid 3; } vm b { cid 3; }", "share" },
 		{ "vm a { listen \"unix:/x\"; } vm b { listen \"unix:/x\"; }", "share" },
+		{ "vm a { listen \"unix:/x\"; } vm b { file-listen \"unix:/x\"; }", "share" },
+		{ "vm a { listen \"unix:/x\"; file-listen \"unix:/x\"; }", "share" },
+		{ "vm a { file-listen \"tcp:10.0.0.1:5\"; }", "must be unix:" },
+		{ "scan \"tcp:10.0.0.1:5444\";", "belong together" },
+		{ "scan-name \"svm.example\";", "belong together" },
+		{ "vsock-port 5006;", "must not be the same" },
 	};
 
 	(void)state;
@@ -162,9 +171,57 @@ static void test_equal_sees_every_difference(void **state)
 		assert_int_equal(build(vms[i], &inv[i], why), 0);
 	for (size_t i = 0; i < GI_ARRAY_SIZE(vms); i++)
 		for (size_t k = 0; k < GI_ARRAY_SIZE(vms); k++)
-			assert_int_equal(mux_vm_equal(inv[i].vms, inv[k].vms), i == k);
+			assert_int_equal(
+				mux_vm_equal(inv[i].vms, inv[k].vms, MUX_LANE_IDENTITY), i == k);
 	for (size_t i = 0; i < GI_ARRAY_SIZE(vms); i++)
 		mux_inventory_free(&inv[i]);
+}
+
+/* what concerns one lane alone leaves the other as it is */
+static void test_equal_looks_at_one_lane(void **state)
+{
+	static const struct {
+		const char *vm;
+		bool identity, file;
+	} cases[] = {
+		{ "vm a { listen \"unix:/x\"; file-listen \"unix:/f\"; }", true, true },
+		{ "vm a { listen \"unix:/y\"; file-listen \"unix:/f\"; }", false, true },
+		{ "vm a { listen \"unix:/x\"; file-listen \"unix:/g\"; }", true, false },
+		{ "vm a { listen \"unix:/x\"; }", true, false },
+		{ "vm a { listen \"unix:/x\"; file-listen \"unix:/f\"; addresses 10.0.0.1; }",
+			false, true },
+		{ "vm a { listen \"unix:/x\"; file-listen \"unix:/f\"; cid 3; }", false, false },
+	};
+	struct mux_inventory base = { 0 }, inv = { 0 };
+	char why[256];
+
+	(void)state;
+	assert_int_equal(build(cases[0].vm, &base, why), 0);
+	for (size_t i = 0; i < GI_ARRAY_SIZE(cases); i++) {
+		assert_int_equal(build(cases[i].vm, &inv, why), 0);
+		assert_int_equal(
+			mux_vm_equal(base.vms, inv.vms, MUX_LANE_IDENTITY), cases[i].identity);
+		assert_int_equal(mux_vm_equal(base.vms, inv.vms, MUX_LANE_FILE), cases[i].file);
+		mux_inventory_free(&inv);
+	}
+	mux_inventory_free(&base);
+}
+
+static void test_build_with_a_scan_service_has_two_ports(void **state)
+{
+	struct mux_inventory inv = { 0 };
+	char why[256];
+
+	(void)state;
+	assert_int_equal(build("scan \"tcp:10.0.0.1:5444\"; scan-name \"svm.example\";"
+			       "vm a { cid 3; } vm b { file-listen \"unix:/b_5006\"; }",
+				 &inv, why),
+		0);
+	assert_int_equal(inv.vsock_port[MUX_LANE_IDENTITY], 5005);
+	assert_int_equal(inv.vsock_port[MUX_LANE_FILE], 5006);
+	assert_string_equal(inv.vms[1].listen[MUX_LANE_FILE], "unix:/b_5006");
+	assert_string_equal(inv.vms[1].listen[MUX_LANE_IDENTITY], "");
+	mux_inventory_free(&inv);
 }
 
 static bool log_pass(struct mux_limit *l, uint64_t now, uint64_t *hidden)
@@ -203,6 +260,8 @@ int main(void)
 		cmocka_unit_test(test_build_without_cids_has_no_vsock_port),
 		cmocka_unit_test(test_build_refuses_what_would_confuse_guests),
 		cmocka_unit_test(test_equal_sees_every_difference),
+		cmocka_unit_test(test_equal_looks_at_one_lane),
+		cmocka_unit_test(test_build_with_a_scan_service_has_two_ports),
 		cmocka_unit_test(test_limit_holds_back_and_counts),
 	};
 

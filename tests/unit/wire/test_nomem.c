@@ -188,8 +188,9 @@ static int one_inventory(void *arg)
 {
 	struct conf_list addresses = { .items = arg, .n = 2 };
 	char a[] = "a", b[] = "b", listen[] = "unix:/nowhere/x", mode[] = "0660";
-	struct mux_conf_vm vms[2] = { { a, NULL, 3, addresses }, { b, listen, 0, { 0 } } };
-	const struct mux_conf conf = { .socket_mode = mode, .vms = { vms, 2 } };
+	struct mux_conf_vm vms[2] = { { .label = a, .cid = 3, .addresses = addresses },
+		{ .label = b, .listen = listen } };
+	const struct mux_conf conf = { .socket_mode = mode, .vsock_port = 1, .vms = { vms, 2 } };
 	const struct mux_guests_conf limits = { .max_queue = 1 << 20, .max_queue_up = 1 << 20 };
 	struct mux_inventory inv = { 0 };
 	struct mux_guests *guests = NULL;
@@ -197,7 +198,7 @@ static int one_inventory(void *arg)
 	char why[256];
 	int err = mux_inventory_build(&conf, &inv, why);
 
-	inv.vsock_port = 0; /* no listener here */
+	inv.vsock_port[MUX_LANE_IDENTITY] = 0; /* no listener here */
 	if (!err)
 		err = io_loop_new(&loop);
 	if (!err)
