@@ -25,8 +25,7 @@ static void child_pidfd_cb(struct io_fd *w, unsigned int events);
 static int child_reap(struct io_child *c);
 static void child_forget(struct io_child *c);
 
-int io_child_start(struct io_loop *l, struct io_child *c, char *const argv[], int sock_type,
-	void (*exited)(struct io_child *, int), void *arg)
+int io_child_spawn(char *const argv[], int sock_type, struct io_child_proc *ret)
 {
 	pid_t parent = getpid(), pid;
 	int fds[2], pidfd, err;
@@ -52,10 +51,25 @@ int io_child_start(struct io_loop *l, struct io_child *c, char *const argv[], in
 			(void)close(pidfd);
 		return err;
 	}
-	*c = (struct io_child){
-		.loop = l, .pid = pid, .pidfd = pidfd, .fd = fds[0], .exited = exited, .arg = arg
-	};
-	io_fd_start(l, &c->watch, pidfd, IO_READ, child_pidfd_cb, c);
+	*ret = (struct io_child_proc){ .pid = pid, .pidfd = pidfd, .fd = fds[0] };
+	return 0;
+}
+
+int io_child_start(struct io_loop *l, struct io_child *c, char *const argv[], int sock_type,
+	void (*exited)(struct io_child *, int), void *arg)
+{
+	struct io_child_proc proc;
+	int err = io_child_spawn(argv, sock_type, &proc);
+
+	if (err < 0)
+		return err;
+	*c = (struct io_child){ .loop = l,
+		.pid = proc.pid,
+		.pidfd = proc.pidfd,
+		.fd = proc.fd,
+		.exited = exited,
+		.arg = arg };
+	io_fd_start(l, &c->watch, proc.pidfd, IO_READ, child_pidfd_cb, c);
 	return 0;
 }
 

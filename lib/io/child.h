@@ -17,6 +17,18 @@
 
 #define IO_CHILD_FD 3
 
+struct io_child_proc { /* a child without a loop: the caller watches, kills, reaps and closes */
+	pid_t pid;
+	int pidfd;
+	int fd; /* our end of the socketpair, non-blocking */
+};
+/*
+ * io_child_spawn - the same start, for threads that block
+ * The child dies with the *thread* that called (PDEATHSIG): call from one that lives as long.
+ * Errors: errno of socketpair, fork, pidfd_open; nothing is left then
+ */
+GI_MUST_CHECK int io_child_spawn(char *const argv[], int sock_type, struct io_child_proc *ret);
+
 struct io_child {
 	pid_t pid; /* 0: not running */
 	int pidfd; /* -1 */

@@ -262,6 +262,26 @@ static int child_main(const char *verb)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void test_spawn_without_a_loop_talks_and_can_be_reaped(void **state)
+{
+	struct fix *f = *state;
+	struct io_child_proc p;
+	struct pollfd fd = { .events = POLLIN };
+	int status;
+
+	f->argv[2] = (char *)"exit";
+	assert_int_equal(io_child_spawn(f->argv, SOCK_STREAM, &p), 0);
+	assert_true(p.pid > 0);
+	assert_true(fcntl(p.fd, F_GETFD) & FD_CLOEXEC);
+	assert_true(fcntl(p.fd, F_GETFL) & O_NONBLOCK);
+	fd.fd = p.pidfd;
+	assert_int_equal(poll(&fd, 1, 10000), 1);
+	assert_int_equal(waitpid(p.pid, &status, 0), p.pid);
+	assert_true(WIFEXITED(status));
+	(void)close(p.pidfd);
+	(void)close(p.fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +293,7 @@ int main(int argc, char **argv)
 		T(test_restart_inside_exited),
 		T(test_start_bad_socket_type_is_an_error),
 		T(test_child_signals_are_reset),
+		T(test_spawn_without_a_loop_talks_and_can_be_reaped),
 		cmocka_unit_test(test_child_dies_with_its_parent),
 	};
 
