@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <unistd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <cap-ng.h>
 #include <seccomp.h>
@@ -73,6 +74,79 @@ int io_priv_seccomp_parser(void)
 			continue;
 		err = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
 	}
+	if (err == 0)
+		err = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return err;
+}
+
+static int seccomp_add(scmp_filter_ctx ctx, uint32_t action, const int *calls, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < n; i++)
+		if (calls[i] >= 0) /* else this architecture does not have it */
+			err = seccomp_rule_add(ctx, action, calls[i], 0);
+	return err;
+}
+
+/* calls that are fine with some arguments only */
+static int scanner_conditions(scmp_filter_ctx ctx)
+{
+	int err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
+		SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+		SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED, 0)); /* shared: not in RLIMIT_DATA */
+
+	if (err == 0)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (err == 0) /* send(): connected sockets only */
+		err = seccomp_rule_add(
+			ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, SCMP_A4(SCMP_CMP_EQ, 0));
+	if (err == 0) /* abort() */
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	if (err == 0) /* getrlimit() */
+		err = seccomp_rule_add(
+			ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
+	return err;
+}
+
+int io_priv_seccomp_scanner(void)
+{
+	static const int allowed[] = { SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64),
+		SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(pwrite64), SCMP_SYS(lseek),
+		SCMP_SYS(close), SCMP_SYS(dup), SCMP_SYS(fcntl), SCMP_SYS(poll), SCMP_SYS(ppoll),
+		SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(creat), SCMP_SYS(stat), SCMP_SYS(lstat),
+		SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(access),
+		SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
+		SCMP_SYS(getcwd), SCMP_SYS(getdents64), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
+		SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(rename),
+		SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(ftruncate), SCMP_SYS(umask),
+		SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
+		SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(getrandom),
+		SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep),
+		SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(times),
+		SCMP_SYS(getrusage), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid),
+		SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(uname),
+		SCMP_SYS(sysinfo), SCMP_SYS(sched_getaffinity), SCMP_SYS(rt_sigaction),
+		SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
+		SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group) };
+	/* libraries try these and live without; landlock has no say in most of them */
+	static const int refused[] = { SCMP_SYS(ioctl), SCMP_SYS(prctl), SCMP_SYS(chmod),
+		SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(fchown),
+		SCMP_SYS(lchown), SCMP_SYS(fchownat), SCMP_SYS(utime), SCMP_SYS(utimes),
+		SCMP_SYS(utimensat), SCMP_SYS(clone3) };
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int err;
+
+	if (!ctx)
+		return -ENOMEM;
+	err = seccomp_add(ctx, SCMP_ACT_ALLOW, allowed, GI_ARRAY_SIZE(allowed));
+	if (err == 0)
+		err = seccomp_add(ctx, SCMP_ACT_ERRNO(EPERM), refused, GI_ARRAY_SIZE(refused));
+	if (err == 0)
+		err = scanner_conditions(ctx);
 	if (err == 0)
 		err = seccomp_load(ctx);
 	seccomp_release(ctx);

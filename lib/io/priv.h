@@ -23,5 +23,13 @@ GI_MUST_CHECK int io_priv_drop(const char *user, unsigned int caps);
 /* a seccomp deny list for processes that parse: execve, ptrace, mount, module, bpf, keyctl, ... ->
  * EPERM */
 GI_MUST_CHECK int io_priv_seccomp_parser(void);
+/*
+ * io_priv_seccomp_scanner - an allow list for a process that only computes on bytes it is sent
+ *
+ * Memory, its open descriptors, files (landlock says which), clocks. Any other call ends the
+ * process (SIGSYS): sockets, processes, exec, ptrace, memory that can be executed or is shared.
+ * No threads may exist or be made.
+ */
+GI_MUST_CHECK int io_priv_seccomp_scanner(void);
 
 #endif
