@@ -116,7 +116,7 @@ void scan_pool_run(struct scan_pool *p, unsigned int slot, const struct scan_sou
  * scan_pool_reload - the signatures on disk, if they load
  * Starts a second set of workers beside the first, and hands them over between jobs once all of
  * them are ready with one epoch; on any error the first set stays and @ret_why says why. Blocks for
- * at most start_ms; runs go on meanwhile. Same epoch as before: fine, and nothing is replaced.
+ * at most start_ms; runs go on meanwhile. Same epoch as before: fine.
  * @ret: the epoch from now on
  * Errors: as scan_pool_new(), -EBUSY (another reload is under way)
  */
@@ -130,7 +130,7 @@ void scan_pool_engines(struct scan_pool *p, char ret[SCAN_WHY_MAX + 1]);
 struct scan_pool_stats {
 	uint64_t jobs, clean, found, failed, bytes; /* bytes handed to workers */
 	uint64_t starts, crashes, killed_budget, killed_protocol, recycled, start_failures, reloads;
-	unsigned int workers, ready; /* now */
+	unsigned int workers;
 };
 void scan_pool_stats(struct scan_pool *p, struct scan_pool_stats *ret);
 

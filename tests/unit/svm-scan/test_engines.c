@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_engines.c - both engines in real, sandboxed workers: what is found, and what is not
+ *
+ * This program is also the worker's: svm-scan/pool.c starts it again with "--worker".
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "lib/io/sha256.h"
+#include "tests/unit/svm-scan/bed.h"
+
+#define MIB (1u << 20)
+#define BENIGN_MAX (2u * MIB) /* of the gate; `./dev bench` takes all */
+#define BENIGN_DIR "/usr/bin"
+#define TESTFILES 44
+
+static struct bed bed;
+
+static int setup(void **state)
+{
+	(void)state;
+	bed_init(&bed);
+	bed_start(&bed);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	bed_fini(&bed);
+	return 0;
+}
+
+static void sha_of(const void *data, size_t len, uint8_t ret[IO_SHA256_LEN])
+{
+	struct io_sha256 *h;
+
+	assert_int_equal(io_sha256_new(&h), 0);
+	io_sha256_add(h, data, len);
+	io_sha256_end(h, ret);
+	io_sha256_free(h);
+}
+
+static void test_run_eicar_is_found_by_clamav(void **state)
+{
+	struct scan_finding f;
+	uint8_t sha[IO_SHA256_LEN];
+	char eicar[80];
+	size_t n = bed_eicar(eicar);
+
+	(void)state;
+	bed_run_memory(&bed, eicar, n, &f);
+	assert_int_equal(f.outcome, SCAN_FOUND);
+	assert_string_equal(f.engine, "clamav");
+	assert_string_equal(f.signature, "Eicar-Test-Signature.UNOFFICIAL");
+	sha_of(eicar, n, sha);
+	assert_true(f.has_sha256);
+	assert_memory_equal(f.sha256, sha, sizeof(sha));
+}
+
+static void test_run_rule_is_found_by_yara(void **state)
+{
+	static const char text[] = "before it: idfw yara marker, behind it";
+	struct scan_finding f;
+
+	(void)state;
+	bed_run_memory(&bed, text, sizeof(text) - 1, &f);
+	assert_int_equal(f.outcome, SCAN_FOUND);
+	assert_string_equal(f.engine, "yara");
+	assert_string_equal(f.signature, "Marker");
+}
+
+static void test_run_empty_and_plain_content_is_clean(void **state)
+{
+	struct scan_finding f;
+
+	(void)state;
+	bed_run_memory(&bed, "", 0, &f);
+	assert_int_equal(f.outcome, SCAN_CLEAN);
+	assert_true(f.has_sha256);
+	bed_run_memory(&bed, "nothing in here", 15, &f);
+	assert_int_equal(f.outcome, SCAN_CLEAN);
+	assert_string_equal(f.text, "");
+}
+
+/* the marker lies across the border of two requests, and of two messages */
+static void test_run_match_across_ranges_is_found(void **state)
+{
+	static const char marker[] = "idfw yara marker";
+	const size_t len = 5 * MIB + 77, at[] = { 16384 - 5, 16384 + (48u << 10) - 5,
+		MIB + 16384 - 3, 2 * MIB + 16384 - 9, 5 * MIB + 77 - 16 };
+	uint8_t *data = malloc(len), sha[IO_SHA256_LEN];
+	struct scan_finding f;
+
+	(void)state;
+	assert_non_null(data);
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		memset(data, '.', len);
+		memcpy(data + at[i], marker, sizeof(marker) - 1);
+		bed_run_memory(&bed, data, len, &f);
+		assert_int_equal(f.outcome, SCAN_FOUND);
+		assert_string_equal(f.signature, "Marker");
+		sha_of(data, len, sha);
+		assert_true(f.has_sha256);
+		assert_memory_equal(f.sha256, sha, sizeof(sha));
+	}
+	free(data);
+}
+
+/* files of @dir up to @max bytes; how many, and how many had @want */
+static void scan_dir(
+	const char *dir, off_t max, enum scan_outcome want, size_t *ret_n, size_t *ret_ok)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	char path[512];
+	struct stat st;
+
+	assert_non_null(d);
+	*ret_n = *ret_ok = 0;
+	while ((e = readdir(d)) != NULL) {
+		struct bed_content c;
+		struct scan_finding f;
+
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > max)
+			continue;
+		bed_file(&c, path);
+		bed_run(&bed, &c, &f);
+		bed_file_close(&c);
+		(*ret_n)++;
+		*ret_ok += f.outcome == want;
+		if (f.outcome != want)
+			print_message("%s: %d %s %s %s\n", path, (int)f.outcome, f.engine,
+				f.signature, f.text);
+	}
+	(void)closedir(d);
+}
+
+static void test_run_all_testfiles_are_found(void **state)
+{
+	size_t n, ok;
+
+	(void)state;
+	scan_dir(BED_TESTFILES, BENIGN_MAX, SCAN_FOUND, &n, &ok);
+	assert_int_equal(n, TESTFILES);
+	assert_int_equal(ok, TESTFILES);
+}
+
+static void test_run_all_programs_are_clean(void **state)
+{
+	struct scan_pool_stats st;
+	size_t n, ok;
+
+	(void)state;
+	scan_dir(BENIGN_DIR, BENIGN_MAX, SCAN_CLEAN, &n, &ok);
+	assert_true(n > 100);
+	assert_int_equal(ok, n);
+	scan_pool_stats(bed.pool, &st);
+	assert_int_equal(st.crashes + st.killed_budget + st.killed_protocol, 0);
+	print_message("%zu files of " BENIGN_DIR "\n", n);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_run_eicar_is_found_by_clamav, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_run_rule_is_found_by_yara, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_run_empty_and_plain_content_is_clean, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_run_match_across_ranges_is_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_run_all_testfiles_are_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_run_all_programs_are_clean, setup, teardown),
+	};
+
+	if (argc > 1 && strcmp(argv[1], "--worker") == 0)
+		scan_worker_main(argc, argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
