@@ -65,6 +65,8 @@ enum scan_listed { SCAN_NOT_LISTED, SCAN_LISTED_ALLOW, SCAN_LISTED_DENY };
 enum scan_listed scan_hashlist_find(const struct scan_hashlist *l, const uint8_t sha256[32],
 	const char **ret_name); /* borrowed from @l */
 size_t scan_hashlist_count(const struct scan_hashlist *l);
+/* of what it says (not of its order, comments, names): part of the epoch; NULL: of an empty one */
+GI_MUST_CHECK int scan_hashlist_digest(const struct scan_hashlist *l, uint8_t ret[32]);
 
 /* rules.c - what a finding leads to, for a VM; pure. The configuration's vm blocks, else defaults
  */
@@ -72,14 +74,25 @@ struct scan_rules { /* of one VM */
 	enum eps_kind on_open,
 		on_write; /* FOUND at open/exec, at close-after-write and later scans */
 	Idfw__FileIsolate isolate;
-	uint64_t max_file_bytes; /* 0: no bound */
+	Idfw__FileIsolate isolate_unknown; /* instead of SESSION, when the guest names none */
+	uint64_t max_file_bytes;	   /* 0: no bound */
 	uint32_t credits;
 	uint64_t events_per_s; /* quota, 0 none; over it: EPS_FAILED "quota" */
 	uint64_t bytes_per_s;  /* the same, of content that had to be scanned */
 };
-/* token buckets of one VM; pure, clock in; false: over the quota */
+/* CLEAN: ALLOW; FAILED: EPS_FAILED; FOUND: by the operation */
+enum eps_kind scan_rules_verdict(
+	const struct scan_rules *r, enum eps_op op, enum scan_outcome outcome);
+/* what loses its network for a finding of something done by @session (0: not known) */
+Idfw__FileIsolate scan_rules_isolate(const struct scan_rules *r, uint64_t session);
+/*
+ * Token buckets of one VM that hold what one second gives; pure, clock in. Zeroed: full at the
+ * first take. false: over the quota, nothing is taken. More bytes than a second gives are taken
+ * from a full bucket, and paid back before the next: a large file is not refused for ever.
+ */
 struct scan_quota {
-	uint64_t events_milli, bytes_milli, last_ms;
+	int64_t events_milli, bytes_milli;
+	uint64_t last_ms;
 };
 bool scan_quota_take(struct scan_quota *q, const struct scan_rules *r, uint64_t now_ms,
 	uint64_t events, uint64_t bytes);

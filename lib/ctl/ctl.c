@@ -179,11 +179,12 @@ static void ctl_client_drop(struct gi_ctl_client *cl, const char *why)
 	DL_DELETE(c->clients, cl);
 	c->n_clients--;
 	io_timer_stop(c->loop, &cl->timer);
-	io_idle_stop(c->loop, &cl->wake);
 	io_chan_free(cl->chan);
 	wire_envelope_free(cl->request);
+	cl->waiting = false; /* what is woken now is woken for nothing */
 	if (cl->query)
 		c->ops->free(cl->query);
+	io_idle_stop(c->loop, &cl->wake);
 	gi_buf_fini(&cl->data);
 	free(cl);
 }
