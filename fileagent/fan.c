@@ -10,8 +10,10 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* headers of older systems lack these */
@@ -30,9 +32,6 @@
 #define FAN_ERRNO_SHIFT 24
 
 #define PERM_MASK (FAN_OPEN_PERM | FAN_OPEN_EXEC_PERM)
-#define FIM_MASK                                                                            \
-	(FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_ATTRIB | FAN_MODIFY | FAN_CLOSE_WRITE | \
-		FAN_ONDIR)
 
 /* one event of the two groups with descriptors fits, two never do */
 #define FAN_ONE_EVENT (FAN_EVENT_METADATA_LEN + sizeof(struct fanotify_event_info_pidfd))
@@ -108,21 +107,34 @@ int fan_watch(int group, const char *path, uint32_t what)
 	return fan_mark(group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, fan_mask(what), AT_FDCWD, path);
 }
 
-int fan_unwatch(int group, const char *path)
+int fan_unwatch(int group, const char *path, uint32_t what)
 {
-	static const uint64_t masks[] = { PERM_MASK, FAN_CLOSE_WRITE, FIM_MASK };
-	int err, best = -ENOENT;
+	return fan_mark(
+		group, FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM, fan_mask(what), AT_FDCWD, path);
+}
 
-	/* which of them a group takes depends on its kind: the others are EINVAL */
-	for (size_t i = 0; i < GI_ARRAY_SIZE(masks); i++) {
-		err = fan_mark(
-			group, FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM, masks[i], AT_FDCWD, path);
-		if (err == 0)
-			best = 0;
-		else if (err != -EINVAL && err != -ENOENT && best != 0)
-			best = err;
+int fan_watched(int group, void (*each)(void *arg, dev_t dev, uint32_t what), void *arg)
+{
+	char path[64], line[512];
+	unsigned int sdev, flags, mask;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", group);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	while (fgets(line, sizeof(line), f)) {
+		uint32_t what = 0;
+
+		if (sscanf(line, "fanotify sdev:%x mflags:%x mask:%x", &sdev, &flags, &mask) != 3)
+			continue;
+		for (size_t i = 0; i < GI_ARRAY_SIZE(fan_bits); i++)
+			if (mask & fan_bits[i].kernel)
+				what |= fan_bits[i].ours;
+		each(arg, makedev(sdev >> 20, sdev & 0xfffff), what); /* the kernel's MKDEV() */
 	}
-	return best;
+	(void)fclose(f);
+	return 0;
 }
 
 int fan_exclude(int group, const char *path, bool children, uint32_t what)

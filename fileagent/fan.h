@@ -50,7 +50,11 @@ struct fan_event {
 GI_MUST_CHECK int fan_group_new(enum fan_kind kind, bool pidfds, int *ret_fd, bool *ret_errno_ok);
 /* the whole file system that @path is on */
 GI_MUST_CHECK int fan_watch(int group, const char *path, uint32_t what);
-GI_MUST_CHECK int fan_unwatch(int group, const char *path);
+/* these events no more; ignore marks of inodes stay */
+GI_MUST_CHECK int fan_unwatch(int group, const char *path, uint32_t what);
+/* what the group watches now, a call for each file system; from /proc/self/fdinfo */
+GI_MUST_CHECK int fan_watched(
+	int group, void (*each)(void *arg, dev_t dev, uint32_t what), void *arg);
 /* an inode or directory that the kernel itself is to leave out (what: FAN_EV_OPEN...) */
 GI_MUST_CHECK int fan_exclude(int group, const char *path, bool children, uint32_t what);
 /* evictable ignore mark on an open file: no more permission events until it is written to */

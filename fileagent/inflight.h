@@ -44,8 +44,13 @@ struct fa_inflight { /* the shared mapping */
 	_Atomic uint64_t beat_ms;    /* the worker's loop was alive then */
 	_Atomic uint64_t worker_pid; /* whose numbers these are */
 	_Atomic uint32_t reading;    /* 1: between read(2) and the claim of what it returned */
-	_Atomic uint32_t overdue; /* slots that the supervisor answered; the worker reports them */
-	uint32_t next;		  /* the worker's: where it looks for a free slot first */
+	/* how often since the table was made; the supervisor counts, the worker reports */
+	_Atomic uint32_t overdue;	 /* slots let through by the supervisor at their deadline */
+	_Atomic uint32_t overdue_denied; /* the same, strict */
+	_Atomic uint32_t ended;		 /* openers let through because the worker ended */
+	_Atomic uint32_t ended_denied;	 /* the same, strict */
+	_Atomic uint32_t starts;	 /* workers that were started */
+	uint32_t next;			 /* the worker's: where it looks for a free slot first */
 	struct fa_slot slot[FA_HELD_MAX];
 };
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mounts.c - what is mounted in our namespace, see mounts.h
+ *
+ * Supervisor and worker. The text comes from the kernel, but mount points are named by users:
+ * each field is bounded. Invariant: the list is sorted by id.
+ */
+#include "fileagent/mounts.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include "lib/conf/conf.h"
+
+#define MOUNTS_TEXT_MAX (32u << 20)
+#define MOUNTS_FIELDS 5 /* id parent major:minor root point */
+
+static int mount_cmp(const void *a, const void *b)
+{
+	const struct fa_mount *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* "\040" and the like back to bytes */
+static char *mount_unescape(const char *p, size_t len)
+{
+	char *out = malloc(len + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; out && i < len; i++) {
+		if (p[i] == '\\' && i + 3 < len && p[i + 1] >= '0' && p[i + 1] <= '3' &&
+			p[i + 2] >= '0' && p[i + 2] <= '7' && p[i + 3] >= '0' && p[i + 3] <= '7') {
+			out[n++] = (char)((p[i + 1] - '0') << 6 | (p[i + 2] - '0') << 3 |
+					  (p[i + 3] - '0'));
+			i += 3;
+		} else {
+			out[n++] = p[i];
+		}
+	}
+	if (out)
+		out[n] = '\0';
+	return out;
+}
+
+/* 1: taken, 0: no sense, -ENOMEM */
+static int mount_line(const char *line, size_t len, struct fa_mount *ret)
+{
+	const char *field[MOUNTS_FIELDS], *end = line + len, *p = line, *type;
+	size_t flen[MOUNTS_FIELDS];
+	unsigned int maj, min;
+
+	for (size_t i = 0; i < MOUNTS_FIELDS; i++) {
+		const char *sp = memchr(p, ' ', (size_t)(end - p));
+
+		if (!sp)
+			return 0;
+		field[i] = p;
+		flen[i] = (size_t)(sp - p);
+		p = sp + 1;
+	}
+	type = memmem(p, (size_t)(end - p), " - ", 3);
+	if (!type || sscanf(field[2], "%u:%u", &maj, &min) != 2)
+		return 0;
+	type += 3;
+	*ret = (struct fa_mount){ .id = strtoull(field[0], NULL, 10), .dev = makedev(maj, min) };
+	for (p = type; p < end && *p != ' '; p++)
+		;
+	ret->point = mount_unescape(field[4], flen[4]);
+	ret->type = mount_unescape(type, (size_t)(p - type));
+	if (!ret->point || !ret->type) {
+		free(ret->point);
+		free(ret->type);
+		return -ENOMEM;
+	}
+	return 1;
+}
+
+int fa_mounts_parse(const char *text, struct fa_mounts *ret)
+{
+	struct fa_mounts m = { 0 };
+	size_t cap = 0;
+	int err = 0;
+
+	for (const char *p = text; *p && err >= 0;) {
+		size_t len = strcspn(p, "\n");
+
+		if (m.n == cap) {
+			struct fa_mount *list;
+
+			cap = cap ? 2 * cap : 64;
+			list = cap > FA_MOUNTS_MAX ? NULL
+						   : reallocarray(m.list, cap, sizeof(*list));
+			if (!list) {
+				err = cap > FA_MOUNTS_MAX ? -GI_ELIMIT : -ENOMEM;
+				break;
+			}
+			m.list = list;
+		}
+		err = mount_line(p, len, &m.list[m.n]);
+		if (err > 0)
+			m.n++;
+		p += len + (p[len] == '\n');
+	}
+	if (err < 0) {
+		fa_mounts_fini(&m);
+		return err;
+	}
+	if (m.n)
+		qsort(m.list, m.n, sizeof(*m.list), mount_cmp);
+	*ret = m;
+	return 0;
+}
+
+int fa_mounts_read(const char *path, struct fa_mounts *ret)
+{
+	char *text = NULL;
+	size_t len;
+	int err = conf_read_file(path, MOUNTS_TEXT_MAX, &text, &len);
+
+	if (err == 0)
+		err = fa_mounts_parse(text, ret);
+	free(text);
+	return err;
+}
+
+void fa_mounts_fini(struct fa_mounts *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		free(m->list[i].point);
+		free(m->list[i].type);
+	}
+	free(m->list);
+	*m = (struct fa_mounts){ 0 };
+}
+
+const struct fa_mount *fa_mounts_by_id(const struct fa_mounts *m, uint64_t id)
+{
+	const struct fa_mount key = { .id = id };
+
+	return m->n ? bsearch(&key, m->list, m->n, sizeof(*m->list), mount_cmp) : NULL;
+}
+
+int fa_mounts_of(const struct fa_mounts *m, const char *path, const struct fa_mount **ret)
+{
+	const struct fa_mount *found;
+	struct statx stx;
+
+	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, STATX_MNT_ID, &stx) < 0)
+		return -errno;
+	found = stx.stx_mask & STATX_MNT_ID ? fa_mounts_by_id(m, stx.stx_mnt_id) : NULL;
+	if (!found)
+		return -GI_ENOTFOUND;
+	*ret = found;
+	return 0;
+}
+
+const struct fa_mount *fa_mounts_by_dev(const struct fa_mounts *m, dev_t dev)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->list[i].dev == dev)
+			return &m->list[i];
+	return NULL;
+}
