@@ -210,10 +210,11 @@ static void stretch_begin(struct eps *e, struct eps_io *io, uint64_t at)
 /* charges for @want bytes, or for fewer, or for none */
 static uint32_t charge(struct eps *e, const struct eps_io *io, uint64_t want)
 {
-	size_t have = EPS_GET(e->memory), left;
+	size_t have = EPS_GET(e->memory), left, most = e->conf.max_memory;
 	bool nothing = !io->mine && !io->inbox && io->n_ranges == 0;
 
-	left = have < e->conf.max_memory ? e->conf.max_memory - have : 0;
+	most -= most / 4; /* the rest is for heads: reading ahead must not make us "busy" */
+	left = have < most ? most - have : 0;
 	if (want > WIRE_RANGE_MAX)
 		want = WIRE_RANGE_MAX;
 	if (want > left)
