@@ -685,7 +685,7 @@ static void test_mux_with_unlisted_name_is_refused(void **state)
 	daemon_start();
 	mux_connect(m, "unlisted");
 	WAIT_FOR(m->closed);
-	WAIT_FOR(log_has("\"host9\", which mux-names does not list"));
+	WAIT_FOR(log_has("\"host9\", which neither mux-names nor scan-names lists"));
 	assert_null(mux_saw(m, "", IDFW__ROUTED__BODY_HELLO_ACK, 0));
 }
 
