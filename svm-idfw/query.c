@@ -17,50 +17,9 @@
 #include <strings.h>
 
 #include "lib/base/text.h"
+#include "svm-idfw/query_int.h"
 #include "svm-idfw/queryrow.h"
 
-#define QUERY_TEXT_MAX (64u << 20) /* rendered ruleset, policy, diagnostics */
-#define QUERY_PIECE (48u << 10)
-#define QUERY_ROWS_MAX 1000000
-
-enum query_progress { Q_MORE, Q_DONE };
-
-struct query_verb {
-	const char *name;
-	size_t min_args, max_args;
-	bool takes_data;
-	void (*begin)(
-		struct query *q); /* all that happens once; a status other than 0 is the end */
-	enum query_progress (*step)(struct query *q, const struct query_out *out);
-};
-
-struct query {
-	struct query_env env;
-	const struct query_verb *verb;
-	char **args; /* owned */
-	size_t n_args;
-	char *by; /* owned */
-	uint32_t status;
-	char why[256];
-	bool ended; /* nothing but the status is to be said */
-	uint64_t rows;
-	json_t *first; /* owned: a row that comes before text; or NULL */
-	struct gi_buf text;
-	size_t text_at;
-	/* cursor over VMs and their sessions */
-	bool head_done;
-	char **vms; /* owned names */
-	size_t n_vms, vm_at;
-	uint64_t last_id;    /* sessions below this one are still to come; 0: all of this VM */
-	struct gi_addr addr; /* who IP */
-	/* cursor over the database */
-	struct idfw_store_filter filter;
-	uint64_t left;
-	const struct query_out *out; /* during a step */
-	bool room;
-};
-
-static void query_fail(struct query *q, uint32_t status, const char *fmt, ...) GI_PRINTF(3, 4);
 static bool query_emit(struct query *q, const struct query_out *out, json_t *row);
 static enum query_progress query_text_step(struct query *q, const struct query_out *out);
 static void query_vms(struct query *q);
@@ -69,24 +28,23 @@ static enum query_progress status_step(struct query *q, const struct query_out *
 static void who_begin(struct query *q);
 static enum query_progress who_step(struct query *q, const struct query_out *out);
 static void rows_begin(struct query *q);
+static void fim_begin(struct query *q);
 static enum query_progress last_step(struct query *q, const struct query_out *out);
 static enum query_progress audit_step(struct query *q, const struct query_out *out);
-static void show_begin(struct query *q);
-static void render_begin(struct query *q);
-static void kick_begin(struct query *q);
-static void check_begin(struct query *q);
-static void commit_begin(struct query *q);
 
 static const struct query_verb verbs[] = {
 	{ "status", 0, 0, false, status_begin, status_step },
 	{ "who", 0, 1, false, who_begin, who_step },
 	{ "last", 0, 5, false, rows_begin, last_step },
-	{ "audit", 0, 5, false, rows_begin, audit_step },
-	{ "policy-show", 0, 1, false, show_begin, query_text_step },
-	{ "policy-check", 0, 0, true, check_begin, query_text_step },
-	{ "policy-commit", 0, 0, true, commit_begin, query_text_step },
-	{ "render", 1, 1, false, render_begin, query_text_step },
-	{ "kick", 1, 2, false, kick_begin, query_text_step },
+	{ "audit", 0, 6, false, rows_begin, audit_step },
+	{ "policy-show", 0, 1, false, query_show_begin, query_text_step },
+	{ "policy-check", 0, 0, true, query_check_begin, query_text_step },
+	{ "policy-commit", 0, 0, true, query_commit_begin, query_text_step },
+	{ "render", 1, 1, false, query_render_begin, query_text_step },
+	{ "kick", 1, 2, false, query_kick_begin, query_text_step },
+	{ "isolate", 1, 2, false, query_isolate_begin, query_text_step },
+	{ "release", 1, 2, false, query_release_begin, query_text_step },
+	{ "fim", 0, 7, false, fim_begin, audit_step },
 };
 
 int query_new(const struct query_env *env, const Idfw__CtlRequest *r, const char *data, size_t len,
@@ -166,7 +124,7 @@ const char *query_why(const struct query *q)
 
 /* ---- tools ---- */
 
-static void query_fail(struct query *q, uint32_t status, const char *fmt, ...)
+void query_fail(struct query *q, uint32_t status, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -259,6 +217,7 @@ static void status_begin(struct query *q)
 static enum query_progress status_step(struct query *q, const struct query_out *out)
 {
 	struct status_links links = { .out = out, .q = q, .room = true };
+	const struct idfw_isolation *i;
 	struct idfw_vm *vm;
 	bool ok;
 
@@ -273,6 +232,9 @@ static enum query_progress status_step(struct query *q, const struct query_out *
 		vm = idfw_engine_vm(q->env.engine, q->vms[q->vm_at++]);
 		if (vm)
 			links.room = query_emit(q, out, query_row_vm(vm));
+		/* few: bounded a VM, and made by hand or within isolate-max */
+		for (i = vm ? vm->isolations : NULL; i; i = i->next)
+			links.room &= query_emit(q, out, query_row_isolation(i));
 	}
 	return q->vm_at < q->n_vms ? Q_MORE : Q_DONE;
 }
@@ -345,12 +307,20 @@ static bool rows_argument(struct query *q, const char *arg)
 	uint64_t *const to[] = { &q->filter.since_ms, &q->filter.until_ms, &q->left };
 	size_t i, n;
 
-	if (strncmp(arg, "user=", 5) == 0) {
-		q->filter.user = arg + 5; /* the argument lives as long as the query */
-		return true;
-	}
-	if (strncmp(arg, "vm=", 3) == 0) {
-		q->filter.vm = arg + 3;
+	bool audit = strcmp(q->verb->name, "audit") == 0, fim = strcmp(q->verb->name, "fim") == 0;
+	const struct {
+		const char *name;
+		const char **to;
+		bool known;
+	} texts[] = { { "user=", &q->filter.user, true }, { "vm=", &q->filter.vm, true },
+		{ "kind=", &q->filter.kind, audit }, { "path=", &q->filter.path, fim },
+		{ "rule=", &q->filter.rule, fim } };
+
+	for (i = 0; i < GI_ARRAY_SIZE(texts); i++) {
+		n = strlen(texts[i].name);
+		if (!texts[i].known || strncmp(arg, texts[i].name, n) != 0)
+			continue;
+		*texts[i].to = arg + n; /* the argument lives as long as the query */
 		return true;
 	}
 	for (i = 0; i < GI_ARRAY_SIZE(names); i++) {
@@ -374,10 +344,19 @@ static void rows_begin(struct query *q)
 			continue;
 		query_fail(q, 2,
 			"%s: \"%.100s\" is none of user=U, vm=V, since=MS, until=MS, "
-			"limit=N (up to %d)",
-			q->verb->name, q->args[i], QUERY_ROWS_MAX);
+			"limit=N (up to %d)%s",
+			q->verb->name, q->args[i], QUERY_ROWS_MAX,
+			strcmp(q->verb->name, "fim") == 0     ? ", path=PREFIX, rule=R"
+			: strcmp(q->verb->name, "audit") == 0 ? ", kind=K"
+							      : "");
 		return;
 	}
+}
+
+static void fim_begin(struct query *q)
+{
+	rows_begin(q);
+	q->filter.kind = "fim";
 }
 
 static int rows_row(void *arg, const char *json)
@@ -418,161 +397,4 @@ static enum query_progress last_step(struct query *q, const struct query_out *ou
 static enum query_progress audit_step(struct query *q, const struct query_out *out)
 {
 	return rows_step(q, out, idfw_store_audit);
-}
-
-/* ---- policy ---- */
-
-static void show_begin(struct query *q)
-{
-	const struct pol_policy *p;
-	uint64_t generation = 0, stored = 0, time_ms = 0;
-	bool json = q->n_args && strcmp(q->args[0], "json") == 0;
-	char *text = NULL, *by = NULL;
-	size_t len = 0;
-	int err;
-
-	p = idfw_engine_policy_now(q->env.engine, &generation);
-	if (q->n_args && !json) {
-		query_fail(q, 2, "policy-show: \"%.100s\" is not \"json\"", q->args[0]);
-		return;
-	}
-	if (!p) {
-		query_fail(q, 1, "no policy is in force");
-		return;
-	}
-	err = idfw_store_policy_info(q->env.store, generation, &time_ms, &by);
-	if (err == 0 && json)
-		err = pol_to_json(p, &q->text);
-	else if (err == 0)
-		err = idfw_store_get_policy(q->env.store, &stored, &text, &len);
-	if (err == 0 && text)
-		gi_buf_append(&q->text, text, len);
-	if (err == 0)
-		err = gi_buf_error(&q->text);
-	if (err < 0)
-		query_fail(q, 1, "the running policy cannot be read: %s", gi_strerror(err));
-	else
-		q->first = json_pack("{s:I,s:I,s:s}", "generation", (json_int_t)generation,
-			"committed_ms", (json_int_t)time_ms, "by", by);
-	free(text);
-	free(by);
-}
-
-static void check_begin(struct query *q)
-{
-	struct pol_policy *p = NULL;
-	struct conf_diags diags;
-	struct gi_buf source = q->text;
-	int err;
-
-	gi_buf_init(&q->text, QUERY_TEXT_MAX);
-	conf_diags_init(&diags, "policy", gi_buf_str(&source), source.len);
-	err = pol_parse(gi_buf_str(&source), source.len, &diags, &p);
-	conf_diags_render(&diags, &q->text);
-	if (err < 0)
-		query_fail(q, 1, "the policy has errors");
-	conf_diags_fini(&diags);
-	pol_free(p);
-	gi_buf_fini(&source);
-}
-
-static void commit_begin(struct query *q)
-{
-	struct gi_buf source = q->text;
-	uint64_t generation = 0;
-	int err;
-
-	gi_buf_init(&q->text, QUERY_TEXT_MAX);
-	if (q->env.ops->round)
-		q->env.ops->round(q->env.arg);
-	err = q->env.ops->policy_commit(
-		q->env.arg, gi_buf_str(&source), source.len, q->by, &q->text, &generation);
-	if (err == 0)
-		q->first = json_pack("{s:I}", "generation", (json_int_t)generation);
-	else if (err == -GI_ESYNTAX)
-		query_fail(q, 1, "the policy has errors; the running one stays");
-	else
-		query_fail(q, 1, "the policy was not taken, the running one stays: %s",
-			gi_strerror(err));
-	gi_buf_fini(&source);
-}
-
-/* ---- render, kick ---- */
-
-static void render_begin(struct query *q)
-{
-	struct idfw_vm *vm = idfw_engine_vm(q->env.engine, q->args[0]);
-	struct gi_buf commit;
-	int err;
-
-	if (!vm) {
-		query_fail(q, 4, "no VM \"%.100s\"", q->args[0]);
-		return;
-	}
-	if (!vm->want || !fw_state_ruleset(vm->want)) {
-		query_fail(q, 1, "%.100s has no ruleset yet", vm->name);
-		return;
-	}
-	gi_buf_init(&commit, QUERY_TEXT_MAX);
-	err = fw_render(vm->want, &q->text, &commit);
-	if (err == 0) {
-		gi_buf_append(&q->text, gi_buf_str(&commit), commit.len);
-		err = gi_buf_error(&q->text);
-	}
-	gi_buf_fini(&commit);
-	if (err < 0) {
-		gi_buf_reset(&q->text);
-		query_fail(q, 1, "the ruleset of %.100s cannot be rendered: %s", vm->name,
-			gi_strerror(err));
-	}
-}
-
-static const struct idfw_session *kick_find(struct query *q, uint64_t db_id)
-{
-	struct idfw_vm *vm, *next;
-	struct idfw_session *s;
-
-	HASH_ITER (hh, idfw_engine_vms(q->env.engine), vm, next)
-		for (s = vm->sessions; s; s = s->v_next)
-			if (s->db_id == db_id)
-				return s;
-	return NULL;
-}
-
-/* the kernel sees the uid: what its other sessions there allow goes on */
-static json_int_t kick_others(const struct idfw_session *s)
-{
-	json_int_t n = 0;
-
-	for (const struct idfw_session *o = s->vm->sessions; o; o = o->v_next)
-		n += o != s && o->uid == s->uid && o->counted;
-	return n;
-}
-
-static void kick_begin(struct query *q)
-{
-	const struct idfw_session *s;
-	uint64_t id;
-	int err;
-
-	if (gi_text_u64(q->args[0], 1, INT64_MAX, &id) < 0) {
-		query_fail(q, 2, "\"%.100s\" is not the number of a session (see who)", q->args[0]);
-		return;
-	}
-	s = kick_find(q, id);
-	if (!s) {
-		query_fail(q, 4, "no live session %llu", (unsigned long long)id);
-		return;
-	}
-	q->first = json_pack("{s:I,s:s,s:s,s:I}", "session", (json_int_t)id, "user", s->user, "vm",
-		s->vm->name, "others", kick_others(s));
-	if (q->env.ops->round)
-		q->env.ops->round(q->env.arg);
-	err = idfw_engine_kick(q->env.engine, id, q->by, q->n_args > 1 ? q->args[1] : "");
-	if (err < 0) {
-		json_decref(q->first);
-		q->first = NULL;
-		query_fail(q, err == -GI_ENOTFOUND ? 4 : 1, "session %llu: %s",
-			(unsigned long long)id, gi_strerror(err));
-	}
 }

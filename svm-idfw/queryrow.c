@@ -43,7 +43,7 @@ json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 	*ret_ok = policy && s.directory_up && st.err == 0 && row_all_in_sync(env);
 	return json_pack(
 		"{s:s,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,"
-		"s:I,s:I,s:I,s:I,s:I}",
+		"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
 		"type", "svm", "ok", (int)*ret_ok, "software", "svm-idfw " PACKAGE_VERSION,
 		"generation", (json_int_t)generation, "started_ms", (json_int_t)env->started_ms,
 		"uptime_ms", (json_int_t)(now > env->started_ms ? now - env->started_ms : 0),
@@ -55,7 +55,11 @@ json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 		(json_int_t)s.logouts, "deltas", (json_int_t)s.deltas, "pushes",
 		(json_int_t)s.pushes, "push_failures", (json_int_t)s.push_failures, "refused",
 		(json_int_t)s.refused, "duplicates", (json_int_t)s.duplicates, "gaps",
-		(json_int_t)s.gaps, "unrecorded", (json_int_t)s.unrecorded);
+		(json_int_t)s.gaps, "unrecorded", (json_int_t)s.unrecorded, "isolated_sessions",
+		(json_int_t)s.isolated_sessions, "isolated_vms", (json_int_t)s.isolated_vms,
+		"isolations_capped", (json_int_t)s.isolations_capped, "isolations_spared",
+		(json_int_t)s.isolations_spared, "scan_records", (json_int_t)s.scan_records,
+		"scan_duplicates", (json_int_t)s.scan_duplicates);
 }
 
 json_t *query_row_vm(const struct idfw_vm *vm)
@@ -67,14 +71,15 @@ json_t *query_row_vm(const struct idfw_vm *vm)
 	for (i = 0; i < vm->n_addrs; i++)
 		(void)json_array_append_new(
 			addrs, json_string(gi_addr_format(&vm->addrs[i], text)));
-	return json_pack("{s:s,s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:b,s:s}", "type", "vm",
-		"vm", vm->name, "connected", (int)vm->connected, "mux", row_text(vm->mux),
+	return json_pack("{s:s,s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:s,s:b}", "type",
+		"vm", "vm", vm->name, "connected", (int)vm->connected, "mux", row_text(vm->mux),
 		"transport", row_text(vm->transport), "connected_ms", row_time(vm->connected_ms),
 		"sessions", (json_int_t)vm->n_sessions, "addresses", addrs, "want_generation",
 		(json_int_t)vm->want_generation, "want_version", (json_int_t)vm->want_version,
 		"have_generation", (json_int_t)vm->have_generation, "have_version",
-		(json_int_t)vm->have_version, "in_sync", (int)query_vm_in_sync(vm), "error",
-		vm->last_error);
+		(json_int_t)vm->have_version, "in_sync",
+		vm->connected ? json_boolean(query_vm_in_sync(vm)) : json_null(), "error",
+		vm->last_error, "isolated", vm->isolation != NULL);
 }
 
 bool query_vm_in_sync(const struct idfw_vm *vm)
@@ -113,17 +118,39 @@ static json_t *row_groups(const struct query_env *env, const struct idfw_session
 	return list;
 }
 
+/* what took its network: "session" (its uid), "vm"; null: it has it */
+static json_t *row_isolated(const struct idfw_session *s)
+{
+	const struct idfw_isolation *i = idfw_session_isolation(s);
+
+	return i ? json_string(i->whole_vm ? "vm" : "session") : json_null();
+}
+
 json_t *query_row_session(const struct query_env *env, const struct idfw_session *s)
 {
 	char peer[GI_ADDR_STRLEN] = "";
 
 	if (s->peer.family)
 		(void)gi_addr_format(&s->peer, peer);
-	return json_pack("{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b}", "session",
-		(json_int_t)s->db_id, "user", s->user, "name",
+	return json_pack("{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b,s:o}",
+		"session", (json_int_t)s->db_id, "user", s->user, "name",
 		row_text(s->principal ? s->principal->name : ""), "vm", s->vm->name, "uid",
 		(json_int_t)s->uid, "service", s->service, "tty", s->tty, "rhost", s->rhost, "peer",
 		peer, "opened_ms", (json_int_t)s->opened_ms, "seen_ms", (json_int_t)s->seen_ms,
 		"enforced_ms", row_time(s->enforced_ms), "directory", row_directory(s), "groups",
-		row_groups(env, s), "kicked", (int)s->kicked);
+		row_groups(env, s), "kicked", (int)s->kicked, "isolated", row_isolated(s));
+}
+
+json_t *query_row_isolation(const struct idfw_isolation *i)
+{
+	json_int_t sessions = 0;
+
+	for (const struct idfw_session *s = i->vm->sessions; s; s = s->v_next)
+		sessions += i->whole_vm || (s->subject && s->uid == i->uid);
+	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:b,s:b,s:s,s:s}", "type", "isolation",
+		"vm", i->vm->name, "what", i->whole_vm ? "vm" : "session", "user", i->user, "uid",
+		i->whole_vm ? json_null() : json_integer((json_int_t)i->uid), "session",
+		i->session ? json_integer((json_int_t)i->session) : json_null(), "since_ms",
+		(json_int_t)i->since_ms, "sessions", sessions, "automatic", (int)i->automatic,
+		"recorded", (int)!i->unsaved, "by", i->by, "why", i->why);
 }
