@@ -13,7 +13,7 @@
 #include "lib/base/text.h"
 #include "lib/conf/diag.h"
 
-#define VERBS_MAX 16
+#define VERBS_MAX 32
 #define MS_PER_SEC 1000ULL
 
 struct args {
@@ -67,8 +67,9 @@ static int value(struct args *a, const char *name, const char *inline_value, con
 static int own_option(struct args *a, const char *name, const char *inline_value)
 {
 	const struct ctl_option *options = a->cli->verb ? a->cli->verb->options : NULL;
-	const char *words[CTL_OPTIONS_MAX + 4] = { "socket", "json", "help", "version" };
-	size_t n = 4;
+	const char *words[CTL_OPTIONS_MAX + 5] = { "socket", "scan-socket", "json", "help",
+		"version" };
+	size_t n = 5;
 
 	for (size_t i = 0; options && options[i].name; i++) {
 		if (strcmp(options[i].name, name) != 0) {
@@ -92,6 +93,8 @@ static int option(struct args *a, char letter, const char *name, const char *inl
 
 	if (letter == 's' || strcmp(name, "socket") == 0)
 		return value(a, "socket", inline_value, &cli->socket);
+	if (strcmp(name, "scan-socket") == 0)
+		return value(a, "scan-socket", inline_value, &cli->scan_socket);
 	if (inline_value && (strcmp(name, "json") == 0 || strcmp(name, "help") == 0))
 		return usage("--%s takes no value", name);
 	if (letter == 'j' || strcmp(name, "json") == 0)
@@ -124,7 +127,7 @@ static int option_word(struct args *a, const char *word)
 	return option(a, 0, name, equals ? equals + 1 : NULL);
 }
 
-/* "policy" waits for its second word */
+/* "policy", "scan", "quarantine" wait for their second word */
 static int verb_word(struct args *a, const char *word, const char **pending)
 {
 	const char *words[VERBS_MAX];
@@ -139,11 +142,12 @@ static int verb_word(struct args *a, const char *word, const char **pending)
 			a->cli->verb = &verbs[i];
 			return 0;
 		}
-		if (!*pending && strcmp(word, "policy") == 0) {
-			*pending = word;
-			return 0;
-		}
 		words[n++] = verbs[i].name;
+	}
+	a->cli->family = *pending ? NULL : ctl_family_find(word);
+	if (a->cli->family) {
+		*pending = word;
+		return 0;
 	}
 	return unknown("verb", full, words, n, "");
 }
@@ -181,7 +185,7 @@ int ctl_args_parse(int argc, char **argv, struct ctl_cli *ret)
 	if (rc || ret->version || ret->help)
 		return rc;
 	if (pending && !ret->verb)
-		return usage("\"%s\" needs check, show or commit", pending);
+		return usage("\"%s\" needs %s", pending, ret->family->rest);
 	if (!ret->verb)
 		return usage("no verb");
 	return check_count(ret);

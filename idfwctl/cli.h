@@ -2,7 +2,7 @@
 /*
  * cli.h - what the parts of idfwctl share: the parsed command line, the verbs, the exit codes
  *
- *   main.c --args.c--> struct ctl_cli --verbs.c--> a verb's run() --client.c--> svm-idfw
+ *   main.c --args.c--> struct ctl_cli --verbs.c--> a verb's run() --client.c--> svm-idfw, svm-scan
  *                                                       rows, text --show_*.c, table.c--> stdout
  *
  * Everything that is said about a verb (its synopsis, its help, its options) stands in one table
@@ -16,15 +16,16 @@
 #include <stdio.h>
 #include "lib/base/err.h"
 
-#define CTL_POS_MAX 2	  /* words behind a verb */
-#define CTL_OPTIONS_MAX 6 /* options of one verb */
+#define CTL_POS_MAX 8	  /* words behind a verb */
+#define CTL_OPTIONS_MAX 8 /* options of one verb */
 #define CTL_SOCKET_DEFAULT IDFW_RUNDIR "/svm.sock"
+#define CTL_SCAN_SOCKET_DEFAULT IDFW_RUNDIR "/scan.sock"
 
 enum ctl_exit { /* docs/control.md */
 	CTL_EXIT_OK = 0,
 	CTL_EXIT_NO = 1, /* the answer is no */
 	CTL_EXIT_USAGE = 2,
-	CTL_EXIT_SILENT = 3,  /* svm-idfw does not answer */
+	CTL_EXIT_SILENT = 3,  /* svm-idfw, or svm-scan, does not answer */
 	CTL_EXIT_UNKNOWN = 4, /* no such session, VM or user */
 	CTL_EXIT_DENIED = 77,
 };
@@ -37,22 +38,29 @@ struct ctl_option {
 	const char *help;
 };
 
+struct ctl_family {		 /* verbs of two words that share the first */
+	const char *name, *rest; /* "policy", "check, show or commit" */
+	const char *summary;	 /* for the list of verbs */
+};
+
 struct ctl_verb {
 	const char *name;    /* "who", "policy check" */
 	const char *args;    /* as in the synopsis; "" none */
-	const char *summary; /* for the list of verbs */
+	const char *summary; /* for the list of verbs, or of its family */
 	const char *help;    /* paragraphs behind the synopsis */
 	size_t min_args, max_args;
 	struct ctl_option options[CTL_OPTIONS_MAX + 1];
 	int (*run)(struct ctl_cli *cli); /* returns enum ctl_exit */
+	bool scan;			 /* svm-scan answers, not svm-idfw */
 };
 
 struct ctl_cli { /* texts borrowed from argv and the environment */
-	const char *socket;
+	const char *socket, *scan_socket;
 	bool json;
 	bool color; /* escape sequences on stdout */
 	bool help, version;
-	const struct ctl_verb *verb; /* NULL: none given */
+	const struct ctl_verb *verb;	 /* NULL: none given */
+	const struct ctl_family *family; /* its first word only; or NULL */
 	const char *pos[CTL_POS_MAX];
 	size_t n_pos;
 	const char *opt[CTL_OPTIONS_MAX]; /* values, by index into verb->options; "" for those
@@ -76,8 +84,11 @@ GI_MUST_CHECK int ctl_time_parse(
 const struct ctl_verb *ctl_verb_table(size_t *ret_n);
 void ctl_help(FILE *to);
 void ctl_help_verb(const struct ctl_verb *v, FILE *to);
+const struct ctl_family *ctl_family_find(const char *word); /* NULL: none */
+void ctl_help_family(const struct ctl_family *f, FILE *to);
 
-/* the verbs: run.c (those that svm-idfw answers with rows), policy.c */
+/* the verbs: run.c (those that svm-idfw answers with rows), policy.c, isolate.c, scan.c, scannow.c,
+ * quarantine.c */
 int ctl_run_status(struct ctl_cli *cli);
 int ctl_run_who(struct ctl_cli *cli);
 int ctl_run_last(struct ctl_cli *cli);
@@ -87,5 +98,16 @@ int ctl_run_render(struct ctl_cli *cli);
 int ctl_run_policy_check(struct ctl_cli *cli);
 int ctl_run_policy_show(struct ctl_cli *cli);
 int ctl_run_policy_commit(struct ctl_cli *cli);
+int ctl_run_fim(struct ctl_cli *cli);
+int ctl_run_isolate(struct ctl_cli *cli);
+int ctl_run_release(struct ctl_cli *cli);
+int ctl_run_scan_status(struct ctl_cli *cli);
+int ctl_run_scan_test(struct ctl_cli *cli);
+int ctl_run_scan_explain(struct ctl_cli *cli);
+int ctl_run_scan_now(struct ctl_cli *cli);
+int ctl_run_scan_reload(struct ctl_cli *cli);
+int ctl_run_quarantine_list(struct ctl_cli *cli);
+int ctl_run_quarantine_restore(struct ctl_cli *cli);
+int ctl_run_quarantine_purge(struct ctl_cli *cli);
 
 #endif

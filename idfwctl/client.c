@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * client.c - one request to svm-idfw over its control socket, answered row by row
+ * client.c - one request to svm-idfw or svm-scan over its control socket, answered row by row
  *
  * Writes and reads at the same time (poll), since svm-idfw may answer, or refuse, before it has
  * read all of a large policy. What it says is checked by lib/wire before anything is shown.
@@ -28,6 +28,7 @@
 #define IN_MAX (WIRE_FRAME_MAX + IO_FRAME_HEAD + (16u << 10))
 
 struct ctl_client {
+	const char *service;
 	int fd;
 	int wait_ms;
 	enum wire_state state;
@@ -39,8 +40,14 @@ struct ctl_client {
 
 /* ---- connecting ---- */
 
+static const char *socket_words(const char *service)
+{
+	return strcmp(service, "svm-scan") == 0 ? "--scan-socket SOCKET or IDFW_SCAN_SOCKET"
+						: "-s SOCKET or IDFW_SOCKET";
+}
+
 /* "group idfw", so that the user knows what to ask for */
-static void why_denied(const char *path, char why[CTL_WHY_MAX])
+static void why_denied(const char *service, const char *path, char why[CTL_WHY_MAX])
 {
 	struct group *gr = NULL;
 	struct stat st;
@@ -48,25 +55,26 @@ static void why_denied(const char *path, char why[CTL_WHY_MAX])
 	if (stat(path, &st) == 0 && st.st_gid != 0)
 		gr = getgrgid(st.st_gid);
 	snprintf(why, CTL_WHY_MAX,
-		"no permission to talk to svm-idfw at %s\n"
-		"  Be root%s%s, or name another socket with -s SOCKET.",
-		path, gr ? " or a member of group " : "", gr ? gr->gr_name : "");
+		"no permission to talk to %s at %s\n"
+		"  Be root%s%s, or name another socket with %s.",
+		service, path, gr ? " or a member of group " : "", gr ? gr->gr_name : "",
+		socket_words(service));
 }
 
-static void why_not_connected(const char *path, int err, char why[CTL_WHY_MAX])
+static void why_not_connected(const char *service, const char *path, int err, char why[CTL_WHY_MAX])
 {
 	if (err == -EACCES || err == -EPERM)
-		why_denied(path, why);
+		why_denied(service, path, why);
 	else if (err == -ENOENT || err == -ECONNREFUSED)
 		snprintf(why, CTL_WHY_MAX,
-			"svm-idfw is not running at %s: %s\n"
-			"  Start it, or name its socket with -s SOCKET or IDFW_SOCKET.",
-			path, gi_strerror(err));
+			"%s is not running at %s: %s\n"
+			"  Start it, or name its socket with %s.",
+			service, path, gi_strerror(err), socket_words(service));
 	else
 		snprintf(why, CTL_WHY_MAX,
 			"cannot connect to %s: %s\n"
-			"  Name svm-idfw's control socket with -s SOCKET or IDFW_SOCKET.",
-			path, gi_strerror(err));
+			"  Name %s's control socket with %s.",
+			path, gi_strerror(err), service, socket_words(service));
 }
 
 static int wait_for(struct ctl_client *c, short events, short *ret)
@@ -98,8 +106,8 @@ static int finish_connect(struct ctl_client *c)
 	return -soerr;
 }
 
-int ctl_client_open(
-	const char *socket, int wait_ms, struct ctl_client **ret, char ret_why[CTL_WHY_MAX])
+int ctl_client_open(const char *service, const char *socket, int wait_ms, struct ctl_client **ret,
+	char ret_why[CTL_WHY_MAX])
 {
 	const char *path = strncmp(socket, "unix:", 5) == 0 ? socket + 5 : socket;
 	struct io_endpoint e;
@@ -117,6 +125,7 @@ int ctl_client_open(
 		snprintf(ret_why, CTL_WHY_MAX, "%s", gi_strerror(-ENOMEM));
 		return -ENOMEM;
 	}
+	c->service = service;
 	c->fd = -1;
 	c->wait_ms = wait_ms;
 	gi_buf_init(&c->out, OUT_MAX);
@@ -125,7 +134,7 @@ int ctl_client_open(
 	if (err == 0)
 		err = finish_connect(c);
 	if (err) {
-		why_not_connected(path, err, ret_why);
+		why_not_connected(service, path, err, ret_why);
 		ctl_client_close(c);
 		return err;
 	}
@@ -239,8 +248,8 @@ static int read_some(struct ctl_client *c)
 }
 
 /* 1: the answer is complete */
-static int take_message(const Idfw__Envelope *e, const struct ctl_sink *sink,
-	unsigned int *ret_status, char why[CTL_WHY_MAX])
+static int take_message(const struct ctl_client *c, const Idfw__Envelope *e,
+	const struct ctl_sink *sink, unsigned int *ret_status, char why[CTL_WHY_MAX])
 {
 	switch (e->body_case) {
 	case IDFW__ENVELOPE__BODY_CTL_ROW:
@@ -252,7 +261,7 @@ static int take_message(const Idfw__Envelope *e, const struct ctl_sink *sink,
 		snprintf(why, CTL_WHY_MAX, "%s", e->ctl_end->text);
 		return 1;
 	case IDFW__ENVELOPE__BODY_REFUSED:
-		snprintf(why, CTL_WHY_MAX, "svm-idfw refuses: %s", e->refused->text);
+		snprintf(why, CTL_WHY_MAX, "%s refuses: %s", c->service, e->refused->text);
 		return e->refused->reason == IDFW__REFUSED__REASON__VERSION ? -GI_EVERSION
 									    : -GI_EDENIED;
 	default: /* HelloAck: lib/wire lets nothing else through */
@@ -277,12 +286,12 @@ static int take_frames(struct ctl_client *c, const struct ctl_sink *sink, unsign
 			rc = wire_envelope_decode(c->in.data + IO_FRAME_HEAD, len, WIRE_SVM_TO_CTL,
 				c->state, &e, &wire_why);
 		if (rc < 0) {
-			snprintf(why, CTL_WHY_MAX, "what answers is not svm-idfw: %s%s%s",
+			snprintf(why, CTL_WHY_MAX, "what answers is not %s: %s%s%s", c->service,
 				gi_strerror(rc), wire_why[0] ? ": " : "", wire_why);
 			return rc;
 		}
 		c->state = WIRE_OPEN;
-		rc = take_message(e, sink, ret_status, why);
+		rc = take_message(c, e, sink, ret_status, why);
 		wire_envelope_free(e);
 		gi_buf_consume(&c->in, IO_FRAME_HEAD + len);
 	}
@@ -313,15 +322,17 @@ static void say_why(const struct ctl_client *c, int err, char why[CTL_WHY_MAX])
 {
 	if (err == -ETIMEDOUT)
 		snprintf(why, CTL_WHY_MAX,
-			"svm-idfw does not answer: nothing for %d s\n"
+			"%s does not answer: nothing for %d s\n"
 			"  See its log, and whether it is stopped or very busy.",
-			c->wait_ms / 1000);
+			c->service, c->wait_ms / 1000);
 	else if (err == -GI_ECLOSED)
 		snprintf(why, CTL_WHY_MAX,
-			"svm-idfw closed the connection before it had answered\n"
-			"  See its log.");
+			"%s closed the connection before it had answered\n"
+			"  See its log.",
+			c->service);
 	else if (err == -GI_EPROTO)
-		snprintf(why, CTL_WHY_MAX, "what answers is not svm-idfw: a row is no JSON object");
+		snprintf(why, CTL_WHY_MAX, "what answers is not %s: a row is no JSON object",
+			c->service);
 	else
 		snprintf(why, CTL_WHY_MAX, "%s", gi_strerror(err));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * client.h - one request to svm-idfw over its control socket, answered row by row
+ * client.h - one request to svm-idfw or svm-scan over its control socket, answered row by row
  *
  * Blocking with a deadline: a command that somebody waits for needs no event loop.
  * Source: docs/control.md, docs/wire.md.
@@ -33,12 +33,13 @@ struct ctl_client;
 
 /*
  * ctl_client_open - connect
+ * @service: "svm-idfw" or "svm-scan", for the words; borrowed as long as the client
  * @socket: path, or unix:PATH
  * @ret_why: what failed, for a human, with what to do next; only on error
  * Errors: -errno of connect(2), -EINVAL, -ENOMEM
  */
-GI_MUST_CHECK int ctl_client_open(
-	const char *socket, int wait_ms, struct ctl_client **ret, char ret_why[CTL_WHY_MAX]);
+GI_MUST_CHECK int ctl_client_open(const char *service, const char *socket, int wait_ms,
+	struct ctl_client **ret, char ret_why[CTL_WHY_MAX]);
 void ctl_client_close(struct ctl_client *c); /* NULL is fine */
 /*
  * ctl_client_call - the request of this connection and its whole answer

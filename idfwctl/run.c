@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * run.c - the verbs that svm-idfw answers with rows, and the call that they share
+ * run.c - the verbs that svm-idfw answers with rows, and the calls that all verbs share
  */
 #include "idfwctl/run.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "idfwctl/show.h"
 #include "lib/base/text.h"
 
-#define ARGS_MAX 8
 #define ARG_MAX 256
 #define TEXT_MAX (64u << 20)
 
@@ -49,7 +49,8 @@ int ctl_ask(const struct ctl_cli *cli, const struct ctl_request *rq, const struc
 	int err;
 
 	ret_why[0] = '\0';
-	err = ctl_client_open(cli->socket, CTL_WAIT_MS, &c, ret_why);
+	err = ctl_client_open(cli->verb->scan ? "svm-scan" : "svm-idfw",
+		cli->verb->scan ? cli->scan_socket : cli->socket, CTL_WAIT_MS, &c, ret_why);
 	if (err == 0) {
 		err = ctl_client_call(c, rq, sink, &status, ret_why);
 		ctl_client_close(c);
@@ -145,7 +146,7 @@ static int text_ignored(void *arg, const void *data, size_t len)
 	return 0;
 }
 
-static int run_rows(struct ctl_cli *cli, const char *verb, const char *const *args, size_t n_args,
+int ctl_run_rows(struct ctl_cli *cli, const char *verb, const char *const *args, size_t n_args,
 	const struct ctl_view *view)
 {
 	struct ctl_request rq = { .verb = verb, .args = args, .n_args = n_args };
@@ -161,6 +162,59 @@ static int run_rows(struct ctl_cli *cli, const char *verb, const char *const *ar
 	ctl_complain(why);
 	ctl_table_fini(&r.table);
 	return rc;
+}
+
+struct each {
+	int (*row)(void *arg, json_t *row);
+	void *arg;
+	struct gi_buf *text;
+};
+
+static int each_row(void *arg, const char *json)
+{
+	const struct each *e = arg;
+	json_t *row = json_loads(json, JSON_DECODE_ANY, NULL);
+	int err = json_is_object(row) ? e->row(e->arg, row) : -GI_EPROTO;
+
+	json_decref(row);
+	return err;
+}
+
+static int each_text(void *arg, const void *data, size_t len)
+{
+	const struct each *e = arg;
+
+	return e->text ? ctl_sink_text_collect(e->text, data, len) : 0;
+}
+
+int ctl_ask_rows(struct ctl_cli *cli, const char *verb, const char *const *args, size_t n_args,
+	int (*row)(void *arg, json_t *row), void *arg, struct gi_buf *text,
+	char ret_why[CTL_WHY_MAX])
+{
+	struct ctl_request rq = { .verb = verb, .args = args, .n_args = n_args };
+	struct each e = { row, arg, text };
+	struct ctl_sink sink = { cli->json ? ctl_sink_row_raw : each_row, each_text, &e };
+
+	return ctl_ask(cli, &rq, &sink, ret_why);
+}
+
+void ctl_putf(const char *fmt, ...)
+{
+	struct gi_buf clean;
+	char *line = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&line, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	gi_buf_init(&clean, TEXT_MAX);
+	ctl_clean(&clean, line, (size_t)n, true);
+	(void)fputs(gi_buf_str(&clean), stdout);
+	gi_buf_fini(&clean);
+	free(line);
 }
 
 int ctl_run_status(struct ctl_cli *cli)
@@ -183,7 +237,7 @@ int ctl_run_status(struct ctl_cli *cli)
 
 int ctl_run_who(struct ctl_cli *cli)
 {
-	return run_rows(cli, "who", cli->pos, cli->n_pos, &ctl_view_who);
+	return ctl_run_rows(cli, "who", cli->pos, cli->n_pos, &ctl_view_who);
 }
 
 /* --since and --until as Unix milliseconds; false: said why */
@@ -228,7 +282,8 @@ static bool filter_arg(const struct ctl_cli *cli, const char *name, char arg[ARG
 
 static int run_filtered(struct ctl_cli *cli, const char *verb, const struct ctl_view *view)
 {
-	static const char *const names[] = { "user", "vm", "since", "until", "limit" };
+	static const char *const names[] = { "user", "vm", "since", "until", "limit", "kind",
+		"path", "rule" };
 	char text[GI_ARRAY_SIZE(names)][ARG_MAX];
 	const char *args[GI_ARRAY_SIZE(names)];
 	size_t n = 0;
@@ -241,7 +296,7 @@ static int run_filtered(struct ctl_cli *cli, const char *verb, const struct ctl_
 		args[n] = text[n];
 		n++;
 	}
-	return run_rows(cli, verb, args, n, view);
+	return ctl_run_rows(cli, verb, args, n, view);
 }
 
 int ctl_run_last(struct ctl_cli *cli)
@@ -252,6 +307,11 @@ int ctl_run_last(struct ctl_cli *cli)
 int ctl_run_audit(struct ctl_cli *cli)
 {
 	return run_filtered(cli, "audit", &ctl_view_audit);
+}
+
+int ctl_run_fim(struct ctl_cli *cli)
+{
+	return run_filtered(cli, "fim", &ctl_view_fim);
 }
 
 /* ---- kick, render ---- */

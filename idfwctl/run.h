@@ -15,6 +15,19 @@ int ctl_call(const struct ctl_cli *cli, const struct ctl_request *rq, const stru
 /* the same, but what is to be said on stderr goes to @ret_why, "" nothing */
 int ctl_ask(const struct ctl_cli *cli, const struct ctl_request *rq, const struct ctl_sink *sink,
 	char ret_why[CTL_WHY_MAX]);
+struct ctl_view;
+/* a request whose rows are one table (raw with --json) */
+int ctl_run_rows(struct ctl_cli *cli, const char *verb, const char *const *args, size_t n_args,
+	const struct ctl_view *view);
+/*
+ * A request whose rows @row shows, parsed, unless --json prints them as they came; @text: what text
+ * there is, or NULL. Nothing is said on stderr: ctl_complain(ret_why)
+ */
+int ctl_ask_rows(struct ctl_cli *cli, const char *verb, const char *const *args, size_t n_args,
+	int (*row)(void *arg, json_t *row), void *arg, struct gi_buf *text,
+	char ret_why[CTL_WHY_MAX]);
+/* printf of texts that others wrote: cleaned of control characters */
+void ctl_putf(const char *fmt, ...) GI_PRINTF(1, 2);
 /* a row as it came, for --json */
 int ctl_sink_row_raw(void *arg, const char *json);
 /* @arg: struct gi_buf that all text is gathered in */

@@ -81,6 +81,10 @@ static const char *who_state(const json_t *row, enum ctl_tone *tone)
 	*tone = CTL_BAD;
 	if (ctl_row_true(row, "kicked"))
 		return "kicked";
+	if (strcmp(ctl_row_text(row, "isolated"), "vm") == 0)
+		return "VM isolated";
+	if (ctl_row_text(row, "isolated")[0])
+		return "isolated";
 	if (strcmp(directory, "found") == 0 && ctl_row_number(row, "enforced_ms")) {
 		*tone = CTL_GOOD;
 		return "enforced";
@@ -187,9 +191,12 @@ static void add_detail(struct ctl_table *t, const json_t *row)
 
 static enum ctl_tone kind_tone(const char *kind)
 {
-	if (strcmp(kind, "push-failed") == 0 || strcmp(kind, "refused") == 0 ||
-		strcmp(kind, "guest-down") == 0)
-		return CTL_BAD;
+	static const char *const bad[] = { "push-failed", "refused", "guest-down", "isolated",
+		"passed" };
+
+	for (size_t i = 0; i < GI_ARRAY_SIZE(bad); i++)
+		if (strcmp(kind, bad[i]) == 0)
+			return CTL_BAD;
 	return CTL_PLAIN;
 }
 
@@ -207,3 +214,44 @@ static void audit_add(struct ctl_table *t, const json_t *row)
 
 static const char *const audit_heads[] = { "TIME", "KIND", "VM", "#SESSION", "USER", "DETAIL" };
 const struct ctl_view ctl_view_audit = { audit_heads, GI_ARRAY_SIZE(audit_heads), audit_add };
+
+/* ---- fim ---- */
+
+/* sha256 a -> b, mode 644 -> 600, owner 0 -> 5001, to /new/path */
+static void fim_change(struct ctl_table *t, const json_t *d)
+{
+	const char *before = ctl_row_text(d, "before"), *after = ctl_row_text(d, "after");
+	static const char *const keys[] = { "mode", "owner" };
+	struct gi_buf text;
+
+	gi_buf_init(&text, LIST_MAX);
+	if (before[0] || after[0])
+		gi_buf_printf(&text, "sha256 %.12s -> %.12s", before[0] ? before : "?",
+			after[0] ? after : "?");
+	for (size_t i = 0; i < GI_ARRAY_SIZE(keys); i++)
+		if (ctl_row_text(d, keys[i])[0])
+			gi_buf_printf(&text, "%s%s %s", text.len ? ", " : "", keys[i],
+				ctl_row_text(d, keys[i]));
+	if (ctl_row_text(d, "new_path")[0])
+		gi_buf_printf(&text, "%sto %s", text.len ? ", " : "", ctl_row_text(d, "new_path"));
+	ctl_table_add(t, CTL_PLAIN, gi_buf_str(&text));
+	gi_buf_fini(&text);
+}
+
+static void fim_add(struct ctl_table *t, const json_t *row)
+{
+	const json_t *d = json_object_get(row, "detail");
+
+	add_time(t, row, "time_ms");
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "vm"));
+	add_number(t, row, "session");
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "user"));
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(d, "rule"));
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(d, "op"));
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(d, "path"));
+	fim_change(t, d);
+}
+
+static const char *const fim_heads[] = { "TIME", "VM", "#SESSION", "USER", "RULE", "WHAT", "PATH",
+	"CHANGE" };
+const struct ctl_view ctl_view_fim = { fim_heads, GI_ARRAY_SIZE(fim_heads), fim_add };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * show.h - rows of svm-idfw as tables for humans
+ * show.h - rows of svm-idfw and svm-scan as tables for humans
  *
  * Row shapes: docs/control.md. A field that is missing, or of another type, shows as nothing: an
  * older or newer svm-idfw is still readable.
@@ -16,11 +16,11 @@ struct ctl_view { /* a verb whose rows are one table */
 	size_t n_heads;
 	void (*add)(struct ctl_table *t, const json_t *row);
 };
-extern const struct ctl_view ctl_view_who, ctl_view_last, ctl_view_audit;
+extern const struct ctl_view ctl_view_who, ctl_view_last, ctl_view_audit, ctl_view_fim;
 
-struct ctl_status {  /* status has rows of three kinds */
+struct ctl_status {  /* status has rows of several kinds */
 	json_t *svm; /* owned, NULL until it came */
-	struct ctl_table muxes, vms;
+	struct ctl_table muxes, scans, vms, isolated;
 };
 void ctl_status_init(struct ctl_status *s);
 void ctl_status_fini(struct ctl_status *s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * status.c - is all well: svm-idfw, its muxes, its VMs
+ * status.c - is all well: svm-idfw, its muxes and svm-scans, its VMs, what is isolated
  */
 #include "idfwctl/show.h"
 
@@ -8,6 +8,8 @@
 #include <string.h>
 
 static const char *const mux_heads[] = { "MUX", "PEER", "SINCE", "#GUESTS", "#QUEUED" };
+static const char *const scan_heads[] = { "SVM-SCAN", "PEER", "SINCE", "#RECORDS", "#QUEUED" };
+static const char *const isolated_heads[] = { "ISOLATED", "VM", "#SESSION", "SINCE", "BY", "WHY" };
 static const char *const vm_heads[] = { "VM", "STATE", "MUX", "#SESSIONS", "RULES", "ADDRESSES",
 	"ERROR" };
 
@@ -15,7 +17,9 @@ void ctl_status_init(struct ctl_status *s)
 {
 	s->svm = NULL;
 	ctl_table_init(&s->muxes, mux_heads, GI_ARRAY_SIZE(mux_heads));
+	ctl_table_init(&s->scans, scan_heads, GI_ARRAY_SIZE(scan_heads));
 	ctl_table_init(&s->vms, vm_heads, GI_ARRAY_SIZE(vm_heads));
+	ctl_table_init(&s->isolated, isolated_heads, GI_ARRAY_SIZE(isolated_heads));
 }
 
 void ctl_status_fini(struct ctl_status *s)
@@ -23,17 +27,20 @@ void ctl_status_fini(struct ctl_status *s)
 	json_decref(s->svm);
 	s->svm = NULL;
 	ctl_table_fini(&s->muxes);
+	ctl_table_fini(&s->scans);
 	ctl_table_fini(&s->vms);
+	ctl_table_fini(&s->isolated);
 }
 
-static void add_mux(struct ctl_table *t, const json_t *row)
+/* a mux or an svm-scan; @count: its own number */
+static void add_link(struct ctl_table *t, const json_t *row, const char *count)
 {
 	char when[CTL_TIME_STRLEN];
 
 	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "name"));
 	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "peer"));
 	ctl_table_add(t, CTL_PLAIN, ctl_time_format(ctl_row_number(row, "connected_ms"), when));
-	ctl_table_addf(t, CTL_PLAIN, "%" PRIu64, ctl_row_number(row, "guests"));
+	ctl_table_addf(t, CTL_PLAIN, "%" PRIu64, ctl_row_number(row, count));
 	ctl_table_addf(t, CTL_PLAIN, "%" PRIu64 " B", ctl_row_number(row, "queued_bytes"));
 }
 
@@ -45,7 +52,12 @@ static void add_rules(struct ctl_table *t, const json_t *row)
 	uint64_t have_g = ctl_row_number(row, "have_generation");
 	uint64_t have_v = ctl_row_number(row, "have_version");
 
-	if (want_g == have_g && want_v == have_v)
+	if (!ctl_row_true(row, "connected") && have_v)
+		ctl_table_addf(
+			t, CTL_DIM, "%" PRIu64 ".%" PRIu64 " when last heard", have_g, have_v);
+	else if (!ctl_row_true(row, "connected"))
+		ctl_table_add(t, CTL_DIM, "not known");
+	else if (want_g == have_g && want_v == have_v)
 		ctl_table_addf(t, CTL_PLAIN, "%" PRIu64 ".%" PRIu64, want_g, want_v);
 	else
 		ctl_table_addf(t, CTL_PLAIN, "%" PRIu64 ".%" PRIu64 " -> %" PRIu64 ".%" PRIu64,
@@ -59,6 +71,8 @@ static void add_vm(struct ctl_table *t, const json_t *row)
 	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "vm"));
 	if (!ctl_row_true(row, "connected"))
 		ctl_table_add(t, CTL_BAD, "offline");
+	else if (ctl_row_true(row, "in_sync") && ctl_row_true(row, "isolated"))
+		ctl_table_add(t, CTL_BAD, "isolated");
 	else if (ctl_row_true(row, "in_sync"))
 		ctl_table_add(t, CTL_GOOD, "in sync");
 	else
@@ -73,6 +87,26 @@ static void add_vm(struct ctl_table *t, const json_t *row)
 	ctl_table_add(t, CTL_BAD, ctl_row_text(row, "error"));
 }
 
+static void add_isolation(struct ctl_table *t, const json_t *row)
+{
+	bool vm = strcmp(ctl_row_text(row, "what"), "vm") == 0;
+	char when[CTL_TIME_STRLEN];
+
+	if (vm)
+		ctl_table_add(t, CTL_BAD, "VM");
+	else
+		ctl_table_addf(t, CTL_BAD, "%s, uid %" PRIu64, ctl_row_text(row, "user"),
+			ctl_row_number(row, "uid"));
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "vm"));
+	if (ctl_row_number(row, "session"))
+		ctl_table_addf(t, CTL_PLAIN, "%" PRIu64, ctl_row_number(row, "session"));
+	else
+		ctl_table_add(t, CTL_PLAIN, "");
+	ctl_table_add(t, CTL_PLAIN, ctl_time_format(ctl_row_number(row, "since_ms"), when));
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "by"));
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "why"));
+}
+
 void ctl_status_add(struct ctl_status *s, json_t *row)
 {
 	const char *type = ctl_row_text(row, "type");
@@ -81,7 +115,11 @@ void ctl_status_add(struct ctl_status *s, json_t *row)
 		json_decref(s->svm);
 		s->svm = json_incref(row);
 	} else if (strcmp(type, "mux") == 0) {
-		add_mux(&s->muxes, row);
+		add_link(&s->muxes, row, "guests");
+	} else if (strcmp(type, "scan") == 0) {
+		add_link(&s->scans, row, "records");
+	} else if (strcmp(type, "isolation") == 0) {
+		add_isolation(&s->isolated, row);
 	} else if (strcmp(type, "vm") == 0) {
 		add_vm(&s->vms, row);
 	}
@@ -106,6 +144,29 @@ static void put_state(const json_t *row, const char *key, const char *good, bool
 	fprintf(to, "%s", ctl_tone_on(tone, color));
 	put_text(row, key, to);
 	fprintf(to, "%s", ctl_tone_off(tone, color));
+}
+
+/* the file path, once it has something to say */
+static void print_files(const json_t *r, bool color, FILE *to)
+{
+	uint64_t capped = ctl_row_number(r, "isolations_capped");
+	uint64_t sessions = ctl_row_number(r, "isolated_sessions");
+	uint64_t vms = ctl_row_number(r, "isolated_vms");
+
+	if (ctl_row_number(r, "scan_records") || sessions || vms)
+		fprintf(to,
+			"  files      %" PRIu64 " records of svm-scan; isolated: %" PRIu64
+			" sessions, %" PRIu64 " VMs\n",
+			ctl_row_number(r, "scan_records"), sessions, vms);
+	if (capped)
+		fprintf(to,
+			"  %sNOT isolated: %" PRIu64
+			", over isolate-max; is a signature wrong?%s\n",
+			ctl_tone_on(CTL_BAD, color), capped, ctl_tone_off(CTL_BAD, color));
+	if (ctl_row_number(r, "isolations_spared"))
+		fprintf(to, "  %snot isolated: %" PRIu64 ", VM in never-isolate%s\n",
+			ctl_tone_on(CTL_BAD, color), ctl_row_number(r, "isolations_spared"),
+			ctl_tone_off(CTL_BAD, color));
 }
 
 static void print_svm(const json_t *r, bool color, FILE *to)
@@ -141,18 +202,23 @@ static void print_svm(const json_t *r, bool color, FILE *to)
 	fprintf(to, "  events     %" PRIu64 " refused, %" PRIu64 " duplicates, %" PRIu64 " gaps\n",
 		ctl_row_number(r, "refused"), ctl_row_number(r, "duplicates"),
 		ctl_row_number(r, "gaps"));
+	print_files(r, color, to);
 }
 
 int ctl_status_print(const struct ctl_status *s, bool color, FILE *to)
 {
-	int err;
+	const struct ctl_table *tables[] = { &s->muxes, &s->scans, &s->vms, &s->isolated };
+	int err = 0;
 
 	if (s->svm)
 		print_svm(s->svm, color, to);
-	if (s->muxes.n_cells)
-		fputc('\n', to);
-	err = ctl_table_print(&s->muxes, color, to);
-	if (s->vms.n_cells)
-		fputc('\n', to);
-	return err ? err : ctl_table_print(&s->vms, color, to);
+	for (size_t i = 0; i < GI_ARRAY_SIZE(tables); i++) {
+		int one;
+
+		if (tables[i]->n_cells)
+			fputc('\n', to);
+		one = ctl_table_print(tables[i], color, to);
+		err = err ? err : one;
+	}
+	return err;
 }

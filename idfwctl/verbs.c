@@ -19,44 +19,108 @@
 
 static const struct ctl_verb verbs[] = {
 	{ "status", "", "is all well: svm-idfw, its muxes, VMs and their rules",
-		"Shows svm-idfw's own state, then each mux, then each VM with the version of\n"
-		"its rules. Exit code 1 when something is not well.\n",
-		0, 0, { { 0 } }, ctl_run_status },
+		"Shows svm-idfw's own state, each mux and svm-scan, each VM with the version of\n"
+		"its rules, and what is isolated. Exit code 1 when something is not well.\n",
+		0, 0, { { 0 } }, ctl_run_status, false },
 	{ "who", "[USER|IP|VM]", "live sessions, and the policy groups they are in",
 		"Lists live sessions: all, or those of a user, on a VM, or of a VM or peer with\n"
-		"this address. STATE is enforced, pending, kicked, or why a session has no\n"
-		"groups (not-found, unavailable, system). Exit code 1 when there are none.\n",
-		0, 1, { { 0 } }, ctl_run_who },
+		"this address. STATE is enforced, pending, kicked, isolated, or why a session\n"
+		"has no groups (not-found, unavailable, system). Exit code 1 when there are "
+		"none.\n",
+		0, 1, { { 0 } }, ctl_run_who, false },
 	{ "last", "", "sessions, also those that are over, newest first",
 		"Lists sessions of the past and live ones, newest first. HOW says what ended\n"
 		"a session: close, leader (its process died), gone, reboot, kick.\n",
-		0, 0, { FILTERS }, ctl_run_last },
-	{ "policy check", "FILE", "is FILE a valid policy? Compiled here, nothing is touched",
-		"Compiles FILE (\"-\": standard input) and shows every error and warning with\n"
-		"its place. Needs no svm-idfw. Exit code 1 when there is an error.\n",
-		1, 1, { { "server", NULL, "let svm-idfw check it" } }, ctl_run_policy_check },
-	{ "policy show", "", "the policy in force",
-		"Prints the text of the running policy, with its generation as a comment in\n"
-		"front; with --json, its JSON form.\n",
-		0, 0, { { 0 } }, ctl_run_policy_show },
-	{ "policy commit", "FILE", "put FILE (\"-\": standard input) in force",
-		"Checks FILE as \"policy check\" does, hands it to svm-idfw and prints the new\n"
-		"generation. On an error the running policy stays.\n",
-		1, 1, { { 0 } }, ctl_run_policy_commit },
-	{ "render", "VM", "the exact nftables text that VM is to run",
-		"Prints the two transactions that VM is to run: what is prepared, then the\n"
-		"rules and sets.\n",
-		1, 1, { { 0 } }, ctl_run_render },
+		0, 0, { FILTERS }, ctl_run_last, false },
+	{ "audit", "", "what happened and who decided it, newest first",
+		"Prints the audit trail, newest first: logins, decisions, pushes, kicks,\n"
+		"policies, refused claims, verdicts on files, files that were not scanned,\n"
+		"changes to watched files, isolation. KIND is the word in the second column.\n",
+		0, 0,
+		{ FILTERS,
+			{ "kind", "KIND", "only this kind: login, scan, passed, isolated ..." } },
+		ctl_run_audit, false },
+	{ "fim", "", "changes to watched files, newest first",
+		"Lists what file integrity monitoring recorded: who changed which watched file,\n"
+		"and how. PREFIX is compared as it is shown: bytes that are not text are \\xHH.\n",
+		0, 0,
+		{ FILTERS, { "path", "PREFIX", "only paths that begin so" },
+			{ "rule", "RULE", "only what this rule watches" } },
+		ctl_run_fim, false },
 	{ "kick", "SESSION", "end a session: access first, then the login",
 		"Takes away the session's access at once, open connections included, and tells\n"
 		"its VM to end it. SESSION is the number that \"who\" shows. Other sessions of\n"
 		"the same uid on that VM keep theirs: the kernel there knows the uid only.\n",
 		1, 1, { { "reason", "TEXT", "for the audit trail and the user's VM" } },
-		ctl_run_kick },
-	{ "audit", "", "what happened and who decided it, newest first",
-		"Prints the audit trail, newest first: logins, decisions, pushes, kicks,\n"
-		"policies, refused claims.\n",
-		0, 0, { FILTERS }, ctl_run_audit },
+		ctl_run_kick, false },
+	{ "isolate", "[SESSION]", "take away the network of a session's uid, or of a VM",
+		"All flows of the session's uid on its VM die at once, and its sessions, new ones\n"
+		"too, have no access until they are released. The session is not ended. With\n"
+		"--vm, nothing leaves or enters that VM. VMs in never-isolate are spared.\n",
+		0, 1,
+		{ { "vm", "VM", "all of this VM" }, { "reason", "TEXT", "for the audit trail" } },
+		ctl_run_isolate, false },
+	{ "release", "[SESSION]", "give the network back to what is isolated",
+		"SESSION is the one that it began with, also when it is over (\"status\" shows\n"
+		"it), or a live one of that uid. Connections that were cut do not come back.\n",
+		0, 1,
+		{ { "vm", "VM", "all of this VM" }, { "reason", "TEXT", "for the audit trail" } },
+		ctl_run_release, false },
+	{ "render", "VM", "the exact nftables text that VM is to run",
+		"Prints the two transactions that VM is to run: what is prepared, then the\n"
+		"rules and sets.\n",
+		1, 1, { { 0 } }, ctl_run_render, false },
+	{ "policy check", "FILE", "is FILE a valid policy? Nothing is touched",
+		"Compiles FILE (\"-\": standard input) and shows every error and warning with\n"
+		"its place. Needs no svm-idfw. Exit code 1 when there is an error.\n",
+		1, 1, { { "server", NULL, "let svm-idfw check it" } }, ctl_run_policy_check,
+		false },
+	{ "policy show", "", "the policy in force",
+		"Prints the text of the running policy, with its generation as a comment in\n"
+		"front; with --json, its JSON form.\n",
+		0, 0, { { 0 } }, ctl_run_policy_show, false },
+	{ "policy commit", "FILE", "put FILE (\"-\": standard input) in force",
+		"Checks FILE as \"policy check\" does, hands it to svm-idfw and prints the new\n"
+		"generation. On an error the running policy stays.\n",
+		1, 1, { { 0 } }, ctl_run_policy_commit, false },
+	{ "scan status", "[VM]", "is all well: engines, workers, each VM's counters",
+		"Shows svm-scan's state, then each VM's verdicts, and why files were let through\n"
+		"or refused without one. Exit code 1 when something is not well.\n",
+		0, 1, { { 0 } }, ctl_run_scan_status, true },
+	{ "scan test", "VM", "EICAR saved on VM: is it found, gone, recorded?",
+		"Saves the EICAR test file in the first watched place of VM and follows it. Says\n"
+		"which step failed, and exits with 1 then.\n",
+		1, 1, { { 0 } }, ctl_run_scan_test, true },
+	{ "scan explain", "VM PATH", "what is known of a file, and what would be done",
+		"Asks VM's agent and svm-scan about PATH: is it watched, excluded, remembered,\n"
+		"what would a finding lead to. Nothing is scanned.\n",
+		2, 2, { { 0 } }, ctl_run_scan_explain, true },
+	{ "scan now", "VM PATH", "scan a file or a tree; Ctrl-C ends it",
+		"Scans PATH on VM. Findings are dealt with as at any other time. Exit code 1\n"
+		"when something was found, or could not be scanned.\n",
+		2, 2, { { 0 } }, ctl_run_scan_now, true },
+	{ "scan reload", "", "read signatures, rules and lists again",
+		"New workers take over when they have loaded; on a mistake the old ones go on.\n",
+		0, 0, { { 0 } }, ctl_run_scan_reload, true },
+	{ "quarantine list", "[VM...]", "files in quarantine",
+		"Lists what each VM holds, or these VMs. Exit code 1 when there is nothing.\n", 0,
+		CTL_POS_MAX, { { 0 } }, ctl_run_quarantine_list, true },
+	{ "quarantine restore", "VM ID", "put a file back where it was",
+		"It is scanned again when it is opened, unless its hash is in the allow list.\n", 2,
+		2, { { 0 } }, ctl_run_quarantine_restore, true },
+	{ "quarantine purge", "VM [ID]", "delete a file for good",
+		"Deletes a file, or all of them with --all.\n", 1, 2,
+		{ { "all", NULL, "all files in VM's quarantine" } }, ctl_run_quarantine_purge,
+		true },
+};
+
+static const struct ctl_family families[] = {
+	{ "policy", "check, show or commit",
+		"check, show, commit: the policy in force, or a new one" },
+	{ "scan", "status, test, explain, now or reload",
+		"status, test, explain, now, reload: files on VMs" },
+	{ "quarantine", "list, restore or purge",
+		"list, restore, purge: files that were taken away" },
 };
 
 const struct ctl_verb *ctl_verb_table(size_t *ret_n)
@@ -65,33 +129,63 @@ const struct ctl_verb *ctl_verb_table(size_t *ret_n)
 	return verbs;
 }
 
+const struct ctl_family *ctl_family_find(const char *word)
+{
+	for (size_t i = 0; i < GI_ARRAY_SIZE(families); i++)
+		if (strcmp(families[i].name, word) == 0)
+			return &families[i];
+	return NULL;
+}
+
 void ctl_help(FILE *to)
 {
-	char left[64];
+	char left[80];
 
 	fprintf(to, "usage: idfwctl [-s SOCKET] [--json] VERB [ARGUMENT...]\n\n");
 	for (size_t i = 0; i < GI_ARRAY_SIZE(verbs); i++) {
+		if (strchr(verbs[i].name, ' '))
+			continue;
 		snprintf(left, sizeof(left), "%s %s", verbs[i].name, verbs[i].args);
 		fprintf(to, "  %-19s %s\n", left, verbs[i].summary);
 	}
+	for (size_t i = 0; i < GI_ARRAY_SIZE(families); i++) {
+		snprintf(left, sizeof(left), "%s VERB", families[i].name);
+		fprintf(to, "  %-19s %s\n", left, families[i].summary);
+	}
 	fprintf(to,
 		"\n"
-		"  -s, --socket SOCKET  svm-idfw's control socket (or IDFW_SOCKET);\n"
-		"                       default %s\n"
+		"  -s, --socket SOCKET  svm-idfw's (or IDFW_SOCKET); default %s\n"
+		"      --scan-socket    svm-scan's (or IDFW_SCAN_SOCKET); %s\n"
 		"  -j, --json           one JSON object a line, for programs\n"
-		"  -h, --help           this text; idfwctl VERB --help tells more\n"
-		"  -V, --version        version\n\n"
-		"exit codes: 0 done, 1 the answer is no, 2 usage, 3 svm-idfw does not answer,\n"
+		"  -h, --help           this text; VERB --help tells more, also of a first word\n"
+		"  -V, --version        version\n"
+		"\n"
+		"exit codes: 0 done, 1 the answer is no, 2 usage, 3 the service does not answer,\n"
 		"            4 no such session, VM or user, 77 permission\n",
-		CTL_SOCKET_DEFAULT);
+		CTL_SOCKET_DEFAULT, CTL_SCAN_SOCKET_DEFAULT);
+}
+
+void ctl_help_family(const struct ctl_family *f, FILE *to)
+{
+	size_t len = strlen(f->name);
+	char left[64];
+
+	fprintf(to, "usage: idfwctl [OPTION...] %s VERB [ARGUMENT...]\n\n", f->name);
+	for (size_t i = 0; i < GI_ARRAY_SIZE(verbs); i++) {
+		if (strncmp(verbs[i].name, f->name, len) != 0 || verbs[i].name[len] != ' ')
+			continue;
+		snprintf(left, sizeof(left), "%s %s", verbs[i].name, verbs[i].args);
+		fprintf(to, "  %-24s %s\n", left, verbs[i].summary);
+	}
 }
 
 void ctl_help_verb(const struct ctl_verb *v, FILE *to)
 {
 	char left[64];
 
-	fprintf(to, "usage: idfwctl [-s SOCKET] [--json] %s%s%s%s\n\n%s", v->name,
-		v->args[0] ? " " : "", v->args, v->options[0].name ? " [OPTION...]" : "", v->help);
+	fprintf(to, "usage: idfwctl %s[--json] %s%s%s%s\n\n%s", v->scan ? "" : "[-s SOCKET] ",
+		v->name, v->args[0] ? " " : "", v->args, v->options[0].name ? " [OPTION...]" : "",
+		v->help);
 	if (v->options[0].name)
 		fprintf(to, "\n");
 	for (const struct ctl_option *o = v->options; o->name; o++) {

@@ -8,7 +8,7 @@ set -u
 top=${top_srcdir:-.} build=${top_builddir:-.}
 golden=$top/tests/golden/idfwctl
 export TZ=UTC TERM=dumb LC_ALL=C
-unset IDFW_SOCKET
+unset IDFW_SOCKET IDFW_SCAN_SOCKET
 dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 failed=0 n=0
@@ -25,7 +25,7 @@ for file in "$golden"/*.case; do
 	eval "args=($(sed -n 's/^args //p' "$file"))"
 	echo "no request" >request
 	"$build/tests/unit/idfwctl/fake_svm" "$dir/sock" "$file" request \
-		"$build/idfwctl/idfwctl" -s "$dir/sock" "${args[@]}" >out 2>err </dev/null
+		"$build/idfwctl/idfwctl" -s "$dir/sock" --scan-socket "$dir/sock" "${args[@]}" >out 2>err </dev/null
 	rc=$?
 	{ cat out; echo "---- stderr"; cat err; echo "---- exit $rc"; cat request; } |
 		sed "s|$dir/||g" >got
@@ -51,5 +51,20 @@ if command -v script >/dev/null; then
 else
 	echo "not tried, for want of script(1): colours on a terminal"
 fi
+# a scan's bar: on a terminal only, gone at the end
+if command -v script >/dev/null; then
+	"$build/tests/unit/idfwctl/fake_svm" "$dir/sock" "$golden/scan-now.case" request "$(command -v script)" \
+		-qec "'$build/idfwctl/idfwctl' --scan-socket '$dir/sock' scan now web01 /home" /dev/null >bar
+	grep -q '100 % of 2700 files' bar || { echo "FAIL: no bar on a terminal"; failed=1; }
+	tr '\r' '\n' <bar | tail -6 | grep -q '2700 files, 56.1 MB: 1 found' || { echo "FAIL: no last word behind the bar"; failed=1; }
+	n=$((n + 1))
+fi
+
+# the two sockets are two; the environment names each
+out=$(IDFW_SOCKET=$dir/none IDFW_SCAN_SOCKET=$dir/nothing "$build/idfwctl/idfwctl" scan status 2>&1)
+case $out in *"svm-scan is not running at"*nothing*--scan-socket*) ;; *) echo "FAIL: scan socket: $out"; failed=1 ;; esac
+out=$(IDFW_SOCKET=$dir/none IDFW_SCAN_SOCKET=$dir/nothing "$build/idfwctl/idfwctl" who 2>&1)
+case $out in *"svm-idfw is not running at"*none*"-s SOCKET"*) ;; *) echo "FAIL: socket: $out"; failed=1 ;; esac
+n=$((n + 2))
 echo "$n cases"
 exit $failed

@@ -12,8 +12,17 @@ help=$("$ctl" --help) || fail "--help ends with $?"
 [ "$(awk '{ print length($0) }' <<<"$help" | sort -n | tail -1)" -le 80 ] || fail "--help is too wide"
 
 # the verbs: lines of two blanks and a small letter, up to the first option
-verbs=$(sed -n 's/^  \([a-z][a-z ]*[a-z]\)[ [A-Z|].*/\1/p' <<<"$help" | sed 's/  .*//')
-known="status who last policy check policy show policy commit render kick audit"
+# a family's line ("scan VERB") stands for those that its own help lists
+lines() { sed -n 's/^  \([a-z][a-z ]*[a-z]\)[ [A-Z|].*/\1/p' | sed 's/  .*//'; }
+families=$(sed -n 's/^  \([a-z]*\) VERB .*/\1/p' <<<"$help")
+verbs=$(for v in $(lines <<<"$help"); do
+	if grep -qx "$v" <<<"$families"; then "$ctl" "$v" --help | lines; else echo "$v"; fi
+done)
+for f in $families; do
+	[ "$("$ctl" "$f" --help | awk '{ print length($0) }' | sort -n | tail -1)" -le 80 ] || fail "$f --help is too wide"
+done
+known="status who last audit fim kick isolate release render policy check policy show policy commit"
+known="$known scan status scan test scan explain scan now scan reload quarantine list quarantine restore quarantine purge"
 [ "$(echo $verbs)" = "$known" ] || fail "verbs in --help: $(echo $verbs)"
 man_verbs=$(sed -n 's/^\.It Ic \([a-z ]*[a-z]\).*/\1/p' "$man")
 [ "$(echo $man_verbs)" = "$known" ] || fail "verbs in the manual page: $(echo $man_verbs)"
@@ -34,7 +43,7 @@ from_man=$(awk '/^\.It Ic / { sub(/^\.It Ic /, ""); sub(/ (Ar|Op|Oo) .*/, ""); v
 	"$man" | sort)
 [ "$from_help" = "$from_man" ] || { fail "options of verbs differ"; diff <(echo "$from_help") <(echo "$from_man"); }
 
-for o in socket json help version; do
+for o in socket scan-socket json help version; do
 	grep -q -- "--$o" <<<"$help" || fail "--$o is not in --help"
 	grep -q "Fl -$o" "$man" || fail "--$o is not in the manual page"
 done
@@ -49,11 +58,14 @@ complete_words() { # WORD...: what is offered for the last one
 	bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _idfwctl; printf "%s\n" "${COMPREPLY[@]}"' \
 		"$completion" "$@" | sort | tr '\n' ' '
 }
-[ "$(complete_words idfwctl "")" = "audit kick last policy render status who " ] || fail "completion of verbs: $(complete_words idfwctl "")"
-[ "$(complete_words idfwctl policy "")" = "check commit show " ] || fail "completion of policy: $(complete_words idfwctl policy "")"
+[ "$(complete_words idfwctl "")" = "audit fim isolate kick last policy quarantine release render scan status who " ] || fail "completion of verbs: $(complete_words idfwctl "")"
+for f in $families; do
+	want=$(sed -n "s/^$f //p" <<<"$verbs" | sort | tr '\n' ' ')
+	[ "$(complete_words idfwctl "$f" "")" = "$want" ] || fail "completion of $f: $(complete_words idfwctl "$f" "")"
+done
 while read -r verb; do
 	# shellcheck disable=SC2086
-	want=$({ options $verb | sed 's/ .*//'; printf '%s\n' --help --json --socket; } | sort | tr '\n' ' ')
+	want=$({ options $verb | sed 's/ .*//'; printf '%s\n' --help --json --socket --scan-socket; } | sort | tr '\n' ' ')
 	# shellcheck disable=SC2086
 	got=$(complete_words idfwctl $verb --)
 	[ "$got" = "$want" ] || fail "completion of $verb: $got, not $want"

@@ -75,19 +75,19 @@ static void test_ctl_client_open_failures_say_what_to_do(void **state)
 
 	(void)state;
 	path_of("none", path);
-	assert_int_equal(ctl_client_open(path, 50, &c, why), -ENOENT);
+	assert_int_equal(ctl_client_open("svm-idfw", path, 50, &c, why), -ENOENT);
 	assert_non_null(strstr(why, "svm-idfw is not running at "));
 	assert_non_null(strstr(why, "-s SOCKET or IDFW_SOCKET"));
 	/* nobody listens any more */
 	fd = listen_at(path);
 	close(fd);
-	assert_int_equal(ctl_client_open(path, 50, &c, why), -ECONNREFUSED);
+	assert_int_equal(ctl_client_open("svm-idfw", path, 50, &c, why), -ECONNREFUSED);
 	assert_non_null(strstr(why, "svm-idfw is not running at "));
 	unlink(path);
 	memset(long_path, 'a', sizeof(long_path));
 	long_path[0] = '/';
 	long_path[sizeof(long_path) - 1] = '\0';
-	assert_int_equal(ctl_client_open(long_path, 50, &c, why), -EINVAL);
+	assert_int_equal(ctl_client_open("svm-idfw", long_path, 50, &c, why), -EINVAL);
 	assert_non_null(strstr(why, "cannot be a unix socket's path"));
 	assert_null(c);
 }
@@ -104,7 +104,7 @@ static void test_ctl_client_call_silent_server_times_out(void **state)
 	path_of("silent", path);
 	snprintf(endpoint, sizeof(endpoint), "unix:%s", path);
 	fd = listen_at(path);
-	assert_int_equal(ctl_client_open(endpoint, 20, &c, why), 0);
+	assert_int_equal(ctl_client_open("svm-idfw", endpoint, 20, &c, why), 0);
 	assert_int_equal(ctl_client_call(c, &rq, &sink, &status, why), -ETIMEDOUT);
 	assert_non_null(strstr(why, "does not answer"));
 	assert_int_equal(status, 7);
@@ -128,11 +128,11 @@ static void test_ctl_client_call_impossible_requests_are_not_sent(void **state)
 	(void)state;
 	path_of("x", path);
 	fd = listen_at(path);
-	assert_int_equal(ctl_client_open(path, 20, &c, why), 0);
+	assert_int_equal(ctl_client_open("svm-idfw", path, 20, &c, why), 0);
 	assert_int_equal(ctl_client_call(c, &large, &sink, &status, why), -GI_ELIMIT);
 	assert_non_null(strstr(why, "at most 4 MiB"));
 	ctl_client_close(c);
-	assert_int_equal(ctl_client_open(path, 20, &c, why), 0);
+	assert_int_equal(ctl_client_open("svm-idfw", path, 20, &c, why), 0);
 	assert_int_equal(ctl_client_call(c, &unclean, &sink, &status, why), -EINVAL);
 	assert_non_null(strstr(why, "control characters"));
 	ctl_client_close(c);
