@@ -139,7 +139,6 @@ static int pool_start_proc(struct scan_pool *p, struct scan_proc **ret)
 /* all workers of a new pool, or of a reload: started side by side, with one epoch */
 static int set_start(struct scan_pool *p, struct scan_proc **set, char why[SCAN_WHY_MAX])
 {
-	uint64_t deadline = scan_now_ms() + p->conf.start_ms;
 	int err = 0;
 
 	for (unsigned int i = 0; err == 0 && i < p->conf.workers; i++)
@@ -150,9 +149,7 @@ static int set_start(struct scan_pool *p, struct scan_proc **set, char why[SCAN_
 					gi_strerror(err));
 		}
 	for (unsigned int i = 0; err == 0 && i < p->conf.workers; i++) {
-		err = scan_proc_ready(set[i], deadline, why);
-		if (err == -EAGAIN)
-			err = -ETIMEDOUT;
+		err = scan_proc_ready(set[i], UINT64_MAX, why);
 		if (err == 0 &&
 			memcmp(&set[i]->epoch, &set[0]->epoch, sizeof(set[0]->epoch)) != 0) {
 			(void)snprintf(
@@ -521,7 +518,7 @@ int scan_pool_reload(struct scan_pool *p, char ret_why[SCAN_WHY_MAX], struct sca
 	if (err == 0) /* one alone first: broken signatures are not to cost more than that */
 		err = pool_start_proc(p, &set[0]);
 	if (err == 0)
-		err = scan_proc_ready(set[0], scan_now_ms() + p->conf.start_ms, ret_why);
+		err = scan_proc_ready(set[0], UINT64_MAX, ret_why);
 	if (err == 0)
 		err = set_start(p, set, ret_why);
 	if (err == 0) {
@@ -535,7 +532,7 @@ int scan_pool_reload(struct scan_pool *p, char ret_why[SCAN_WHY_MAX], struct sca
 	(void)pthread_mutex_lock(&p->lock);
 	p->reloading = false;
 	(void)pthread_mutex_unlock(&p->lock);
-	return err == -EAGAIN ? -ETIMEDOUT : err;
+	return err;
 }
 
 void scan_pool_epoch(struct scan_pool *p, struct scan_epoch *ret)

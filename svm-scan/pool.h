@@ -114,9 +114,10 @@ void scan_pool_run(struct scan_pool *p, unsigned int slot, const struct scan_sou
 
 /*
  * scan_pool_reload - the signatures on disk, if they load
- * Starts a second set of workers beside the first, and hands them over between jobs once all of
- * them are ready with one epoch; on any error the first set stays and @ret_why says why. Blocks for
- * at most start_ms; runs go on meanwhile. Same epoch as before: fine.
+ * Starts a second set of workers beside the first (one worker, and if it works the others), and
+ * hands them over between jobs once all of them are ready with one epoch; on any error the first
+ * set stays and @ret_why says why. Blocks for at most twice start_ms; runs go on meanwhile. The
+ * same epoch as before is fine.
  * @ret: the epoch from now on
  * Errors: as scan_pool_new(), -EBUSY (another reload is under way)
  */

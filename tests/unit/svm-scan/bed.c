@@ -56,7 +56,7 @@ static void bed_signatures(struct bed *b)
 	assert(mkdir(b->db, 0755) == 0);
 	(void)snprintf(path, sizeof(path), "%s/test.hdb", b->db);
 	bed_text(path, CLAM_EXE);
-	at = (size_t)snprintf(line, sizeof(line), "Eicar-Test-Signature:0:0:");
+	at = (size_t)snprintf(line, sizeof(line), "Eicar-Test-Signature:0:*:");
 	for (size_t i = 0; i < n; i++)
 		at += (size_t)snprintf(line + at, sizeof(line) - at, "%02x", (uint8_t)eicar[i]);
 	(void)snprintf(line + at, sizeof(line) - at, "\n");

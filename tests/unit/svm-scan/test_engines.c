@@ -169,6 +169,152 @@ static void test_run_all_programs_are_clean(void **state)
 	print_message("%zu files of " BENIGN_DIR "\n", n);
 }
 
+/* ---- a gzip of many equal bytes, put together here: 13 bits stand for 258 of them ---- */
+
+struct bits {
+	uint8_t *out;
+	size_t n;
+	uint32_t acc;
+	unsigned int held;
+};
+
+/* @high_first: Huffman codes go in from their highest bit on */
+static void put_bits(struct bits *b, uint32_t value, unsigned int count, bool high_first)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		b->acc |= (value >> (high_first ? count - 1 - i : i) & 1) << b->held;
+		if (++b->held == 8) {
+			b->out[b->n++] = (uint8_t)b->acc;
+			b->acc = b->held = 0;
+		}
+	}
+}
+
+static uint32_t crc_of_zeros(size_t len)
+{
+	uint32_t table[256], crc = ~0u;
+
+	for (uint32_t i = 0; i < 256; i++) {
+		table[i] = i;
+		for (int k = 0; k < 8; k++)
+			table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0xedb88320u : 0);
+	}
+	while (len-- > 0)
+		crc = crc >> 8 ^ table[crc & 0xff];
+	return ~crc;
+}
+
+static uint8_t *bomb(uint32_t copies, size_t *ret_len)
+{
+	static const uint8_t head[10] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3 };
+	size_t plain = 1 + 258 * (size_t)copies;
+	struct bits b = { .out = malloc(64 + copies * 13 / 8) };
+
+	assert_non_null(b.out);
+	memcpy(b.out, head, sizeof(head));
+	b.n = sizeof(head);
+	put_bits(&b, 1, 1, false);   /* last block */
+	put_bits(&b, 1, 2, false);   /* fixed codes */
+	put_bits(&b, 0x30, 8, true); /* literal 0 */
+	for (uint32_t i = 0; i < copies; i++) {
+		put_bits(&b, 0xc5, 8, true); /* 258 bytes */
+		put_bits(&b, 0, 5, true);    /* from 1 byte back */
+	}
+	put_bits(&b, 0, 7, true); /* end of block */
+	put_bits(&b, 0, (8 - b.held) % 8, false);
+	for (int i = 0; i < 4; i++)
+		b.out[b.n++] = (uint8_t)(crc_of_zeros(plain) >> (8 * i));
+	for (int i = 0; i < 4; i++)
+		b.out[b.n++] = (uint8_t)(plain >> (8 * i));
+	*ret_len = b.n;
+	return b.out;
+}
+
+static int setup_small(void **state)
+{
+	(void)state;
+	bed_init(&bed);
+	bed.conf.engines.max_file_bytes = 16 * MIB;
+	bed.conf.engines.max_scan_bytes = 24 * MIB;
+	bed_start(&bed);
+	return 0;
+}
+
+static void test_run_bomb_stays_in_the_limits(void **state)
+{
+	struct scan_pool_stats st;
+	struct scan_finding f;
+	size_t len;
+	uint8_t *data = bomb(64 * MIB / 258, &len);
+
+	(void)state;
+	assert_true(len < MIB / 2 + 64);
+	bed_run_memory(&bed, data, len, &f);
+	free(data);
+	assert_int_equal(f.outcome, SCAN_FAILED);
+	assert_non_null(strstr(f.text, "over the limit "));
+	data = bomb(MIB / 258, &len); /* within them it is a file as any other */
+	bed_run_memory(&bed, data, len, &f);
+	free(data);
+	assert_int_equal(f.outcome, SCAN_CLEAN);
+	scan_pool_stats(bed.pool, &st);
+	assert_int_equal(st.starts, 1);
+}
+
+static int setup_hurried(void **state)
+{
+	(void)state;
+	bed_init(&bed);
+	bed.conf.engines.max_scan_ms = 1;
+	bed_start(&bed);
+	return 0;
+}
+
+static void test_run_scan_over_its_time_is_failed(void **state)
+{
+	struct scan_finding f;
+	size_t len;
+	uint8_t *data = bomb(128 * MIB / 258, &len);
+
+	(void)state;
+	bed_run_memory(&bed, data, len, &f);
+	free(data);
+	assert_int_equal(f.outcome, SCAN_FAILED);
+	assert_string_equal(f.text, "out of time");
+}
+
+static int setup_little_memory(void **state)
+{
+	(void)state;
+	bed_init(&bed);
+#ifndef __SANITIZE_ADDRESS__
+	bed.conf.memory_bytes = 4 * MIB;
+#endif
+	bed.conf.engines.buffer_bytes = MIB; /* so that a larger file asks libclamav for its size */
+	bed_start(&bed);
+	return 0;
+}
+
+static void test_run_over_the_memory_limit_fails_the_file(void **state)
+{
+	uint8_t *data = calloc(1, 64 * MIB);
+	struct scan_finding f;
+
+	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	free(data);
+	print_message("skipped: no memory limit under the address sanitizer\n");
+	skip();
+#endif
+	assert_non_null(data);
+	bed_run_memory(&bed, data, 64 * MIB, &f);
+	free(data);
+	assert_int_equal(f.outcome, SCAN_FAILED);
+	print_message("%s\n", f.text);
+	bed_run_memory(&bed, "hello", 5, &f);
+	assert_int_equal(f.outcome, SCAN_CLEAN);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +326,12 @@ int main(int argc, char **argv)
 			test_run_match_across_ranges_is_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_run_all_testfiles_are_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_run_all_programs_are_clean, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_run_bomb_stays_in_the_limits, setup_small, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_run_scan_over_its_time_is_failed, setup_hurried, teardown),
+		cmocka_unit_test_setup_teardown(test_run_over_the_memory_limit_fails_the_file,
+			setup_little_memory, teardown),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "--worker") == 0)
