@@ -23,7 +23,8 @@
 #define CHAN_GULP (64u << 10)
 #define CHAN_TLS_RECORD (16u << 10) /* most payload bytes of a record, RFC 8446 5.1 */
 #define CHAN_REST_GULPS 16
-#define CHAN_KEEP_BYTES (16u << 10) /* an empty send queue keeps at most this much memory */
+#define CHAN_FLUSH_BYTES (64u << 10) /* written in one round: others wait for their turn */
+#define CHAN_KEEP_BYTES (16u << 10)  /* an empty send queue keeps at most this much memory */
 
 enum chan_state { CHAN_CONNECTING, CHAN_HANDSHAKE, CHAN_OPEN, CHAN_CLOSED };
 
@@ -65,7 +66,7 @@ static void chan_fail(struct io_chan *c, int err, const char *why);
 static void chan_destroy(struct io_chan *c);
 static int chan_in_room(struct chan_bytes *b, size_t max_frame);
 static int chan_out_room(struct chan_bytes *b, size_t more);
-static int chan_write_some(struct io_chan *c);
+static int chan_write_some(struct io_chan *c, size_t max);
 
 static bool chan_live(const struct io_chan *c)
 {
@@ -111,7 +112,7 @@ void io_chan_free(struct io_chan *c)
 	if (!c || c->freed)
 		return;
 	if (c->state == CHAN_OPEN && c->out.end > c->out.at)
-		(void)chan_write_some(c); /* a last word, if the socket takes it now */
+		(void)chan_write_some(c, SIZE_MAX); /* a last word, if the socket takes it now */
 	c->freed = true;
 	io_fd_stop(c->loop, &c->watch);
 	io_idle_stop(c->loop, &c->round);
@@ -126,20 +127,30 @@ void io_chan_free(struct io_chan *c)
 
 int io_chan_send(struct io_chan *c, const void *buf, size_t len)
 {
-	size_t total = len + IO_FRAME_HEAD;
+	return io_chan_send2(c, NULL, 0, buf, len);
+}
+
+int io_chan_send2(struct io_chan *c, const void *head, size_t head_len, const void *buf, size_t len)
+{
+	size_t total = len + head_len + IO_FRAME_HEAD;
+	uint8_t *at;
 	int err;
 
 	if (!chan_live(c))
 		return -ENOTCONN;
-	if (len == 0 || len > c->conf.max_frame)
+	if (len == 0 || len > c->conf.max_frame || head_len > c->conf.max_frame - len)
 		return -GI_ELIMIT;
 	if (total > c->conf.max_queue || io_chan_queued(c) > c->conf.max_queue - total)
 		return -GI_EFULL;
 	err = chan_out_room(&c->out, total);
 	if (err < 0)
 		return err;
-	io_frame_head(c->out.data + c->out.end, len);
-	memcpy(c->out.data + c->out.end + IO_FRAME_HEAD, buf, len);
+	at = c->out.data + c->out.end;
+	io_frame_head(at, head_len + len);
+	at += IO_FRAME_HEAD;
+	if (head_len)
+		memcpy(at, head, head_len);
+	memcpy(at + head_len, buf, len);
 	c->out.end += total;
 	c->frames_out++;
 	if (io_chan_queued(c) > c->conf.max_queue / 2)
@@ -392,20 +403,28 @@ static void chan_deliver(struct io_chan *c)
 	}
 }
 
-/* as much as the socket takes: 0, -EAGAIN (want_write set), other negative */
-static int chan_write_some(struct io_chan *c)
+/*
+ * As much as the socket takes, and no more once @max bytes are written: 0, -EAGAIN, other negative.
+ * Whatever is left (want_write) goes on when poll says so.
+ */
+static int chan_write_some(struct io_chan *c, size_t max)
 {
 	struct chan_bytes *b = &c->out;
+	size_t begin = b->at;
 	ssize_t n = 0;
 	size_t done;
 	int err = 0;
 
-	while (b->at < b->end) {
+	while (b->at < b->end && b->at - begin < max) {
+		size_t len = b->end - b->at;
+
+		if (len > max - (b->at - begin))
+			len = max - (b->at - begin);
 		done = 0;
 		if (c->tls) {
-			err = c->tls->ops->write(c->tls, b->data + b->at, b->end - b->at, &done);
+			err = c->tls->ops->write(c->tls, b->data + b->at, len, &done);
 		} else {
-			n = send(c->fd, b->data + b->at, b->end - b->at, MSG_NOSIGNAL);
+			n = send(c->fd, b->data + b->at, len, MSG_NOSIGNAL);
 			err = n < 0 ? (errno == EWOULDBLOCK ? -EAGAIN : -errno) : 0;
 			done = n < 0 ? 0 : (size_t)n;
 		}
@@ -415,7 +434,7 @@ static int chan_write_some(struct io_chan *c)
 			break;
 		b->at += done;
 	}
-	c->want_write = err == -EAGAIN;
+	c->want_write = err == -EAGAIN || (err == 0 && b->at < b->end);
 	if (b->at == b->end) {
 		b->at = b->end = 0;
 		if (b->cap > CHAN_KEEP_BYTES) {
@@ -428,7 +447,7 @@ static int chan_write_some(struct io_chan *c)
 
 static void chan_flush(struct io_chan *c)
 {
-	int err = chan_write_some(c);
+	int err = chan_write_some(c, CHAN_FLUSH_BYTES);
 
 	if (err < 0 && err != -EAGAIN) {
 		chan_read_rest(c);

@@ -7,7 +7,8 @@
  * consumed, and nothing is read while it pauses; a length of 0 or over max_frame closes the
  * channel with -GI_EPROTO, as soon as it is seen. Writes go to a queue of at most
  * max_queue bytes; beyond that io_chan_send() returns -GI_EFULL and queues nothing: what to do
- * is the owner's decision (and its counter). Writes are gathered and flushed once a loop round.
+ * is the owner's decision (and its counter). Writes are gathered and flushed once a loop round,
+ * 64 KiB at most, so that one busy channel does not hold up the others of its loop.
  *
  * Callbacks come from the loop only, never from inside a call of the owner's. frame() for each
  * whole frame (buf is borrowed for the call); closed() at most once, and nothing behind it: the
@@ -64,6 +65,9 @@ void io_chan_free(struct io_chan *c);
  * -ENOTCONN (after closed()), -ENOMEM
  */
 GI_MUST_CHECK int io_chan_send(struct io_chan *c, const void *buf, size_t len);
+/* the same for a frame in two parts: @head goes in front of @buf */
+GI_MUST_CHECK int io_chan_send2(
+	struct io_chan *c, const void *head, size_t head_len, const void *buf, size_t len);
 size_t io_chan_queued(const struct io_chan *c); /* bytes */
 void io_chan_read_pause(struct io_chan *c);	/* back pressure: stop reading from the peer */
 void io_chan_read_resume(struct io_chan *c);

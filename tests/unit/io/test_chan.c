@@ -123,6 +123,53 @@ static void test_send_bad_length_is_elimit(void **state)
 	assert_int_equal(io_chan_queued(p->a.chan), 0);
 }
 
+static void test_send2_is_one_frame_of_both_parts(void **state)
+{
+	static uint8_t buf[MAX_FRAME];
+	struct pair *p = *state;
+
+	assert_int_equal(io_chan_send2(p->a.chan, "head", 4, "and body", 8), 0);
+	pair_until(p, p->b.frames == 1);
+	assert_int_equal(p->b.last_len, 12);
+	assert_memory_equal(p->b.last, "headand body", 12);
+	assert_int_equal(io_chan_send2(p->a.chan, "head", 4, buf, MAX_FRAME - 4), 0);
+	assert_int_equal(io_chan_send2(p->a.chan, "head", 4, buf, MAX_FRAME - 3), -GI_ELIMIT);
+	assert_int_equal(io_chan_send2(p->a.chan, buf, MAX_FRAME, buf, MAX_FRAME), -GI_ELIMIT);
+	pair_until(p, p->b.frames == 2);
+	assert_int_equal(p->b.bytes, 12 + MAX_FRAME);
+}
+
+static size_t take_all(int fd)
+{
+	static uint8_t buf[256 << 10];
+	size_t sum = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0)
+		sum += (size_t)n;
+	return sum;
+}
+
+/* who has much to send does so in pieces, so that others have their rounds */
+static void test_send_of_much_takes_several_rounds(void **state)
+{
+	static uint8_t buf[60000];
+	struct pair *p = *state;
+	size_t sum = 0, got;
+
+	pair_until(p, p->a.ready);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(io_chan_send(p->a.chan, buf, sizeof(buf)), 0);
+	for (int round = 0; round < 4; round++) {
+		io_loop_run_once(p->loop, PAIR_WAIT_MS);
+		got = take_all(p->b.fd);
+		assert_in_range(got, 1, 64 << 10);
+		sum += got;
+	}
+	assert_int_equal(sum, 4 * (sizeof(buf) + 4));
+	assert_int_equal(io_chan_queued(p->a.chan), 0);
+}
+
 static void test_send_full_queue_is_efull_then_drained(void **state)
 {
 	static uint8_t buf[MAX_FRAME];
@@ -404,6 +451,8 @@ int main(void)
 		T(test_send_many_frames_both_ways),
 		T_RAW(test_send_gathers_into_one_write),
 		T(test_send_bad_length_is_elimit),
+		T(test_send2_is_one_frame_of_both_parts),
+		T_RAW(test_send_of_much_takes_several_rounds),
 		T(test_send_full_queue_is_efull_then_drained),
 		T(test_send_after_close_is_enotconn),
 		T_RAW(test_close_between_frames_is_eclosed),
