@@ -127,7 +127,7 @@ void mux_guests_pump(struct mux_guests *s, enum mux_lane_id lane)
 
 	while (t->up && mux_upstream_room(t->up) && (f = mux_sched_pop(&t->sched, &q)) != NULL) {
 		struct mux_lane *l = q->arg;
-		int err = mux_upstream_send(t->up, f->data, f->len);
+		int err = mux_upstream_send(t->up, NULL, 0, f->data, f->len);
 
 		if (!err && f->kind != MUX_FRAME_ENVELOPE)
 			l->svc_knows = f->kind == MUX_FRAME_UP;

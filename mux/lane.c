@@ -91,11 +91,11 @@ void mux_refuse_fd(int fd, Idfw__Refused__Reason reason, const char *why)
 	gi_buf_fini(&b);
 }
 
+/* VmUp, VmDown: behind what is queued */
 static int lane_queue(struct mux_lane *l, enum mux_frame_kind kind, const Idfw__Routed *r)
 {
 	struct mux_guests *s = l->guest->set;
-	size_t max =
-		kind == MUX_FRAME_ENVELOPE ? s->conf.max_queue_up : CONTROL_MAX + l->queue.bytes;
+	size_t max = CONTROL_MAX + l->queue.bytes;
 	int err;
 
 	gi_buf_reset(&s->buf);
@@ -199,20 +199,33 @@ static void lane_log_line(struct mux_lane *l, const Idfw__LogLine *m)
 		gi_log(level, "vm %s gi-fileagent <%u>: %s", l->guest->vm.name, m->level, m->text);
 }
 
-/* a frame that was found good goes up as it is */
+/*
+ * A frame that was found good, in front of which stands whose it is. When nobody waits and the link
+ * has room it would come out of the scheduler at once: then it need not go in.
+ */
+static int lane_pass(struct mux_lane *l, const uint8_t *buf, size_t len)
+{
+	struct mux_trunk *t = lane_trunk(l);
+	uint8_t head[WIRE_ROUTED_HEAD_MAX];
+	size_t head_len = 0;
+	int err = wire_routed_wrap(l->guest->vm.name, len, head, &head_len);
+
+	if (err)
+		return err;
+	if (t->up && t->sched.frames == 0 && mux_upstream_room(t->up))
+		return mux_upstream_send(t->up, head, head_len, buf, len);
+	return mux_queue_push2(&t->sched, &l->queue, MUX_FRAME_ENVELOPE, head, head_len, buf, len,
+		l->guest->set->conf.max_queue_up);
+}
+
 static void lane_forward(struct mux_lane *l, const uint8_t *buf, size_t len)
 {
 	struct mux_guests *s = l->guest->set;
-	Idfw__Routed r;
 	int err;
 
 	l->stats.frames_up++;
 	l->stats.bytes_up += len;
-	idfw__routed__init(&r);
-	r.vm = l->guest->vm.name;
-	r.body_case = IDFW__ROUTED__BODY_ENVELOPE;
-	r.envelope = (ProtobufCBinaryData){ len, (uint8_t *)(uintptr_t)buf };
-	err = lane_queue(l, MUX_FRAME_ENVELOPE, &r);
+	err = lane_pass(l, buf, len);
 	if (err) {
 		lane_refuse(l, IDFW__REFUSED__REASON__BUSY, gi_strerror(err));
 		return;

@@ -83,8 +83,14 @@ void mux_queue_clear(struct mux_sched *s, struct mux_queue *q)
 int mux_queue_push(struct mux_sched *s, struct mux_queue *q, enum mux_frame_kind kind,
 	const void *data, size_t len, size_t max)
 {
+	return mux_queue_push2(s, q, kind, NULL, 0, data, len, max);
+}
+
+int mux_queue_push2(struct mux_sched *s, struct mux_queue *q, enum mux_frame_kind kind,
+	const void *head, size_t head_len, const void *data, size_t len, size_t max)
+{
 	struct mux_frame *f;
-	size_t cost = sizeof(*f) + len;
+	size_t cost = sizeof(*f) + head_len + len;
 
 	if (q->bytes > 0 && (cost > max || q->bytes > max - cost))
 		return -GI_EFULL;
@@ -93,8 +99,10 @@ int mux_queue_push(struct mux_sched *s, struct mux_queue *q, enum mux_frame_kind
 		return -ENOMEM;
 	f->next = NULL;
 	f->kind = kind;
-	f->len = len;
-	memcpy(f->data, data, len);
+	f->len = head_len + len;
+	if (head_len)
+		memcpy(f->data, head, head_len);
+	memcpy(f->data + head_len, data, len);
 	if (q->tail)
 		q->tail->next = f;
 	else

@@ -54,6 +54,10 @@ void mux_queue_clear(struct mux_sched *s, struct mux_queue *q);
  */
 GI_MUST_CHECK int mux_queue_push(struct mux_sched *s, struct mux_queue *q, enum mux_frame_kind kind,
 	const void *data, size_t len, size_t max);
+/* the same for a frame in two parts: @head goes in front of @data */
+GI_MUST_CHECK int mux_queue_push2(struct mux_sched *s, struct mux_queue *q,
+	enum mux_frame_kind kind, const void *head, size_t head_len, const void *data, size_t len,
+	size_t max);
 /*
  * mux_sched_pop - the next frame to send
  * @ret_queue: borrowed; whose it was

@@ -99,17 +99,18 @@ bool mux_upstream_room(const struct mux_upstream *u)
 	return u->state == UP_OPEN && io_chan_queued(u->chan) <= MUX_UP_WINDOW;
 }
 
-int mux_upstream_send(struct mux_upstream *u, const uint8_t *buf, size_t len)
+int mux_upstream_send(struct mux_upstream *u, const uint8_t *head, size_t head_len,
+	const uint8_t *buf, size_t len)
 {
 	int err;
 
 	if (u->state != UP_OPEN)
 		return -ENOTCONN;
-	err = io_chan_send(u->chan, buf, len);
+	err = io_chan_send2(u->chan, head, head_len, buf, len);
 	if (err)
 		return err;
 	u->stats.frames_out++;
-	u->stats.bytes_out += len;
+	u->stats.bytes_out += head_len + len;
 	return 0;
 }
 

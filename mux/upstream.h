@@ -50,8 +50,9 @@ void mux_upstream_free(struct mux_upstream *u); /* no callback */
 bool mux_upstream_is_up(const struct mux_upstream *u);
 /* the link is up and its queue is short: one frame of any size fits */
 bool mux_upstream_room(const struct mux_upstream *u);
-/* a packed Routed; -ENOTCONN, -GI_EFULL, -ENOMEM */
-GI_MUST_CHECK int mux_upstream_send(struct mux_upstream *u, const uint8_t *buf, size_t len);
+/* a packed Routed, @head in front of @buf; -ENOTCONN, -GI_EFULL, -ENOMEM */
+GI_MUST_CHECK int mux_upstream_send(struct mux_upstream *u, const uint8_t *head, size_t head_len,
+	const uint8_t *buf, size_t len);
 void mux_upstream_stats(const struct mux_upstream *u, struct mux_upstream_stats *ret);
 
 #endif

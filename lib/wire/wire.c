@@ -230,6 +230,27 @@ int wire_routed_encode(const Idfw__Routed *r, struct gi_buf *out)
 	return err ? err : pack(&r->base, WIRE_ROUTED_MAX, out);
 }
 
+/* protobuf: fields in order, each a tag (number, type 2: bytes), a varint length, the bytes */
+int wire_routed_wrap(const char *vm, size_t len, uint8_t ret[WIRE_ROUTED_HEAD_MAX], size_t *ret_len)
+{
+	size_t n = strlen(vm), at = 0;
+
+	if (!gi_text_is_name(vm, GI_NAME_MAX))
+		return -GI_EPROTO;
+	if (len == 0 || len > WIRE_FRAME_MAX)
+		return -GI_ELIMIT;
+	ret[at++] = 1 << 3 | 2;
+	ret[at++] = (uint8_t)n; /* a name is shorter than 128 */
+	memcpy(ret + at, vm, n);
+	at += n;
+	ret[at++] = 2 << 3 | 2;
+	for (; len >= 0x80; len >>= 7)
+		ret[at++] = (uint8_t)(len | 0x80);
+	ret[at++] = (uint8_t)len;
+	*ret_len = at;
+	return 0;
+}
+
 int wire_session_encode(const Idfw__Session *s, struct gi_buf *out)
 {
 	const char *why;

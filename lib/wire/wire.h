@@ -21,6 +21,7 @@
 #define WIRE_VERSION_MAX 1
 #define WIRE_FRAME_MAX (64u << 10) /* Envelope, packed */
 #define WIRE_ROUTED_MAX (WIRE_FRAME_MAX + 1024u)
+#define WIRE_ROUTED_HEAD_MAX 64u
 #define WIRE_ALLOC_MAX (1u << 20)
 #define WIRE_USER_MAX 256 /* bytes, as all lengths here, without a NUL */
 #define WIRE_TEXT_MAX 256
@@ -108,6 +109,15 @@ GI_MUST_CHECK int wire_routed_decode(const void *buf, size_t len, bool from_mux,
 	enum wire_state state, Idfw__Routed **ret, const char **ret_why);
 void wire_routed_free(Idfw__Routed *r);
 GI_MUST_CHECK int wire_routed_encode(const Idfw__Routed *r, struct gi_buf *out);
+/*
+ * wire_routed_wrap - what goes in front of a packed Envelope to make it a packed Routed of @vm
+ * For who carries envelopes that were checked, without another copy of each.
+ * @vm: a VM name; @len: of the Envelope, 1..WIRE_FRAME_MAX
+ * @ret: WIRE_ROUTED_HEAD_MAX bytes; @ret_len: how many of them are used
+ * Errors: -GI_EPROTO (no VM name), -GI_ELIMIT (@len)
+ */
+GI_MUST_CHECK int wire_routed_wrap(
+	const char *vm, size_t len, uint8_t ret[WIRE_ROUTED_HEAD_MAX], size_t *ret_len);
 
 /* highest common version, or -GI_EVERSION with words that name both ranges in @ret_why */
 GI_MUST_CHECK int wire_version_choose(

@@ -168,6 +168,38 @@ static void test_routed_largest_envelope_fits(void **state)
 	gi_buf_fini(&b);
 }
 
+/* head and Envelope together are what the encoder makes, at each length of the length */
+static void test_routed_wrap_is_the_encoding(void **state)
+{
+	static uint8_t big[WIRE_FRAME_MAX];
+	static const size_t lens[] = { 1, 127, 128, 16383, 16384, WIRE_FRAME_MAX };
+	char one[] = "a", longest[] = "a2345678901234567890123456789012345678901234567",
+	     bad[] = "..";
+	char *names[] = { one, longest };
+	uint8_t head[WIRE_ROUTED_HEAD_MAX];
+	size_t n = 0;
+	Idfw__Routed r;
+	struct gi_buf b;
+
+	(void)state;
+	gi_buf_init(&b, WIRE_ROUTED_MAX);
+	idfw__routed__init(&r);
+	r.body_case = IDFW__ROUTED__BODY_ENVELOPE;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(lens) * 2; i++) {
+		r.vm = names[i & 1];
+		r.envelope = (ProtobufCBinaryData){ lens[i / 2], big };
+		gi_buf_reset(&b);
+		assert_int_equal(wire_routed_encode(&r, &b), 0);
+		assert_int_equal(wire_routed_wrap(r.vm, lens[i / 2], head, &n), 0);
+		assert_int_equal(n + lens[i / 2], b.len);
+		assert_memory_equal(head, b.data, n);
+	}
+	assert_int_equal(wire_routed_wrap(bad, 1, head, &n), -GI_EPROTO);
+	assert_int_equal(wire_routed_wrap(one, 0, head, &n), -GI_ELIMIT);
+	assert_int_equal(wire_routed_wrap(one, WIRE_FRAME_MAX + 1, head, &n), -GI_ELIMIT);
+	gi_buf_fini(&b);
+}
+
 static void test_decode_over_frame_max_is_limit(void **state)
 {
 	static uint8_t big[WIRE_ROUTED_MAX + 1];
@@ -394,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_routed_each_body_round_trip_and_truncation),
 		cmocka_unit_test(test_routed_wrong_side_or_state_is_denied),
 		cmocka_unit_test(test_routed_largest_envelope_fits),
+		cmocka_unit_test(test_routed_wrap_is_the_encoding),
 		cmocka_unit_test(test_decode_over_frame_max_is_limit),
 		cmocka_unit_test(test_decode_amplification_stops_at_the_budget),
 		cmocka_unit_test(test_decode_no_body_is_refused),
