@@ -18,8 +18,8 @@
 
 #define FA_LOG_LINE_MAX 512 /* bytes of a line's text */
 #define FA_LOG_RING (64u << 10)
-#define FA_LOG_PER_S 200 /* lines a second that leave, on average */
-#define FA_LOG_BURST 400
+#define FA_LOG_PER_S 50	 /* lines a second that leave, on average, unless set otherwise */
+#define FA_LOG_BURST_S 2 /* seconds' worth of them at once */
 
 enum fa_log_dest { FA_LOG_STDERR, FA_LOG_SYSLOG, FA_LOG_MUX };
 
@@ -41,10 +41,9 @@ bool fa_log_wants(int level);
  */
 void fa_log_open(const char *prog,
 	bool (*mux)(void *arg, int level, const char *text, uint64_t dropped), void *arg);
-void fa_log_set(int level, enum fa_log_dest dest);
+void fa_log_set(int level, enum fa_log_dest dest, uint64_t per_s);
 /* true: something is left (out of tokens, or the destination takes nothing now): come again */
 bool fa_log_flush(uint64_t now_ms);
-bool fa_log_waits(void);
 uint64_t fa_log_dropped(void); /* in all */
 void fa_log_close(void);
 

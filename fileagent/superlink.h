@@ -32,7 +32,7 @@ GI_MUST_CHECK int fa_super_new(struct io_loop *l, int fd, const struct fa_super_
 /* callbacks of what still waits are called with -ECANCELED */
 void fa_super_free(struct fa_super *s);
 /* another supervisor: @fd takes; what waits for a reply is sent anew */
-GI_MUST_CHECK int fa_super_replace(struct fa_super *s, int fd);
+void fa_super_replace(struct fa_super *s, int fd);
 bool fa_super_is_up(const struct fa_super *s);
 
 /*
@@ -41,7 +41,7 @@ bool fa_super_is_up(const struct fa_super *s);
  * @fds: borrows, @n at most FA_REC_FDS_MAX: may be closed after the call
  * @cb: once, later, from the loop: rec->err and what rec.h says of that reply; takes nothing:
  *	@rec is borrowed, @fd (FA_OP_TMP, FA_OP_OPEN; else -1) is the callback's own to close.
- *	NULL: no reply is wanted; such a request is dropped when there is no room or no supervisor.
+ *	NULL: no reply is wanted; such a request is not kept: -EAGAIN (no room), -ENOTCONN.
  * Errors: -GI_EFULL (FA_SUPER_WAITING_MAX), -GI_ELIMIT (path, fds), -ENOMEM; @cb is not called then
  */
 GI_MUST_CHECK int fa_super_request(struct fa_super *s, struct fa_rec *rec, const int *fds, size_t n,

@@ -55,11 +55,11 @@ struct fa_worker {
 
 /*
  * fa_worker_main - the whole life of the process
- * @super_fd: takes; SOCK_SEQPACKET to the supervisor, whose first record is FA_OP_START
- * @conf: borrows; the configuration as the supervisor read it
+ * @conf: takes what is in it; the configuration that main() read from the first record
+ * @super_fd: takes; SOCK_SEQPACKET to the supervisor: FA_OP_LISTEN and FA_OP_START come next
  * Returns the exit code.
  */
-int fa_worker_main(const struct fa_conf *conf, int super_fd);
+int fa_worker_main(struct fa_conf *conf, int super_fd);
 
 /* ---- who.c ---- */
 

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * worker_int.h - the worker's own state: worker.c, events.c, scanops.c and rescans.c share it
+ *
+ * worker.c: life, orders of the supervisor, configuration, link, counters. events.c: from an event
+ * to fa_scan_open(). scanops.c: what the core asks of the world. rescans.c: what was let through.
+ */
+#ifndef FILEAGENT_WORKER_INT_H
+#define FILEAGENT_WORKER_INT_H
+
+#include "fileagent/faconf.h"
+#include "fileagent/filter.h"
+#include "fileagent/handover.h"
+#include "fileagent/inflight.h"
+#include "fileagent/mounts.h"
+#include "fileagent/table.h"
+#include "fileagent/worker.h"
+
+#define FA_GRACE_MS 300 /* the supervisor answers so long after the worker should have */
+#define FA_BEAT_MS 250
+#define FA_RESCANS_MAX 4096
+#define FA_RESCANS_BYTES (1u << 20) /* of paths */
+#define FA_RESCANS_AT_ONCE 8
+#define FA_RESCAN_TRIES 3
+#define FA_REPORTS_PER_S 50 /* reports of passed files that are made at all; all are counted */
+
+struct fa_rescans;
+
+struct worker {
+	struct fa_worker pub; /* what other parts see; first */
+	struct fa_conf conf;
+	struct fa_counters count;
+	struct fa_filter *filter;
+	struct fa_table *table;
+	struct fa_inflight *held;
+	struct fa_handover groups; /* what START and LISTEN brought */
+	struct fa_rescans *rescans;
+	uint64_t seed;
+	pid_t self, supervisor;
+	bool started; /* START came */
+	bool ticking;
+	bool link_bad; /* said already */
+	bool stopping; /* FA_OP_STOP 1: no more events */
+	struct io_fd perm, notify, fim, listen;
+	struct io_timer beat, tick, counters;
+	struct io_idle log_round;
+	struct io_timer log_later;
+	struct fa_counters told;			       /* counters as last sent */
+	uint32_t overdue, overdue_denied, ended, ended_denied; /* of the table, as last seen */
+	/* events.c */
+	bool perm_paused, notify_paused;
+	bool any_strict; /* before the path is known: all watches are strict about opens and execs
+			  */
+	size_t held_n;
+	struct fa_held late[FA_HELD_MAX]; /* the supervisor was just answering them */
+	size_t late_n;
+	struct fa_mounts mounts;
+	int mounts_fd; /* tells when they changed */
+	uint64_t mounts_ms;
+	const char *link_bad_why; /* the core found a message wrong */
+	uint64_t reports_ms;	  /* the second in which reports_n of them were made */
+	unsigned int reports_n;
+	struct fa_rec rec; /* scratch; all zero but for what a request sets and clears */
+};
+
+/* ---- events.c ---- */
+void fa_events_start(struct worker *w);
+void fa_events_stop(struct worker *w); /* no more are read */
+void fa_events_conf(struct worker *w);
+/* puts up the descriptors that could not be closed yet */
+void fa_events_late(struct worker *w);
+void fa_events_answer(struct worker *w, const struct fa_held *h, int err);
+void fa_events_release(struct worker *w, const struct fa_held *h);
+void fa_events_resume(struct worker *w);
+int fa_events_stat(int fd, struct fa_ident *ret, uint32_t *ret_mode, uint64_t *ret_mnt);
+void fa_events_path(int fd, char *buf, size_t size);
+
+/* ---- scanops.c ---- */
+extern const struct fa_scan_ops fa_worker_scan_ops; /* arg: struct worker */
+void fa_worker_unmark(struct worker *w, int fd);
+void fa_worker_flush(struct worker *w);
+/* FilePassed, for openers that the core never saw */
+void fa_worker_report(struct worker *w, enum fa_reason r, bool denied, Idfw__FileOp op,
+	const char *path, const struct fa_actor *actor);
+
+/* ---- rescans.c ---- */
+GI_MUST_CHECK int fa_rescans_new(struct worker *w, struct fa_rescans **ret);
+void fa_rescans_free(struct fa_rescans *r);
+void fa_rescans_add(struct fa_rescans *r, const char *path, const struct fa_ident *id);
+/* the service may answer: go on */
+void fa_rescans_pump(struct fa_rescans *r);
+
+/* ---- worker.c ---- */
+/* files wait: the tick runs until there are none */
+void fa_worker_tick_on(struct worker *w);
+
+#endif
