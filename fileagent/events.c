@@ -20,7 +20,6 @@
 
 #define PERM_BURST 16 /* events a round: what they lead to is sent at its end */
 #define NOTIFY_BURST 16
-#define FIM_BURST 64
 #define MOUNTINFO "/proc/self/mountinfo"
 #define MOUNTS_MS 1000 /* how often it is read at most */
 
@@ -236,7 +235,7 @@ static void slot_policy(
 	struct fa_slot *slot = &w->held->slot[h->slot];
 
 	slot->strict = h->strict;
-	slot->deadline_ms = now + fa_scan_allowance_ms(w->pub.scan, id->size) + FA_GRACE_MS;
+	slot->deadline_ms = now + fa_scan_allowance_ms(w->pub.scan, id->size);
 }
 
 /* known, empty, not watched: true, answered. Else @h and the rest are filled for the core */
@@ -330,7 +329,7 @@ static bool perm_one(struct worker *w)
 	err = fan_next(w->groups.perm, FAN_PERM_GROUP, &ev);
 	if (err == 0 && ev.fd >= 0)
 		claim = fa_inflight_claim(w->held, ev.fd, (uint32_t)ev.pid,
-			now + w->conf.deadline_base_ms + FA_GRACE_MS, w->any_strict, &slot);
+			now + w->conf.deadline_base_ms, w->any_strict, &slot);
 	atomic_store_explicit(&w->held->reading, 0, memory_order_release);
 	if (err == -EAGAIN)
 		return false;
@@ -422,22 +421,6 @@ static void notify_cb(struct io_fd *f, unsigned int events)
 		overflow(w);
 }
 
-static void fim_cb(struct io_fd *f, unsigned int events)
-{
-	struct worker *w = f->arg;
-	struct fan_event ev;
-
-	(void)events;
-	for (int i = 0; i < FIM_BURST && fan_next(w->groups.fim, FAN_FIM_GROUP, &ev) == 0; i++) {
-		if (w->pub.fim && !is_own(w, ev.pid))
-			fa_fim_event(w->pub.fim, &ev);
-		if (ev.fd >= 0)
-			close(ev.fd);
-		if (ev.pidfd >= 0)
-			close(ev.pidfd);
-	}
-}
-
 /* ---- start and stop ---- */
 
 void fa_events_resume(struct worker *w)
@@ -469,7 +452,6 @@ void fa_events_start(struct worker *w)
 	mounts_read(w, io_clock_mono_ms());
 	io_fd_start(w->pub.loop, &w->perm, w->groups.perm, IO_READ, perm_cb, w);
 	io_fd_start(w->pub.loop, &w->notify, w->groups.notify, IO_READ, notify_cb, w);
-	io_fd_start(w->pub.loop, &w->fim, w->groups.fim, IO_READ, fim_cb, w);
 }
 
 void fa_events_stop(struct worker *w)
@@ -479,5 +461,4 @@ void fa_events_stop(struct worker *w)
 		return;
 	io_fd_stop(w->pub.loop, &w->perm);
 	io_fd_stop(w->pub.loop, &w->notify);
-	io_fd_stop(w->pub.loop, &w->fim);
 }

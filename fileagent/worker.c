@@ -212,8 +212,6 @@ static void down_cb(void *arg, const char *why)
 	}
 	w->link_bad = true;
 	fa_scan_link_down(w->pub.scan, io_clock_mono_ms());
-	if (w->pub.commands)
-		fa_commands_down(w->pub.commands);
 	log_soon(w);
 }
 
@@ -226,10 +224,6 @@ static void message_cb(void *arg, const Idfw__Envelope *e)
 		if (w->pub.reports)
 			fa_reports_ack(w->pub.reports, e->file_report_ack->seq);
 		return;
-	case IDFW__ENVELOPE__BODY_FILE_COMMAND:
-		if (w->pub.commands)
-			fa_command(w->pub.commands, e->file_command);
-		break;
 	default:
 		fa_scan_message(w->pub.scan, io_clock_mono_ms(), e);
 	}
@@ -245,8 +239,6 @@ static void room_cb(void *arg)
 	fa_scan_room(w->pub.scan, io_clock_mono_ms());
 	if (w->pub.reports)
 		fa_reports_pump(w->pub.reports);
-	if (w->pub.commands)
-		fa_commands_pump(w->pub.commands);
 }
 
 static const struct fa_link_ops link_ops = {
@@ -316,8 +308,6 @@ static void conf_changed(struct worker *w, struct fa_conf *new)
 	conf_free(&fa_conf_table, &old);
 	if (w->pub.who)
 		fa_who_conf(w->pub.who);
-	if (w->pub.fim)
-		fa_fim_conf(w->pub.fim);
 	fa_notice("configuration read anew");
 }
 
@@ -375,7 +365,7 @@ static void order_start(struct worker *w, const struct fa_rec *rec, const int *f
 	fa_worker_flush(w); /* we know of no mark that an earlier worker asked for */
 	io_timer_start(w->pub.loop, &w->beat, 0, FA_BEAT_MS, beat_cb, w);
 	io_timer_start(w->pub.loop, &w->counters, COUNTERS_MS, COUNTERS_MS, counters_cb, w);
-	fa_notice("worker started");
+	fa_notice("worker: up");
 }
 
 static void order_stop(struct worker *w, bool gently)

@@ -16,7 +16,6 @@
 #include "fileagent/table.h"
 #include "fileagent/worker.h"
 
-#define FA_GRACE_MS 300 /* the supervisor answers so long after the worker should have */
 #define FA_BEAT_MS 250
 #define FA_RESCANS_MAX 4096
 #define FA_RESCANS_BYTES (1u << 20) /* of paths */
