@@ -48,7 +48,7 @@ GI_MUST_CHECK int fa_link_new(struct io_loop *l, const struct fa_link_conf *conf
 void fa_link_free(struct fa_link *k);
 bool fa_link_is_up(const struct fa_link *k); /* HelloAck came */
 /* true: a message that can wait (FileReport, FileReply, FileData, LogLine) may be sent now */
-bool fa_link_has_room(struct fa_link *k);
+bool fa_link_has_room(const struct fa_link *k);
 /* 0, -ENOTCONN, -GI_EFULL (nothing is queued then), encoding's errors */
 GI_MUST_CHECK int fa_link_send(struct fa_link *k, const Idfw__Envelope *e);
 /* the same with a packed Envelope */
