@@ -384,6 +384,12 @@ static void judge_scan(struct judge_thread *t, struct eps_event *ev, const uint8
 
 	if (sha256 && flight_join(j, sha256, ev, true, &leader))
 		return;
+	/* another's scan may have ended between our look and our lead */
+	if (leader && known(j, sha256, eps_event_file(ev)->vm, &f)) {
+		answer(j, ev, &r, &f, since);
+		answer_waiters(j, flight_end(j, sha256, false), &f);
+		return;
+	}
 	for (;;) {
 		scan(t, ev, &f, &gone);
 		answer(j, ev, &r, &f, since);
