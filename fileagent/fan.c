@@ -88,7 +88,7 @@ int fan_group_new(enum fan_kind kind, bool pidfds, int *ret_fd, bool *ret_errno_
 	if (kind == FAN_PERM_GROUP)
 		flags |= FAN_CLASS_PRE_CONTENT | FAN_UNLIMITED_QUEUE;
 	else if (kind == FAN_FIM_GROUP)
-		flags |= FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME;
+		flags |= FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_REPORT_FID;
 	else
 		flags |= FAN_CLASS_NOTIF;
 	if (pidfds)
@@ -206,6 +206,7 @@ static bool fan_name_read(const uint8_t *p, size_t len, struct fan_name *ret, ui
 static void fan_infos(const uint8_t *p, size_t len, struct fan_event *ret)
 {
 	struct fanotify_event_info_header h;
+	struct fan_name obj;
 
 	for (; len >= sizeof(h); p += h.len, len -= h.len) {
 		memcpy(&h, p, sizeof(h));
@@ -224,6 +225,12 @@ static void fan_infos(const uint8_t *p, size_t len, struct fan_event *ret)
 		case FAN_EVENT_INFO_TYPE_DFID_NAME:
 		case FAN_EVENT_INFO_TYPE_OLD_DFID_NAME:
 			(void)fan_name_read(p, h.len, &ret->from, &ret->fsid);
+			break;
+		case FAN_EVENT_INFO_TYPE_FID:
+			if (fan_name_read(p, h.len, &obj, &ret->fsid)) {
+				memcpy(ret->obj, obj.handle, obj.handle_len);
+				ret->obj_len = obj.handle_len;
+			}
 			break;
 		case FAN_EVENT_INFO_TYPE_NEW_DFID_NAME:
 			(void)fan_name_read(p, h.len, &ret->to, &ret->fsid);

@@ -43,6 +43,8 @@ struct fan_event {
 		size_t handle_len;
 		char name[256];
 	} from, to;
+	uint8_t obj[128 + 8]; /* of the file itself, where the kernel says it: hard links */
+	size_t obj_len;
 	uint64_t fsid;
 };
 

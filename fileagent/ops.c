@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "fileagent/act.h"
+#include "fileagent/act_handle.h"
 #include "fileagent/fan.h"
 #include "fileagent/vault.h"
 #include "lib/base/log.h"
@@ -165,6 +166,10 @@ static void job_do(struct fa_actor_thread *a, struct ops_job *j)
 		break;
 	case FA_OP_WHO:
 		err = do_who(j, r);
+		break;
+	case FA_OP_HANDLE:
+		err = fa_handle_path(j->fds[0], j->rec.path, j->rec.path_len, r->path);
+		r->path_len = err == 0 ? (uint32_t)strlen(r->path) : 0;
 		break;
 	default:
 		err = do_vault(a, j, r);
@@ -320,6 +325,19 @@ static int do_mark(const struct fa_sup *s, const struct fa_rec *r, int fd)
 	return err;
 }
 
+/* the file system is found with the configuration of now; the thread then has it open */
+static int do_handle(struct fa_sup *s, const struct fa_rec *r)
+{
+	int fs, err = fa_handle_fs(s->conf, r->path, r->path_len, &fs);
+
+	if (err < 0)
+		return err;
+	err = job_queue(s, r, &fs, 1);
+	if (err < 0)
+		(void)close(fs);
+	return err;
+}
+
 void fa_ops_handle(struct fa_sup *s, const struct fa_rec *r, const int *fds, size_t n)
 {
 	static struct fa_rec reply;
@@ -338,6 +356,9 @@ void fa_ops_handle(struct fa_sup *s, const struct fa_rec *r, const int *fds, siz
 		break;
 	case FA_OP_OPEN:
 		err = may_open(s, r, fds, n) ? job_queue(s, r, fds, n) : -EACCES;
+		break;
+	case FA_OP_HANDLE:
+		err = do_handle(s, r);
 		break;
 	default:
 		err = job_queue(s, r, fds, n);

@@ -51,6 +51,8 @@ enum fa_op {
 			  watched or FIM places, no symbolic links, never blocks */
 	FA_OP_WHO,     /* pid; reply: path = its program (readlink of /proc/PID/exe), ident of it;
 			  value 1: that path leads to that very file in our mounts */
+	FA_OP_HANDLE,  /* path = fsid and struct file_handle of a directory, hexadecimal; reply:
+			  path = where it is. Only on file systems with FIM rules */
 	FA_OP_VAULT_LIST,    /* value = index; reply: path, meta, qid; -ENOENT: no more */
 	FA_OP_VAULT_RESTORE, /* qid; reply: path */
 	FA_OP_VAULT_PURGE,   /* qid, or all zero: everything; reply: value = how many */
