@@ -125,6 +125,11 @@ static void routed_post(struct tg *t, const Idfw__Routed *r)
 {
 	struct gi_buf b;
 
+	if (t->conf.agent) {
+		if (r->body_case == IDFW__ROUTED__BODY_ENVELOPE)
+			tg_send_frame(t, r->envelope.data, r->envelope.len);
+		return;
+	}
 	gi_buf_init(&b, WIRE_ROUTED_MAX);
 	must(wire_routed_encode(r, &b) == 0, "a Routed cannot be encoded");
 	pthread_mutex_lock(&t->lock);
@@ -464,10 +469,22 @@ static void envelope_take(struct tg *t, const char *vm, const Idfw__Envelope *e)
 	pthread_mutex_unlock(&t->lock);
 }
 
-static void routed_take(struct tg *t, const Idfw__Routed *r)
+static void bytes_take(
+	struct tg *t, const char *vm, const uint8_t *buf, size_t len, enum wire_state state)
 {
 	Idfw__Envelope *e = NULL;
 	const char *why = "";
+
+	if (wire_envelope_decode(buf, len, WIRE_SCAN_TO_AGENT, state, &e, &why) < 0) {
+		fprintf(stderr, "test guest: the service sent a bad message: %s\n", why);
+		abort();
+	}
+	envelope_take(t, vm, e);
+	wire_envelope_free(e);
+}
+
+static void routed_take(struct tg *t, const Idfw__Routed *r)
+{
 	Idfw__Routed answer;
 	Idfw__Pong pong = IDFW__PONG__INIT;
 	struct tg_vm *v;
@@ -492,15 +509,8 @@ static void routed_take(struct tg *t, const Idfw__Routed *r)
 		answer.pong = &pong;
 		routed_post(t, &answer);
 	}
-	if (r->body_case != IDFW__ROUTED__BODY_ENVELOPE)
-		return;
-	if (wire_envelope_decode(
-		    r->envelope.data, r->envelope.len, WIRE_SCAN_TO_AGENT, state, &e, &why) < 0) {
-		fprintf(stderr, "test guest: the service sent a bad message: %s\n", why);
-		abort();
-	}
-	envelope_take(t, r->vm, e);
-	wire_envelope_free(e);
+	if (r->body_case == IDFW__ROUTED__BODY_ENVELOPE)
+		bytes_take(t, r->vm, r->envelope.data, r->envelope.len, state);
 }
 
 static void chan_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len)
@@ -510,6 +520,11 @@ static void chan_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t 
 	const char *why = "";
 
 	(void)c;
+	if (t->conf.agent) {
+		bytes_take(t, t->conf.agent, buf, len,
+			vm_get(t, t->conf.agent)->up ? WIRE_OPEN : WIRE_NEW);
+		return;
+	}
 	must(wire_routed_decode(buf, len, false, t->acked ? WIRE_OPEN : WIRE_NEW, &r, &why) == 0,
 		"the service sent a bad Routed");
 	routed_take(t, r);
@@ -576,10 +591,12 @@ static void connect_to(struct tg *t)
 	char why[256];
 	int fd = -1;
 
-	must(io_tls_ctx_new(&tc, why, &t->tls) == 0, "certificates");
-	must(io_tls_new(t->tls, t->conf.server_name, &tls) == 0, "tls");
 	must(io_endpoint_parse(t->conf.endpoint, &t->to) == 0, "endpoint");
 	must(io_sock_connect(&t->to, &fd) == 0, "connect");
+	if (!t->conf.agent) {
+		must(io_tls_ctx_new(&tc, why, &t->tls) == 0, "certificates");
+		must(io_tls_new(t->tls, t->conf.server_name, &tls) == 0, "tls");
+	}
 	must(io_chan_new(t->loop, fd, tls, &cc, &chan_ops, t, &t->chan) == 0, "channel");
 }
 
@@ -623,8 +640,13 @@ struct tg *tg_new_conf(const struct tg_conf *c)
 	must(io_loop_new(&t->loop) == 0, "loop");
 	io_wake_start(t->loop, &t->wake, woken, t);
 	connect_to(t);
-	hello_send(t);
+	if (!t->conf.agent)
+		hello_send(t);
 	must(pthread_create(&t->thread, NULL, thread_main, t) == 0, "thread");
+	if (t->conf.agent) {
+		tg_up(t, t->conf.agent);
+		return t;
+	}
 	pthread_mutex_lock(&t->lock);
 	while (!t->acked && !t->cut)
 		wait_change(t, "no HelloAck");

@@ -75,6 +75,11 @@ struct tg_vm { /* what the service said to a guest */
 struct tg;
 struct tg_conf {
 	const char *endpoint, *ca, *cert, *key, *server_name;
+	/*
+	 * Not NULL: it is no mux but that guest's agent, which speaks to a real one at @endpoint;
+	 * no TLS. Connected means then: settled.
+	 */
+	const char *agent;
 	/* from its thread, for each verdict; may call tg_event() */
 	void (*on_verdict)(void *arg, struct tg *t, uint64_t id);
 	void *arg;
