@@ -245,12 +245,12 @@ static void print(struct bench *b, double sec, double cpu)
 	if (n == 0)
 		die("no verdict");
 	qsort(all, n, sizeof(*all), compare);
-	printf("{\"bench\":\"verdicts\",\"mode\":\"%s\",\"threads\":%u,\"mux\":%s,\"vms\":%u,"
-	       "\"window\":%u,\"bytes\":%d,\"seconds\":%.2f,\"verdicts\":%zu,"
+	printf("{\"bench\":\"verdicts\",\"how\":\"%s%s, %u under way\",\"threads\":%u,\"vms\":%u,"
+	       "\"window\":%u,\"bytes\":%d,\"seconds\":%.2f,\"n\":%zu,"
 	       "\"verdicts_per_s\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"cpu_us_each\":%.2f}\n",
-		b->look ? "look" : "next", b->look ? 0 : b->threads, b->mux ? "true" : "false",
-		b->vms, b->window, CONTENT, sec, n, (double)n / sec, all[n / 2] / 1e3,
-		all[n * 99 / 100] / 1e3, cpu * 1e6 / (double)n);
+		b->look ? "look" : "next", b->mux ? ", mux" : "", b->window * b->vms,
+		b->look ? 0 : b->threads, b->vms, b->window, CONTENT, sec, n, (double)n / sec,
+		all[n / 2] / 1e3, all[n * 99 / 100] / 1e3, cpu * 1e6 / (double)n);
 	free(all);
 }
 

@@ -236,6 +236,8 @@ static void while_it_waits(struct fix *f, void *(*thread)(void *), void (*end)(s
 	assert_true(eps_event_gone(r.ev));
 	assert_int_equal(fix_answer(r.ev, EPS_ALLOW), -EPS_EGONE);
 	assert_int_equal(fix_stats(f).memory_bytes, 0);
+	tg_free(f->tg); /* it may still look at the file */
+	f->tg = NULL;
 	free((void *)(uintptr_t)file.data);
 }
 
