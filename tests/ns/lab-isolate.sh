@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Isolation with real packets: an isolated session's running transfer stops at once and its uid gets
+# nothing new, also after a new login and a restart of svm-idfw, while another user on the same VM
+# loses no line; a whole VM: nothing in, nothing out; released: access is back.
+set -euo pipefail
+: "${IDFW_LAB:=i$$}" "${IDFW_BUILD:=${top_builddir:?}}"
+# shellcheck source=lab/functions.sh
+. "${top_srcdir:?}/lab/functions.sh"
+# shellcheck source=lab/checks.sh
+. "$LAB_TOP/lab/checks.sh"
+lab_test
+
+session_of() { lab_ctl --json who "$1" | sed -n 's/.*"session": *\([0-9]*\).*/\1/p' | head -1; }
+kernel_has() { # MARK: is it live in jump01's kernel?
+	lab_in jump01 nft -j list set inet idfw live | grep -c "\\b$1\\b" || true
+}
+goes_on() { [ "$(lab_pulled jump01 "$1")" -gt $((lines + 50)) ]; }
+in_reaches() { lab_in client timeout 1 bash -c '</dev/tcp/10.77.1.10/22' 2>/dev/null; }
+out_reaches() { lab_in jump01 timeout 1 bash -c '</dev/tcp/10.77.8.10/389' 2>/dev/null; }
+
+sed "/^section application/a rule more allow from user \"bob\" to db service postgres;" "$LAB_TOP/lab/policy.idfw" |
+	lab_put svm /run/lab/policy.idfw
+lab_ctl policy commit /run/lab/policy.idfw
+lab_login alice jump01 alice
+lab_login bob jump01 bob
+transfer alice jump01 alice
+transfer bob jump01 bob
+session=$(session_of alice)
+
+echo "== a session is isolated: its transfer stops, the neighbour's does not"
+mark=$(lab_in jump01 nft -j list map inet idfw uid_mark | tr -d '[:space:]' |
+	sed -n "s/.*\[$(lab_in jump01 id -u alice),\([0-9]*\)\].*/\1/p")
+check "alice's mark $mark is live in jump01's kernel" [ "$(kernel_has "$mark")" = 1 ]
+when=$(lab_now_ms)
+lab_ctl isolate "$session" --reason "a test"
+cut_at jump01 alice "$when" "the isolation"
+check "her mark is not live any more" [ "$(kernel_has "$mark")" = 0 ]
+leftover_reaches_not jump01 alice
+reaches_not alice $DB 5432 "alice's session, which goes on"
+reaches bob $DB 5432 "bob, on the same VM"
+lab_ctl who alice | grep -q ' isolated ' && ok "who says isolated" || bad "who does not say isolated"
+lab_ctl status | grep -q "^alice, uid .* $session .*a test" && ok "status says it, by whom and why" ||
+	bad "status does not say it"
+check "recorded" audited isolated alice "a test"
+
+echo "== a new login of that uid has no access either"
+lab_login again jump01 alice
+reaches_not again $DB 5432 "alice after a new login"
+
+echo "== svm-idfw is killed and starts again: isolation stays"
+lab_kill9 svm
+lab_daemon svm
+lab_wait_for 10 lab_in_sync || bad "not in sync after the restart"
+reaches_not again $DB 5432 "alice after the restart"
+lines=$(lab_pulled jump01 bob)
+check "bob's transfer goes on" lab_wait_for 10 goes_on bob
+unbroken jump01 bob "beside it, through the restart"
+
+echo "== released: access is back, what was cut is not"
+before=$(lab_pulled jump01 alice)
+lab_ctl release "$session" --reason clean
+reaches again $DB 5432 "alice"
+check "recorded" audited released alice clean
+check "her old transfer stays cut" [ "$(lab_pulled jump01 alice)" = "$before" ]
+
+echo "== a whole VM: nothing in, nothing out"
+check "before, the desk reaches jump01" in_reaches
+check "before, jump01 reaches the directory, as everybody may" out_reaches
+when=$(lab_now_ms)
+lab_ctl isolate --vm jump01
+cut_at jump01 bob "$when" "the isolation of jump01"
+in_reaches && bad "the desk reaches jump01" || ok "the desk does not reach jump01"
+out_reaches && bad "jump01 reaches the directory" || ok "jump01 does not reach the directory"
+gains alice 700 && bad "alice reaches db01" || ok "alice reaches nothing"
+lab_ctl status | grep -q '^jump01  *isolated' && ok "status says it" || bad "status does not say it"
+lab_ctl release --vm jump01
+check "released, the desk reaches jump01" lab_wait_for 5 in_reaches
+check "alice gains access again" gains alice
+check "bob gains access again" gains bob
