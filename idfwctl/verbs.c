@@ -62,7 +62,7 @@ static const struct ctl_verb verbs[] = {
 		ctl_run_isolate, false },
 	{ "release", "[SESSION]", "give the network back to what is isolated",
 		"SESSION is the one that it began with, also when it is over (\"status\" shows\n"
-		"it), or a live one of that uid. Connections that were cut do not come back.\n",
+		"it), or a live one of that uid. What needed the identity does not come back.\n",
 		0, 1,
 		{ { "vm", "VM", "all of this VM" }, { "reason", "TEXT", "for the audit trail" } },
 		ctl_run_release, false },

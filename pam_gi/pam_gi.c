@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 
 #include <security/pam_modules.h>
 #include <security/pam_ext.h>
@@ -24,6 +25,7 @@
 #include "pam_gi/options.h"
 
 #define EXCHANGE_TRIES 3
+#define ABSENT_PAUSE_MS 20	    /* between two looks for an agent that is not there */
 #define SESSION_DATA "idfw_session" /* pam_set_data: heap uint64_t, the agent's session number */
 
 static void session_data_free(pam_handle_t *pamh, void *data, int error_status)
@@ -96,9 +98,22 @@ static void log_exchange_error(pam_handle_t *pamh, const struct pam_gi_options *
 			opt->socket, strerror(-err));
 }
 
+/* a login waits for an agent that is being started; a logout is seen by its leader's end too */
+static bool absent_wait(const struct pam_gi_event *ev, int err, long long end_us)
+{
+	const struct timespec pause = { .tv_nsec = ABSENT_PAUSE_MS * 1000000L };
+
+	if ((err != -ENOENT && err != -ECONNREFUSED) || strcmp(ev->event, "open") != 0 ||
+		end_us - pam_gi_now_us() <= ABSENT_PAUSE_MS * 1000LL)
+		return false;
+	(void)nanosleep(&pause, NULL);
+	return true;
+}
+
 /*
  * An agent that is killed resets the connections that it had; its listener lives on, and the next
- * agent answers. RETRY says that the last one may have recorded the event already.
+ * agent answers. RETRY says that the last one may have recorded the event already. When all of the
+ * agent is down, its socket is looked for as long as there is time.
  */
 static int exchange(const struct pam_gi_options *opt, struct pam_gi_event *ev,
 	char answer[PAM_GI_BLOCK_MAX], size_t *ret_len)
@@ -107,7 +122,7 @@ static int exchange(const struct pam_gi_options *opt, struct pam_gi_event *ev,
 	struct pam_gi_block block;
 	int err;
 
-	for (int tries = 0; tries < EXCHANGE_TRIES; tries++) {
+	for (int tries = 0; tries < EXCHANGE_TRIES;) {
 		long long left_us = end_us - pam_gi_now_us();
 
 		ev->retry = tries > 0;
@@ -116,7 +131,9 @@ static int exchange(const struct pam_gi_options *opt, struct pam_gi_event *ev,
 			return -E2BIG;
 		err = pam_gi_exchange(opt->socket, ev->timeout_ms, block.data, block.len, answer,
 			PAM_GI_BLOCK_MAX, ret_len);
-		if (err != -ECONNRESET && err != -EPIPE)
+		if (err == -ECONNRESET || err == -EPIPE)
+			tries++;
+		else if (!absent_wait(ev, err, end_us))
 			break;
 	}
 	return err;

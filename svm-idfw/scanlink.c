@@ -5,7 +5,7 @@
  * Runs in svm-idfw's main process. Records are acknowledged when they are on disk, as a number of
  * their outbox. One that the database does not take now ends the link: svm-scan keeps it and comes
  * again, and so does one that does not follow its predecessor. While the database is only slow, the
- * link is not read (glue.c). Source: docs/wire.md "svm-scan and svm-idfw".
+ * link is not read (glue.c). Source: docs/wire.md, "Records".
  */
 #include "config.h"
 

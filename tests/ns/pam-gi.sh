@@ -136,7 +136,7 @@ for manner in none ok degraded timeout refused silent closed garbage oversize st
 	*) need=1 ;;
 	esac
 	case $manner in
-	silent | stopped) low=300 high=$((300 + slack)) ;;
+	silent | stopped | none) low=280 high=$((300 + slack)) ;;
 	*) low=0 high=$slack ;;
 	esac
 	if [ $manner = none ]; then stop_agent; rm -f "$sock"; else start_agent $manner; fi
@@ -161,6 +161,28 @@ login t root open_session
 check "asked three times in all" 3 "$(grep -c '^EVENT=open' "$dir/got")"
 check "and says so" 2 "$(grep -c '^RETRY=1' "$dir/got")"
 stop_agent
+
+echo "# an agent that is being started: a login waits for it, no longer than timeout_ms"
+for before in nothing leftover; do
+	stop_agent
+	rm -f "$sock"
+	[ $before = nothing ] || python3 -c 'import socket, sys
+socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(sys.argv[1])' "$sock" # nobody listens
+	pam "required $so socket=$sock timeout_ms=20000 required"
+	login t root open_session &
+	waiting=$!
+	sleep 0.3
+	kill -0 $waiting || check "$before: it waits" yes no
+	start_agent ok
+	wait $waiting || :
+	check "$before: asked when it is there" 1 "$(grep -c '^EVENT=open' "$dir/got")"
+	check "$before: as the first time" 0 "$(grep -c '^RETRY=1' "$dir/got" || :)"
+	check "$before: let in" "pamtester: successfully opened a session" "$(cat "$dir/out")"
+done
+stop_agent
+rm -f "$sock"
+login t root close_session
+within "a logout does not wait" 0 $slack "$ms"
 
 echo "# wrong arguments change nothing"
 pam "required $so socket=relative timeout_ms=abc requierd"
