@@ -5,6 +5,7 @@
 #include "tests/unit/svm-scan/bed.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -193,4 +194,28 @@ void bed_run_memory(struct bed *b, const void *data, size_t len, struct scan_fin
 
 	bed_memory(&c, data, len);
 	bed_run(b, &c, ret);
+}
+
+pid_t bed_worker_pid(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	char path[300], text[64];
+	long pid = 0;
+	ssize_t n;
+	int fd;
+
+	assert(d);
+	while (pid == 0 && (e = readdir(d)) != NULL) {
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%s/children", e->d_name);
+		fd = e->d_name[0] == '.' ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		n = read(fd, text, sizeof(text) - 1);
+		(void)close(fd);
+		text[n > 0 ? n : 0] = '\0';
+		pid = strtol(text, NULL, 10);
+	}
+	(void)closedir(d);
+	return (pid_t)pid;
 }

@@ -8,6 +8,7 @@
 #ifndef TEST_SCAN_BED_H
 #define TEST_SCAN_BED_H
 
+#include <sys/types.h>
 #include "svm-scan/pool.h"
 
 #define BED_TESTFILES "/usr/share/clamav-testfiles"
@@ -47,5 +48,7 @@ void bed_file_close(struct bed_content *c);
 /* in slot 0 */
 void bed_run(struct bed *b, struct bed_content *c, struct scan_finding *ret);
 void bed_run_memory(struct bed *b, const void *data, size_t len, struct scan_finding *ret);
+/* the worker's pid: the only child of our threads; 0 none */
+pid_t bed_worker_pid(void);
 
 #endif

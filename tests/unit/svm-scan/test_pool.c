@@ -10,8 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -103,8 +101,10 @@ static void fake_job(struct scan_msgs *m, const char *how, uint64_t id)
 {
 	static const uint8_t garbage[] = { 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff };
 
-	if (strcmp(how, "--fake-crash") == 0)
+	if (strcmp(how, "--fake-crash") == 0) {
+		(void)signal(SIGSEGV, SIG_DFL); /* not a sanitizer's */
 		(void)raise(SIGSEGV);
+	}
 	if (strcmp(how, "--fake-exit") == 0)
 		_exit(5);
 	if (strcmp(how, "--fake-hang") == 0)
@@ -236,31 +236,6 @@ static void test_run_range_behind_the_end_is_empty(void **state)
 	assert_int_equal(f.outcome, SCAN_CLEAN);
 }
 
-/* the worker's pid: the only child of our threads; 0 none */
-static pid_t child_of_ours(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	struct dirent *e;
-	char path[300], text[64];
-	long pid = 0;
-	ssize_t n;
-	int fd;
-
-	assert_non_null(d);
-	while (pid == 0 && (e = readdir(d)) != NULL) {
-		(void)snprintf(path, sizeof(path), "/proc/self/task/%s/children", e->d_name);
-		fd = e->d_name[0] == '.' ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		n = read(fd, text, sizeof(text) - 1);
-		(void)close(fd);
-		text[n > 0 ? n : 0] = '\0';
-		pid = strtol(text, NULL, 10);
-	}
-	(void)closedir(d);
-	return (pid_t)pid;
-}
-
 static void kill_worker(void *arg, uint64_t offset)
 {
 	pid_t *pid = arg;
@@ -283,7 +258,7 @@ static void test_run_kill_in_the_middle_costs_one_file(void **state)
 	(void)state;
 	assert_non_null(data);
 	bed_start(&bed);
-	pid = child_of_ours();
+	pid = bed_worker_pid();
 	assert_true(pid > 0);
 	bed_memory(&c, data, 4 * MIB);
 	c.before = kill_worker;
@@ -307,7 +282,7 @@ static void test_run_worker_lost_while_idle_costs_no_file(void **state)
 
 	(void)state;
 	bed_start(&bed);
-	pid = child_of_ours();
+	pid = bed_worker_pid();
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT), 0);
 	bed_run_memory(&bed, "hello", 5, &f);
@@ -370,7 +345,7 @@ static void test_run_replacement_that_does_not_start_is_retried(void **state)
 	(void)snprintf(away, sizeof(away), "%s.away", bed.db);
 	bed_start(&bed);
 	assert_int_equal(rename(bed.db, away), 0);
-	assert_int_equal(kill(child_of_ours(), SIGKILL), 0);
+	assert_int_equal(kill(bed_worker_pid(), SIGKILL), 0);
 	for (int i = 0; i < 3; i++) { /* the first may still meet the dying one */
 		bed_run_memory(&bed, "hello", 5, &f);
 		assert_int_equal(f.outcome, SCAN_FAILED);
@@ -606,7 +581,7 @@ static void test_run_replacement_with_other_signatures_is_told(void **state)
 	bed_start(&bed);
 	scan_pool_epoch(bed.pool, &first);
 	bed_text(bed.rules, "rule Other { strings: $a = \"other marker\" condition: $a }\n");
-	pid = child_of_ours();
+	pid = bed_worker_pid();
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT), 0);
 	bed_memory(&c, "other marker", 12);
