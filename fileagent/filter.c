@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "fileagent/fan.h"
+#include "fileagent/rec.h"
 #include "lib/base/text.h"
 
 struct filter_entry { /* what is said about one path, by whoever says something */
@@ -130,6 +131,28 @@ enum fa_filtered fa_filter_path(const struct fa_filter *f, const char *path, siz
 		if (len == 0)
 			return FA_OUTSIDE;
 	}
+}
+
+enum fa_filtered fa_filter_file(const struct fa_filter *f, const struct fa_mounts *mounts,
+	uint64_t mnt_id, const char *path, size_t len, struct fa_policy *ret)
+{
+	const struct fa_mount *from = fa_mounts_by_id(mounts, mnt_id);
+	enum fa_filtered got = fa_filter_path(f, path, len, mnt_id && !from, ret);
+	char alias[FA_REC_PATH_MAX + 1];
+	size_t n;
+
+	for (size_t i = 0; from && got != FA_WATCHED && i < mounts->n; i++) {
+		const struct fa_mount *to = &mounts->list[i];
+		enum fa_filtered other;
+
+		if (to == from || to->dev != from->dev ||
+			!fa_mounts_alias(from, to, path, len, alias, sizeof(alias), &n))
+			continue;
+		other = fa_filter_path(f, alias, n, false, ret);
+		if (other != FA_OUTSIDE)
+			got = other;
+	}
+	return got;
 }
 
 const char *fa_filter_fim(const struct fa_filter *f, const char *path, size_t len)

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "fileagent/faconf.h"
+#include "fileagent/mounts.h"
 
 struct fa_filter;
 
@@ -44,6 +45,14 @@ void fa_filter_free(struct fa_filter *f);
  */
 enum fa_filtered fa_filter_path(const struct fa_filter *f, const char *path, size_t len,
 	bool foreign, struct fa_policy *ret);
+/*
+ * fa_filter_file - the same for an open file, whatever mount it was opened through: a bind mount
+ * shows a watched directory under another name. Watched when one of its names is; excluded when
+ * one is and none is watched. fa_filter_path() for each mount of the file system.
+ * @mounts: borrows; ours; @mnt_id: struct statx.stx_mnt_id, 0: not known (then by @path alone)
+ */
+enum fa_filtered fa_filter_file(const struct fa_filter *f, const struct fa_mounts *mounts,
+	uint64_t mnt_id, const char *path, size_t len, struct fa_policy *ret);
 /* false: let through. Cheap and without effect when there are no such items */
 bool fa_filter_uid(const struct fa_filter *f, uint32_t uid);
 /*

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -27,10 +26,11 @@
 #include "lib/base/log.h"
 
 #define TICK_MS 100
-#define GRACE_MS 300	 /* behind the worker's own deadline */
-#define STALE_TICKS 20	 /* without a heartbeat: 2 s */
-#define STARTUP_TICKS 50 /* until the first one: 5 s */
-#define STEADY_MS 10000	 /* who lived as long is started again at once */
+#define GRACE_MS 300	   /* behind the worker's own deadline */
+#define STALE_TICKS 20	   /* without a heartbeat: 2 s */
+#define STARTUP_TICKS 50   /* until the first one: 5 s */
+#define STEADY_MS 1000	   /* who lived as long did not fail at once */
+#define FAILURES_AT_ONCE 3 /* in a row; then the supervisor answers in the pauses */
 #define BACKOFF_MAX_MS 2000
 #define SOCK_BYTES (4 << 20) /* of replies that the worker has not read yet */
 #define RECS_A_ROUND 64
@@ -65,18 +65,19 @@ static bool event_strict(const struct fa_sup *s, const struct fan_event *ev)
 	struct fa_mounts mounts;
 	struct fa_policy p;
 	struct statx stx;
-	bool foreign = true;
+	bool strict;
 	ssize_t n;
 
 	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", ev->fd);
 	n = readlink(link, path, sizeof(path));
-	if (n > 0 && statx(ev->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) == 0 &&
-		fa_mounts_read("/proc/self/mountinfo", &mounts) == 0) {
-		foreign = !fa_mounts_by_id(&mounts, stx.stx_mnt_id);
-		fa_mounts_fini(&mounts);
-	}
-	return fa_filter_path(s->filter, path, n > 0 ? (size_t)n : 0, foreign, &p) == FA_WATCHED &&
-	       (p.strict & ev->what);
+	if (n <= 0 || statx(ev->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0 ||
+		fa_mounts_read("/proc/self/mountinfo", &mounts) < 0)
+		return any_strict(s);
+	strict = fa_filter_file(s->filter, &mounts, stx.stx_mnt_id, path, (size_t)n, &p) ==
+			 FA_WATCHED &&
+		 (p.strict & ev->what);
+	fa_mounts_fini(&mounts);
+	return strict;
 }
 
 static void drain_one(struct fa_sup *s, const struct fan_event *ev)
@@ -277,7 +278,8 @@ static void keep_exited(struct fa_sup *s, const char *how)
 		return;
 	}
 	k->failures = steady ? 1 : k->failures + 1;
-	if (k->failures <= 1) { /* at once: who is held meanwhile waits in the kernel's queue */
+	if (k->failures <=
+		FAILURES_AT_ONCE) { /* at once: who is held meanwhile waits in the kernel's queue */
 		io_backoff_init(&k->backoff, BACKOFF_MAX_MS);
 	} else {
 		ms = io_backoff_next(&k->backoff);
@@ -296,7 +298,6 @@ static void keep_exited(struct fa_sup *s, const char *how)
 static void keep_begin(struct fa_sup *s, pid_t pid, int sock)
 {
 	struct fa_keep *k = &s->keep;
-	const struct rlimit fds = { FA_WORKER_FDS, FA_WORKER_FDS };
 
 	drain_set(s, false);
 	k->pid = pid;
@@ -305,9 +306,6 @@ static void keep_begin(struct fa_sup *s, pid_t pid, int sock)
 	k->started_ms = io_clock_mono_ms();
 	sock_set(s, sock);
 	atomic_store(&s->table->worker_pid, (uint64_t)pid);
-	/* numbers that the sweep covers, and no others */
-	if (prlimit(pid, RLIMIT_NOFILE, &fds, NULL) < 0)
-		gi_err("the worker's limit of descriptors: %s", gi_strerror(-errno));
 	if (fa_handover_note(s->lock_fd, pid) < 0)
 		gi_warn("the lock file cannot be written");
 }

@@ -69,9 +69,11 @@ static int mount_line(const char *line, size_t len, struct fa_mount *ret)
 	*ret = (struct fa_mount){ .id = strtoull(field[0], NULL, 10), .dev = makedev(maj, min) };
 	for (p = type; p < end && *p != ' '; p++)
 		;
+	ret->root = mount_unescape(field[3], flen[3]);
 	ret->point = mount_unescape(field[4], flen[4]);
 	ret->type = mount_unescape(type, (size_t)(p - type));
-	if (!ret->point || !ret->type) {
+	if (!ret->root || !ret->point || !ret->type) {
+		free(ret->root);
 		free(ret->point);
 		free(ret->type);
 		return -ENOMEM;
@@ -130,6 +132,7 @@ int fa_mounts_read(const char *path, struct fa_mounts *ret)
 void fa_mounts_fini(struct fa_mounts *m)
 {
 	for (size_t i = 0; i < m->n; i++) {
+		free(m->list[i].root);
 		free(m->list[i].point);
 		free(m->list[i].type);
 	}
@@ -156,6 +159,42 @@ int fa_mounts_of(const struct fa_mounts *m, const char *path, const struct fa_mo
 		return -GI_ENOTFOUND;
 	*ret = found;
 	return 0;
+}
+
+/* what of @path lies below @dir; NULL: it does not. "/" is above all */
+static const char *path_below(const char *dir, const char *path, size_t len, size_t *ret_len)
+{
+	size_t n = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
+
+	if (len < n || memcmp(dir, path, n) != 0 || (len > n && path[n] != '/'))
+		return NULL;
+	*ret_len = len - n;
+	return path + n;
+}
+
+bool fa_mounts_alias(const struct fa_mount *from, const struct fa_mount *to, const char *path,
+	size_t len, char *ret, size_t size, size_t *ret_len)
+{
+	const char *root = strcmp(from->root, "/") == 0 ? "" : from->root, *point, *rest;
+	size_t n;
+	int k;
+
+	rest = path_below(from->point, path, len, &n);
+	if (!rest)
+		return false;
+	k = snprintf(ret, size, "%s%.*s", root, (int)n, rest);
+	if (k < 0 || (size_t)k >= size)
+		return false;
+	rest = path_below(to->root, ret, (size_t)k, &n);
+	point = strcmp(to->point, "/") == 0 ? "" : to->point;
+	k = (int)strlen(point);
+	if (!rest || (size_t)k + n >= size)
+		return false;
+	memmove(ret + k, rest, n);
+	memcpy(ret, point, (size_t)k);
+	ret[(size_t)k + n] = '\0';
+	*ret_len = (size_t)k + n;
+	return true;
 }
 
 const struct fa_mount *fa_mounts_by_dev(const struct fa_mounts *m, dev_t dev)

@@ -20,6 +20,7 @@
 struct fa_mount {
 	uint64_t id;
 	dev_t dev;   /* of the whole file system; stat(2) may show others (btrfs) */
+	char *root;  /* owned; the directory of the file system that is seen there */
 	char *point; /* owned */
 	char *type;  /* owned */
 };
@@ -39,6 +40,13 @@ const struct fa_mount *fa_mounts_by_id(const struct fa_mounts *m, uint64_t id);
 /* the mount that @path is on; -GI_ENOTFOUND, -errno of statx(2) */
 GI_MUST_CHECK int fa_mounts_of(
 	const struct fa_mounts *m, const char *path, const struct fa_mount **ret);
+/*
+ * fa_mounts_alias - the same file through another mount: bind mounts show it under other names
+ * @path: as seen through @from
+ * false: @to does not show that part of the file system, or the path does not fit
+ */
+bool fa_mounts_alias(const struct fa_mount *from, const struct fa_mount *to, const char *path,
+	size_t len, char *ret, size_t size, size_t *ret_len);
 /* a mount of that file system, or NULL */
 const struct fa_mount *fa_mounts_by_dev(const struct fa_mounts *m, dev_t dev);
 

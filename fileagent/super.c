@@ -365,10 +365,20 @@ static void watch_signals(struct fa_sup *s)
 	io_timer_start(s->loop, &s->mounts_timer, MOUNTS_EVERY_MS, MOUNTS_EVERY_MS, mounts_cb, s);
 }
 
+static void groups_close(struct fa_sup *s)
+{
+	int *const fds[] = { &s->groups.perm, &s->groups.notify, &s->groups.fim };
+
+	for (size_t i = 0; i < GI_ARRAY_SIZE(fds); i++) {
+		if (*fds[i] >= 0)
+			(void)close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
 static void close_all(struct fa_sup *s)
 {
-	const int fds[] = { s->groups.perm, s->groups.notify, s->groups.fim, s->table_fd,
-		s->listen_fd, s->conf_fd, s->mountinfo_fd, s->lock_fd };
+	const int fds[] = { s->table_fd, s->listen_fd, s->conf_fd, s->mountinfo_fd, s->lock_fd };
 
 	if (s->loop) {
 		io_signal_stop(s->loop, &s->sig_term);
@@ -420,9 +430,10 @@ int fa_sup_run(const struct fa_sup_args *a)
 			s.conf->fims.n);
 		io_loop_run(s.loop);
 	}
-	fa_ops_fini(&s);
 	if (s.loop)
 		fa_keep_fini(&s);
+	groups_close(&s); /* before the thread is waited for: it may be held by one of them */
+	fa_ops_fini(&s);
 	close_all(&s);
 	return err < 0 ? 1 : 0;
 }
