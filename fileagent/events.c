@@ -71,16 +71,14 @@ static void mounts_read(struct worker *w, uint64_t now)
 }
 
 /* an unknown mount may be a new one of ours: the kernel says when there are other ones */
-static bool is_foreign(struct worker *w, uint64_t mnt, uint64_t now)
+static void mounts_look(struct worker *w, uint64_t mnt, uint64_t now)
 {
 	struct pollfd p = { .fd = w->mounts_fd, .events = POLLPRI };
 
 	if (mnt == 0 || fa_mounts_by_id(&w->mounts, mnt))
-		return false;
-	if (now < w->mounts_ms + MOUNTS_MS || w->mounts_fd < 0 || poll(&p, 1, 0) <= 0)
-		return true;
-	mounts_read(w, now);
-	return fa_mounts_by_id(&w->mounts, mnt) == NULL;
+		return;
+	if (now >= w->mounts_ms + MOUNTS_MS && w->mounts_fd >= 0 && poll(&p, 1, 0) > 0)
+		mounts_read(w, now);
 }
 
 /* ---- answering ---- */
@@ -168,8 +166,8 @@ static bool is_watched(
 	char path[WIRE_PATH_MAX + 1];
 
 	fa_events_path(fd, path, sizeof(path));
-	return fa_filter_path(w->filter, path, strlen(path), is_foreign(w, mnt, now), ret) ==
-		       FA_WATCHED &&
+	mounts_look(w, mnt, now);
+	return fa_filter_file(w->filter, &w->mounts, mnt, path, strlen(path), ret) == FA_WATCHED &&
 	       (ret->events & what) != 0;
 }
 

@@ -55,8 +55,8 @@ struct fa_worker {
 
 /*
  * fa_worker_main - the whole life of the process
- * @conf: takes what is in it; the configuration that main() read from the first record
- * @super_fd: takes; SOCK_SEQPACKET to the supervisor: FA_OP_LISTEN and FA_OP_START come next
+ * @conf: takes what is in it
+ * @super_fd: takes; SOCK_SEQPACKET to the supervisor: FA_OP_START comes first
  * Returns the exit code.
  */
 int fa_worker_main(struct fa_conf *conf, int super_fd);

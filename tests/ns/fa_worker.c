@@ -317,7 +317,7 @@ static void round_once(void)
 	}
 }
 
-int fa_worker_main(const struct fa_conf *conf, int super_fd)
+int fa_worker_main(struct fa_conf *conf, int super_fd)
 {
 	struct pollfd p = { .fd = super_fd, .events = POLLIN };
 	const struct rlimit fds = { FA_WORKER_FDS, FA_WORKER_FDS };
