@@ -17,8 +17,7 @@ static int sink(void *arg, const uint8_t *buf, size_t len)
 		wire_routed_decode(buf, len, false, c->link_known ? WIRE_OPEN : WIRE_NEW, &r, &why);
 
 	c->n_sent++;
-	if (err == 0 && r->body_case == IDFW__ROUTED__BODY_HELLO_ACK)
-		c->link_known = true;
+	c->link_known = true; /* the first one is HelloAck, or Refused and the last */
 	/* HelloAck and Refused may come first, all others later: both states are tried */
 	if (err == 0 && r->body_case == IDFW__ROUTED__BODY_ENVELOPE) {
 		err = wire_envelope_decode(r->envelope.data, r->envelope.len, WIRE_SCAN_TO_AGENT,
