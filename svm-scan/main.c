@@ -350,6 +350,8 @@ static int start(struct scan_service *s)
 	if (err < 0)
 		return err;
 	err = io_priv_drop(s->conf->user, 0);
+	if (err == 0)
+		err = io_priv_seccomp_spawner(); /* all threads */
 	if (err < 0)
 		return complain(s->conf->user, NULL, err);
 	err = start_pool(s); /* until here a signal ends us at once */

@@ -49,7 +49,8 @@ int io_priv_drop(const char *user, unsigned int caps)
 	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-int io_priv_seccomp_parser(void)
+/* @from: the first of the list that is denied */
+static int seccomp_deny(size_t from)
 {
 	static const int denied[] = { SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace),
 		SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(mount),
@@ -69,7 +70,7 @@ int io_priv_seccomp_parser(void)
 	if (!ctx)
 		return -ENOMEM;
 	err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1); /* threads that exist already, too */
-	for (size_t i = 0; err == 0 && i < GI_ARRAY_SIZE(denied); i++) {
+	for (size_t i = from; err == 0 && i < GI_ARRAY_SIZE(denied); i++) {
 		if (denied[i] < 0) /* this architecture does not have it */
 			continue;
 		err = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
@@ -78,6 +79,16 @@ int io_priv_seccomp_parser(void)
 		err = seccomp_load(ctx);
 	seccomp_release(ctx);
 	return err;
+}
+
+int io_priv_seccomp_parser(void)
+{
+	return seccomp_deny(0);
+}
+
+int io_priv_seccomp_spawner(void)
+{
+	return seccomp_deny(1);
 }
 
 static int seccomp_add(scmp_filter_ctx ctx, uint32_t action, const int *calls, size_t n)

@@ -23,6 +23,8 @@ GI_MUST_CHECK int io_priv_drop(const char *user, unsigned int caps);
 /* a seccomp deny list for processes that parse: execve, ptrace, mount, module, bpf, keyctl, ... ->
  * EPERM */
 GI_MUST_CHECK int io_priv_seccomp_parser(void);
+/* the same without execve, for one that starts its own binary as a child of less trust */
+GI_MUST_CHECK int io_priv_seccomp_spawner(void);
 /*
  * io_priv_seccomp_scanner - an allow list for a process that only computes on bytes it is sent
  *
