@@ -39,7 +39,8 @@ struct mux_lane { /* one agent of one guest */
 	bool paused;	       /* its queue is long */
 	bool svc_knows;	       /* a VmUp went up and no VmDown since */
 	struct mux_queue queue;
-	struct mux_limit log, connects, lines;
+	struct mux_limit log, connects;
+	struct mux_lines lines;
 	struct mux_guest_stats stats;
 };
 
@@ -55,9 +56,9 @@ struct mux_trunk {		 /* all guests' lanes of one kind */
 	struct mux_upstream *up; /* borrowed; NULL: at the end, or no such lane */
 	struct mux_sched sched;
 	struct mux_listener vsock;
-	uint32_t vsock_port; /* 0 none */
-	struct mux_limit log;
-	uint64_t strangers; /* vsock connections of CIDs that are nobody's */
+	uint32_t vsock_port;	     /* 0 none */
+	struct mux_limit log, lines; /* lines: of all agents */
+	uint64_t strangers;	     /* vsock connections of CIDs that are nobody's */
 };
 
 struct mux_guests {

@@ -182,19 +182,17 @@ static void lane_closed(void *arg, struct io_chan *c, int err, const char *why)
 static void lane_log_line(struct mux_lane *l, const Idfw__LogLine *m)
 {
 	const enum gi_log_level level = m->level <= GI_LOG_WARN ? GI_LOG_WARN : GI_LOG_INFO;
-	uint64_t hidden = 0;
+	uint64_t left_out = 0;
 
-	if (!mux_limit_pass(
-		    &l->lines, io_clock_mono_ms(), MUX_LINES_BURST, MUX_LINES_EVERY_MS, &hidden)) {
+	if (!mux_lines_pass(
+		    &l->lines, &lane_trunk(l)->lines, io_clock_mono_ms(), m->dropped, &left_out)) {
 		l->stats.lines_dropped++;
 		return;
 	}
 	l->stats.lines++;
-	if (__builtin_add_overflow(hidden, m->dropped, &hidden))
-		hidden = UINT64_MAX;
-	if (hidden)
+	if (left_out)
 		gi_log(level, "vm %s gi-fileagent <%u>: %s (%llu lines before it were left out)",
-			l->guest->vm.name, m->level, m->text, (unsigned long long)hidden);
+			l->guest->vm.name, m->level, m->text, (unsigned long long)left_out);
 	else
 		gi_log(level, "vm %s gi-fileagent <%u>: %s", l->guest->vm.name, m->level, m->text);
 }

@@ -24,3 +24,27 @@ bool mux_limit_pass(struct mux_limit *l, uint64_t now_ms, unsigned int burst, ui
 	l->hidden = 0;
 	return true;
 }
+
+/* a guest says numbers of its own: they end at the top, not at 0 */
+static uint64_t add_up(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+bool mux_lines_pass(struct mux_lines *one, struct mux_limit *all, uint64_t now_ms, uint64_t dropped,
+	uint64_t *ret_left_out)
+{
+	uint64_t hidden;
+
+	one->left_out = add_up(one->left_out, dropped);
+	/* the agent's own first: one that writes too much uses up nothing of the others' */
+	if (!mux_limit_pass(&one->limit, now_ms, MUX_LINES_BURST, MUX_LINES_EVERY_MS, &hidden) ||
+		!mux_limit_pass(
+			all, now_ms, MUX_LINES_ALL_BURST, MUX_LINES_ALL_EVERY_MS, &hidden)) {
+		one->left_out = add_up(one->left_out, 1);
+		return false;
+	}
+	*ret_left_out = one->left_out;
+	one->left_out = 0;
+	return true;
+}

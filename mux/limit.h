@@ -15,6 +15,8 @@
 #define MUX_LOG_EVERY_MS 5000
 #define MUX_LINES_BURST 100 /* LogLines of an agent: 50 a second */
 #define MUX_LINES_EVERY_MS 20
+#define MUX_LINES_ALL_BURST 1000 /* of all agents: 500 a second, however many VMs a host has */
+#define MUX_LINES_ALL_EVERY_MS 2
 #define MUX_CONNECT_BURST 20
 #define MUX_CONNECT_EVERY_MS 1000
 
@@ -27,5 +29,19 @@ struct mux_limit {	    /* zeroed to begin */
 /* true: do it; *ret_hidden times it was held back before */
 bool mux_limit_pass(struct mux_limit *l, uint64_t now_ms, unsigned int burst, uint64_t every_ms,
 	uint64_t *ret_hidden);
+
+struct mux_lines { /* one agent's LogLines; zeroed to begin */
+	struct mux_limit limit;
+	uint64_t left_out; /* since the last that was written, here and by the agent itself */
+};
+
+/*
+ * mux_lines_pass - may this LogLine be written?
+ * @all: what all agents share
+ * @dropped: lines that the agent left out before it, by its own word
+ * @ret_left_out: on true: how many lines are missing before this one
+ */
+bool mux_lines_pass(struct mux_lines *one, struct mux_limit *all, uint64_t now_ms, uint64_t dropped,
+	uint64_t *ret_left_out);
 
 #endif

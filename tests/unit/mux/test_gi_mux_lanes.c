@@ -248,6 +248,25 @@ static void test_a_dead_scan_service_leaves_identity_alone(void **state)
 	assert_true(bed_log_has(&svm, "scan service unix:"));
 }
 
+/* stopped, not dead: it is given up after its deadline, alone */
+static void test_a_silent_scan_service_is_given_up_alone(void **state)
+{
+	(void)state;
+	bed_conf(&svm, "idle 100ms; deadline 300ms;", NULL);
+	both_up();
+	scan.mute = true;
+	bed_until(&scan, scan.links == 2);
+	scan.mute = false;
+	bed_until(&scan, scan.guests[0].closed);
+	assert_true(bed_log_has(&svm, "no sign of life within the deadline"));
+	assert_passes(&svm);
+	assert_int_equal(svm.links, 1);
+	assert_int_equal(bed_count(&svm, "jump01", DOWN, 0), 0);
+	bed_until(&scan, scan.greeted);
+	bed_guest_ready(&scan, &scan.guests[0], "jump01");
+	assert_passes(&scan);
+}
+
 static void test_a_dead_service_vm_leaves_files_alone(void **state)
 {
 	(void)state;
@@ -445,6 +464,7 @@ int main(void)
 		TEST(test_a_full_file_lane_does_not_delay_identity),
 		TEST(test_a_file_agent_that_does_not_read_is_dropped_alone),
 		TEST(test_a_dead_scan_service_leaves_identity_alone),
+		TEST(test_a_silent_scan_service_is_given_up_alone),
 		TEST(test_a_dead_service_vm_leaves_files_alone),
 		TEST(test_garbage_from_the_scan_service_ends_its_link_alone),
 		TEST(test_bad_frames_of_a_file_agent_end_it_alone),

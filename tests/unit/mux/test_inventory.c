@@ -251,6 +251,50 @@ static void test_limit_holds_back_and_counts(void **state)
 	assert_int_equal(passed, MUX_LOG_BURST);
 }
 
+static void test_lines_of_one_agent_leave_the_others_theirs(void **state)
+{
+	struct mux_lines loud = { 0 }, quiet = { 0 };
+	struct mux_limit all = { 0 };
+	uint64_t now = 1000000, left = 0;
+	int passed = 0;
+
+	(void)state;
+	for (int i = 0; i < 5000; i++)
+		passed += mux_lines_pass(&loud, &all, now, 0, &left);
+	assert_int_equal(passed, MUX_LINES_BURST);
+	assert_true(mux_lines_pass(&quiet, &all, now, 7, &left));
+	assert_int_equal(left, 7);
+	now += MUX_LINES_EVERY_MS;
+	assert_true(mux_lines_pass(&loud, &all, now, 3, &left));
+	assert_int_equal(left, 5000 - MUX_LINES_BURST + 3);
+	assert_true(mux_lines_pass(&quiet, &all, now, UINT64_MAX, &left));
+	assert_int_equal(left, UINT64_MAX); /* said by a guest: no number overflows */
+	assert_false(mux_lines_pass(&loud, &all, now, UINT64_MAX, &left));
+	assert_int_equal(loud.left_out, UINT64_MAX);
+}
+
+static void test_lines_of_many_agents_end_at_the_limit_of_all(void **state)
+{
+	static struct mux_lines agents[100];
+	struct mux_limit all = { 0 };
+	uint64_t now = 1000000, left = 0;
+	int passed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(agents); i++)
+		for (int k = 0; k < MUX_LINES_BURST; k++)
+			passed += mux_lines_pass(&agents[i], &all, now, 0, &left);
+	assert_int_equal(passed, MUX_LINES_ALL_BURST);
+	now += 1000; /* a second later: 500 more, of whoever comes first */
+	passed = 0;
+	for (size_t i = GI_ARRAY_SIZE(agents); i-- > 0;)
+		for (int k = 0; k < 50; k++)
+			passed += mux_lines_pass(&agents[i], &all, now, 0, &left);
+	assert_int_equal(passed, 500);
+	assert_int_equal(agents[99].left_out, 0);
+	assert_int_equal(agents[50].left_out, MUX_LINES_BURST + 50);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +307,8 @@ int main(void)
 		cmocka_unit_test(test_equal_looks_at_one_lane),
 		cmocka_unit_test(test_build_with_a_scan_service_has_two_ports),
 		cmocka_unit_test(test_limit_holds_back_and_counts),
+		cmocka_unit_test(test_lines_of_one_agent_leave_the_others_theirs),
+		cmocka_unit_test(test_lines_of_many_agents_end_at_the_limit_of_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
