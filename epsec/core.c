@@ -104,6 +104,7 @@ int eps_core_init(struct eps *e, const struct eps_conf *conf, const struct eps_o
 	if (ops)
 		sized_copy(&e->ops, sizeof(e->ops), ops, ops->size);
 	e->arg = arg;
+	e->silence_ms = EPS_SILENCE_MS;
 	err = conf_check(&e->conf, ret_why);
 	if (err < 0)
 		return err;

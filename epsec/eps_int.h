@@ -195,6 +195,7 @@ struct eps {
 	uint64_t next_command;
 	struct eps_pending *lost; /* done() has to say so */
 
+	uint64_t silence_ms; /* EPS_SILENCE_MS; tests do not wait for that */
 	atomic_size_t n_events, memory, writing;
 	atomic_ullong s_events, s_looked, s_answered, s_gone, s_failed, s_busy;
 	atomic_ullong s_read_requests, s_read_bytes, s_wasted, s_bad_frames, s_refused_links;

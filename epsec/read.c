@@ -178,8 +178,8 @@ int eps_io_wait(struct eps_event *ev, struct eps_io *io)
 
 	if (gone)
 		return gone;
-	if (until > io->heard_ms + EPS_SILENCE_MS)
-		until = io->heard_ms + EPS_SILENCE_MS;
+	if (until > io->heard_ms + e->silence_ms)
+		until = io->heard_ms + e->silence_ms;
 	now = io_clock_mono_ms();
 	if (now >= until || !e->threaded)
 		return -ETIMEDOUT;

@@ -46,8 +46,8 @@ static struct bench {
 		struct bench *b;
 		struct tg *tg;
 		char vm[16];
-		uint64_t sent_ns[TG_EVENTS];
-		uint32_t *took_ns; /* owned; SAMPLES_MAX */
+		_Atomic uint64_t sent_ns[TG_EVENTS]; /* set by whoever sends */
+		uint32_t *took_ns;		     /* owned; SAMPLES_MAX */
 		size_t n;
 		atomic_size_t under_way;
 	} client[VMS_MAX];

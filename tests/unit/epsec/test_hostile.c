@@ -6,6 +6,7 @@
  * goes on. A broken Routed message ends that mux's link alone.
  */
 #include <sched.h>
+#include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -503,6 +504,33 @@ static void test_open_says_what_is_wrong(void **state)
 	eps_close(e);
 }
 
+static volatile sig_atomic_t n_signals;
+static pthread_t who_handled;
+
+static void on_signal(int signum)
+{
+	(void)signum;
+	n_signals++;
+	who_handled = pthread_self();
+}
+
+/* a library: signals are handled where they were, SIGPIPE stays what it is */
+static void test_open_leaves_signals_alone(void **state)
+{
+	struct fix *f = *state;
+	struct sigaction sa = { .sa_handler = on_signal }, before, now;
+
+	assert_int_equal(sigaction(SIGUSR1, &sa, NULL), 0);
+	assert_int_equal(sigaction(SIGPIPE, &sa, &before), 0);
+	assert_int_equal(eps_open(&f->conf, NULL, NULL, NULL, &f->eps), 0);
+	assert_int_equal(sigaction(SIGPIPE, &before, &now), 0);
+	assert_ptr_equal(now.sa_handler, on_signal);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(kill(getpid(), SIGUSR1), 0);
+	assert_true(n_signals > 0);
+	assert_true(pthread_equal(who_handled, pthread_self()));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -520,6 +548,7 @@ int main(void)
 		T(test_same_mux_again_replaces_the_first),
 		T(test_strangers_make_room),
 		T(test_open_says_what_is_wrong),
+		T(test_open_leaves_signals_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

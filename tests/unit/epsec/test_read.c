@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "epsec/eps_int.h"
 #include "tests/unit/epsec/fix.h"
 
 #define LARGE (3000000u)
@@ -189,6 +190,32 @@ static void test_read_ends_at_the_deadline(void **state)
 	/* it is said all the same: the agent has not given it up */
 	assert_int_equal(fix_answer(ev, EPS_ALLOW), -EPS_EGONE);
 	tg_verdict(f->tg, id, &v);
+	free((void *)(uintptr_t)file.data);
+}
+
+static void test_silent_guest_is_waited_for_so_long(void **state)
+{
+	struct fix *f = *state;
+	struct tg_file file = large_file();
+	struct eps_event *ev;
+	uint8_t buf[100];
+	size_t n = 0;
+	uint64_t id;
+	struct tg_verdict v;
+
+	fix_open(f);
+	f->eps->silence_ms = 20;
+	file.silent = true;
+	file.deadline_ms = 0; /* none */
+	id = fix_event(f, &file);
+	ev = fix_next(f);
+	assert_true(eps_event_file(ev)->deadline_ms == UINT64_MAX);
+	assert_int_equal(eps_read(ev, 20000, buf, 100, &n), -ETIMEDOUT);
+	assert_int_equal(eps_write(ev, buf, 100, true), -ETIMEDOUT);
+	assert_false(eps_event_gone(ev));
+	allow(f, ev, id);
+	tg_verdict(f->tg, id, &v);
+	assert_int_equal(fix_stats(f).memory_bytes, 0);
 	free((void *)(uintptr_t)file.data);
 }
 
@@ -427,6 +454,7 @@ int main(void)
 		T(test_read_anywhere_wastes_little),
 		T(test_read_error_of_the_guest),
 		T(test_read_ends_at_the_deadline),
+		T(test_silent_guest_is_waited_for_so_long),
 		T(test_read_ends_with_the_guest),
 		T(test_read_ends_with_the_link),
 		T(test_read_ends_with_the_event),

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_core.c - the protocol without sockets: what needs a clock, or very many of something
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "tests/unit/epsec/core.h"
+
+static struct core core;
+
+static int setup(void **state)
+{
+	*state = &core;
+	if (core_init(&core) < 0)
+		return -1;
+	core_guest_up(&core);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	core_fini(*state);
+	return 0;
+}
+
+static void event_send(struct core *c, uint64_t id)
+{
+	Idfw__FileEvent m = IDFW__FILE_EVENT__INIT;
+	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
+
+	m.id = id;
+	m.op = IDFW__FILE_OP__FILE_OP_OPEN;
+	m.size = 1 << 20;
+	env.body_case = IDFW__ENVELOPE__BODY_FILE_EVENT;
+	env.file_event = &m;
+	assert_int_equal(core_send(c, &env), 0);
+}
+
+static void done_send(struct core *c, uint64_t id)
+{
+	Idfw__FileDone m = IDFW__FILE_DONE__INIT;
+	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
+
+	m.id = id;
+	m.result = IDFW__FILE_DONE__RESULT__DONE;
+	env.body_case = IDFW__ENVELOPE__BODY_FILE_DONE;
+	env.file_done = &m;
+	assert_int_equal(core_send(c, &env), 0);
+}
+
+static struct eps_event *take(struct core *c)
+{
+	struct eps_event *ev = NULL;
+
+	assert_int_equal(eps_next(&c->e, 0, &ev), 0);
+	return ev;
+}
+
+static void deny(struct core *c, uint64_t id)
+{
+	event_send(c, id);
+	assert_int_equal(eps_answer(take(c), &(struct eps_verdict){ .kind = EPS_DENY }), 0);
+	core_pump(c);
+}
+
+static void test_outcome_is_lost_after_its_time(void **state)
+{
+	struct core *c = *state;
+	uint64_t now = io_clock_mono_ms();
+
+	deny(c, 1);
+	deny(c, 2);
+	done_send(c, 2);
+	assert_int_equal(c->n_done, 1);
+	eps_core_tick(&c->e, now + EPS_DONE_MS - 1000);
+	assert_int_equal(c->n_done, 1);
+	eps_core_tick(&c->e, now + EPS_DONE_MS + 1000);
+	assert_int_equal(c->n_done, 2);
+	assert_int_equal(c->n_lost, 1);
+	eps_core_tick(&c->e, now + 2 * EPS_DONE_MS);
+	done_send(c, 1); /* too late, and no breach */
+	assert_int_equal(c->n_done, 2);
+	assert_non_null(c->link.guests);
+}
+
+static void test_outcome_comes_once_a_number(void **state)
+{
+	struct core *c = *state;
+
+	deny(c, 1);
+	done_send(c, 1);
+	done_send(c, 1);
+	assert_int_equal(c->n_done, 1);
+	assert_int_equal(c->n_lost, 0);
+}
+
+static void test_wake_is_not_needed_by_who_sees_the_queue(void **state)
+{
+	struct core *c = *state;
+	struct eps_event *ev = NULL;
+
+	assert_int_equal(eps_next(&c->e, 0, &ev), -ETIMEDOUT);
+	event_send(c, 1);
+	event_send(c, 2);
+	assert_int_equal(eps_answer(take(c), &(struct eps_verdict){ .kind = EPS_ALLOW }), 0);
+	assert_int_equal(eps_answer(take(c), &(struct eps_verdict){ .kind = EPS_ALLOW }), 0);
+	assert_int_equal(eps_next(&c->e, 0, &ev), -ETIMEDOUT);
+	eps_stop(&c->e);
+	assert_int_equal(eps_next(&c->e, 0, &ev), -EPS_ESTOPPED);
+}
+
+static void test_there_is_a_largest_number_of_machines(void **state)
+{
+	struct core *c = *state;
+	char name[32];
+
+	for (unsigned int i = 1; i < EPS_VMS_MAX; i++) { /* "a" is one */
+		(void)snprintf(name, sizeof(name), "vm%u", i);
+		assert_int_equal(eps_guest_limits_set(&c->e, name, 1, 0), 0);
+	}
+	assert_int_equal(eps_guest_limits_set(&c->e, "more", 1, 0), -EPS_ELIMIT);
+	assert_int_equal(eps_guest_limits_set(&c->e, "vm5", 2, 0), 0);
+}
+
+static void test_version_of_another_time_is_refused(void **state)
+{
+	struct core *c = *state;
+	Idfw__Hello h = IDFW__HELLO__INIT;
+	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
+	Idfw__VmUp up = IDFW__VM_UP__INIT;
+	Idfw__Routed r;
+	uint8_t buf[64], boot_id[16] = { 1 };
+	size_t sent = c->n_sent, len;
+
+	idfw__routed__init(&r);
+	r.vm = (char *)(uintptr_t) "a";
+	r.body_case = IDFW__ROUTED__BODY_UP;
+	r.up = &up;
+	len = idfw__routed__pack(&r, buf);
+	core_frame(c, buf, len); /* it connected again */
+	h.version_min = 7;
+	h.version_max = 9;
+	h.boot_id.data = boot_id;
+	h.boot_id.len = sizeof(boot_id);
+	env.body_case = IDFW__ENVELOPE__BODY_HELLO;
+	env.hello = &h;
+	assert_int_equal(core_send(c, &env), 0);
+	assert_int_equal(c->n_sent, sent + 2); /* Refused, VmClose */
+	assert_null(c->link.guests);
+}
+
+static void test_stats_fill_what_the_caller_knows(void **state)
+{
+	struct core *c = *state;
+	struct eps_stats s;
+
+	event_send(c, 1);
+	memset(&s, 0xff, sizeof(s));
+	s.size = offsetof(struct eps_stats, looked);
+	eps_stats(&c->e, &s);
+	assert_int_equal(s.events, 1);
+	assert_true(s.looked == UINT64_MAX); /* beyond what it said */
+	assert_int_equal(s.size, offsetof(struct eps_stats, looked));
+	s.size = sizeof(s);
+	eps_stats(&c->e, &s);
+	assert_int_equal(s.waiting, 1);
+	assert_int_equal(s.guests, 1);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_outcome_is_lost_after_its_time),
+		T(test_outcome_comes_once_a_number),
+		T(test_wake_is_not_needed_by_who_sees_the_queue),
+		T(test_there_is_a_largest_number_of_machines),
+		T(test_version_of_another_time_is_refused),
+		T(test_stats_fill_what_the_caller_knows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
