@@ -127,22 +127,16 @@ static void uid_fan(struct idfw_engine *e, const struct plan_subject *su, bool b
 	}
 }
 
-static struct plan_subject *uid_subject(
-	struct idfw_engine *e, struct idfw_vm *vm, uint32_t uid, bool *ret_orphan)
+static struct plan_subject *uid_subject(struct idfw_engine *e, const struct idfw_isolation *i)
 {
-	struct fw_elem el = fw_elem_uid(uid, 0);
-	struct plan_subject *su = plan_find(e, vm, &el.key);
+	struct fw_elem el = fw_elem_uid(i->uid, 0);
 
-	*ret_orphan = !su;
-	if (!su)
-		plan_orphan_drop(e, vm, &el.key);
-	return su;
+	return plan_find(e, i->vm, &el.key);
 }
 
 static int isolation_begin(struct idfw_engine *e, struct idfw_isolation *i)
 {
 	struct plan_subject *su;
-	bool orphan;
 	int r = 0;
 
 	DL_APPEND(i->vm->isolations, i);
@@ -152,7 +146,7 @@ static int isolation_begin(struct idfw_engine *e, struct idfw_isolation *i)
 			DL_DELETE(i->vm->isolations, i);
 		return r;
 	}
-	su = uid_subject(e, i->vm, i->uid, &orphan);
+	su = uid_subject(e, i);
 	if (su) {
 		uid_fan(e, su, false);
 		plan_user_isolate(e, i->vm, su, i);
@@ -163,7 +157,6 @@ static int isolation_begin(struct idfw_engine *e, struct idfw_isolation *i)
 static int isolation_end(struct idfw_engine *e, struct idfw_isolation *i)
 {
 	struct plan_subject *su;
-	bool orphan;
 	int r;
 
 	if (i->whole_vm) {
@@ -174,7 +167,7 @@ static int isolation_end(struct idfw_engine *e, struct idfw_isolation *i)
 		return 0;
 	}
 	DL_DELETE(i->vm->isolations, i);
-	su = uid_subject(e, i->vm, i->uid, &orphan);
+	su = uid_subject(e, i);
 	if (su) {
 		plan_user_isolate(e, i->vm, su, NULL);
 		uid_fan(e, su, true);

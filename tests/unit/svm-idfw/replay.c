@@ -6,21 +6,29 @@
  * expectation ends it with file:line
  *
  * Steps, one a line (# comment; "quoted words" or '...'; after each the world settles and is
- * checked): policy ... end                       lines between are policy text connect VM boot=N
- * addr=A,B [sessions=ID:USER:UID,...] [seq=N]   a whole greeting up VM [allowed=P,P]   hello VM
- * boot=N [version=N] [last=SEQ]   down VM   marks VM open VM SEQ ID USER UID              close VM
- * SEQ ID [REASON]         address VM SEQ A,B|- snapshot VM SEQ [addr=A,B]
- * [sessions=ID:USER:UID,...] [first=no] [last=no] found KEY [GROUP,GROUP|-] [sid=S]    notfound KEY
- * unavailable KEY changed all|SID     directory up|down acks on|off         ack VM ok|stale|failed
- * durable VM SEQ [boot=other] store|pushes|lookups full|ok         kick DBID   restart [lost] pass
- * MS flow VM NAME uid:N|ADDR GROUP|any    a new flow, must be allowed scan SEQ VM ID [key=value...]
- * a verdict of the outbox (isolate=session|vm, boot=N, uid=, user=, path=,
- * kind=fim|passed|service|command)   scanned SEQ  is durable   scanhello isolate DBID | isolate
- * vm=VM   release DBID | release vm=VM  (refused: isolate! ...) limits isolate-max=N never=VM
- * (before restart) Expectations: expect WORD... the first line of the log with these words in
- * order; used up none WORD...        no line has them forget   the log is emptied alive VM NAME |
- * cut VM NAME          the next packet of the flow member VM uid:N|ADDR GROUP | nomember ... would
- * a new flow match a rule from it? stat NAME N
+ * checked):
+ * - policy ... end: lines between are policy text
+ * - connect VM boot=N addr=A,B [sessions=ID:USER:UID,...] [seq=N]: a whole greeting
+ * - up VM [allowed=P,P]; hello VM boot=N [version=N] [last=SEQ]; down VM; marks VM
+ * - open VM SEQ ID USER UID; close VM SEQ ID [REASON]; address VM SEQ A,B|-
+ * - snapshot VM SEQ [addr=A,B] [sessions=ID:USER:UID,...] [first=no] [last=no]
+ * - found KEY [GROUP,GROUP|-] [sid=S]; notfound KEY; unavailable KEY; changed all|SID
+ * - directory up|down; acks on|off; ack VM ok|stale|failed|restarted; durable VM SEQ [boot=other]
+ * - store|pushes|lookups full|ok; kick DBID; restart [lost]; pass MS
+ * - flow VM NAME uid:N|ADDR GROUP|any: a new flow, must be allowed
+ * - scan SEQ VM ID [isolate=session|vm] [boot=N] [uid=N] [user=U] [path=P] [refused=yes]
+ *   [kind=fim|passed|service|command]: a ScanRecord, by default a verdict, of the guest's session
+ * - scanhello SEQ: svm-scan connects and is told that number; scanned SEQ: up to there is durable
+ * - isolate DBID|vm=VM; release DBID|vm=VM; with a "!" behind the verb: must be refused
+ * - limits [isolate-max=N] [never=VM]: and a restart; wrap VM UID: the next mark would be this
+ *   uid's
+ *
+ * Expectations:
+ * - expect WORD...: the first line of the log with these words in order; used up
+ * - none WORD...: no line has them; forget: the log is emptied
+ * - alive VM NAME, cut VM NAME: the next packet of the flow
+ * - member VM uid:N|ADDR GROUP, nomember ...: would a new flow match a rule from it?
+ * - stat NAME N
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -630,6 +638,8 @@ static const struct {
 	{ "release", 2, replay_isolate },
 	{ "release!", 2, replay_not_isolate },
 	{ "limits", 2, replay_limits },
+	{ "wrap", 3, replay_wrap },
+	{ "wrap", 3, replay_wrap },
 	{ "restart", 1, do_restart },
 	{ "pass", 2, do_pass },
 	{ "flow", 5, do_flow },

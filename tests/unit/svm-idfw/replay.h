@@ -33,5 +33,6 @@ bool replay_scanhello(struct run *r);
 bool replay_isolate(struct run *r);	/* and release */
 bool replay_not_isolate(struct run *r); /* the same, refused */
 bool replay_limits(struct run *r);
+bool replay_wrap(struct run *r);
 
 #endif

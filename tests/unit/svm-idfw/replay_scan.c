@@ -122,3 +122,13 @@ bool replay_limits(struct run *r)
 	}
 	return world_restart(&r->w, false) == 0 || replay_fail(r, "restart");
 }
+
+/* four billion marks later: the next one would be this uid's */
+bool replay_wrap(struct run *r)
+{
+	struct idfw_vm *vm = idfw_engine_vm(r->w.e, r->words[1]);
+	struct fw_elem el = fw_elem_uid((uint32_t)replay_number(r->words[2]), 0);
+
+	return (vm && fw_state_get(vm->want, &el.key, &vm->plan->next_mark)) ||
+	       replay_fail(r, "this uid has no mark");
+}
