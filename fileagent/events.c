@@ -20,6 +20,7 @@
 
 #define PERM_BURST 16 /* events a round: what they lead to is sent at its end */
 #define NOTIFY_BURST 16
+#define FIM_BURST 64
 #define MOUNTINFO "/proc/self/mountinfo"
 #define MOUNTS_MS 1000 /* how often it is read at most */
 
@@ -163,11 +164,11 @@ static bool uid_left_out(const struct worker *w, pid_t pid)
 static bool is_watched(
 	struct worker *w, int fd, uint64_t mnt, uint64_t now, uint32_t what, struct fa_policy *ret)
 {
-	char path[WIRE_PATH_MAX + 1];
-
-	fa_events_path(fd, path, sizeof(path));
+	fa_events_path(fd, w->path, sizeof(w->path));
+	w->path_fd = fd;
 	mounts_look(w, mnt, now);
-	return fa_filter_file(w->filter, &w->mounts, mnt, path, strlen(path), ret) == FA_WATCHED &&
+	return fa_filter_file(w->filter, &w->mounts, mnt, w->path, strlen(w->path), ret) ==
+		       FA_WATCHED &&
 	       (ret->events & what) != 0;
 }
 
@@ -251,7 +252,7 @@ static bool perm_cheap(struct worker *w, struct fa_held *h, uint32_t what, uint6
 	if (fa_table_find(w->table, id) == FA_KNOWN_ALLOW) {
 		w->count.answered_cache++;
 		fa_events_answer(w, h, 0);
-		fa_worker_scan_ops.mark(w, h->fd, id);
+		fa_worker_scan_ops.mark(w, h->fd, id); /* there is none, or none any more */
 		fa_events_release(w, h);
 		return true;
 	}
@@ -271,7 +272,8 @@ static bool perm_cheap(struct worker *w, struct fa_held *h, uint32_t what, uint6
 	return false;
 }
 
-static void perm_event(struct worker *w, const struct fan_event *ev, uint32_t slot, uint64_t now)
+/* true: it is answered, so its process may ask for the next file right away */
+static bool perm_event(struct worker *w, const struct fan_event *ev, uint32_t slot, uint64_t now)
 {
 	uint32_t what = ev->what & FAN_EV_EXEC ? FAN_EV_EXEC : FAN_EV_OPEN;
 	struct fa_held h = { .fd = ev->fd,
@@ -290,14 +292,14 @@ static void perm_event(struct worker *w, const struct fan_event *ev, uint32_t sl
 	if (is_own(w, ev->pid)) {
 		w->count.events_own++;
 		answer_now(w, &h, 0);
-		return;
+		return true;
 	}
 	if (perm_cheap(w, &h, what, now, &id, &mode))
-		return;
+		return true;
 	slot_policy(w, &h, &id, now);
-	if (fa_filter_needs_program(w->filter) && program_ask(w, &h, &id, mode))
-		return;
-	scan_it(w, &h, &id, mode);
+	if (!fa_filter_needs_program(w->filter) || !program_ask(w, &h, &id, mode))
+		scan_it(w, &h, &id, mode);
+	return false;
 }
 
 /* no slot: cannot be, as held_n is bounded below the table's size; still nobody is to hang */
@@ -310,7 +312,7 @@ static void perm_no_slot(struct worker *w, const struct fan_event *ev)
 		close(ev->pidfd);
 }
 
-/* false: none waits, or no more are to be read now */
+/* false: none waits, or what this one leads to comes first: the loop comes back for the next */
 static bool perm_one(struct worker *w)
 {
 	struct fan_event ev;
@@ -338,7 +340,10 @@ static bool perm_one(struct worker *w)
 	} else if (ev.fd >= 0 && claim < 0) {
 		perm_no_slot(w, &ev);
 	} else if (ev.fd >= 0) {
-		perm_event(w, &ev, slot, now);
+		bool answered = perm_event(w, &ev, slot, now);
+
+		w->path_fd = -1;
+		return answered;
 	}
 	return err != -EMFILE && err != -ENFILE;
 }
@@ -390,6 +395,7 @@ static void notify_event(struct worker *w, const struct fan_event *ev)
 	}
 	h.block_errno = policy.block_errno;
 	fa_scan_written(w->pub.scan, now, &h, &id, mode);
+	w->path_fd = -1;
 	fa_worker_tick_on(w);
 }
 
@@ -417,6 +423,22 @@ static void notify_cb(struct io_fd *f, unsigned int events)
 	/* an event that was lost: its file may still have its mark */
 	if (err < 0 && err != -EAGAIN)
 		overflow(w);
+}
+
+static void fim_cb(struct io_fd *f, unsigned int events)
+{
+	struct worker *w = f->arg;
+	struct fan_event ev;
+
+	(void)events;
+	for (int i = 0; i < FIM_BURST && fan_next(w->groups.fim, FAN_FIM_GROUP, &ev) == 0; i++) {
+		if (w->pub.fim && !is_own(w, ev.pid))
+			fa_fim_event(w->pub.fim, &ev);
+		if (ev.fd >= 0)
+			close(ev.fd);
+		if (ev.pidfd >= 0)
+			close(ev.pidfd);
+	}
 }
 
 /* ---- start and stop ---- */
@@ -450,6 +472,7 @@ void fa_events_start(struct worker *w)
 	mounts_read(w, io_clock_mono_ms());
 	io_fd_start(w->pub.loop, &w->perm, w->groups.perm, IO_READ, perm_cb, w);
 	io_fd_start(w->pub.loop, &w->notify, w->groups.notify, IO_READ, notify_cb, w);
+	io_fd_start(w->pub.loop, &w->fim, w->groups.fim, IO_READ, fim_cb, w);
 }
 
 void fa_events_stop(struct worker *w)
@@ -459,4 +482,5 @@ void fa_events_stop(struct worker *w)
 		return;
 	io_fd_stop(w->pub.loop, &w->perm);
 	io_fd_stop(w->pub.loop, &w->notify);
+	io_fd_stop(w->pub.loop, &w->fim);
 }

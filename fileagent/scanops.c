@@ -6,6 +6,8 @@
  */
 #include "fileagent/worker_int.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -100,8 +102,12 @@ static void op_close(void *arg, int fd)
 
 static void op_path(void *arg, int fd, char *buf, size_t size)
 {
-	(void)arg;
-	fa_events_path(fd, buf, size);
+	struct worker *w = arg;
+
+	if (fd == w->path_fd) /* the event's, asked a moment ago */
+		(void)snprintf(buf, size, "%s", w->path);
+	else
+		fa_events_path(fd, buf, size);
 }
 
 /* ---- link ---- */
@@ -137,22 +143,53 @@ static void done_cb(void *arg, const struct fa_rec *rec, int fd)
 		close(fd);
 }
 
+/* ---- marks: a few at a time, so that the supervisor wakes up once for them ---- */
+
+static void marks_drop(struct worker *w)
+{
+	for (size_t i = 0; i < w->marks_n; i++)
+		close(w->marks[i].fd);
+	w->marks_n = 0;
+	io_timer_stop(w->pub.loop, &w->marks_timer);
+}
+
+static void marks_send(struct worker *w)
+{
+	w->rec.op = FA_OP_MARK;
+	for (size_t i = 0; i < w->marks_n; i++) {
+		w->rec.ident = w->marks[i].ident;
+		/* no supervisor, or a busy one: the table answers the next open, and asks again */
+		if (fa_super_request(w->pub.super, &w->rec, &w->marks[i].fd, 1, NULL, NULL) == 0)
+			w->count.marks_added++;
+	}
+	memset(&w->rec.ident, 0, sizeof(w->rec.ident));
+	marks_drop(w);
+}
+
+static void marks_cb(struct io_timer *t)
+{
+	marks_send(t->arg);
+}
+
 static void op_mark(void *arg, int fd, const struct fa_ident *ident)
 {
 	struct worker *w = arg;
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-	w->rec.op = FA_OP_MARK;
-	w->rec.ident = *ident;
-	/* no supervisor, or a busy one: the table answers the next open, and asks again */
-	if (fa_super_request(w->pub.super, &w->rec, &fd, 1, NULL, NULL) == 0) {
-		fa_table_marked(w->table, ident);
-		w->count.marks_added++;
-	}
-	memset(&w->rec.ident, 0, sizeof(w->rec.ident));
+	if (own < 0)
+		return;
+	if (w->marks_n == 0)
+		io_timer_start(w->pub.loop, &w->marks_timer, FA_MARKS_MS, 0, marks_cb, w);
+	w->marks[w->marks_n].fd = own;
+	w->marks[w->marks_n++].ident = *ident;
+	fa_table_marked(w->table, ident);
+	if (w->marks_n == FA_MARKS_MAX)
+		marks_send(w);
 }
 
 void fa_worker_unmark(struct worker *w, int fd)
 {
+	marks_send(w); /* it may be among them */
 	w->rec.op = FA_OP_UNMARK;
 	w->count.marks_dropped++;
 	if (fa_super_request(w->pub.super, &w->rec, &fd, 1, NULL, NULL) == 0)
@@ -164,6 +201,7 @@ void fa_worker_unmark(struct worker *w, int fd)
 
 void fa_worker_flush(struct worker *w)
 {
+	marks_drop(w);
 	w->count.marks_flushed++;
 	w->rec.op = FA_OP_FLUSH;
 	if (fa_super_request(w->pub.super, &w->rec, NULL, 0, done_cb, w) < 0)

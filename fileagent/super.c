@@ -228,7 +228,9 @@ static int make_dirs(const struct fa_sup *s)
 
 static int begin_new(struct fa_sup *s)
 {
-	int err = fan_group_new(FAN_PERM_GROUP, true, &s->groups.perm, &s->errno_ok);
+	/* who is held cannot be another process by now: no pidfd, which costs microseconds an event
+	 */
+	int err = fan_group_new(FAN_PERM_GROUP, false, &s->groups.perm, &s->errno_ok);
 
 	if (err == 0)
 		err = fan_group_new(FAN_NOTIFY_GROUP, true, &s->groups.notify, NULL);

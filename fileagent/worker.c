@@ -308,6 +308,8 @@ static void conf_changed(struct worker *w, struct fa_conf *new)
 	conf_free(&fa_conf_table, &old);
 	if (w->pub.who)
 		fa_who_conf(w->pub.who);
+	if (w->pub.fim)
+		fa_fim_conf(w->pub.fim);
 	fa_notice("configuration read anew");
 }
 
@@ -361,6 +363,9 @@ static void order_start(struct worker *w, const struct fa_rec *rec, const int *f
 	w->overdue_denied = atomic_load(&w->held->overdue_denied);
 	atomic_store(&w->held->worker_pid, (uint64_t)w->self);
 	w->started = true;
+	err = fa_fim_new(&w->pub, &w->pub.fim);
+	if (err < 0)
+		fa_err("no integrity monitoring: %s", gi_strerror(err));
 	fa_events_start(w);
 	fa_worker_flush(w); /* we know of no mark that an earlier worker asked for */
 	io_timer_start(w->pub.loop, &w->beat, 0, FA_BEAT_MS, beat_cb, w);
@@ -535,6 +540,7 @@ static int make_parts(struct worker *w)
 static void worker_end(struct worker *w)
 {
 	fa_events_stop(w);
+	fa_fim_free(w->pub.fim);
 	fa_super_free(w->pub.super); /* who waited for its replies goes back to the core */
 	w->pub.super = NULL;
 	fa_scan_free(w->pub.scan, io_clock_mono_ms());
@@ -565,7 +571,7 @@ int fa_worker_main(struct fa_conf *conf, int super_fd)
 	w->pub.conf = &w->conf;
 	w->pub.counters = &w->count;
 	w->self = getpid();
-	w->mounts_fd = -1;
+	w->mounts_fd = w->path_fd = -1;
 	fa_log_open("gi-fileagent/worker", log_to_mux, w);
 	log_conf(w);
 	fa_events_conf(w);

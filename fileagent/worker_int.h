@@ -17,6 +17,8 @@
 #include "fileagent/worker.h"
 
 #define FA_BEAT_MS 250
+#define FA_MARKS_MAX 32 /* ignore marks that are asked for together */
+#define FA_MARKS_MS 4
 #define FA_RESCANS_MAX 4096
 #define FA_RESCANS_BYTES (1u << 20) /* of paths */
 #define FA_RESCANS_AT_ONCE 8
@@ -46,6 +48,14 @@ struct worker {
 	struct io_timer log_later;
 	struct fa_counters told;			       /* counters as last sent */
 	uint32_t overdue, overdue_denied, ended, ended_denied; /* of the table, as last seen */
+	struct {					       /* to be marked */
+		int fd;
+		struct fa_ident ident;
+	} marks[FA_MARKS_MAX];
+	size_t marks_n;
+	struct io_timer marks_timer;
+	char path[WIRE_PATH_MAX + 1]; /* of path_fd, while its event is being looked at */
+	int path_fd;		      /* -1 */
 	/* events.c */
 	bool perm_paused, notify_paused;
 	bool any_strict; /* before the path is known: all watches are strict about opens and execs

@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# fa-large.sh - sparse and large files by range, the service's bound, and a flood of closed files
+fa_watchdog=200
+set -eu # before anything else: without the library $mnt would be empty
+. "${top_srcdir:-.}/tests/ns/fa-scan-lib.sh"
+fa_image
+umount "$mnt"
+truncate -s 300M "$mnt.img"
+mkfs.ext4 -q -F -N 40000 "$mnt.img"
+mount -o loop "$mnt.img" "$mnt"
+chmod 777 "$mnt"
+truncate -s 2G "$mnt/sparse"
+head -c 5000000 /dev/zero >"$mnt/five"
+printf 'FA-BAD' | dd of="$mnt/five" bs=1 seek=4999000 conv=notrunc status=none
+truncate -s 100M "$mnt/toolarge"
+mkdir "$mnt/many"
+fa_conf 'deadline-rate 1000000000;'
+svc_start bad=deny read=all max=99000000
+fa_start
+svc_up
+check "bad in its last bytes" EPERM "$(fa_open "$mnt/five")"
+svc_says '^whole .* 5000000$'
+check "over the service's bound: on-failure" ok "$(fa_open "$mnt/toolarge")"
+svc_says '^passed too large allowed .*/toolarge$' "" 10
+check "nothing of it was sent" 0 "$(svc_count '^event .*/toolarge$')"
+fa_stop
+svc_stop
+
+# ---- 2 GiB of nothing: let through at its deadline or judged before; small ones do not wait for it ----
+fa_put small fine
+fa_conf 'deadline-max 30s;' 'deadline-rate 20000000;'
+sed -i 's/deadline-max 5s;//' "$dir/conf"
+svc_start bad=deny read=all
+fa_start
+svc_up
+fa_opener big "$mnt/sparse"
+svc_says '^event .* size 2147483648 '
+t=$(now_ms)
+check "a small file beside it" ok "$(fa_open "$mnt/small")"
+ms=$(($(now_ms) - t))
+if [ "$ms" -lt 500 ]; then ok "in $ms ms"; else fail "the small one waits $ms ms"; fi
+await 40 fa_opener_done big || fail "the opener of the large one hangs"
+check "2 GiB, all of it read" ok "$(fa_result big)"
+svc_says '^whole .* 2147483648$' "to its end"
+fa_stop
+svc_stop
+
+# ---- more closed files than the kernel's queue holds: the marks go, held openers stay held ----
+limit=$(cat /proc/sys/fs/fanotify/max_queued_events 2>/dev/null || echo 16384)
+if [ "$limit" -gt 20000 ]; then
+	ok "the queue is longer here: $limit"
+else
+	fa_put marked fine
+	fa_put bad FA-BAD
+	svc_start bad=deny credits=1
+	fa_start
+	svc_up
+	check marked ok "$(fa_open "$mnt/marked")"
+	kill -STOP "$svc" # the one credit is gone with the first file: the others wait in the kernel
+	"$fa_file" many "$mnt/many" $((limit + 1500)) fine >/dev/null
+	kill -CONT "$svc"
+	fa_says 'events of closed files were lost' "the overflow is seen"
+	check_counter_min events_overflow 1
+	svc_mark
+	check "after it: bad is denied" EPERM "$(fa_open "$mnt/bad")"
+	check "what was marked" ok "$(fa_open "$mnt/marked")"
+	svc_says '^event .*/marked$' "is looked at anew"
+	fa_stop
+fi
+fa_scan_end

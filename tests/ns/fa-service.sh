@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# fa-service.sh - a scan service that is slow, silent, stopped, killed, hostile: lenient and strict
+set -eu # before anything else: without the library $mnt would be empty
+. "${top_srcdir:-.}/tests/ns/fa-scan-lib.sh"
+fa_image
+for i in 1 2 3 4 5 6 7 8 9; do fa_put "f$i" "file $i"; done
+fa_put bad 'FA-BAD'
+took() { # CMD... - runs it; milliseconds in $ms, output in $out
+	local t
+	t=$(now_ms)
+	out=$("$@")
+	ms=$(($(now_ms) - t))
+}
+
+# ---- lenient ----
+fa_conf 'on-failure allow;'
+svc_start bad=deny mute=yes
+fa_start
+svc_up
+took fa_open "$mnt/f1"
+check "silent service: let through" ok "$out"
+if [ "$ms" -ge 450 ] && [ "$ms" -lt 2500 ]; then ok "after its deadline: $ms ms"; else fail "after $ms ms"; fi
+svc_says '^cancel .* reason 1'
+svc_says '^passed deadline allowed .*/f1$'
+took fa_open "$mnt/f2"
+check "the next one" ok "$out"
+if [ "$ms" -lt 300 ]; then ok "at once: $ms ms"; else fail "the next one waits, too: $ms ms"; fi
+check_counter breaker_opened 1
+svc_mark
+svc_mute
+svc_says '^verdict' "the probe is answered"
+fa_says 'answers again'
+svc_says '^event .* op 4 .*/f[12]$' "what was let through is looked at"
+check_counter rescans_waiting 0
+check_counter_min rescans_done 2
+check "and the service decides again" EPERM "$(fa_open "$mnt/bad")"
+
+# stopped: the same, by a socket that nobody reads
+kill -STOP "$svc"
+took fa_open "$mnt/f3"
+check "stopped service: let through" ok "$out"
+if [ "$ms" -lt 2500 ]; then ok "after $ms ms"; else fail "after $ms ms"; fi
+kill -CONT "$svc"
+check_counter_min rescans_done 3
+
+# killed with openers waiting: another one takes over within the deadline
+svc_mute
+svc_mark
+fa_opener k1 "$mnt/f4"
+fa_opener k2 "$mnt/bad"
+svc_says '^event .*/f4$'
+svc_says '^event .*/bad$'
+svc_stop
+svc_start bad=deny
+check "killed, another one comes: judged" ok "$(fa_result k1)"
+check "killed, another one comes: denied" EPERM "$(fa_result k2)"
+
+# killed, none comes
+svc_stop
+await 5 fa_has 'no connection'
+took fa_open "$mnt/f5"
+check "no service: let through" ok "$out"
+if [ "$ms" -lt 300 ]; then ok "at once: $ms ms"; else fail "no service: waits $ms ms"; fi
+check "what was known to be bad stays denied" EPERM "$(fa_open "$mnt/bad")"
+echo 'FA-BAD saved meanwhile' >"$mnt/meanwhile"
+svc_start bad=delete
+svc_says '^event .* op 4 .*/meanwhile$' "saved without a service: looked at later" 10
+if await 5 gone "$mnt/meanwhile"; then ok "and deleted"; else fail "it stays"; fi
+svc_says '^passed service down allowed .*/f5$' "reported" 10
+fa_stop
+svc_stop
+
+# ---- strict: nothing passes unscanned ----
+fa_conf 'on-failure deny;'
+svc_start bad=deny mute=yes
+fa_start
+svc_up
+took fa_open "$mnt/f6"
+check "strict, silent: denied" EBUSY "$out"
+if [ "$ms" -ge 450 ] && [ "$ms" -lt 2500 ]; then ok "at its deadline: $ms ms"; else fail "after $ms ms"; fi
+svc_says '^passed deadline denied .*/f6$'
+took fa_open "$mnt/f7"
+check "strict, the next one" EBUSY "$out"
+if [ "$ms" -lt 300 ]; then ok "at once: $ms ms"; else fail "waits, too: $ms ms"; fi
+svc_mute
+fa_says 'answers again'
+check "judged again" ok "$(fa_open "$mnt/f6")"
+svc_mute
+svc_mark
+fa_opener k3 "$mnt/f8"
+svc_says '^event .*/f8$'
+svc_stop
+check "strict, killed with an opener: denied" EBUSY "$(fa_result k3)"
+check "strict, no service: denied" EBUSY "$(fa_open "$mnt/f9")"
+
+# ---- a service that talks rubbish is a service that is down ----
+for seed in 1 2 3; do
+	fa_mark_log
+	svc_start hostile=$seed
+	svc_says hello "connected" 10
+	sleep 0.1
+	check "strict, hostile service $seed: denied" EBUSY "$(fa_open "$mnt/f9")"
+	svc_stop
+done
+svc_start
+svc_says hello "a good one again" 10
+sleep 0.1
+check "judged" ok "$(fa_open "$mnt/f9")"
+fa_stop
+fa_scan_end
