@@ -32,6 +32,28 @@ static int save(const char *dir, const char *target, const char *name, uint8_t f
 	return fclose(f) != 0 || bad ? -1 : 0;
 }
 
+/* the other body of a FileReport: that of the sample ScanRecord */
+static int report_of_a_change(struct sample s[SAMPLES], struct gi_buf *b)
+{
+	Idfw__FileReport *report = NULL;
+	Idfw__FimEvent *fim = NULL;
+	size_t at = 0;
+
+	for (size_t i = 0; i < SAMPLES; i++) {
+		if (s[i].body == IDFW__ENVELOPE__BODY_SCAN_RECORD)
+			fim = s[i].e.scan_record->fim;
+		if (s[i].body == IDFW__ENVELOPE__BODY_FILE_REPORT) {
+			report = s[i].e.file_report;
+			at = i;
+		}
+	}
+	if (!report || !fim)
+		return -1;
+	report->body_case = IDFW__FILE_REPORT__BODY_FIM;
+	report->fim = fim;
+	return wire_envelope_encode(&s[at].e, b);
+}
+
 static int envelopes(const char *dir)
 {
 	struct sample s[SAMPLES];
@@ -48,6 +70,11 @@ static int envelopes(const char *dir)
 			(uint8_t)((unsigned int)s[i].who | (s[i].state == WIRE_OPEN ? 0x80u : 0u)),
 			&b, true);
 	}
+	gi_buf_reset(&b);
+	if (rc == 0 && report_of_a_change(s, &b) < 0)
+		rc = -1;
+	if (rc == 0)
+		rc = save(dir, "wire_envelope", "FileReport-fim", 0x80 | WIRE_FILE_AGENT, &b, true);
 	gi_buf_reset(&b);
 	if (rc == 0 && wire_session_encode(s[5].e.event->open->session, &b) < 0)
 		rc = -1;

@@ -237,6 +237,21 @@ static void test_check_file_missing_parts(void **state)
 	ACCEPTS(e);
 }
 
+static void test_check_file_report_of_a_change(void **state)
+{
+	Idfw__Envelope *e = fresh(IDFW__ENVELOPE__BODY_FILE_REPORT);
+	Idfw__FimEvent *fim = all[SAMPLES - 7].e.scan_record->fim;
+
+	(void)state;
+	e->file_report->body_case = IDFW__FILE_REPORT__BODY_FIM;
+	e->file_report->fim = fim;
+	ACCEPTS(e);
+	fim->path.len = 0;
+	REFUSES(-GI_EPROTO, e);
+	e->body_case = 127; /* of a later protocol */
+	REFUSES(-GI_EPROTO, e);
+}
+
 static void test_check_file_command_needs_its_object(void **state)
 {
 	Idfw__Envelope *e = fresh(IDFW__ENVELOPE__BODY_FILE_COMMAND);
@@ -326,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_check_file_failed_verdict_is_not_for_keeps),
 		cmocka_unit_test(test_check_file_counts),
 		cmocka_unit_test(test_check_file_missing_parts),
+		cmocka_unit_test(test_check_file_report_of_a_change),
 		cmocka_unit_test(test_check_file_command_needs_its_object),
 		cmocka_unit_test(test_check_file_record_has_what_its_kind_says),
 		cmocka_unit_test(test_check_file_largest_messages_fit_a_frame),
