@@ -54,6 +54,7 @@ void fa_handover_fini(struct fa_handover *h)
 int fa_handover_lock(const char *run_dir, int *ret_fd)
 {
 	char path[108];
+	struct stat st;
 	int err = handover_path(run_dir, "fileagent.lock", path), fd;
 
 	if (err < 0)
@@ -61,8 +62,14 @@ int fa_handover_lock(const char *run_dir, int *ret_fd)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	/* the directory may be another user's: whose pid stands in there must be root's word */
+	if (fstat(fd, &st) < 0)
 		err = -errno;
+	else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
+		err = -GI_EDENIED;
+	else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		err = -errno;
+	if (err < 0) {
 		(void)close(fd);
 		return err;
 	}
@@ -242,45 +249,55 @@ static int handover_connect(const char *run_dir, int *ret_sock)
 	return 0;
 }
 
+static int take_from(int sock, uint64_t until, struct fa_handover *h)
+{
+	struct fa_rec *r = calloc(1, sizeof(*r));
+	int fds[FA_REC_FDS_MAX], err;
+
+	if (!r)
+		return -ENOMEM;
+	err = handover_recv(sock, until, FA_OP_START, 4, r, fds);
+	if (err == 0) {
+		h->perm = fds[0];
+		h->notify = fds[1];
+		h->table = fds[2];
+		h->fim = fds[3];
+		h->start_bits = (uint32_t)r->value;
+		h->worker = (pid_t)r->pid;
+		(void)snprintf(h->version, sizeof(h->version), "%.64s", r->text);
+		err = handover_recv(sock, until, FA_OP_LISTEN, 2, r, fds);
+	}
+	if (err == 0) {
+		h->listen = fds[0];
+		h->pidfd = fds[1];
+	}
+	free(r);
+	return err;
+}
+
 int fa_handover_take(const char *run_dir, int lock_fd, uint64_t timeout_ms, int *ret_sock,
 	struct fa_handover *ret)
 {
 	uint64_t until = io_clock_mono_ms() + timeout_ms;
-	struct fa_rec *r = NULL;
-	struct fa_handover h;
-	int fds[FA_REC_FDS_MAX], sock = -1, err = handover_connect(run_dir, &sock);
 	pid_t noted = handover_noted(lock_fd);
+	struct fa_handover h;
+	int sock = -1, err = handover_connect(run_dir, &sock);
 
-	if (err < 0)
-		return err;
 	fa_handover_init(&h);
 	if (noted)
 		(void)kill(noted, SIGCONT);
-	r = calloc(1, sizeof(*r));
-	err = r ? handover_recv(sock, until, FA_OP_START, 4, r, fds) : -ENOMEM;
+	if (err == 0)
+		err = take_from(sock, until, &h);
 	if (err == 0) {
-		h.perm = fds[0];
-		h.notify = fds[1];
-		h.table = fds[2];
-		h.fim = fds[3];
-		h.start_bits = (uint32_t)r->value;
-		h.worker = (pid_t)r->pid;
-		(void)snprintf(h.version, sizeof(h.version), "%.64s", r->text);
-		err = handover_recv(sock, until, FA_OP_LISTEN, 2, r, fds);
-	}
-	if (err == 0) {
-		h.listen = fds[0];
-		h.pidfd = fds[1];
 		*ret = h;
 		*ret_sock = sock;
-		sock = -1;
-	} else {
-		fa_handover_fini(&h);
-		if (err == -ETIMEDOUT && noted)
-			(void)kill(noted, SIGKILL);
+		return 0;
 	}
-	free(r);
+	fa_handover_fini(&h);
 	if (sock >= 0)
 		(void)close(sock);
+	/* two agents would ask for each open twice, one of them with nobody behind it */
+	if (noted)
+		(void)kill(noted, SIGKILL);
 	return err;
 }

@@ -31,7 +31,10 @@ struct fa_handover {	       /* descriptors: -1 when not there */
 void fa_handover_init(struct fa_handover *h);
 void fa_handover_fini(struct fa_handover *h); /* closes all of them */
 
-/* -EWOULDBLOCK: another supervisor lives. *ret_fd: keep it open, CLOEXEC */
+/*
+ * -EWOULDBLOCK: another supervisor lives. -GI_EDENIED: the file is not root's alone.
+ * *ret_fd: keep it open, CLOEXEC
+ */
 GI_MUST_CHECK int fa_handover_lock(const char *run_dir, int *ret_fd);
 /*
  * fa_handover_note - remember the worker in the lock file, for a successor that finds it stopped
@@ -42,7 +45,7 @@ GI_MUST_CHECK int fa_handover_note(int lock_fd, pid_t pid);
 GI_MUST_CHECK int fa_handover_listen(const char *run_dir, int *ret_fd);
 /*
  * fa_handover_take - supervisor, at its start, with the lock. Blocks up to @timeout_ms
- * A noted worker that is stopped is continued; one that does not answer in time is killed (its
+ * A noted worker that is stopped is continued; one that cannot be taken over is killed (its
  * openers are then let through by the kernel: nobody else has its groups).
  * @ret_sock: owned; the worker's channel, non-blocking
  * @ret: owned, fa_handover_fini()

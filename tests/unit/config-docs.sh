@@ -33,7 +33,7 @@ check_page() { # NAME ITEMS OPTIONS
 	done
 }
 
-for prog in mux/gi-mux netagent/gi-netagent svm-idfw/svm-idfw svm-scan/svm-scan; do
+for prog in mux/gi-mux netagent/gi-netagent svm-idfw/svm-idfw svm-scan/svm-scan fileagent/gi-fileagent; do
 	name=${prog##*/}
 	bin=$top_builddir/$prog
 	items=$("$bin" --help-config | sed -nE 's/^\t?([a-z][a-z_-]*) .*[;}]$/\1/p' | sort -u)
