@@ -322,8 +322,6 @@ static int check_result(const Idfw__ScanResult *r, const char **why)
 	if (!text_ok(r->engine, WIRE_ENGINE_MAX) || !text_ok(r->signature, WIRE_SIGNATURE_MAX) ||
 		!text_ok(r->text, WIRE_TEXT_MAX))
 		return bad(-GI_EPROTO, "ScanResult: bad engine, signature or text", why);
-	if (!none_or(&r->sha256, WIRE_SHA256_LEN))
-		return bad(-GI_EPROTO, "ScanResult: bad sha256 length", why);
 	return 0;
 }
 

@@ -227,7 +227,6 @@ static void init_worker(void)
 	result.engine = engine;
 	result.signature = signature;
 	result.text = done_text;
-	result.sha256 = BYTES(sha256);
 	idfw__scan_ready__init(&ready);
 	ready.epoch = BYTES(epoch);
 	ready.engines = engines;

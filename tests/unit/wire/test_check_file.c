@@ -135,7 +135,6 @@ static void test_check_file_byte_lengths(void **state)
 	LENGTH(SCAN_RECORD, scan_record->fim->after, 32, 64, -GI_EPROTO);
 	LENGTH(SCAN_JOB, scan_job->head, WIRE_DATA_MAX, WIRE_DATA_MAX + 1, -GI_ELIMIT);
 	LENGTH(SCAN_BYTES, scan_bytes->data, WIRE_DATA_MAX, WIRE_DATA_MAX + 1, -GI_ELIMIT);
-	LENGTH(SCAN_RESULT, scan_result->sha256, 32, 20, -GI_EPROTO);
 	LENGTH(SCAN_READY, scan_ready->epoch, 32, 33, -GI_EPROTO);
 	LENGTH(SCAN_READY, scan_ready->epoch, 1, 0, -GI_EPROTO);
 }
