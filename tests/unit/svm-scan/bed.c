@@ -49,6 +49,19 @@ size_t bed_eicar(char ret[80])
 		"-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*");
 }
 
+static unsigned int entries_of(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	unsigned int n = 0;
+
+	while (d && (e = readdir(d)) != NULL)
+		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	if (d)
+		(void)closedir(d);
+	return n;
+}
+
 static void bed_signatures(struct bed *b)
 {
 	char path[128], line[512], eicar[80];
@@ -72,7 +85,7 @@ void bed_init(struct bed *b)
 {
 	const char *base = getenv("TMPDIR");
 
-	*b = (struct bed){ 0 };
+	*b = (struct bed){ .descriptors = entries_of("/proc/self/fd") };
 	(void)snprintf(b->dir, sizeof(b->dir), "%.32s/idfw-scan.XXXXXX", base ? base : "/tmp");
 	assert(mkdtemp(b->dir));
 	assert(chmod(b->dir, 0755) == 0);
@@ -110,7 +123,15 @@ static int bed_unlink(const char *path, const struct stat *st, int flag, struct 
 
 void bed_fini(struct bed *b)
 {
+	char path[128];
+
 	scan_pool_free(b->pool);
+	b->pool = NULL;
+	/* a pool leaves nothing: no worker, no directory, no descriptor */
+	(void)snprintf(path, sizeof(path), "%s/workers", b->tmp);
+	assert(bed_worker_pid() == 0);
+	assert(entries_of(path) == 0);
+	assert(entries_of("/proc/self/fd") == b->descriptors);
 	(void)nftw(b->dir, bed_unlink, 16, FTW_DEPTH | FTW_PHYS);
 }
 

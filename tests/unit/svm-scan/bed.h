@@ -22,6 +22,7 @@ struct bed {
 	struct scan_pool *pool;
 	char notes[1024]; /* "ended: ...\n" as they came */
 	char why[SCAN_WHY_MAX];
+	unsigned int descriptors; /* of this process before */
 };
 
 struct bed_content { /* a source over memory, or over a descriptor when data is NULL */
