@@ -21,6 +21,9 @@ struct guest_link { /* one mux, or one svm-scan */
 	bool scan;	    /* svm-scan: bare Envelopes, scanlink.c */
 	uint8_t outbox[16]; /* of svm-scan's Hello */
 	uint64_t n_records;
+	uint64_t record_seq; /* highest that came on this connection, or acknowledged by HelloAck */
+	uint64_t durable_seq; /* of the outbox */
+	uint64_t told_seq;    /* highest acknowledged on this connection */
 	char why[256];
 	uint64_t heard_ms;     /* monotonic */
 	uint64_t connected_ms; /* real time */

@@ -78,6 +78,7 @@ static int hello(struct guest_link *l, const Idfw__Hello *h, const char **ret_wh
 		*ret_why = "one outbox too many";
 		return r;
 	}
+	l->record_seq = l->durable_seq = l->told_seq = ack.acked_seq;
 	l->hello = true;
 	ack.software = (char *)(uintptr_t) "svm-idfw " PACKAGE_VERSION;
 	e.body_case = IDFW__ENVELOPE__BODY_HELLO_ACK;
@@ -86,13 +87,34 @@ static int hello(struct guest_link *l, const Idfw__Hello *h, const char **ret_wh
 	return 0;
 }
 
+/*
+ * Never more than it has sent on this connection: what was under way when the last one broke may
+ * be durable before it comes again.
+ */
+static void ack(struct guest_link *l)
+{
+	Idfw__ScanAck a = IDFW__SCAN_ACK__INIT;
+	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+
+	a.seq = l->durable_seq < l->record_seq ? l->durable_seq : l->record_seq;
+	if (a.seq <= l->told_seq)
+		return;
+	l->told_seq = a.seq;
+	e.body_case = IDFW__ENVELOPE__BODY_SCAN_ACK;
+	e.scan_ack = &a;
+	scan_send(l, &e);
+}
+
 static int record(struct guest_link *l, const Idfw__ScanRecord *rec, const char **ret_why)
 {
 	int r = idfw_engine_scan_record(l->owner->engine, l->outbox, l->name, rec);
 
-	if (r == 0)
+	if (r == 0) {
 		l->n_records++;
-	else if (r == -GI_ESTATE)
+		if (rec->seq > l->record_seq)
+			l->record_seq = rec->seq;
+		ack(l);
+	} else if (r == -GI_ESTATE)
 		*ret_why = "records are missing before this one";
 	else if (r == -GI_EFULL)
 		*ret_why = "the database takes no records now";
@@ -141,15 +163,13 @@ int scanlink_frame(struct guest_link *l, const uint8_t *buf, size_t len, const c
 
 void idfw_guests_scan_durable(struct idfw_guests *g, const uint8_t outbox[16], uint64_t seq)
 {
-	Idfw__ScanAck ack = IDFW__SCAN_ACK__INIT;
-	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
-
-	ack.seq = seq;
-	e.body_case = IDFW__ENVELOPE__BODY_SCAN_ACK;
-	e.scan_ack = &ack;
-	for (struct guest_link *l = g->links; l; l = l->next)
-		if (l->scan && l->hello && !memcmp(l->outbox, outbox, sizeof(l->outbox)))
-			scan_send(l, &e);
+	for (struct guest_link *l = g->links; l; l = l->next) {
+		if (!l->scan || !l->hello || memcmp(l->outbox, outbox, sizeof(l->outbox)))
+			continue;
+		if (seq > l->durable_seq)
+			l->durable_seq = seq;
+		ack(l);
+	}
 }
 
 void scanlink_row(const struct guest_link *l, char *row, size_t size)

@@ -44,7 +44,8 @@ static struct {
 	struct io_chan *chan; /* NULL: closed */
 	bool ready, closed, hello, stranger;
 	uint64_t acked, acks;
-	int refused; /* reason */
+	uint64_t sent; /* on this connection */
+	int refused;   /* reason */
 	uint8_t outbox[16];
 } bed;
 
@@ -142,6 +143,7 @@ static void scan_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t 
 		bed.acked = e->hello_ack->acked_seq;
 	} else if (e->body_case == IDFW__ENVELOPE__BODY_SCAN_ACK) {
 		assert_true(e->scan_ack->seq > bed.acked);
+		assert_true(e->scan_ack->seq <= bed.sent);
 		bed.acked = e->scan_ack->seq;
 		bed.acks++;
 	} else if (e->body_case == IDFW__ENVELOPE__BODY_REFUSED) {
@@ -187,7 +189,7 @@ static void scan_connect(const char *cert)
 	bed.chan = NULL;
 	bed.ready = bed.closed = bed.hello = false;
 	bed.stranger = strcmp(cert, "scan1") != 0;
-	bed.acked = bed.acks = 0;
+	bed.acked = bed.acks = bed.sent = 0;
 	bed.refused = -1;
 	(void)snprintf(ca_file, sizeof(ca_file), "%s/ca.pem", bed.dir);
 	(void)snprintf(cert_file, sizeof(cert_file), "%s/%s.pem", bed.dir, cert);
@@ -245,6 +247,7 @@ static void scan_record(uint64_t seq)
 	r.text = text;
 	e.body_case = IDFW__ENVELOPE__BODY_SCAN_RECORD;
 	e.scan_record = &r;
+	bed.sent = seq;
 	scan_send(&e);
 }
 
@@ -344,6 +347,34 @@ static void test_records_are_acknowledged_when_durable(void **state)
 	daemon_end(SIGTERM);
 }
 
+/* what was under way when the connection broke is acknowledged when it has come again, not before
+ */
+static void test_reconnect_under_way(void **state)
+{
+	sqlite3 *db = NULL;
+
+	(void)state;
+	daemon_start();
+	scan_good();
+	assert_int_equal(sqlite3_open(path("state/svm.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	for (uint64_t i = 1; i <= 100; i++)
+		scan_record(i);
+	WAIT_FOR(io_chan_queued(bed.chan) == 0);
+	scan_good(); /* the database waits: nothing is durable */
+	assert_int_equal(bed.acked, 0);
+	scan_record(1);
+	WAIT_FOR(io_chan_queued(bed.chan) == 0);
+	assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	WAIT_FOR(bed.acked == 1); /* scan_frame() fails for more than was sent */
+	WAIT_FOR(number("SELECT count(*) FROM audit WHERE kind='scan'") >= 1);
+	for (uint64_t i = 2; i <= 100; i++)
+		scan_record(i);
+	WAIT_FOR(bed.acked == 100);
+	assert_int_equal(number("SELECT count(*) FROM audit WHERE kind='scan'"), 100);
+}
+
 static void test_killed_service_takes_each_record_once(void **state)
 {
 	uint64_t sent = 0, taken, told = 0;
@@ -437,6 +468,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_records_are_acknowledged_when_durable),
+		T(test_reconnect_under_way),
 		T(test_killed_service_takes_each_record_once),
 		T(test_hole_ends_the_link),
 		T(test_strangers_and_nonsense_are_refused),
