@@ -4,10 +4,11 @@
 # Part of lab/functions.sh, which sources it. Paths are those of a real installation, but the
 # programs come from the build tree.
 
-# MACHINE daemon program configuration
-LAB_DAEMONS=("svm svm-idfw svm-idfw/svm-idfw" "host gi-mux mux/gi-mux"
+# MACHINE daemon program; the first of a machine is the one that is meant when none is named
+LAB_DAEMONS=("svm svm-idfw svm-idfw/svm-idfw" "svm svm-scan svm-scan/.libs/svm-scan"
+	"host gi-mux mux/gi-mux"
 	"jump01 gi-netagent netagent/gi-netagent" "web01 gi-netagent netagent/gi-netagent"
-	"db01 gi-netagent netagent/gi-netagent")
+	"web01 gi-fileagent fileagent/gi-fileagent" "db01 gi-netagent netagent/gi-netagent")
 
 lab_conf_svm() {
 	cat <<-'E'
@@ -16,6 +17,7 @@ lab_conf_svm() {
 		cert "/etc/idfw/tls/svm.crt";
 		key "/etc/idfw/tls/svm.key";
 		mux-names host1;
+		scan-names scan;
 		state-dir "/var/lib/idfw";
 		policy "/etc/idfw/policy.idfw";
 		control-socket "/run/idfw/svm.sock";
@@ -32,11 +34,55 @@ lab_conf_svm() {
 	E
 }
 
+lab_conf_scan() {
+	cat <<-'E'
+		listen "tcp:10.77.9.10:5444";
+		ca "/etc/idfw/tls/ca.crt";
+		cert "/etc/idfw/tls/scan.crt";
+		key "/etc/idfw/tls/scan.key";
+		mux-names host1;
+		audit "tcp:10.77.9.10:5443";
+		audit-name "svm";
+		user "_idfw";
+		state-dir "/var/lib/idfw/scan";
+		tmp-dir "/run/idfw/scan";
+		control-socket "/run/idfw/scan.sock";
+		clamav-db "/etc/idfw/clamav";
+		workers 2;
+		isolate session;
+	E
+}
+# EICAR by its hash and length, as a signature file of ClamAV says it: enough for a lab
+lab_clamav_db() {
+	lab_in svm install -d /etc/idfw/clamav
+	echo '44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature' | lab_put svm /etc/idfw/clamav/lab.hdb
+}
+
+lab_conf_file() {
+	cat <<-E
+		mux "unix:/run/idfw-host/$1.sock_5006";
+		boot-id-file "/run/lab/boot_id";
+		user "_idfw";
+		watch home {
+			path "/home";
+		}
+		watch strict {
+			path "/home/strict";
+			on-failure deny;
+		}
+		fim web {
+			paths "/home/www";
+		}
+	E
+}
+
 lab_conf_host() {
 	local m
 	cat <<-'E'
 		svm "tcp:10.77.9.10:5443";
 		svm-name "svm";
+		scan "tcp:10.77.9.10:5444";
+		scan-name "scan";
 		host-name "host1";
 		ca "/etc/idfw/tls/ca.crt";
 		cert "/etc/idfw/tls/host.crt";
@@ -48,6 +94,7 @@ lab_conf_host() {
 		cat <<-E
 			vm $m {
 				listen "unix:/run/idfw/vm/$m/$m.sock_5005";
+				file-listen "unix:/run/idfw/vm/$m/$m.sock_5006";
 				addresses 10.77.${LAB_NET[$m]}.10, fd77:${LAB_NET[$m]}::10;
 			}
 		E
@@ -70,15 +117,22 @@ lab_configure() {
 	local m
 	lab_conf_svm | lab_put svm /etc/idfw/svm-idfw.conf
 	lab_put svm /etc/idfw/policy.idfw <"$LAB_TOP/lab/policy.idfw"
+	lab_conf_scan | lab_put svm /etc/idfw/svm-scan.conf
+	lab_clamav_db
+	lab_in svm install -d -o _idfw -m 700 /var/lib/idfw/scan
 	lab_in svm install -o _idfw -m 400 /dev/stdin /etc/idfw/directory.password <<<'Svc-Idfw-Passw0rd'
 	lab_conf_host | lab_put host /etc/idfw/gi-mux.conf
 	for m in "${LAB_VMS[@]}"; do
 		lab_configure_vm "$m"
 	done
 }
-lab_configure_vm() { lab_conf_vm "$1" | lab_put "$1" /etc/idfw/gi-netagent.conf; }
+lab_configure_vm() {
+	lab_conf_vm "$1" | lab_put "$1" /etc/idfw/gi-netagent.conf
+	[[ " ${LAB_FILE_VMS[*]} " != *" $1 "* ]] || lab_conf_file "$1" | lab_put "$1" /etc/idfw/gi-fileagent.conf
+}
 
-# lab_daemon MACHINE - start the product's daemon of that machine; lab_kill9 MACHINE - kill -9 it.
+# lab_daemon MACHINE [NAME] - start the product's daemons of that machine, or that one;
+# lab_kill9 MACHINE [NAME] - kill -9 it (its first process).
 lab_unit_caps() { # ,+net_admin,+kill...
 	sed -n 's/^CapabilityBoundingSet=//p' "$LAB_TOP/etc/systemd/$1.service" |
 		tr ' A-Z' '\na-z' | sed 's/^cap_/,+/' | tr -d '\n'
@@ -87,22 +141,35 @@ lab_daemon() {
 	local d m name program
 	for d in "${LAB_DAEMONS[@]}"; do
 		read -r m name program <<<"$d"
-		[ "$m" = "$1" ] || continue
-		# with the privileges that its unit leaves it
+		[ "$m" = "$1" ] && [ "${2:-$name}" = "$name" ] || continue
+		# with the privileges that its unit leaves it; libepsec is not installed
 		lab_spawn "$m" "$name" setpriv --no-new-privs --bounding-set "-all$(lab_unit_caps "$name")" \
-			"/run/lab/build/$program" -c "/etc/idfw/$name.conf"
+			env LD_LIBRARY_PATH=/run/lab/build/epsec/.libs "/run/lab/build/$program" \
+			-c "/etc/idfw/$name.conf"
 	done
 }
 lab_daemon_name() {
 	local d
 	for d in "${LAB_DAEMONS[@]}"; do
-		[ "${d%% *}" != "$1" ] || cut -d ' ' -f 2 <<<"$d"
+		[ "${d%% *}" != "$1" ] || {
+			cut -d ' ' -f 2 <<<"$d"
+			return
+		}
 	done
 }
-lab_kill9() { lab_signal "$1" "$(lab_daemon_name "$1")" KILL; }
+lab_kill9() { lab_signal "$1" "${2:-$(lab_daemon_name "$1")}" KILL; }
 
 # lab_ctl ARGS... - idfwctl, on the service VM
 lab_ctl() { lab_in svm /run/lab/build/idfwctl/idfwctl -s /run/idfw/svm.sock "$@"; }
+
+# Every file agent is connected to the scan service, and that to svm-idfw.
+lab_scan_ready() {
+	local rows m
+	rows=$(lab_ctl --json scan status 2>/dev/null) || return 1
+	for m in "${LAB_FILE_VMS[@]}"; do
+		grep "\"vm\": *\"$m\"" <<<"$rows" | grep -q '"connected": *true' || return 1
+	done
+}
 
 # Every VM is connected and runs the ruleset that the policy wants.
 lab_in_sync() {
@@ -121,5 +188,10 @@ lab_daemons() {
 		lab_logs
 		lab_ctl status >&2 || true
 		lab_die 'the VMs do not run the policy'
+	}
+	lab_wait_for 15 lab_scan_ready || {
+		lab_logs
+		lab_ctl scan status >&2 || true
+		lab_die 'the file path is not up'
 	}
 }
