@@ -3,12 +3,13 @@
  * callbacks.c - what libepsec calls, in its thread: look, outcome, guests, reports, replies
  *
  * Nothing here blocks for longer than a write to the outbox. While eps_open() has not returned,
- * .eps is NULL: main.c makes up for the limits; what is not acknowledged comes again. Until .ready
+ * .eps is NULL: main.c makes up for it with scan_guests_settle(). Until .ready
  * there is no judge: the fail policies decide. What an agent reports is acknowledged
  * to it when svm-idfw has it; a report that is not taken stays with the agent.
  */
 #include "svm-scan/service.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/log.h"
@@ -33,20 +34,30 @@ static void on_done(void *arg, const char *vm, const struct eps_done *d)
 	scan_judge_done(((struct scan_service *)arg)->judge, vm, d);
 }
 
-static void limits_set(struct scan_service *s, struct eps *e, const char *vm)
+/* its limits; and what it may forget: it may have sent that when we were not there to tell */
+static void guest_settle(
+	struct scan_service *s, struct eps *e, const char *vm, const uint8_t boot_id[16])
 {
+	uint64_t done = scan_report_reported(s->report, vm, boot_id);
 	struct scan_rules rules;
 
 	scan_vms_rules(s->vms, vm, &rules);
 	(void)!eps_guest_limits_set(e, vm, rules.credits, rules.max_file_bytes);
+	if (done)
+		(void)!eps_report_ack(e, vm, boot_id, done);
 }
 
-void scan_limits_set(struct scan_service *s)
+void scan_guests_settle(struct scan_service *s)
 {
 	char vm[EPS_VM_MAX + 1] = "";
+	struct scan_vm_info info;
 
-	while (scan_vms_next(s->vms, vm, vm))
-		limits_set(s, atomic_load(&s->eps), vm);
+	while (scan_vms_next(s->vms, vm, vm)) {
+		if (!scan_vms_info(s->vms, vm, &info))
+			continue;
+		free(info.counters);
+		guest_settle(s, atomic_load(&s->eps), vm, info.boot);
+	}
 }
 
 static void on_up(void *arg, const char *vm, const char *mux, const uint8_t boot_id[16])
@@ -57,7 +68,7 @@ static void on_up(void *arg, const char *vm, const char *mux, const uint8_t boot
 	gi_info("%s: connected, through %s", vm, mux);
 	scan_vms_up(s->vms, vm, mux, boot_id);
 	if (e)
-		limits_set(s, e, vm);
+		guest_settle(s, e, vm, boot_id);
 }
 
 static void on_down(void *arg, const char *vm, const char *why)
@@ -75,7 +86,7 @@ static void on_report(void *arg, const char *vm, const uint8_t boot_id[16], uint
 	struct scan_service *s = arg;
 	Idfw__Envelope *e = NULL;
 	Idfw__ScanRecord rec;
-	uint64_t done = 0;
+	bool done = false;
 	struct eps *eps = atomic_load(&s->eps);
 	int err = scan_agentmsg_decode(IDFW__ENVELOPE__BODY_FILE_REPORT, buf, len, &e);
 
@@ -91,7 +102,7 @@ static void on_report(void *arg, const char *vm, const uint8_t boot_id[16], uint
 	else if (err != -EALREADY)
 		scan_vms_count(s->vms, vm, SCAN_VM_REPORTS_REFUSED);
 	if (done && eps)
-		(void)!eps_report_ack(eps, vm, boot_id, done);
+		(void)!eps_report_ack(eps, vm, boot_id, seq);
 	wire_envelope_free(e);
 }
 

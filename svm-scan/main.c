@@ -262,7 +262,7 @@ static int start_judge(struct scan_service *s)
 	if (err < 0)
 		return err; /* told */
 	atomic_store(&s->ready, true);
-	scan_limits_set(s);
+	scan_guests_settle(s);
 	err = scan_judge_start(s->judge, s->eps);
 	return err < 0 ? complain("threads", NULL, err) : 0;
 }

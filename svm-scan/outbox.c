@@ -55,7 +55,6 @@ struct scan_outbox {
 	size_t n_moved;
 	uint64_t max_bytes, lost, refused;
 	uint64_t restored_ack; /* of the newest checkpoint */
-	bool refusing;	       /* some stream is, since the last acknowledgement */
 	struct gi_buf event;   /* scratch */
 };
 
@@ -402,16 +401,13 @@ static int report_locked(struct scan_outbox *o, const char *vm, const uint8_t *b
 		return -ENOMEM;
 	if (agent_seq <= s->taken)
 		return -EALREADY;
-	if (s->refused && agent_seq > s->refused) { /* what is before it has to come first */
-		o->refusing = true;
-		return -GI_EFULL;
-	}
+	if (s->refused && agent_seq > s->refused)
+		return -EAGAIN;
 	/* reports are safe where they are: memory is for what cannot come again */
 	io_spool_flush(o->spool);
 	io_spool_stats(o->spool, &st);
 	if (st.mem_events || st.disk_err || st.bytes + OUTBOX_MARGIN > o->max_bytes) {
 		s->refused = agent_seq;
-		o->refusing = true;
 		return -GI_EFULL;
 	}
 	err = outbox_append(o, s, agent_seq, rec);
@@ -420,7 +416,6 @@ static int report_locked(struct scan_outbox *o, const char *vm, const uint8_t *b
 		s->refused = 0;
 	} else {
 		s->refused = agent_seq;
-		o->refusing = true;
 	}
 	return err;
 }
@@ -486,12 +481,12 @@ static void stream_told(struct told *t, const struct stream *s)
 	t->agent_seq = s->acked;
 }
 
-/* locked: empties the list of streams that moved; those that wait for room come after them */
+/* locked: empties the list of streams that moved */
 static size_t ack_streams(struct scan_outbox *o, struct told **ret)
 {
-	size_t max = o->n_moved + (o->refusing ? HASH_COUNT(o->streams) : 0), n = 0;
-	struct told *list = max ? calloc(max, sizeof(*list)) : NULL;
-	struct stream *s, *next;
+	struct told *list = o->n_moved ? calloc(o->n_moved, sizeof(*list)) : NULL;
+	struct stream *s;
+	size_t n = 0;
 
 	while ((s = o->moved)) {
 		o->moved = s->next_moved;
@@ -501,13 +496,6 @@ static size_t ack_streams(struct scan_outbox *o, struct told **ret)
 		stream_unref(s);
 	}
 	o->n_moved = 0;
-	if (o->refusing && list) {
-		HASH_ITER (hh, o->streams, s, next) {
-			if (s->refused)
-				stream_told(&list[n++], s);
-		}
-	}
-	o->refusing = false;
 	*ret = list;
 	return n;
 }

@@ -40,8 +40,8 @@ GI_MUST_CHECK int scan_outbox_add(struct scan_outbox *o, Idfw__ScanRecord *rec);
 /*
  * scan_outbox_report - the record of an agent's report
  * @vm, @boot: whose; @agent_seq: its number there, never 0
- * Errors: -EALREADY (it is here or was: fine), -GI_EFULL (it stays with the agent; so do those
- * behind it until it has come again), others as scan_outbox_add(): not taken
+ * Errors: -EALREADY (it is here or was: fine), -GI_EFULL (no room for reports), -EAGAIN (one before
+ * it was not taken for lack of room and has to come first), others as scan_outbox_add(): not taken
  */
 GI_MUST_CHECK int scan_outbox_report(struct scan_outbox *o, const char *vm,
 	const uint8_t boot[WIRE_BOOT_ID_LEN], uint64_t agent_seq, Idfw__ScanRecord *rec);
@@ -54,8 +54,8 @@ int scan_outbox_next(
 	struct scan_outbox *o, struct io_spool_cursor *c, uint64_t *ret_seq, struct gi_buf *out);
 /*
  * scan_outbox_ack - svm-idfw has all up to @seq
- * @reported: for each VM whose reports moved, or were refused and may come again: how far they
- *	are with svm-idfw. Called without the lock.
+ * @reported: for each VM whose reports moved: how far they are with svm-idfw. Called without the
+ *	lock.
  */
 void scan_outbox_ack(struct scan_outbox *o, uint64_t seq,
 	void (*reported)(void *arg, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN],

@@ -243,7 +243,7 @@ static int conf_reload(struct scan_service *s)
 		free(s->live);
 	}
 	s->live = new;
-	scan_limits_set(s);
+	scan_guests_settle(s);
 	return 0;
 }
 

@@ -14,11 +14,13 @@
 #include "svm-scan/report.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "lib/base/log.h"
 #include "lib/io/chan.h"
@@ -30,6 +32,15 @@
 #define FLUSH_MS 5000 /* what the disk did not take is tried again */
 
 enum link_state { LINK_NONE, LINK_WAITING, LINK_CONNECTING, LINK_GREETING, LINK_OPEN };
+
+struct held { /* an agent's report that waits for room in the outbox */
+	struct held *prev, *next;
+	char vm[EPS_VM_MAX + 1];
+	uint8_t boot[WIRE_BOOT_ID_LEN];
+	uint64_t agent_seq;
+	size_t len;
+	uint8_t packed[]; /* ScanRecord */
+};
 
 struct scan_report {
 	struct io_loop *loop;
@@ -48,8 +59,13 @@ struct scan_report {
 	atomic_bool full_said; /* records were lost: said once, until one is taken again */
 	char why[WIRE_TEXT_MAX + 64];
 	struct gi_buf buf;
+	pthread_mutex_t lock; /* of the next two */
+	struct held *held;    /* oldest first */
+	size_t held_bytes;
 };
 
+static void held_drop(struct scan_report *r, struct held *h);
+static void held_drain(struct scan_report *r);
 static void link_connect(struct scan_report *r);
 static void link_lost(struct scan_report *r, const char *why);
 static void link_drop(struct scan_report *r, const char *why);
@@ -79,8 +95,10 @@ static void flush_cb(struct io_timer *w)
 	struct scan_outbox_stats st;
 
 	scan_outbox_stats(r->box, &st);
-	if (st.disk_err)
+	if (st.disk_err) {
 		scan_outbox_flush(r->box);
+		held_drain(r);
+	}
 }
 
 int scan_report_new(struct io_loop *l, const struct scan_report_conf *conf, char ret_why[256],
@@ -94,6 +112,7 @@ int scan_report_new(struct io_loop *l, const struct scan_report_conf *conf, char
 	r->loop = l;
 	r->conf = *conf;
 	gi_buf_init(&r->buf, IO_SPOOL_EVENT_MAX);
+	(void)pthread_mutex_init(&r->lock, NULL); /* Linux: cannot fail */
 	if (conf->endpoint) {
 		err = io_endpoint_parse(conf->endpoint, &r->endpoint);
 		if (err < 0)
@@ -102,6 +121,7 @@ int scan_report_new(struct io_loop *l, const struct scan_report_conf *conf, char
 			err = scan_outbox_open(conf->dir, conf->max_bytes, ret_why, &r->box);
 	}
 	if (err < 0) {
+		(void)pthread_mutex_destroy(&r->lock);
 		gi_buf_fini(&r->buf);
 		free(r);
 		return err;
@@ -130,6 +150,9 @@ void scan_report_free(struct scan_report *r)
 		scan_outbox_flush(r->box);
 		scan_outbox_free(r->box);
 	}
+	while (r->held)
+		held_drop(r, r->held);
+	(void)pthread_mutex_destroy(&r->lock);
 	gi_buf_fini(&r->buf);
 	free(r);
 }
@@ -181,21 +204,80 @@ void scan_report_note(struct scan_report *r, const char *vm, const char *text)
 	(void)!scan_report_add(r, &rec); /* counts and says what it loses */
 }
 
+/* locked */
+static int held_add(struct scan_report *r, const char *vm, const uint8_t *boot, uint64_t agent_seq,
+	const Idfw__ScanRecord *rec)
+{
+	size_t len = idfw__scan_record__get_packed_size(rec);
+	struct held *h;
+
+	if (r->held_bytes + sizeof(*h) + len > SCAN_HELD_MAX)
+		return -GI_EFULL;
+	h = calloc(1, sizeof(*h) + len);
+	if (!h)
+		return -GI_EFULL;
+	(void)snprintf(h->vm, sizeof(h->vm), "%s", vm);
+	memcpy(h->boot, boot, sizeof(h->boot));
+	h->agent_seq = agent_seq;
+	h->len = idfw__scan_record__pack(rec, h->packed);
+	DL_APPEND(r->held, h);
+	r->held_bytes += sizeof(*h) + len;
+	return 0;
+}
+
+static void held_drop(struct scan_report *r, struct held *h)
+{
+	DL_DELETE(r->held, h);
+	r->held_bytes -= sizeof(*h) + h->len;
+	free(h);
+}
+
+/* there may be room again: the oldest first, so that each agent's stay in order */
+static void held_drain(struct scan_report *r)
+{
+	struct held *h;
+	int err = 0;
+
+	(void)pthread_mutex_lock(&r->lock);
+	while (err != -GI_EFULL && (h = r->held)) {
+		Idfw__ScanRecord *rec = idfw__scan_record__unpack(NULL, h->len, h->packed);
+
+		if (!rec)
+			break; /* no memory: later */
+		err = scan_outbox_report(r->box, h->vm, h->boot, h->agent_seq, rec);
+		idfw__scan_record__free_unpacked(rec, NULL);
+		if (err != -GI_EFULL)
+			held_drop(r, h);
+		if (err == 0)
+			io_wake_send(r->loop, &r->wake);
+	}
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
 int scan_report_agent(struct scan_report *r, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN],
-	uint64_t agent_seq, Idfw__ScanRecord *rec, uint64_t *ret_done)
+	uint64_t agent_seq, Idfw__ScanRecord *rec, bool *ret_done)
 {
 	int err;
 
+	*ret_done = !r->box;
 	if (!r->box) {
 		report_log(rec);
-		*ret_done = agent_seq;
 		return 0;
 	}
-	err = scan_outbox_report(r->box, vm, boot, agent_seq, rec);
-	*ret_done = scan_outbox_reported(r->box, vm, boot);
+	(void)pthread_mutex_lock(&r->lock);
+	err = r->held ? -GI_EFULL : scan_outbox_report(r->box, vm, boot, agent_seq, rec);
+	if (err == -GI_EFULL)
+		err = held_add(r, vm, boot, agent_seq, rec);
+	(void)pthread_mutex_unlock(&r->lock);
 	if (err == 0)
 		io_wake_send(r->loop, &r->wake);
 	return err;
+}
+
+uint64_t scan_report_reported(
+	struct scan_report *r, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN])
+{
+	return r->box ? scan_outbox_reported(r->box, vm, boot) : 0;
 }
 
 void scan_report_stats(struct scan_report *r, struct scan_report_stats *ret)
@@ -329,6 +411,7 @@ static void link_ready(void *arg, struct io_chan *c)
 static void link_acked(struct scan_report *r, uint64_t seq)
 {
 	scan_outbox_ack(r->box, seq, r->conf.reported, r->conf.arg);
+	held_drain(r);
 	r->conf.acked(r->conf.arg);
 }
 

@@ -14,6 +14,8 @@
 #include "svm-scan/outbox.h"
 #include "svm-scan/scan.h"
 
+#define SCAN_HELD_MAX (64u << 20)
+
 struct scan_report_conf {	 /* borrowed until scan_report_free() */
 	const char *endpoint;	 /* svm-idfw's scan listener, or NULL */
 	const char *server_name; /* that its certificate must carry */
@@ -37,12 +39,16 @@ void scan_report_free(struct scan_report *r); /* NULL is fine */
 
 /*
  * scan_report_agent - the record of an agent's report, from any thread
- * @ret_done: all reports of that boot up to here are with svm-idfw already
- * Errors: as scan_outbox_report()
+ * While the outbox has no room it is held in memory (at most SCAN_HELD_MAX bytes in all).
+ * @ret_done: true: it needs no svm-idfw, the agent may forget it at once
+ * Errors: as scan_outbox_report(); -GI_EFULL: it comes again with the agent's next connection
  */
 GI_MUST_CHECK int scan_report_agent(struct scan_report *r, const char *vm,
 	const uint8_t boot[WIRE_BOOT_ID_LEN], uint64_t agent_seq, Idfw__ScanRecord *rec,
-	uint64_t *ret_done);
+	bool *ret_done);
+/* how far that boot's reports are with svm-idfw; 0: not known. Any thread */
+uint64_t scan_report_reported(
+	struct scan_report *r, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN]);
 
 /* a line for log and audit that is about ourselves (@vm: or about that one; "" none). Any thread */
 void scan_report_note(struct scan_report *r, const char *vm, const char *text);

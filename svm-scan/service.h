@@ -63,8 +63,8 @@ struct scan_service {
 
 extern const struct eps_ops scan_eps_ops; /* callbacks.c; arg: the service */
 
-/* limits of all VMs that are known, to libepsec */
-void scan_limits_set(struct scan_service *s);
+/* limits of all VMs that are known, and what of their reports is done, to libepsec */
+void scan_guests_settle(struct scan_service *s);
 
 /*
  * scan_list_load - the hash list, as it is on disk

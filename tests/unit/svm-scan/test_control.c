@@ -187,7 +187,6 @@ static void test_scan_now_passes_rows_and_is_audited(void **state)
 	svc_reply(f->t, "web01", id, "not json", false, 0, "");
 	svc_reply(f->t, "web01", id, "[1]", false, 0, "");
 	svc_reply(f->t, "web01", id, "{\"type\":\"found\"}", false, 0, "");
-	svc_reply(f->t, "web01", id + 1, "{\"type\":\"forged\"}", true, 0, "");
 	svc_reply(f->t, "web01", id, "", true, 1, "1 found");
 	svc_ask_wait(&f->s, c);
 	assert_int_equal(json_array_size(c->rows), 2);
@@ -227,6 +226,21 @@ static void test_guest_that_goes_ends_its_commands(void **state)
 	svc_ask_wait(&f->s, c);
 	assert_int_equal(c->status, 1);
 	assert_non_null(strstr(c->why, "the guest went away"));
+	svc_client_free(c);
+}
+
+static void test_reply_to_no_command_costs_the_connection(void **state)
+{
+	struct fix *f = *state;
+	char why[WIRE_TEXT_MAX + 1];
+	struct svc_client *c = svc_ask_begin(&f->s, "scan-explain", "web01", "/a", NULL);
+	uint64_t id = svc_command(&f->s, f->t, "web01", 0, &f->verb);
+
+	svc_reply(f->t, "web01", id + 1, "{\"type\":\"forged\"}", true, 0, "");
+	tg_wait_closed(f->t, "web01", why);
+	svc_ask_wait(&f->s, c);
+	assert_int_equal(c->status, 1);
+	assert_int_equal(json_array_size(c->rows), 0);
 	svc_client_free(c);
 }
 
@@ -387,6 +401,7 @@ int main(void)
 		T(test_scan_now_passes_rows_and_is_audited),
 		T(test_scan_now_ends_when_its_client_goes),
 		T(test_guest_that_goes_ends_its_commands),
+		T(test_reply_to_no_command_costs_the_connection),
 		T(test_quarantine_list_names_the_vm),
 		T(test_quarantine_restore_is_audited),
 		T(test_scan_test_follows_a_file_to_the_audit),

@@ -449,15 +449,14 @@ static void test_quota_answers_failed(void **state)
 	tg_free(t);
 }
 
-static void report_send(struct tg *t, const char *vm, uint64_t seq)
+static void report_send_of(struct tg *t, const char *vm, uint64_t seq, const char *of)
 {
 	Idfw__FileReport r = IDFW__FILE_REPORT__INIT;
 	Idfw__FilePassed p = IDFW__FILE_PASSED__INIT;
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
-	static uint8_t path[] = "/passed";
 
 	p.reason = (char *)(uintptr_t) "deadline";
-	p.path = (ProtobufCBinaryData){ .len = 7, .data = path };
+	p.path = (ProtobufCBinaryData){ .len = strlen(of), .data = (uint8_t *)(uintptr_t)of };
 	p.op = IDFW__FILE_OP__FILE_OP_OPEN;
 	r.seq = seq;
 	r.time_ms = 1;
@@ -466,6 +465,11 @@ static void report_send(struct tg *t, const char *vm, uint64_t seq)
 	e.body_case = IDFW__ENVELOPE__BODY_FILE_REPORT;
 	e.file_report = &r;
 	tg_send(t, vm, &e);
+}
+
+static void report_send(struct tg *t, const char *vm, uint64_t seq)
+{
+	report_send_of(t, vm, seq, "/passed");
 }
 
 struct ack_wait {
@@ -527,6 +531,46 @@ static void test_report_is_acknowledged_once_svm_idfw_has_it(void **state)
 	tg_free(w.t);
 }
 
+static bool has_reports(struct svc *s, void *arg)
+{
+	struct svc_client *c = svc_ask(s, "scan-status", "web01", NULL);
+	json_t *n = json_object_get(json_array_get(c->rows, 1), "reports");
+	bool is = (uint64_t)json_integer_value(n) == *(uint64_t *)arg;
+
+	svc_client_free(c);
+	return is;
+}
+
+static void test_reports_beyond_the_outbox_wait_and_arrive_in_order(void **state)
+{
+	struct svc *s = *state;
+	char path[4001];
+	struct ack_wait w;
+	uint64_t n = 1500, at = 0;
+
+	memset(path, 'p', sizeof(path) - 1);
+	path[0] = '/';
+	path[sizeof(path) - 1] = '\0';
+	s->deaf = true;
+	(void)snprintf(s->extra, sizeof(s->extra), "outbox-max 4MiB;");
+	svc_start(s);
+	w.t = tg_new(&s->bed, "host1");
+	w.seq = n;
+	tg_up(w.t, "web01");
+	for (uint64_t seq = 1; seq <= n; seq++)
+		report_send_of(w.t, "web01", seq, path);
+	svc_wait(s, has_reports, &n);
+	assert_true(svc_stat(s, "outbox_waiting") < n);
+	s->deaf = false;
+	svc_wait(s, is_acked, &w);
+	for (size_t i = 0; i < s->n_records; i++) {
+		assert_int_equal(s->records[i].seq, i + 1);
+		at += s->records[i].kind == IDFW__SCAN_RECORD__KIND__PASSED;
+	}
+	assert_int_equal(at, n);
+	tg_free(w.t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -541,6 +585,7 @@ int main(void)
 		T(test_records_survive_kill_and_come_once),
 		T(test_quota_answers_failed),
 		T(test_report_is_acknowledged_once_svm_idfw_has_it),
+		T(test_reports_beyond_the_outbox_wait_and_arrive_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
