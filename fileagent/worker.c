@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "fileagent/super.h"
 #include "lib/io/priv.h"
 
 #define SOFTWARE PACKAGE_NAME " gi-fileagent " PACKAGE_VERSION
@@ -45,18 +46,23 @@ static bool log_to_mux(void *arg, int level, const char *text, uint64_t dropped)
 	return fa_link_send(w->pub.link, &env) == 0;
 }
 
-static void log_later_cb(struct io_timer *t)
-{
-	struct worker *w = t->arg;
+static void log_later_cb(struct io_timer *t);
 
+static void log_flush(struct worker *w)
+{
 	if (fa_log_flush(io_clock_mono_ms()))
 		io_timer_start(w->pub.loop, &w->log_later, LOG_RETRY_MS, 0, log_later_cb, w);
+}
+
+static void log_later_cb(struct io_timer *t)
+{
+	log_flush(t->arg);
 }
 
 /* at the end of a round: nothing that the round answered is still held by what we write */
 static void log_round_cb(struct io_idle *i)
 {
-	log_later_cb(&((struct worker *)i->arg)->log_later);
+	log_flush(i->arg);
 }
 
 static void log_soon(struct worker *w)
@@ -566,6 +572,7 @@ int fa_worker_main(struct fa_conf *conf, int super_fd)
 	if (err < 0)
 		return 1;
 	fa_handover_init(&w->groups);
+	(void)snprintf(w->groups.version, sizeof(w->groups.version), "%s", fa_sup_version());
 	w->conf = *conf;
 	*conf = (struct fa_conf){ 0 };
 	w->pub.conf = &w->conf;
