@@ -52,7 +52,6 @@
 	X(denied_unreadable)     \
 	X(denied_quota)          \
 	X(denied_cache)          \
-	X(write_scans_dropped)   \
 	X(rescans_waiting)       \
 	X(rescans_done)          \
 	X(rescans_lost)          \

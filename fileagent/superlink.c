@@ -197,17 +197,16 @@ bool fa_super_is_up(const struct fa_super *s)
 
 static struct request *request_new(const struct fa_rec *rec, const int *fds, size_t n)
 {
-	size_t size = offsetof(struct fa_rec, path) + rec->path_len + 1;
+	size_t size = offsetof(struct fa_rec, path) + rec->path_len; /* all that is ever sent */
 	struct request *q = calloc(1, sizeof(*q));
 
-	/* a whole one: fa_rec_send() looks at path_len bytes of path only */
 	if (q)
-		q->rec = calloc(1, sizeof(*q->rec));
+		q->rec = malloc(size);
 	if (!q || !q->rec) {
 		request_free(q);
 		return NULL;
 	}
-	memcpy(q->rec, rec, size < sizeof(*rec) ? size : sizeof(*rec));
+	memcpy(q->rec, rec, size);
 	for (size_t i = 0; i < n; i++) {
 		q->fd[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
 		q->n_fds = i + 1;

@@ -16,7 +16,7 @@
 #include "lib/base/err.h"
 #include "lib/io/loop.h"
 
-#define FA_SUPER_WAITING_MAX 1024 /* requests without a reply yet */
+#define FA_SUPER_WAITING_MAX 512 /* requests without a reply yet */
 
 struct fa_super;
 
