@@ -130,7 +130,7 @@ static void on_note(void *arg, enum scan_pool_note what, const char *text)
 			return;
 		}
 	}
-	gi_info("worker: %s", text);
+	gi_log(what == SCAN_NOTE_START_FAILED ? GI_LOG_WARN : GI_LOG_INFO, "%s", text);
 }
 
 static int run(struct scan_service *s)

@@ -101,7 +101,7 @@ static void conf_defaults(struct scan_pool_conf *c)
 	if (!e->buffer_bytes)
 		e->buffer_bytes = 64 * MIB;
 	if (!e->max_file_bytes)
-		e->max_file_bytes = 1024 * MIB;
+		e->max_file_bytes = 512 * MIB;
 	if (!e->max_scan_bytes)
 		e->max_scan_bytes = 400 * MIB;
 	if (e->max_scan_bytes < e->max_file_bytes)

@@ -34,7 +34,8 @@ struct scan_engines_conf {
 	const char *clamav; /* signature file or directory; NULL: no ClamAV */
 	const char *yara;   /* rules: a file, or a directory of *.yar and *.yara; NULL: no YARA */
 	uint64_t buffer_bytes;	 /* content up to this is held whole: all YARA sees [64 MiB] */
-	uint64_t max_file_bytes; /* larger files and members are FAILED, not half scanned [1 GiB] */
+	uint64_t max_file_bytes; /* larger files and members are FAILED, not half scanned [512 MiB]
+				  */
 	uint64_t max_scan_bytes; /* of all members together [400 MiB, at least max_file_bytes] */
 	uint32_t max_files;	 /* members of one file [10000] */
 	uint32_t max_recursion;	 /* archives in archives [17] */
@@ -57,8 +58,8 @@ struct scan_pool_conf { /* all borrowed for scan_pool_new() only, but for note a
 	uint32_t recycle_jobs;	/* a worker is replaced after so many [1000] */
 	uint64_t memory_bytes;	/* a worker's, on top of its loaded signatures [1 GiB]; UINT64_MAX:
 				   unbounded (sanitizers) */
-	const char *tmp_dir;	/* a directory of the pool's own, made (0700) when missing: engines
-				   unpack archives there; emptied at start; best a bounded tmpfs */
+	const char *tmp_dir;	/* in its directory "workers" (made; emptied at start; one pool at a
+				   time) engines unpack archives: best a bounded tmpfs */
 	const char *user;	/* whom workers become when we are root; NULL: nobody else */
 	bool relaxed;		/* go on without landlock where the kernel has none */
 	const char *worker_arg; /* first argument ["--worker"] */

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -116,7 +117,11 @@ static int spawner_tmp(struct scan_spawner *s)
 		(int)sizeof(s->tmp_path) - (int)sizeof(((struct scan_proc *)0)->tmp))
 		return -ENAMETOOLONG;
 	err = tmp_open(s->tmp_path, &s->tmp_root);
-	return err < 0 ? err : scan_tmp_empty(s->tmp_root);
+	if (err < 0)
+		return err;
+	/* what another service unpacks there is not ours to empty; the lock ends with its process
+	 */
+	return flock(s->tmp_root, LOCK_EX | LOCK_NB) < 0 ? -errno : scan_tmp_empty(s->tmp_root);
 }
 
 static int spawner_user(struct scan_spawner *s)

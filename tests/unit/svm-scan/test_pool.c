@@ -313,6 +313,26 @@ static void test_new_worker_that_does_not_start_says_why(void **state)
 	assert_null(bed.pool);
 }
 
+static void test_new_directory_in_use_is_refused(void **state)
+{
+	struct scan_pool *second = NULL;
+	struct scan_finding f;
+	char path[128];
+
+	(void)state;
+	bed_start(&bed);
+	assert_int_equal(scan_pool_new(&bed.conf, bed.why, &second), -EWOULDBLOCK);
+	assert_null(second);
+	bed_run_memory(&bed, "hello", 5, &f); /* the first has still got its directory */
+	assert_int_equal(f.outcome, SCAN_CLEAN);
+	scan_pool_free(bed.pool);
+	bed.pool = NULL;
+	(void)snprintf(path, sizeof(path), "%s/workers/left", bed.tmp);
+	bed_text(path, "by one that was killed");
+	bed_start(&bed);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 static void test_new_bad_configuration_is_refused(void **state)
 {
 	struct scan_pool_conf good = bed.conf;
@@ -655,6 +675,7 @@ int main(int argc, char **argv)
 		T(test_run_kill_in_the_middle_costs_one_file),
 		T(test_run_worker_lost_while_idle_costs_no_file),
 		T(test_new_worker_that_does_not_start_says_why),
+		T(test_new_directory_in_use_is_refused),
 		T(test_new_bad_configuration_is_refused),
 		T(test_run_replacement_that_does_not_start_is_retried),
 		T(test_run_worker_is_recycled),
