@@ -97,6 +97,7 @@ int eps_cond_wait(struct eps *e, pthread_cond_t *c, uint64_t until_ms)
 int eps_core_init(struct eps *e, const struct eps_conf *conf, const struct eps_ops *ops, void *arg,
 	char ret_why[256])
 {
+	pthread_mutexattr_t attr;
 	int err;
 
 	memset(e, 0, sizeof(*e));
@@ -118,7 +119,11 @@ int eps_core_init(struct eps *e, const struct eps_conf *conf, const struct eps_o
 		(void)snprintf(ret_why, 256, "%s", gi_strerror(err));
 		return err;
 	}
-	(void)pthread_mutex_init(&e->lock, NULL);
+	(void)pthread_mutexattr_init(&attr);
+	/* held for moments: spinning is cheaper than sleeping */
+	(void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	(void)pthread_mutex_init(&e->lock, &attr);
+	(void)pthread_mutexattr_destroy(&attr);
 	eps_table_init(&e->vms);
 	gi_buf_init(&e->inner, WIRE_FRAME_MAX);
 	gi_buf_init(&e->outer, WIRE_ROUTED_MAX);

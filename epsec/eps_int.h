@@ -174,6 +174,7 @@ struct eps {
 	struct eps_net *net;  /* NULL in tests of the protocol */
 	struct io_loop *loop; /* the same */
 	struct io_wake wake;
+	struct io_idle hand_over; /* end of a round: wakes who waits for its events */
 	pthread_t thread;
 	bool threaded;
 	/* the library's thread */

@@ -39,11 +39,25 @@ static void queue_add(struct eps_event *ev)
 	}
 	g->queue_end = ev;
 	e->n_waiting++;
-	/* one at a time is woken, and wakes the next if there is more: the busy need no signal */
-	if (e->waiters > 0 && !e->waking) {
-		e->waking = true;
-		(void)pthread_cond_signal(&e->ready);
-	}
+}
+
+/* lock held. One at a time is woken, and wakes the next if there is more: the busy need no signal
+ */
+static void wake_one(struct eps *e)
+{
+	if (!e->turn || e->waiters == 0 || e->waking)
+		return;
+	e->waking = true;
+	(void)pthread_cond_signal(&e->ready);
+}
+
+static void hand_over(struct io_idle *w)
+{
+	struct eps *e = w->arg;
+
+	pthread_mutex_lock(&e->lock);
+	wake_one(e);
+	pthread_mutex_unlock(&e->lock);
 }
 
 static void queue_remove(struct eps_event *ev)
@@ -221,6 +235,8 @@ int eps_event_arrived(struct eps_guest *g, Idfw__Envelope *env, const char **ret
 	pthread_mutex_lock(&e->lock);
 	queue_add(ev);
 	pthread_mutex_unlock(&e->lock);
+	if (e->loop) /* at the end of the round: many events, one wake-up */
+		io_idle_once(e->loop, &e->hand_over, hand_over, e);
 	return 0;
 out:
 	wire_envelope_free(env);
@@ -271,10 +287,7 @@ int eps_next(struct eps *e, int timeout_ms, struct eps_event **ret)
 	queue_remove(ev);
 	ev->state = EPS_TAKEN;
 	hand_out(ev);
-	if (e->turn && e->waiters > 0 && !e->waking) {
-		e->waking = true;
-		(void)pthread_cond_signal(&e->ready);
-	}
+	wake_one(e);
 	pthread_mutex_unlock(&e->lock);
 	*ret = ev;
 	return 0;

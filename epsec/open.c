@@ -65,8 +65,10 @@ static int thread_start(struct eps *e)
 static void eps_free(struct eps *e)
 {
 	eps_net_free(e->net);
-	if (e->loop)
+	if (e->loop) {
 		io_wake_stop(e->loop, &e->wake);
+		io_idle_stop(e->loop, &e->hand_over);
+	}
 	io_loop_free(e->loop);
 	eps_core_fini(e);
 	free(e);

@@ -5,7 +5,7 @@
  * Complete, and all that a scanner needs: a name, a version and an epoch; threads that take
  * events, read and answer; what became of a verdict; an orderly end. Build it outside of the tree:
  *
- *   CFLAGS += $(shell pkg-config --cflags epsec) -pthread
+ *   CFLAGS += $(shell pkg-config --cflags epsec) -D_GNU_SOURCE -pthread
  *   LDLIBS += $(shell pkg-config --libs epsec)
  *   bytescan: bytescan.c
  *

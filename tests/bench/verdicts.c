@@ -3,12 +3,13 @@
  * verdicts.c - how fast a scan service on libepsec gets and answers events
  *
  *   verdicts [--mode look|next] [--threads N] [--window W] [--vms N] [--seconds S] [--mux BIN]
+ *            [--tcp PORT]
  *
- * Service and guests are threads of this process, on real sockets with TLS; with --mux a real
- * gi-mux stands between them and the guests are agents on its unix sockets. Each event carries 4
- * KiB inline. @window events of each guest are under way: 1 measures the round trip, many the
- * throughput. Mode look answers in the look() callback, next in @threads threads of eps_next().
- * One JSON line to stdout. Figures of a shared machine; nothing is asserted.
+ * Service and guests are threads of this process, with TLS on a unix socket, or on a port of
+ * 127.0.0.1; with --mux a real gi-mux stands between them and the guests are agents on its unix
+ * sockets. Each event carries 4 KiB inline. @window events of each guest are under way: 1 measures
+ * the round trip, many the throughput. Mode look answers in the look() callback, next in @threads
+ * threads of eps_next(). One JSON line to stdout. Figures of a shared machine; nothing is asserted.
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -29,13 +30,14 @@
 #define CONTENT 4096
 #define THREADS_MAX 16
 #define VMS_MAX 16
+#define WAIT_MS 20000
 #define SAMPLES_MAX 4000000
 
 extern char **environ;
 
 static struct bench {
 	bool look;
-	unsigned int threads, window, vms, seconds;
+	unsigned int threads, window, vms, seconds, port;
 	const char *mux;
 	struct tg_bed bed;
 	struct eps *eps;
@@ -98,6 +100,8 @@ static void service_start(struct bench *b)
 	struct eps_conf c;
 	char why[256];
 
+	if (b->port)
+		(void)snprintf(b->bed.listen, sizeof(b->bed.listen), "tcp:127.0.0.1:%u", b->port);
 	tg_bed_conf(&b->bed, &c);
 	c.credits = WIRE_CREDITS_MAX;
 	if (eps_open(&c, b->look ? &look_ops : NULL, b, why, &b->eps) < 0)
@@ -113,10 +117,10 @@ static void mux_conf(struct bench *b, const char *path)
 	if (!f)
 		die("no configuration for the mux");
 	(void)fprintf(f,
-		"svm \"unix:%1$s/none\";\nsvm-name \"svm.test\";\nscan \"unix:%1$s/s\";\n"
+		"svm \"unix:%1$s/none\";\nsvm-name \"svm.test\";\nscan \"%2$s\";\n"
 		"scan-name \"svm.test\";\nhost-name \"host1\";\nca \"%1$s/ca.pem\";\n"
 		"cert \"%1$s/host1.pem\";\nkey \"%1$s/host1.key\";\nuser \"root\";\n",
-		b->bed.dir);
+		b->bed.dir, b->bed.listen);
 	for (unsigned int i = 0; i < b->vms; i++)
 		(void)fprintf(f,
 			"vm web%1$02u {\n\tlisten \"unix:%2$s/%1$u_5005\";\n"
@@ -245,12 +249,12 @@ static void print(struct bench *b, double sec, double cpu)
 	if (n == 0)
 		die("no verdict");
 	qsort(all, n, sizeof(*all), compare);
-	printf("{\"bench\":\"verdicts\",\"how\":\"%s%s, %u under way\",\"threads\":%u,\"vms\":%u,"
+	printf("{\"bench\":\"verdicts\",\"how\":\"%s%s%s, %u under way\",\"threads\":%u,\"vms\":%u,"
 	       "\"window\":%u,\"bytes\":%d,\"seconds\":%.2f,\"n\":%zu,"
 	       "\"verdicts_per_s\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"cpu_us_each\":%.2f}\n",
-		b->look ? "look" : "next", b->mux ? ", mux" : "", b->window * b->vms,
-		b->look ? 0 : b->threads, b->vms, b->window, CONTENT, sec, n, (double)n / sec,
-		all[n / 2] / 1e3, all[n * 99 / 100] / 1e3, cpu * 1e6 / (double)n);
+		b->look ? "look" : "next", b->port ? ", tcp" : "", b->mux ? ", mux" : "",
+		b->window * b->vms, b->look ? 0 : b->threads, b->vms, b->window, CONTENT, sec, n,
+		(double)n / sec, all[n / 2] / 1e3, all[n * 99 / 100] / 1e3, cpu * 1e6 / (double)n);
 	free(all);
 }
 
@@ -286,8 +290,11 @@ static void run(struct bench *b)
 	(void)sleep(b->seconds);
 	atomic_store(&b->over, true);
 	for (unsigned int i = 0; i < b->vms; i++)
-		while (atomic_load(&b->client[i].under_way) > 0)
+		for (int ms = 0; atomic_load(&b->client[i].under_way) > 0; ms++) {
+			if (ms > WAIT_MS)
+				die("there are events without a verdict");
 			(void)usleep(1000);
+		}
 	cpu = cpu_sec(RUSAGE_SELF) - cpu;
 	print(b, (double)(now_ns() - begin) / 1e9, cpu);
 	eps_stop(b->eps);
@@ -316,7 +323,8 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "mode", 1, NULL, 'm' },
 		{ "threads", 1, NULL, 't' }, { "window", 1, NULL, 'w' }, { "vms", 1, NULL, 'v' },
-		{ "seconds", 1, NULL, 's' }, { "mux", 1, NULL, 'x' }, { NULL, 0, NULL, 0 } };
+		{ "seconds", 1, NULL, 's' }, { "mux", 1, NULL, 'x' }, { "tcp", 1, NULL, 'p' },
+		{ NULL, 0, NULL, 0 } };
 	struct bench *b = &bench;
 	int c;
 
@@ -332,6 +340,8 @@ int main(int argc, char **argv)
 			b->vms = number(optarg, VMS_MAX);
 		else if (c == 's')
 			b->seconds = number(optarg, 3600);
+		else if (c == 'p')
+			b->port = number(optarg, 65535);
 		else if (c == 'x')
 			b->mux = optarg;
 		else

@@ -38,6 +38,7 @@ struct tg {
 	struct io_chan *chan; /* NULL: cut */
 	struct io_endpoint to;
 	pthread_t thread;
+	pthread_mutex_t order; /* taken first: numbers go out in their order */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	/* lock */
@@ -264,6 +265,7 @@ uint64_t tg_event(struct tg *t, const char *vm, enum eps_op op, const struct tg_
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
 	size_t head;
 
+	pthread_mutex_lock(&t->order);
 	m.id = sent_new(t, vm, f, &head);
 	m.op = (Idfw__FileOp)op;
 	m.path.data = (uint8_t *)(uintptr_t)f->path;
@@ -285,6 +287,7 @@ uint64_t tg_event(struct tg *t, const char *vm, enum eps_op op, const struct tg_
 	e.body_case = IDFW__ENVELOPE__BODY_FILE_EVENT;
 	e.file_event = &m;
 	tg_send(t, vm, &e);
+	pthread_mutex_unlock(&t->order);
 	return m.id;
 }
 
@@ -635,6 +638,7 @@ struct tg *tg_new_conf(const struct tg_conf *c)
 	t->conf = *c;
 	gi_buf_init(&t->box, TG_QUEUE_MAX);
 	gi_buf_init(&t->drain, TG_QUEUE_MAX);
+	(void)pthread_mutex_init(&t->order, NULL);
 	(void)pthread_mutex_init(&t->lock, NULL);
 	(void)pthread_cond_init(&t->changed, NULL);
 	must(io_loop_new(&t->loop) == 0, "loop");
@@ -685,6 +689,7 @@ void tg_free(struct tg *t)
 	free(t->sent);
 	gi_buf_fini(&t->box);
 	gi_buf_fini(&t->drain);
+	(void)pthread_mutex_destroy(&t->order);
 	(void)pthread_mutex_destroy(&t->lock);
 	(void)pthread_cond_destroy(&t->changed);
 	free(t);
