@@ -52,7 +52,10 @@ static int parse(const char *text, size_t len, struct parsed *ret)
 	return 0;
 }
 
-/* @path, or what there is of it: it need not exist yet */
+/*
+ * The nearest directory of @path: it may be a file, or not exist yet. Not O_PATH, which
+ * open_by_handle_at(2) does not take; a directory's open is no event of any group.
+ */
 static int open_nearest(const char *path)
 {
 	char part[FA_REC_PATH_MAX + 1], *slash;
@@ -60,7 +63,8 @@ static int open_nearest(const char *path)
 
 	if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part))
 		return -ENAMETOOLONG;
-	while ((fd = open(part, O_PATH | O_CLOEXEC)) < 0 && errno == ENOENT) {
+	while ((fd = open(part, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)) < 0 &&
+		(errno == ENOENT || errno == ENOTDIR)) {
 		slash = strrchr(part, '/');
 		if (!slash || slash == part)
 			return -ENOENT;

@@ -4,7 +4,7 @@
  *
  * Supervisor: opening by a handle needs CAP_DAC_READ_SEARCH. The worker learns a path of a
  * directory on a file system with fim rules, nothing else; what it may open is decided by path
- * (FA_OP_OPEN). Nothing is opened but as O_PATH: no event comes of it.
+ * (FA_OP_OPEN). Only directories are opened: no event comes of it.
  * Source: open_by_handle_at(2), fanotify(7) "fsid".
  */
 #ifndef FILEAGENT_ACT_HANDLE_H
@@ -18,7 +18,7 @@
 /*
  * fa_handle_fs - the file system that it is on, in the loop
  * @text: hexadecimal: 8 bytes of fsid, then struct file_handle; @len digits
- * @ret_fd: owned, O_PATH: of a fim path there
+ * @ret_fd: owned: a directory there
  * Errors: -EINVAL (text), -ENOENT (no fim path is on it)
  */
 GI_MUST_CHECK int fa_handle_fs(const struct fa_conf *c, const char *text, size_t len, int *ret_fd);

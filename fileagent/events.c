@@ -425,22 +425,6 @@ static void notify_cb(struct io_fd *f, unsigned int events)
 		overflow(w);
 }
 
-static void fim_cb(struct io_fd *f, unsigned int events)
-{
-	struct worker *w = f->arg;
-	struct fan_event ev;
-
-	(void)events;
-	for (int i = 0; i < FIM_BURST && fan_next(w->groups.fim, FAN_FIM_GROUP, &ev) == 0; i++) {
-		if (w->pub.fim && !is_own(w, ev.pid))
-			fa_fim_event(w->pub.fim, &ev);
-		if (ev.fd >= 0)
-			close(ev.fd);
-		if (ev.pidfd >= 0)
-			close(ev.pidfd);
-	}
-}
-
 /* ---- start and stop ---- */
 
 void fa_events_resume(struct worker *w)
@@ -463,6 +447,32 @@ void fa_events_conf(struct worker *w)
 			fa_conf_strict(&c->on_failure, strict, &strict, &bad) < 0 ||
 			(strict & (FAN_EV_OPEN | FAN_EV_EXEC)) != (FAN_EV_OPEN | FAN_EV_EXEC))
 			w->any_strict = false;
+	}
+}
+
+/* ---- file integrity ---- */
+
+static void fim_cb(struct io_fd *f, unsigned int events)
+{
+	struct worker *w = f->arg;
+
+	(void)events;
+	for (int i = 0; i < FIM_BURST; i++) {
+		struct fan_event ev;
+		int err = fan_next(w->groups.fim, FAN_FIM_GROUP, &ev);
+
+		if (err == -EAGAIN)
+			return;
+		if (err < 0) { /* that one is lost: a walk finds what it was about */
+			w->count.events_lost++;
+			ev = (struct fan_event){ .what = FAN_EV_OVERFLOW, .fd = -1, .pidfd = -1 };
+		}
+		if (w->pub.fim)
+			fa_fim_event(w->pub.fim, &ev);
+		if (ev.pidfd >= 0)
+			close(ev.pidfd);
+		if (err < 0)
+			return;
 	}
 }
 

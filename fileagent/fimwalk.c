@@ -252,6 +252,8 @@ static void failed_cb(void *arg, const char *path, int err)
 {
 	struct fa_fim_tour *t = arg;
 
+	if (err == -ENOENT) /* the path of a rule: there is nothing below it */
+		return;
 	t->failures++;
 	fa_notice("fim: %s cannot be looked at: %s", path, gi_strerror(err));
 }

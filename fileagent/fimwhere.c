@@ -272,6 +272,10 @@ static void actor_of(struct fa_fim *f, const struct fan_event *ev, struct fa_fim
 	struct fa_actor a;
 
 	fa_who_actor(f->worker->who, ev->pid, ev->pidfd, &a);
+	/* it may be gone when the record is made */
+	if (a.pid && a.comm[0] && a.pid != f->warmed_pid)
+		fa_who_program(f->worker->who, &a, NULL, NULL);
+	f->warmed_pid = a.pid;
 	ret->pid = a.pid;
 	ret->uid = a.uid;
 	ret->session = a.session;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fileagent/faconf.h"
+#include "fileagent/probe.h"
 #include "fileagent/super.h"
 #include "fileagent/worker.h"
 #include "lib/base/log.h"
@@ -82,6 +83,8 @@ int main(int argc, char **argv)
 	bool debug = false;
 	int rc = 0;
 
+	if (argc == 3 && strcmp(argv[1], FA_PROBE_OPTION) == 0)
+		return fa_probe_main(argv[2]);
 	take_own(&argc, argv, &own);
 	if (own.version) {
 		(void)printf(PROG " %s\n", fa_sup_version());

@@ -20,6 +20,7 @@
 #include "fileagent/act.h"
 #include "fileagent/act_handle.h"
 #include "fileagent/fan.h"
+#include "fileagent/probe.h"
 #include "fileagent/vault.h"
 #include "lib/base/log.h"
 
@@ -167,6 +168,9 @@ static void job_do(struct fa_actor_thread *a, struct ops_job *j)
 	case FA_OP_WHO:
 		err = do_who(j, r);
 		break;
+	case FA_OP_TEST:
+		err = fa_probe_start(j->rec.path, &fd);
+		break;
 	case FA_OP_HANDLE:
 		err = fa_handle_path(j->fds[0], j->rec.path, j->rec.path_len, r->path);
 		r->path_len = err == 0 ? (uint32_t)strlen(r->path) : 0;
@@ -281,7 +285,8 @@ static int job_queue(struct fa_sup *s, const struct fa_rec *r, const int *fds, s
 	full = a->n >= JOBS_MAX;
 	a->vault_max = s->conf->quarantine_max_bytes;
 	if (!full) {
-		memcpy(j->fds, fds, n * sizeof(*fds));
+		if (n)
+			memcpy(j->fds, fds, n * sizeof(*fds));
 		j->n_fds = n;
 		*a->last = j;
 		a->last = &j->next;
@@ -325,6 +330,18 @@ static int do_mark(const struct fa_sup *s, const struct fa_rec *r, int fd)
 	return err;
 }
 
+/* the test's file comes into a place that the configuration names, and nowhere else */
+static bool is_watch(const struct fa_sup *s, const struct fa_rec *r)
+{
+	for (size_t i = 0; i < s->conf->watches.n; i++) {
+		const char *path = fa_conf_watch(s->conf, i)->path;
+
+		if (strlen(path) == r->path_len && memcmp(path, r->path, r->path_len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* the file system is found with the configuration of now; the thread then has it open */
 static int do_handle(struct fa_sup *s, const struct fa_rec *r)
 {
@@ -356,6 +373,9 @@ void fa_ops_handle(struct fa_sup *s, const struct fa_rec *r, const int *fds, siz
 		break;
 	case FA_OP_OPEN:
 		err = may_open(s, r, fds, n) ? job_queue(s, r, fds, n) : -EACCES;
+		break;
+	case FA_OP_TEST:
+		err = is_watch(s, r) ? job_queue(s, r, NULL, 0) : -EACCES;
 		break;
 	case FA_OP_HANDLE:
 		err = do_handle(s, r);

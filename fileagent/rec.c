@@ -34,6 +34,7 @@ static const struct rec_op {
 	[FA_OP_OPEN] = { FA_WORKER, 0, 1, true },
 	[FA_OP_WHO] = { FA_WORKER, 0, 1, false },
 	[FA_OP_HANDLE] = { FA_WORKER, 0, 0, true },
+	[FA_OP_TEST] = { FA_WORKER, 0, 0, true },
 	[FA_OP_VAULT_LIST] = { FA_WORKER, 0, 0, false },
 	[FA_OP_VAULT_RESTORE] = { FA_WORKER, 0, 0, false },
 	[FA_OP_VAULT_PURGE] = { FA_WORKER, 0, 0, false },

@@ -53,6 +53,8 @@ enum fa_op {
 			  value 1: that path leads to that very file in our mounts */
 	FA_OP_HANDLE,  /* path = fsid and struct file_handle of a directory, hexadecimal; reply:
 			  path = where it is. Only on file systems with FIM rules */
+	FA_OP_TEST,    /* path = a watched directory; reply: fd = what the test file's writer says
+			  (probe.h), until its end */
 	FA_OP_VAULT_LIST,    /* value = index; reply: path, meta, qid; -ENOENT: no more */
 	FA_OP_VAULT_RESTORE, /* qid; reply: path */
 	FA_OP_VAULT_PURGE,   /* qid, or all zero: everything; reply: value = how many */

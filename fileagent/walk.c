@@ -96,9 +96,10 @@ static void request_free(struct request *q)
 	free(q);
 }
 
+/* what vanishes meanwhile is no failure, but the root is */
 static void failed(struct fa_walk *k, const char *path, int err)
 {
-	if (err != -ENOENT && k->ops->failed)
+	if ((err != -ENOENT || !k->begun) && k->ops->failed)
 		k->ops->failed(k->arg, path, err);
 }
 

@@ -29,9 +29,10 @@ struct fa_walk_ops {
 	void (*file)(void *arg, const char *path, int fd, const struct stat *st);
 	/* optional: a directory, before what is in it; false: not into it. @fd: borrows */
 	bool (*dir)(void *arg, const char *path, int fd, const struct stat *st);
-	/* optional: could not be opened or read, or is too deep */
+	/* optional: could not be opened or read, or is too deep; -ENOENT of the root alone */
 	void (*failed)(void *arg, const char *path, int err);
-	/* once; nothing comes behind it; the owner frees the walk, here or later */
+	/* once; nothing comes behind it; the owner frees the walk, here or later (not in the
+	 * others) */
 	void (*done)(void *arg);
 };
 

@@ -163,7 +163,8 @@ void fa_who_program(struct fa_who *who, const struct fa_actor *actor,
 	struct asked *a = calloc(1, sizeof(*a));
 
 	if (!a) { /* nothing better can be done without memory */
-		done(arg, actor);
+		if (done)
+			done(arg, actor);
 		return;
 	}
 	a->who = who;

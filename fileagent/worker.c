@@ -218,6 +218,8 @@ static void down_cb(void *arg, const char *why)
 	}
 	w->link_bad = true;
 	fa_scan_link_down(w->pub.scan, io_clock_mono_ms());
+	if (w->pub.commands)
+		fa_commands_down(w->pub.commands);
 	log_soon(w);
 }
 
@@ -229,6 +231,10 @@ static void message_cb(void *arg, const Idfw__Envelope *e)
 	case IDFW__ENVELOPE__BODY_FILE_REPORT_ACK:
 		if (w->pub.reports)
 			fa_reports_ack(w->pub.reports, e->file_report_ack->seq);
+		return;
+	case IDFW__ENVELOPE__BODY_FILE_COMMAND:
+		fa_command(w->pub.commands, e->file_command);
+		log_soon(w);
 		return;
 	default:
 		fa_scan_message(w->pub.scan, io_clock_mono_ms(), e);
@@ -245,6 +251,8 @@ static void room_cb(void *arg)
 	fa_scan_room(w->pub.scan, io_clock_mono_ms());
 	if (w->pub.reports)
 		fa_reports_pump(w->pub.reports);
+	if (w->pub.commands)
+		fa_commands_pump(w->pub.commands);
 }
 
 static const struct fa_link_ops link_ops = {
@@ -540,13 +548,16 @@ static int make_parts(struct worker *w)
 	}
 	if (err == 0)
 		err = make_link(w);
+	if (err == 0)
+		err = fa_commands_new(&w->pub, &w->pub.commands);
 	return err;
 }
 
 static void worker_end(struct worker *w)
 {
 	fa_events_stop(w);
-	fa_fim_free(w->pub.fim);
+	fa_commands_free(w->pub.commands);
+	fa_fim_free(w->pub.fim);     /* records what waits, while reports can be taken */
 	fa_super_free(w->pub.super); /* who waited for its replies goes back to the core */
 	w->pub.super = NULL;
 	fa_scan_free(w->pub.scan, io_clock_mono_ms());

@@ -82,7 +82,10 @@ void fa_who_conf(struct fa_who *who);
  * process is gone. exe is left empty (fa_who_program).
  */
 void fa_who_actor(struct fa_who *who, pid_t pid, int pidfd, struct fa_actor *ret);
-/* @done: once, with actor->exe filled in as far as the supervisor could say; @actor is copied */
+/*
+ * @done: once, with actor->exe filled in as far as the supervisor could say; @actor is copied.
+ * NULL: so that it is known when it is asked for
+ */
 void fa_who_program(struct fa_who *who, const struct fa_actor *actor,
 	void (*done)(void *arg, const struct fa_actor *actor), void *arg);
 /* @ret->... borrows from @a; for FileDone, FileReport */

@@ -7,9 +7,13 @@
  * A content with the word FA-BAD in it (in the head, or anywhere with read=all) gets the verdict
  * bad=deny|delete|quarantine|replace, all else is allowed until_change. Each message of the agent's
  * is a line on stdout; the counters are kept in the file counters=PATH. SIGUSR1: another epoch.
+ * commands=FIFO: lines from there are FileCommands: scan PATH, stop ID, explain PATH, test, list,
+ * restore HEX, purge [HEX]; their numbers count from 1. ack=no: reports are not acknowledged.
+ * eicar=yes: the EICAR test file is bad too.
  * SIGUSR2: be mute, or speak again (what was kept back is answered then). hostile=N: garbage that
  * the seed N makes instead of each verdict.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -40,6 +44,11 @@ struct service {
 	struct io_chan *chan;
 	struct io_signal usr1, usr2, term;
 	struct io_timer later;
+	struct io_fd commands;
+	int commands_fd;
+	struct gi_buf line;
+	uint64_t commands_n;
+	bool no_ack, eicar;
 	struct event ev[WAITING_MAX];
 	bool mute, read_all, until, fail, cut;
 	Idfw__FileVerdictKind bad;
@@ -145,8 +154,10 @@ static void decide(struct service *s, struct event *ev)
 		verdict(s, ev);
 }
 
-static bool has_word(const ProtobufCBinaryData *d)
+static bool has_word(const struct service *s, const ProtobufCBinaryData *d)
 {
+	if (s->eicar && d->len && memmem(d->data, d->len, "EICAR-", 6) != NULL)
+		return true;
 	return d->len && memmem(d->data, d->len, BAD_WORD, strlen(BAD_WORD)) != NULL;
 }
 
@@ -172,7 +183,7 @@ static void take_event(struct service *s, const Idfw__FileEvent *m)
 	*ev = (struct event){ .id = m->id,
 		.size = m->size,
 		.got = m->head.len,
-		.bad = has_word(&m->head),
+		.bad = has_word(s, &m->head),
 		.used = true };
 	if (s->cut_after && --s->cut_after == 0) {
 		s->cut = true;
@@ -193,7 +204,7 @@ static void take_data(struct service *s, const Idfw__FileData *m)
 		printf("error data of %" PRIu64 " at %" PRIu64 ", wanted %" PRIu64 "\n", m->id,
 			m->offset, ev->got);
 	ev->got += m->data.len;
-	ev->bad = ev->bad || has_word(&m->data);
+	ev->bad = ev->bad || has_word(s, &m->data);
 	if (m->error)
 		printf("readerror %" PRIu64 " %u\n", m->id, m->error);
 	if (m->error || m->eof || ev->got >= ev->size) {
@@ -221,6 +232,35 @@ static void take_counters(struct service *s, const Idfw__FileCounters *m)
 	(void)!rename(tmp, s->counters);
 }
 
+static void print_sha(const char *name, const ProtobufCBinaryData *b)
+{
+	printf(" %s=", name);
+	for (size_t i = 0; i < b->len && i < 4; i++) /* enough to tell them apart */
+		printf("%02x", b->data[i]);
+}
+
+static void print_fim(const Idfw__FileReport *m)
+{
+	static const char *const ops[] = { "?", "CREATE", "WRITE", "RENAME", "DELETE", "ATTRIB",
+		"BASELINE" };
+	const Idfw__FimEvent *f = m->fim;
+	const Idfw__FileActor *a = m->actor;
+
+	printf("fim %" PRIu64 " %s %s %.*s", m->seq, f->rule, ops[f->op], (int)f->path.len,
+		(const char *)f->path.data);
+	if (f->new_path.len)
+		printf(" to %.*s", (int)f->new_path.len, (const char *)f->new_path.data);
+	print_sha("before", &f->before);
+	print_sha("after", &f->after);
+	printf(" mode=%o,%o uid=%u,%u size=%" PRIu64, f->mode_before & 07777, f->mode_after & 07777,
+		f->uid_before, f->uid_after, f->size_after);
+	if (a)
+		printf(" by pid=%u uid=%u session=%" PRIu64 " user=%s comm=%s exe=%.*s", a->pid,
+			a->uid, a->session, a->user, a->comm, (int)a->exe.len,
+			(const char *)a->exe.data);
+	printf("\n");
+}
+
 static void take_report(struct service *s, const Idfw__FileReport *m)
 {
 	Idfw__FileReportAck a = IDFW__FILE_REPORT_ACK__INIT;
@@ -229,6 +269,10 @@ static void take_report(struct service *s, const Idfw__FileReport *m)
 		printf("passed %s %s %.*s\n", m->passed->reason,
 			m->passed->denied ? "denied" : "allowed", (int)m->passed->path.len,
 			(const char *)m->passed->path.data);
+	else
+		print_fim(m);
+	if (s->no_ack)
+		return;
 	a.seq = s->acked = m->seq;
 	send_env(s, IDFW__ENVELOPE__BODY_FILE_REPORT_ACK, &a);
 }
@@ -290,8 +334,77 @@ static void take(struct service *s, const Idfw__Envelope *e)
 		printf("log %u %" PRIu64 " %s\n", e->log_line->level, e->log_line->dropped,
 			e->log_line->text);
 		break;
+	case IDFW__ENVELOPE__BODY_FILE_REPLY:
+		printf("reply %" PRIu64 " %s", e->file_reply->id, e->file_reply->json);
+		if (e->file_reply->last)
+			printf(" last status=%u %s", e->file_reply->status, e->file_reply->text);
+		printf("\n");
+		break;
 	default:
 		printf("other %d\n", (int)e->body_case);
+	}
+}
+
+/* ---- commands ---- */
+
+static size_t unhex(const char *text, uint8_t *ret, size_t max)
+{
+	size_t n = 0;
+	unsigned int byte;
+
+	while (n < max && sscanf(text + 2 * n, "%2x", &byte) == 1)
+		ret[n++] = (uint8_t)byte;
+	return n;
+}
+
+static void command(struct service *s, char *line)
+{
+	static const struct {
+		const char *word;
+		Idfw__FileCommand__Verb verb;
+	} verbs[] = { { "scan", IDFW__FILE_COMMAND__VERB__SCAN },
+		{ "stop", IDFW__FILE_COMMAND__VERB__STOP },
+		{ "explain", IDFW__FILE_COMMAND__VERB__EXPLAIN },
+		{ "test", IDFW__FILE_COMMAND__VERB__TEST },
+		{ "list", IDFW__FILE_COMMAND__VERB__QUARANTINE_LIST },
+		{ "restore", IDFW__FILE_COMMAND__VERB__QUARANTINE_RESTORE },
+		{ "purge", IDFW__FILE_COMMAND__VERB__QUARANTINE_PURGE } };
+	Idfw__FileCommand m = IDFW__FILE_COMMAND__INIT;
+	char *arg = strchr(line, ' ');
+	uint8_t qid[WIRE_QUARANTINE_ID_LEN];
+
+	if (arg)
+		*arg++ = '\0';
+	m.id = ++s->commands_n;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(verbs); i++) {
+		if (strcmp(line, verbs[i].word) == 0)
+			m.verb = verbs[i].verb;
+	}
+	if (arg && *arg == '/')
+		m.path = (ProtobufCBinaryData){ .len = strlen(arg), .data = (uint8_t *)arg };
+	else if (arg && m.verb == IDFW__FILE_COMMAND__VERB__STOP)
+		m.target = strtoull(arg, NULL, 10);
+	else if (arg)
+		m.quarantine_id =
+			(ProtobufCBinaryData){ .len = unhex(arg, qid, sizeof(qid)), .data = qid };
+	printf("command %" PRIu64 " %s\n", m.id, line);
+	send_env(s, IDFW__ENVELOPE__BODY_FILE_COMMAND, &m);
+}
+
+static void commands_cb(struct io_fd *w, unsigned int events)
+{
+	struct service *s = w->arg;
+	char buf[512], *end;
+	ssize_t n = read(s->commands_fd, buf, sizeof(buf));
+
+	(void)events;
+	if (n <= 0)
+		return;
+	gi_buf_append(&s->line, buf, (size_t)n);
+	while (s->line.len && (end = memchr(s->line.data, '\n', s->line.len))) {
+		*end = '\0';
+		command(s, (char *)s->line.data);
+		gi_buf_consume(&s->line, (size_t)(end - (char *)s->line.data) + 1);
 	}
 }
 
@@ -416,6 +529,12 @@ static bool option(struct service *s, const char *arg)
 		s->hostile = strtoul(v, NULL, 10);
 	else if (IS("counters"))
 		s->counters = v;
+	else if (IS("ack"))
+		s->no_ack = strcmp(v, "no") == 0;
+	else if (IS("eicar"))
+		s->eicar = strcmp(v, "yes") == 0;
+	else if (IS("commands"))
+		s->commands_fd = open(v, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	else
 		return false;
 	return true;
@@ -425,6 +544,7 @@ int main(int argc, char **argv)
 {
 	static struct service s = { .until = true,
 		.credits = 256,
+		.commands_fd = -1,
 		.head = 16384,
 		.epoch = "e1",
 		.bad = IDFW__FILE_VERDICT_KIND__FILE_VERDICT_DENY };
@@ -445,6 +565,9 @@ int main(int argc, char **argv)
 	io_signal_start(s.loop, &s.usr1, SIGUSR1, usr1_cb, &s);
 	io_signal_start(s.loop, &s.usr2, SIGUSR2, usr2_cb, &s);
 	io_signal_start(s.loop, &s.term, SIGTERM, term_cb, &s);
+	gi_buf_init(&s.line, 65536);
+	if (s.commands_fd >= 0)
+		io_fd_start(s.loop, &s.commands, s.commands_fd, IO_READ, commands_cb, &s);
 	printf("ready\n");
 	io_loop_run(s.loop);
 	return 0;
