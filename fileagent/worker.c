@@ -460,28 +460,6 @@ static const struct fa_super_ops super_ops = { .order = order_cb, .gone = gone_c
 
 /* ---- life ---- */
 
-static int boot_id_read(const char *path, uint8_t ret[WIRE_BOOT_ID_LEN])
-{
-	char *text;
-	size_t len, n = 0;
-	int err = conf_read_file(path, 256, &text, &len);
-
-	if (err < 0)
-		return err;
-	for (size_t i = 0; i < len && n < 2 * WIRE_BOOT_ID_LEN; i++) {
-		const char *digits = "0123456789abcdef", *d = strchr(digits, text[i] | 0x20);
-
-		if (text[i] == '-')
-			continue;
-		if (!d || !text[i])
-			break;
-		ret[n / 2] = (uint8_t)(ret[n / 2] << 4 | (d - digits));
-		n++;
-	}
-	free(text);
-	return n == 2 * WIRE_BOOT_ID_LEN ? 0 : -EINVAL;
-}
-
 /* the supervisor answers by numbers below that; the kernel must not give out larger ones */
 static int limit_fds(void)
 {
@@ -533,7 +511,7 @@ static int make_link(struct worker *w)
 
 static int make_parts(struct worker *w)
 {
-	int err = boot_id_read(w->conf.boot_id_file, w->pub.boot_id);
+	int err = fa_worker_boot_id(w->conf.boot_id_file, w->pub.boot_id);
 
 	if (err < 0)
 		fa_err("boot-id-file %s: %s", w->conf.boot_id_file, gi_strerror(err));

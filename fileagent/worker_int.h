@@ -99,6 +99,11 @@ void fa_rescans_add(struct fa_rescans *r, const char *path, const struct fa_iden
 /* the service may answer: go on */
 void fa_rescans_pump(struct fa_rescans *r);
 
+/* ---- bootid.c ---- */
+
+/* 16 bytes from the text of a boot_id file (a UUID); -errno of reading, -EINVAL */
+GI_MUST_CHECK int fa_worker_boot_id(const char *path, uint8_t ret[WIRE_BOOT_ID_LEN]);
+
 /* ---- worker.c ---- */
 /* files wait: the tick runs until there are none */
 void fa_worker_tick_on(struct worker *w);
