@@ -585,6 +585,68 @@ static void test_reload_during_a_job_drops_nothing(void **state)
 	free(data);
 }
 
+#define THREADS 3
+#define JOBS 60
+
+struct runner {
+	pthread_t thread;
+	unsigned int slot;
+	int wrong;
+};
+
+static void *run_many(void *arg)
+{
+	struct runner *r = arg;
+	char eicar[80];
+	size_t n = bed_eicar(eicar);
+
+	for (int i = 0; i < JOBS; i++) {
+		bool bad = i % 2 == 0;
+		struct scan_epoch epoch;
+		struct scan_finding f;
+		struct bed_content c;
+
+		bed_memory(&c, bad ? eicar : "plain text", bad ? n : 10);
+		scan_pool_run(bed.pool, r->slot, &c.src, &f, &epoch);
+		r->wrong += f.outcome != (bad ? SCAN_FOUND : SCAN_CLEAN);
+	}
+	return NULL;
+}
+
+static void test_reload_while_all_slots_work_drops_nothing(void **state)
+{
+	struct runner r[THREADS] = { 0 };
+	struct scan_pool_stats st;
+	struct scan_epoch before, e;
+	char rules[128];
+
+	(void)state;
+	bed.conf.workers = THREADS;
+	bed_start(&bed);
+	scan_pool_epoch(bed.pool, &before);
+	for (unsigned int i = 0; i < THREADS; i++) {
+		r[i].slot = i;
+		assert_int_equal(pthread_create(&r[i].thread, NULL, run_many, &r[i]), 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		(void)snprintf(rules, sizeof(rules),
+			"rule R%d { strings: $a = \"none has this %d\" condition: $a }\n", i, i);
+		bed_text(bed.rules, rules);
+		assert_int_equal(scan_pool_reload(bed.pool, bed.why, &e), 0);
+		assert_memory_not_equal(&e, &before, sizeof(e));
+		before = e;
+	}
+	for (unsigned int i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(r[i].thread, NULL), 0);
+		assert_int_equal(r[i].wrong, 0);
+	}
+	scan_pool_stats(bed.pool, &st);
+	assert_int_equal(st.jobs, THREADS * JOBS);
+	assert_int_equal(st.failed + st.crashes, 0);
+	assert_int_equal(st.reloads, 3);
+	assert_int_equal(st.starts, 4 * THREADS);
+}
+
 /* signatures that changed on disk, and a crash before anybody said "reload" */
 static void test_run_replacement_with_other_signatures_is_told(void **state)
 {
@@ -685,6 +747,7 @@ int main(int argc, char **argv)
 		T(test_reload_new_signatures_are_a_new_epoch),
 		T(test_reload_broken_signatures_keep_the_old),
 		T(test_reload_during_a_job_drops_nothing),
+		T(test_reload_while_all_slots_work_drops_nothing),
 		T(test_run_replacement_with_other_signatures_is_told),
 		T(test_epoch_depends_on_content_and_limits_only),
 		T(test_stop_ends_a_run),
