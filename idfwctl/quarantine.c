@@ -17,16 +17,19 @@ static const char *const heads[] = { "VM", "ID", "SINCE", "#SIZE", "USER", "SIGN
 
 static int list_row(void *arg, json_t *row)
 {
-	const char *user = ctl_row_text(row, "user"), *error = ctl_row_text(row, "error");
+	const char *user = ctl_row_text(row, "user"), *error = ctl_row_text(row, "error"),
+		   *vm = ctl_row_text(row, "vm");
 	struct list *l = arg;
 	char when[CTL_TIME_STRLEN];
 
 	if (error[0]) {
-		gi_buf_printf(&l->silent, "%s%s: %s", l->silent.len ? "\n" : "",
-			ctl_row_text(row, "vm"), error);
+		/* svm-scan's words may begin with the VM's name already */
+		gi_buf_printf(&l->silent, "%s%s%s%s", l->silent.len ? "\n" : "",
+			strncmp(error, vm, strlen(vm)) == 0 ? "" : vm,
+			strncmp(error, vm, strlen(vm)) == 0 ? "" : ": ", error);
 		return 0;
 	}
-	ctl_table_add(&l->table, CTL_PLAIN, ctl_row_text(row, "vm"));
+	ctl_table_add(&l->table, CTL_PLAIN, vm);
 	ctl_table_add(&l->table, CTL_PLAIN, ctl_row_text(row, "id"));
 	ctl_table_add(&l->table, CTL_PLAIN, ctl_time_format(ctl_row_number(row, "time_ms"), when));
 	ctl_table_addf(&l->table, CTL_PLAIN, "%" PRIu64, ctl_row_number(row, "size"));
