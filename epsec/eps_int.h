@@ -87,8 +87,8 @@ struct eps_guest { /* one connection of a VM's agent; lives as long as its event
 	char mux[EPS_MUX_NAME_MAX + 1];
 	uint8_t boot_id[WIRE_BOOT_ID_LEN];
 	enum wire_state state;
-	bool up; /* guest_up() was called */
-	uint64_t last_id, last_report;
+	bool up;		       /* guest_up() was called */
+	uint64_t last_id, last_report; /* the highest */
 	uint32_t credits, credits_before;
 	uint64_t credits_ms; /* since when */
 	/* lock */

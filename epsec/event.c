@@ -180,23 +180,30 @@ static size_t events_allowed(const struct eps_guest *g)
 	return g->credits;
 }
 
-static bool admit(struct eps_event *ev)
+/* a number may be used again once it is settled; what is under way has one of its own */
+static int admit(struct eps_event *ev, const char **ret_why)
 {
 	struct eps_guest *g = ev->guest;
 	struct eps *e = g->eps;
 	size_t allowed = events_allowed(g);
-	bool ok;
+	uint64_t id = ev->p.node.key;
+	int err = 0;
 
 	pthread_mutex_lock(&e->lock);
-	ok = g->events.count < allowed;
-	if (ok) {
+	if (eps_table_find(&g->events, id) || eps_table_find(&g->pending, id)) {
+		*ret_why = "FileEvent: its number is under way";
+		err = -GI_EPROTO;
+	} else if (g->events.count >= allowed) {
+		*ret_why = "FileEvent: more than its credits";
+		err = -GI_ELIMIT;
+	} else {
 		eps_table_add(&g->events, &ev->p.node);
 		g->refs++;
 		ev->state = EPS_FRESH;
 		hand_out(ev);
 	}
 	pthread_mutex_unlock(&e->lock);
-	return ok;
+	return err;
 }
 
 int eps_event_arrived(struct eps_guest *g, Idfw__Envelope *env, const char **ret_why)
@@ -204,15 +211,11 @@ int eps_event_arrived(struct eps_guest *g, Idfw__Envelope *env, const char **ret
 	struct eps *e = g->eps;
 	uint64_t id = env->file_event->id;
 	struct eps_event *ev = NULL;
-	int err = -GI_EPROTO;
+	int err = 0;
 
-	if (id <= g->last_id) {
-		*ret_why = "FileEvent: its number does not increase";
-		goto out;
-	}
-	g->last_id = id;
+	if (id > g->last_id)
+		g->last_id = id;
 	EPS_ADD(e->s_events, 1);
-	err = 0;
 	if (!(e->conf.want & EPS_WANT(env->file_event->op))) {
 		answer_unseen(g, id, NULL);
 		goto out;
@@ -223,10 +226,10 @@ int eps_event_arrived(struct eps_guest *g, Idfw__Envelope *env, const char **ret
 		answer_unseen(g, id, "busy");
 		goto out;
 	}
-	if (!admit(ev)) {
-		*ret_why = "FileEvent: more than its credits";
+	err = admit(ev, ret_why);
+	if (err < 0) {
 		eps_event_free(e, ev);
-		return -GI_ELIMIT;
+		return err;
 	}
 	if (e->ops.look && e->ops.look(e->arg, ev)) {
 		EPS_ADD(e->s_looked, 1);
@@ -240,7 +243,7 @@ int eps_event_arrived(struct eps_guest *g, Idfw__Envelope *env, const char **ret
 	return 0;
 out:
 	wire_envelope_free(env);
-	return err;
+	return 0;
 }
 
 struct eps_event *eps_event_lose(struct eps_event *ev, int err)

@@ -3,9 +3,9 @@
  * guest.c - one connection of a VM's agent: handshake, settings, its messages, its end
  *
  * In the library's thread. A guest is hostile until proven otherwise, message by message: what it
- * may not send, a number that does not increase, content nobody asked for, more events than its
- * credits end its connection (a negative return), and nobody else's. A message about a number that
- * was given out before but is settled by now crossed our verdict: it is ignored. The struct lives
+ * may not send, a number that is under way already, content nobody asked for, more events than its
+ * credits end its connection (a negative return), and nobody else's. A message about a number not
+ * above the highest that is settled by now crossed our verdict: it is ignored. The struct lives
  * on, without a link, until the last event is answered. Source: docs/wire.md, docs/scan.md.
  */
 #include "epsec/eps_int.h"
@@ -230,13 +230,12 @@ static int pong(struct eps_guest *g, uint64_t token)
 	return 0;
 }
 
-static int cancelled(struct eps_guest *g, const Idfw__FileCancel *c, const char **ret_why)
+/* of a number that is not known: it crossed our verdict */
+static int cancelled(struct eps_guest *g, const Idfw__FileCancel *c)
 {
 	struct eps *e = g->eps;
 	struct eps_event *ev;
 
-	if (c->id > g->last_id)
-		return bad("FileCancel: of no event", ret_why);
 	pthread_mutex_lock(&e->lock);
 	ev = (struct eps_event *)eps_table_find(&g->events, c->id);
 	if (ev) {
@@ -396,7 +395,7 @@ int eps_guest_message(struct eps_guest *g, Idfw__Envelope *env, const char **ret
 		err = content(g, env->file_wrote->id, env, &taken, ret_why);
 		break;
 	case IDFW__ENVELOPE__BODY_FILE_CANCEL:
-		err = cancelled(g, env->file_cancel, ret_why);
+		err = cancelled(g, env->file_cancel);
 		break;
 	case IDFW__ENVELOPE__BODY_FILE_DONE:
 		err = done(g, env->file_done, ret_why);

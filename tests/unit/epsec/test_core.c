@@ -115,6 +115,23 @@ static void test_wake_is_not_needed_by_who_sees_the_queue(void **state)
 	assert_int_equal(eps_next(&c->e, 0, &ev), -EPS_ESTOPPED);
 }
 
+/* the agent reads the heads of files while it sends others: numbers overtake each other */
+static void test_numbers_come_in_any_order(void **state)
+{
+	static const uint64_t ids[] = { 5, 2, 9, 1, 0 };
+	struct core *c = *state;
+
+	for (size_t i = 0; i < GI_ARRAY_SIZE(ids); i++)
+		event_send(c, ids[i]);
+	for (size_t i = 0; i < GI_ARRAY_SIZE(ids); i++) {
+		struct eps_event *ev = take(c);
+
+		assert_int_equal(ev->p.node.key, ids[i]);
+		assert_int_equal(eps_answer(ev, &(struct eps_verdict){ .kind = EPS_ALLOW }), 0);
+	}
+	assert_non_null(c->link.guests);
+}
+
 static void test_there_is_a_largest_number_of_machines(void **state)
 {
 	struct core *c = *state;
@@ -181,6 +198,7 @@ int main(void)
 		T(test_outcome_is_lost_after_its_time),
 		T(test_outcome_comes_once_a_number),
 		T(test_wake_is_not_needed_by_who_sees_the_queue),
+		T(test_numbers_come_in_any_order),
 		T(test_there_is_a_largest_number_of_machines),
 		T(test_version_of_another_time_is_refused),
 		T(test_stats_fill_what_the_caller_knows),
