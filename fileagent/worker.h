@@ -63,9 +63,9 @@ int fa_worker_main(struct fa_conf *conf, int super_fd);
 
 /* ---- who.c ---- */
 
-struct fa_actor { /* who did it, as far as the guest knows; zeroed: nothing is known */
-	uint32_t pid, uid;
-	uint64_t session; /* 0: none, or not known */
+struct fa_actor {	   /* who did it, as far as the guest knows; zeroed: nothing is known */
+	uint32_t pid, uid; /* effective; UINT32_MAX: not known */
+	uint64_t session;  /* 0: none, or not known */
 	char user[WIRE_USER_MAX + 1];
 	char comm[WIRE_COMM_MAX + 1];
 	char exe[WIRE_PATH_MAX + 1]; /* "": not asked for, or not known */

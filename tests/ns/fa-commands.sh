@@ -26,7 +26,7 @@ service_again() { # ARGS... - another one, and the agent has found it
 
 echo "# scan now"
 mark
-command "scan $mnt/t"
+order "scan $mnt/t"
 reported 'reply 1 .*last status=1 1 found, 0 could not be scanned' "a tree is scanned"
 reported 'reply 1 \{"type":"found","path":"'"$mnt"'/t/deep/er/bad","verdict":"quarantine","engine":"test","signature":"Test.Bad"' "the finding is a row"
 reported 'reply 1 \{"type":"progress",.*"files":6,.*"total_files":6,"found":1,"failed":0' "progress knows its end"
@@ -34,46 +34,46 @@ check "asked for each file, as demanded" 6 "$(reports "event [0-9]+ op 5 .*$mnt/
 check "no link was followed" 0 "$(reports 'event .*passwd')"
 [ ! -e "$mnt/t/deep/er/bad" ] && ok "and it is gone" || fail "it is still there"
 mark
-command "scan $mnt/t/c1"
+order "scan $mnt/t/c1"
 reported 'reply 2 .*last status=0' "one file"
 mark
-command "scan /etc/passwd"
+order "scan /etc/passwd"
 reported 'reply 3 .*last status=1' "not below what is watched: refused"
 check "not opened" 0 "$(reports 'event .*passwd')"
 mark
-command "scan $mnt/none"
+order "scan $mnt/none"
 reported 'reply 4 .*last status=1' "a path that is not there"
 
 echo "# the quarantine"
 mark
-command list
+order list
 reported 'reply 5 \{"id":"[0-9a-f]{32}","time_ms":[0-9]+,"path":"'"$mnt"'/t/deep/er/bad","size":11,' "listed"
 reported 'reply 5 .*last status=0' "to its end"
 id=$(since | sed -nE 's/^reply 5 \{"id":"([0-9a-f]+)".*/\1/p')
 mark
-command "restore $id"
+order "restore $id"
 reported "reply 6 \\{\"id\":\"$id\",\"path\":\"$mnt/t/deep/er/bad\"\\}" "restored"
 check "it is back" 11 "$(stat -c %s "$mnt/t/deep/er/bad")"
 mark
-command "restore $id"
+order "restore $id"
 reported 'reply 7  last status=4 no such file in quarantine' "not twice"
 mark
-command purge
+order purge
 reported 'reply 8 \{"purged":0\}' "nothing is left to purge"
 
 echo "# explain"
 mark
-command "explain $mnt/t/c1"
+order "explain $mnt/t/c1"
 reported 'reply 9 \{"type":"explain","path":"'"$mnt"'/t/c1","watched":true,"excluded":null,"watch":"image","policy":"allow","fim":"site","cached":"allow","epoch":"6531","size":8,"sha256":"'"$(sha256sum "$mnt/t/c1" | cut -d' ' -f1)" "a file that was judged"
 mark
 echo x >"$mnt/x/f"
-command "explain $mnt/x/f"
+order "explain $mnt/x/f"
 reported 'reply 10 .*"watched":false,"excluded":"path".*nobody is held' "an excluded one"
 mark
-command "explain $mnt/none"
+order "explain $mnt/none"
 reported 'reply 11  last status=4 no such file' "one that is not there"
 mark
-command "explain /etc/passwd"
+order "explain /etc/passwd"
 reported 'reply 12 .*"watched":false,"excluded":null,.*no watch is above this path' "one outside"
 
 echo "# scan now is stopped"
@@ -81,22 +81,22 @@ mark
 for i in $(seq 100); do echo "more $i" >"$mnt/t/m$i"; done
 await 10 since_has 'event .*/t/m100$'
 service_again delay=300
-command "scan $mnt/t"
+order "scan $mnt/t"
 reported 'event .*op 5' "under way"
-command "stop 1"
+order "stop 1"
 reported 'reply 1  last status=1 stopped' "it ends"
 reported 'reply 2  last status=0' "and whoever stopped it is told"
 mark
-command "stop 77"
+order "stop 77"
 reported 'reply 3  last status=4' "what is not under way cannot be stopped"
 mark
-command "scan $mnt/t"
+order "scan $mnt/t"
 reported 'event .*op 5' "another one"
 service_again bad=quarantine eicar=yes # commands end with the link
 
 echo "# the EICAR test"
 mark
-command test
+order test
 reported 'reply 1 \{"type":"step","step":"watched","ok":true,"text":"'"$mnt"'"\}' "watched"
 reported 'reply 1 \{"type":"step","step":"save","ok":true,"text":"'"$mnt"'/.idfw-test-' "saved"
 reported 'reply 1 \{"type":"step","step":"gone","ok":true,"text":"it was gone [0-9]+ ms' "gone, never readable"
@@ -104,12 +104,12 @@ reported 'reply 1 \{"type":"step","step":"clean","ok":true,"text":"nothing of it
 reported 'reply 1  last status=0' "the test passes"
 check "no directory is left" 0 "$(find "$mnt" -name '.idfw-test-*' | wc -l)"
 mark
-command list
+order list
 reported 'reply 2  last status=0' "listed"
 check "nothing of it in quarantine" 0 "$(reports 'reply 2 .*idfw-test')"
 service_again # finds nothing
 mark
-command test
+order test
 await 30 since_has 'reply 1  last' || fail "no end"
 reported 'reply 1 \{"type":"step","step":"gone","ok":false,"text":"it is there and can be read' "an engine without that signature: the step says so"
 reported 'reply 1  last status=1 the test has failed' "the test fails"

@@ -3,7 +3,7 @@
 # fa-reports-lib.sh - what the file agent's reports and replies say: fa_service's lines. Sourced
 # behind file-lib.sh.
 
-service_start() { # ARGS... - plays mux and scan service; commands by the function command
+service_start() { # ARGS... - plays mux and scan service; commands by the function order
 	mkfifo "$dir/commands" 2>/dev/null || :
 	"$fa_build/tests/ns/fa_service" "$dir/mux" commands="$dir/commands" "$@" >>"$dir/service.log" 2>&1 &
 	fa_service=$!
@@ -25,7 +25,7 @@ reported() { # REGEX NAME - within 10 s
 		since | tail -3
 	fi
 }
-command() { printf '%s\n' "$*" >&8; }
+order() { printf '%s\n' "$*" >&8; }
 : >"$dir/service.log"
 fa_mark=0
 

@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Whose session it was, with the real gi-fileagent on an image and real process trees: below a
+# leader, through changes of uid (setpriv, as su does), adopted by init, another session, short
+# lives, a leader that comes later.
+fa_agent=$(readlink -f "${top_builddir:-.}/fileagent/gi-fileagent")
+. "$(dirname "$0")/file-lib.sh"
+. "$(dirname "$0")/fa-reports-lib.sh"
+command -v setpriv >/dev/null || skip "needs setpriv"
+
+fa_image
+mkdir -p "$mnt/w" "$dir/run/sessions"
+chmod 777 "$mnt/w"
+chmod 755 "$dir/run" "$dir/run/sessions"
+fa_conf "fim site { paths $mnt/w; }"
+service_start
+fa_start
+fa_says 'fim site: baseline built' "the baseline is built"
+as() { setpriv --reuid "$1" --regid "$1" --clear-groups "${@:2}"; }
+# a process that is there long enough to be looked at, whatever else runs on this machine
+slow='exec 9>"$1"; echo x >&9; exec 9>&-; sleep 1'
+
+echo "# no session"
+mark
+sh -c "$slow" sh "$mnt/w/none"
+reported "CREATE $mnt/w/none .* uid=0 session=0 user= comm=sh exe=/[^ ]*sh$" "a process without one: its program is known"
+
+echo "# below a leader"
+session_open 4711 alice 1001
+mark
+sh -c "$slow" sh "$mnt/w/child"
+reported "CREATE $mnt/w/child .* uid=0 session=4711 user=alice" "a child"
+mark
+sh -c 'sh -c "$1" sh "$2"; true' sh "$slow" "$mnt/w/grandchild"
+reported "CREATE $mnt/w/grandchild .* session=4711 user=alice" "a grandchild"
+mark
+as 1001 sh -c "$slow" sh "$mnt/w/as-user"
+reported "CREATE $mnt/w/as-user .* uid=1001 session=4711 user=alice" "another uid, the same session"
+mark
+as 1002 sh -c 'sh -c "$1" sh "$2"; true' sh "$slow" "$mnt/w/as-other"
+reported "CREATE $mnt/w/as-other .* uid=1002 session=4711 user=alice" "as su to somebody else does it"
+
+echo "# adopted by init"
+mark
+(as 1001 setsid sh -c 'sleep 0.3; exec 9>"$1"; echo x >&9; exec 9>&-; sleep 1' sh "$mnt/w/daemon" &) # its parent ends at once
+reported "CREATE $mnt/w/daemon .* uid=1001 session=4711 user=alice" "the only session of its uid"
+mark
+(as 1003 setsid sh -c 'sleep 0.3; exec 9>"$1"; echo x >&9; exec 9>&-; sleep 1' sh "$mnt/w/daemon3" &)
+reported "CREATE $mnt/w/daemon3 .* uid=1003 session=0 user= " "no session of that uid: nobody"
+mark
+(setsid sh -c 'sleep 0.3; exec 9>"$1"; echo x >&9; exec 9>&-; sleep 1' sh "$mnt/w/daemon0" &)
+reported "CREATE $mnt/w/daemon0 .* uid=0 session=0 user= " "root's daemons are the system's"
+
+echo "# the session is over"
+session_close
+mark
+sh -c "$slow" sh "$mnt/w/after"
+reported "CREATE $mnt/w/after .* session=0 user= " "new processes have none"
+session_open 4712 bob 1002
+mark
+sh -c "$slow" sh "$mnt/w/next"
+reported "CREATE $mnt/w/next .* session=4712 user=bob" "the same leader, another session"
+
+echo "# many short lives"
+mark
+for i in $(seq 50); do sh -c "echo x >$mnt/w/short$i"; done
+reported "CREATE $mnt/w/short50 " "all of them are reported"
+check "each once" 50 "$(reports "CREATE $mnt/w/short")"
+check "and nobody else is blamed" 0 "$(since | grep "CREATE $mnt/w/short" | grep -cvE 'session=(4712|0) ' || :)"
+echo "of 50 that ended at once, $(reports "CREATE $mnt/w/short.* session=4712") are known"
+session_close
+fa_stop
+fa_end
