@@ -52,8 +52,9 @@ fa_cleanup() {
 		kill -9 "$p" 2>/dev/null || :
 	done
 	wait 2>/dev/null || :
-	umount -l "$mnt" 2>/dev/null || :
-	rm -rf "$dir"
+	awk -v top="$dir/" 'index($5, top) == 1 { print $5 }' /proc/self/mountinfo | tac |
+		while read -r p; do umount -l "$p" 2>/dev/null || :; done
+	rm -rf --one-file-system "$dir"
 }
 trap fa_cleanup EXIT
 trap 'echo "FAIL: line $LINENO of ${BASH_SOURCE[0]##*/}: $BASH_COMMAND"' ERR
@@ -128,6 +129,7 @@ fa_start() { # ARGS... - and waits until the image is watched
 	fa_run "$@"
 	await 10 fa_has 'watches, .* fim rules' || fail "the agent does not start"
 	await 10 fa_has 'worker: up|taken over' || fail "no worker"
+	# shellcheck disable=SC2034 # used by the tests
 	fa_wpid=$(fa_worker)
 }
 fa_stop() { # orderly
@@ -137,6 +139,7 @@ fa_stop() { # orderly
 }
 fa_wait() { # PID - its exit code in $fa_code
 	fa_code=0
+	# shellcheck disable=SC2034 # used by the tests
 	wait "$1" 2>/dev/null || fa_code=$?
 }
 fa_new_worker() { # OLD - there is another one
