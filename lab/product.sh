@@ -63,6 +63,9 @@ lab_conf_file() {
 		mux "unix:/run/idfw-host/$1.sock_5006";
 		boot-id-file "/run/lab/boot_id";
 		user "_idfw";
+		state-dir "/var/lib/idfw/file";
+		run-dir "/run/idfw";
+		quarantine-dir "/var/lib/idfw/quarantine";
 		watch home {
 			path "/home";
 		}
