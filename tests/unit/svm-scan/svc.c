@@ -275,6 +275,7 @@ void svc_start(struct svc *s)
 	assert_int_equal(posix_spawn_file_actions_addopen(
 				 &fa, 2, s->log, O_CREAT | O_APPEND | O_WRONLY, 0644),
 		0);
+	assert_int_equal(posix_spawn_file_actions_adddup2(&fa, 2, 1), 0);
 	if (posix_spawn(&s->pid, bin, &fa, NULL, argv, environ) != 0)
 		fail_msg("cannot run %s", bin);
 	(void)posix_spawn_file_actions_destroy(&fa);

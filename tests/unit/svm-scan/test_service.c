@@ -145,6 +145,50 @@ static void test_clean_passes_and_is_scanned_once_for_all_vms(void **state)
 	tg_free(t);
 }
 
+/* one signature for ClamAV; @ret: its file */
+static void clamav_eicar(struct svc *s, char eicar[80], char ret[128])
+{
+	char line[256];
+	size_t n = bed_eicar(eicar), at;
+
+	eicar[n] = '\0';
+	at = (size_t)snprintf(line, sizeof(line), "Eicar-Test-Signature:0:0:");
+	for (size_t i = 0; i < n; i++)
+		at += (size_t)snprintf(line + at, sizeof(line) - at, "%02x", (uint8_t)eicar[i]);
+	(void)snprintf(line + at, sizeof(line) - at, "\n");
+	(void)snprintf(ret, 128, "%s/test.ndb", s->bed.dir);
+	bed_text(ret, line);
+}
+
+static void test_eicar_is_found_by_clamav_and_quarantined(void **state)
+{
+	struct svc *s = *state;
+	const struct svc_record *r = NULL;
+	struct tg_verdict v;
+	struct tg_file f;
+	char eicar[80], db[128];
+	struct tg *t;
+
+	clamav_eicar(s, eicar, db);
+	f = file_of("/home/alice/eicar.com", eicar);
+	(void)snprintf(s->extra, sizeof(s->extra), "clamav-db \"%s\"; on-write delete;", db);
+	svc_start(s);
+	t = tg_new(&s->bed, "host1");
+	tg_up(t, "web01");
+	judge(t, "web01", EPS_OP_OPEN, &f, &v);
+	assert_int_equal(v.kind, IDFW__FILE_VERDICT_KIND__FILE_VERDICT_QUARANTINE);
+	assert_string_equal(v.engine, "clamav");
+	assert_non_null(strstr(v.signature, "Eicar-Test-Signature"));
+	svc_wait(s, has_verdict_record, &r);
+	assert_string_equal(r->engine, "clamav");
+	assert_string_equal(r->path, "/home/alice/eicar.com");
+	/* by another rule, from what is remembered */
+	judge(t, "web01", EPS_OP_CLOSE_WRITE, &f, &v);
+	assert_int_equal(v.kind, IDFW__FILE_VERDICT_KIND__FILE_VERDICT_DELETE);
+	assert_int_equal(svc_stat(s, "scanned"), 1);
+	tg_free(t);
+}
+
 static void test_large_file_is_read_and_found_by_its_end(void **state)
 {
 	struct svc *s = *state;
@@ -577,6 +621,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_found_is_quarantined_recorded_and_isolated),
 		T(test_clean_passes_and_is_scanned_once_for_all_vms),
+		T(test_eicar_is_found_by_clamav_and_quarantined),
 		T(test_large_file_is_read_and_found_by_its_end),
 		T(test_empty_file_passes_unscanned),
 		T(test_reload_under_load_is_a_new_epoch_and_loses_nothing),
