@@ -27,6 +27,8 @@
 struct vault_entry {
 	uint8_t qid[16];
 	uint64_t time_ms, bytes;
+	uint64_t dev, ino, btime_ns; /* what it was; 0: put before this start */
+	uint8_t sha256[32];
 };
 
 struct fa_vault {
@@ -85,9 +87,8 @@ static int list_add(struct fa_vault *v, const uint8_t qid[16], uint64_t time_ms,
 		v->cap = cap;
 	}
 	e = &v->list[v->n++];
+	*e = (struct vault_entry){ .time_ms = time_ms, .bytes = bytes };
 	memcpy(e->qid, qid, sizeof(e->qid));
-	e->time_ms = time_ms;
-	e->bytes = bytes;
 	v->bytes += bytes;
 	return 0;
 }
@@ -97,6 +98,39 @@ static struct vault_entry *list_find(struct fa_vault *v, const uint8_t qid[16])
 	for (size_t i = 0; i < v->n; i++)
 		if (memcmp(v->list[i].qid, qid, 16) == 0)
 			return &v->list[i];
+	return NULL;
+}
+
+/* the last entry is what @was and @m say */
+static void list_known(struct fa_vault *v, const struct fa_ident *was, const struct fa_meta *m)
+{
+	struct vault_entry *e = &v->list[v->n - 1];
+
+	e->dev = was->dev;
+	e->ino = was->ino;
+	e->btime_ns = was->btime_ns;
+	memcpy(e->sha256, m->sha256, sizeof(e->sha256));
+}
+
+/*
+ * The entry that holds this very inode with this content: its name went with it, and who had it
+ * open then opens or closes it again. Without a hash nobody can say: NULL.
+ */
+static const struct vault_entry *list_kept(
+	const struct fa_vault *v, int fd, const struct fa_ident *was, const struct fa_meta *m)
+{
+	static const uint8_t none[sizeof(m->sha256)];
+	struct stat st;
+
+	if (memcmp(m->sha256, none, sizeof(none)) == 0 || fstat(fd, &st) < 0 || st.st_nlink != 0)
+		return NULL;
+	for (size_t i = v->n; i-- > 0;) {
+		const struct vault_entry *e = &v->list[i];
+
+		if (e->dev == was->dev && e->ino == was->ino && e->btime_ns == was->btime_ns &&
+			memcmp(e->sha256, m->sha256, sizeof(e->sha256)) == 0)
+			return e;
+	}
 	return NULL;
 }
 
@@ -372,6 +406,8 @@ static int put_check(struct fa_vault *v, int fd, const struct fa_ident *was, str
 		return err;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
+	if (list_kept(v, fd, was, m))
+		return 0; /* needs no room */
 	if (v->n >= FA_VAULT_MAX || v->bytes > v->max || was->size > v->max - v->bytes)
 		return -ENOSPC;
 	m->uid = st.st_uid;
@@ -391,7 +427,13 @@ int fa_vault_put(struct fa_vault *v, int fd, const struct fa_ident *was, const s
 	struct fa_ident now;
 	uint8_t qid[16];
 	int err = put_check(v, fd, was, &m);
+	const struct vault_entry *kept = err == 0 ? list_kept(v, fd, was, &m) : NULL;
 
+	if (kept) {
+		memcpy(ret_qid, kept->qid, sizeof(kept->qid));
+		(void)snprintf(ret_text, FA_ACT_TEXT, "in quarantine already");
+		return 0;
+	}
 	if (err == 0 && getrandom(qid, sizeof(qid), 0) != sizeof(qid))
 		err = -EIO;
 	if (err < 0) {
@@ -412,6 +454,8 @@ int fa_vault_put(struct fa_vault *v, int fd, const struct fa_ident *was, const s
 		err = put_unname(fd, ret_text);
 	if (err == 0)
 		err = list_add(v, qid, m.time_ms, was->size);
+	if (err == 0)
+		list_known(v, was, &m);
 	if (err < 0) {
 		put_undo(v, qid);
 		(void)snprintf(ret_text, FA_ACT_TEXT, "%s", gi_strerror(err));

@@ -38,6 +38,8 @@ uint32_t fa_vault_cleared(const struct fa_vault *v);
 
 /*
  * fa_vault_put - into quarantine, its name removed
+ * Of a file without a name (left) that was put already since the open, with the same hash, there is
+ * no second copy: *ret_qid is the first one's.
  * @meta: of who and why; size, mtime, mode, uid and gid are filled in here
  * @path: for people and for restore; bytes
  * Errors: -ESTALE (not what was judged: nothing done), -ENOSPC (over the bound), -errno; with an

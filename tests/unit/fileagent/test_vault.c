@@ -266,6 +266,39 @@ static void test_put_nameless_and_linked(void **state)
 	(void)close(fd);
 }
 
+/* two held openers of one file: the first one's verdict removes the name, the second finds none */
+static void test_put_once_for_all_openers(void **state)
+{
+	struct fa_vault *v = vault(8);
+	struct fa_meta m = { .sha256 = { 1 } }, other = { .sha256 = { 2 } }, unknown = { 0 };
+	struct fa_ident was;
+	uint8_t first[16], again[16];
+	int fd;
+
+	(void)state;
+	put_file(file, "evil", 0600);
+	fd = open_judged(file, &was);
+	assert_int_equal(fa_vault_put(v, fd, &was, &m, file, strlen(file), first, text), 0);
+	assert_int_equal(fa_ident_of(fd, &was), 0);
+	fa_vault_max_set(v, 4); /* full: a second copy would be refused */
+	assert_int_equal(fa_vault_put(v, fd, &was, &m, "x (deleted)", 11, again, text), 0);
+	assert_memory_equal(again, first, 16);
+	assert_string_equal(text, "in quarantine already");
+	assert_int_equal(files_in(store, ".data"), 1);
+	fa_vault_max_set(v, 64);
+	/* another content, or one that nobody knows: evidence of its own */
+	assert_int_equal(fa_vault_put(v, fd, &was, &other, "x", 1, again, text), 0);
+	assert_int_equal(fa_vault_put(v, fd, &was, &unknown, "x", 1, again, text), 0);
+	assert_int_equal(files_in(store, ".data"), 3);
+	(void)close(fd);
+	put_file(file, "evil", 0600); /* a file with a name, be it the same inode: its own */
+	fd = open_judged(file, &was);
+	assert_int_equal(fa_vault_put(v, fd, &was, &m, file, strlen(file), again, text), 0);
+	assert_int_equal(files_in(store, ".data"), 4);
+	fa_vault_close(v);
+	(void)close(fd);
+}
+
 static void test_open_lax_directory_refused(void **state)
 {
 	struct fa_vault *v = NULL;
@@ -496,6 +529,7 @@ int main(void)
 		TEST(test_put_list_restore),
 		TEST(test_put_refused_leaves_the_file),
 		TEST(test_put_nameless_and_linked),
+		TEST(test_put_once_for_all_openers),
 		TEST(test_open_lax_directory_refused),
 		TEST(test_put_killed_at_each_step_loses_nothing),
 		TEST(test_restore_killed_at_each_step_loses_nothing),
