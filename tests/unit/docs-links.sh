@@ -19,7 +19,7 @@ dev_verbs=$(./dev help | sed -nE 's/^  ([a-z]+).*/\1/p')
 ctl_verbs=$("$top_builddir/idfwctl/idfwctl" --help | grep -oE '[a-z]+')
 mapfile -t ams < <(grep '\.am$' <<<"$files")
 named=$(cat "${ams[@]}" | tr -s ' \t=\\' '\n' | sort -u) # files and programs of the build
-rooms='lib|fw|policy|pam_gi|netagent|mux|svm-idfw|idfwctl|lab|tests|docs|etc'
+rooms='lib|fw|policy|epsec|pam_gi|netagent|fileagent|mux|svm-idfw|svm-scan|idfwctl|lab|tests|docs|etc'
 
 # placeholders and patterns: NAME, X, <x>, x*, a{b,c}
 is_pattern() { [[ $1 =~ NAME|[*{\<]|\bX\b ]]; }
@@ -56,7 +56,7 @@ check_commands() { # DOCUMENT
 	while read -r verb; do
 		looked=$((looked + 1))
 		[ -e "docs/man/$verb" ] || complain "$1: there is no page docs/man/$verb"
-	done < <(grep -oE '\b(gi-[a-z]+|svm-idfw|idfwctl|idfw-[a-z]+|pam_gi)\([1-8]\)' "$1" |
+	done < <(grep -oE '\b(gi-[a-z]+|svm-[a-z]+|idfwctl|idfw-[a-z]+|pam_gi|epsec)\([1-8]\)' "$1" |
 		sed 's/(\(.\))/.\1/' | sort -u)
 }
 
