@@ -309,6 +309,8 @@ static void ask(struct fa_scan *s, struct scan_file *f, const void *head, size_t
 	m.deadline_ms = (uint32_t)(f->deadline_ms > s->now_ms ? f->deadline_ms - s->now_ms : 1);
 	f->state = SCAN_ASKED;
 	f->asked_ms = s->now_ms;
+	fa_debug("%s: asked as %llu, op %d, %llu bytes", s->path, (unsigned long long)f->id,
+		(int)f->op, (unsigned long long)f->ident.size);
 	if (scan_send(s, IDFW__ENVELOPE__BODY_FILE_EVENT, &m) < 0)
 		scan_fail(s, f, FA_R_SERVICE_DOWN);
 }

@@ -174,8 +174,12 @@ static void marks_cb(struct io_timer *t)
 static void op_mark(void *arg, int fd, const struct fa_ident *ident)
 {
 	struct worker *w = arg;
-	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int own;
 
+	for (size_t i = 0; i < w->marks_n; i++)
+		if (memcmp(&w->marks[i].ident, ident, sizeof(*ident)) == 0)
+			return; /* opened again before it is sent; an exec is two events */
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
 		return;
 	if (w->marks_n == 0)

@@ -283,6 +283,8 @@ void scan_verdict(struct fa_scan *s, const Idfw__FileVerdict *v)
 		scan_fail(s, f, strcmp(v->reason, "quota") == 0 ? FA_R_QUOTA : FA_R_SCAN_FAILED);
 		return;
 	}
+	fa_debug("verdict of %llu: %s %s", (unsigned long long)v->id, fa_verdict_word(v->verdict),
+		v->signature);
 	same = unchanged(s, f);
 	if (!same && f->rounds < FA_SCAN_ROUNDS)
 		changed(s, f, v);

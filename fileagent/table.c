@@ -9,19 +9,27 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #define WAYS 8
 
+/*
+ * Whatever changes content, size or mtime changes ctime, which nobody can set: of mtime and birth
+ * the low halves are enough to tell two states of a file from each other.
+ */
 struct entry {
-	uint64_t dev, ino, btime_ns, size, mtime_ns, ctime_ns;
-	uint32_t gen; /* 0 never used; of an older generation: free */
-	uint8_t what; /* enum fa_known */
-	uint8_t used; /* since the clock's hand came by */
-	uint8_t marked;
-	uint8_t pad;
+	uint64_t ino, size, ctime_ns;
+	uint32_t mtime_low, btime_low;
+	uint32_t dev;	   /* as the kernel keeps it */
+	uint32_t gen : 20; /* 0 never used; of an older generation: free */
+	uint32_t what : 8; /* enum fa_known */
+	uint32_t used : 1; /* since the clock's hand came by */
+	uint32_t marked : 1;
 };
 
-_Static_assert(sizeof(struct entry) <= 64, "a cache entry is at most a line");
+_Static_assert(sizeof(struct entry) == 40, "64 k entries in 2.5 MiB");
+
+#define GEN_MAX ((1u << 20) - 1)
 
 struct fa_table {
 	struct entry *e;
@@ -69,6 +77,11 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 32;
 }
 
+static uint32_t dev_low(uint64_t dev)
+{
+	return major(dev) << 20 | minor(dev);
+}
+
 /* the set's first entry: multiplication instead of a remainder */
 static struct entry *set_of(const struct fa_table *t, uint64_t dev, uint64_t ino)
 {
@@ -82,15 +95,15 @@ static struct entry *find(const struct fa_table *t, uint64_t dev, uint64_t ino)
 	struct entry *s = set_of(t, dev, ino);
 
 	for (int i = 0; i < WAYS; i++)
-		if (s[i].ino == ino && s[i].dev == dev && s[i].gen == t->gen)
+		if (s[i].ino == ino && s[i].dev == dev_low(dev) && s[i].gen == t->gen)
 			return &s[i];
 	return NULL;
 }
 
 static bool same(const struct entry *e, const struct fa_ident *id)
 {
-	return e->btime_ns == id->btime_ns && e->size == id->size && e->mtime_ns == id->mtime_ns &&
-	       e->ctime_ns == id->ctime_ns;
+	return e->ctime_ns == id->ctime_ns && e->size == id->size &&
+	       e->mtime_low == (uint32_t)id->mtime_ns && e->btime_low == (uint32_t)id->btime_ns;
 }
 
 enum fa_known fa_table_find(struct fa_table *t, const struct fa_ident *id)
@@ -126,20 +139,20 @@ static struct entry *victim(struct fa_table *t, struct entry *s)
 void fa_table_put(struct fa_table *t, const struct fa_ident *id, enum fa_known what)
 {
 	struct entry *e = find(t, id->dev, id->ino);
-	uint8_t marked = e ? e->marked : 0;
+	bool marked = e && e->marked;
 
 	if (!e) {
 		e = victim(t, set_of(t, id->dev, id->ino));
 		t->live++;
 	}
-	*e = (struct entry){ .dev = id->dev,
-		.ino = id->ino,
-		.btime_ns = id->btime_ns,
+	*e = (struct entry){ .ino = id->ino,
 		.size = id->size,
-		.mtime_ns = id->mtime_ns,
 		.ctime_ns = id->ctime_ns,
+		.mtime_low = (uint32_t)id->mtime_ns,
+		.btime_low = (uint32_t)id->btime_ns,
+		.dev = dev_low(id->dev),
 		.gen = t->gen,
-		.what = (uint8_t)what,
+		.what = what & 0xffu,
 		.marked = marked };
 }
 
@@ -170,9 +183,9 @@ void fa_table_clear(struct fa_table *t)
 {
 	t->live = 0;
 	t->marks_unknown = false;
-	if (++t->gen != 0)
+	if (++t->gen <= GEN_MAX)
 		return;
-	memset(t->e, 0, t->sets * WAYS * sizeof(*t->e)); /* once in four thousand million */
+	memset(t->e, 0, t->sets * WAYS * sizeof(*t->e)); /* once in a million */
 	t->gen = 1;
 }
 

@@ -4,7 +4,7 @@
  *
  * Second of the three caches (docs/scan.md): behind the kernel's ignore marks, before the
  * service's. Key: device and inode; the rest of the identity (birth, size, mtime, ctime) must be
- * the same. Sets of eight entries of 56 bytes, found by a keyed hash; a full set gives up the entry
+ * the same. Sets of eight entries of 40 bytes, found by a keyed hash; a full set gives up the entry
  * that was not used for longest, as a clock sees it. Pure. Holds verdicts of one epoch: another one
  * empties it.
  */

@@ -101,10 +101,12 @@ static void tick_cb(struct io_timer *t)
 	fa_rescans_pump(w->rescans);
 	link_check(w);
 	if (fa_scan_files(w->pub.scan) == 0 && w->late_n == 0) {
-		io_timer_stop(w->pub.loop, &w->tick);
-		w->ticking = false;
 		if (w->stopping && w->held_n == 0)
 			io_loop_stop(w->pub.loop);
+		if (!w->stopping || w->held_n == 0) {
+			io_timer_stop(w->pub.loop, &w->tick);
+			w->ticking = false;
+		}
 	}
 	log_soon(w);
 }
@@ -439,6 +441,9 @@ static void listen_cb(struct io_fd *f, unsigned int events)
 	io_fd_stop(w->pub.loop, &w->listen);
 	fa_notice("another supervisor took over");
 	fa_super_replace(w->pub.super, sock);
+	/* what the last one was sent and had not read yet is lost, an unmark perhaps */
+	fa_table_clear(w->table);
+	fa_worker_flush(w);
 	log_soon(w);
 }
 

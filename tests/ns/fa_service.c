@@ -6,12 +6,12 @@
  *
  * A content with the word FA-BAD in it (in the head, or anywhere with read=all) gets the verdict
  * bad=deny|delete|quarantine|replace, all else is allowed until_change. Each message of the agent's
- * is a line on stdout; the counters are kept in the file counters=PATH. SIGUSR1: another epoch.
- * commands=FIFO: lines from there are FileCommands: scan PATH, stop ID, explain PATH, test, list,
- * restore HEX, purge [HEX]; their numbers count from 1. ack=no: reports are not acknowledged.
- * eicar=yes: the EICAR test file is bad too.
- * SIGUSR2: be mute, or speak again (what was kept back is answered then). hostile=N: garbage that
- * the seed N makes instead of each verdict.
+ * is a line on stdout (quiet=yes: not events, verdicts); the counters are kept in the file
+ * counters=PATH. SIGUSR1: another epoch. commands=FIFO: lines from there are FileCommands: scan
+ * PATH, stop ID, explain PATH, test, list, restore HEX, purge [HEX]; their numbers count from 1.
+ * ack=no: reports are not acknowledged. eicar=yes: the EICAR test file is bad too. SIGUSR2: be
+ * mute, or speak again (what was kept back is answered then). hostile=N: garbage that the seed N
+ * makes instead of each verdict.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -50,7 +50,7 @@ struct service {
 	uint64_t commands_n;
 	bool no_ack, eicar;
 	struct event ev[WAITING_MAX];
-	bool mute, read_all, until, fail, cut;
+	bool mute, read_all, until, fail, cut, quiet;
 	Idfw__FileVerdictKind bad;
 	uint32_t credits, head;
 	uint64_t delay_ms, hostile, max_bytes, acked;
@@ -129,7 +129,8 @@ static void verdict(struct service *s, struct event *ev)
 	v.epoch.len = strlen(s->epoch);
 	ev->used = false;
 	send_env(s, IDFW__ENVELOPE__BODY_FILE_VERDICT, &v);
-	printf("verdict %" PRIu64 " %d\n", v.id, (int)v.verdict);
+	if (!s->quiet)
+		printf("verdict %" PRIu64 " %d\n", v.id, (int)v.verdict);
 }
 
 static void ask_more(struct service *s, const struct event *ev)
@@ -177,9 +178,10 @@ static void take_event(struct service *s, const Idfw__FileEvent *m)
 {
 	struct event *ev = &s->ev[m->id % WAITING_MAX];
 
-	printf("event %" PRIu64 " op %d size %" PRIu64 " head %zu deadline %u %.*s\n", m->id,
-		(int)m->op, m->size, m->head.len, m->deadline_ms, (int)m->path.len,
-		(const char *)m->path.data);
+	if (!s->quiet)
+		printf("event %" PRIu64 " op %d size %" PRIu64 " head %zu deadline %u %.*s\n",
+			m->id, (int)m->op, m->size, m->head.len, m->deadline_ms, (int)m->path.len,
+			(const char *)m->path.data);
 	*ev = (struct event){ .id = m->id,
 		.size = m->size,
 		.got = m->head.len,
@@ -523,6 +525,8 @@ static bool option(struct service *s, const char *arg)
 		s->fail = strcmp(v, "yes") == 0;
 	else if (IS("mute"))
 		s->mute = strcmp(v, "yes") == 0;
+	else if (IS("quiet"))
+		s->quiet = strcmp(v, "yes") == 0;
 	else if (IS("cut"))
 		s->cut_after = strtoul(v, NULL, 10);
 	else if (IS("hostile"))
