@@ -9,6 +9,7 @@
 #include "fileagent/falog.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -140,6 +141,19 @@ static bool to_syslog(int level, const char *text)
 			close(st.syslog_fd);
 		st.syslog_fd = syslog_connect();
 	}
+	return to_stderr(level, text);
+}
+
+/*
+ * Who reads our stderr may be held by us: a full pipe is not written to. POLLOUT of a pipe says that
+ * PIPE_BUF bytes fit, more than a line has.
+ */
+static bool to_stderr(int level, const char *text)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (poll(&p, 1, 0) == 0)
+		return false;
 	gi_log(level < 3 ? GI_LOG_ERR : (enum gi_log_level)level, "%s", text);
 	return true;
 }
@@ -152,8 +166,7 @@ static bool send_line(int level, const char *text, uint64_t dropped)
 	case FA_LOG_MUX:
 		return st.mux && st.mux(st.mux_arg, level, text, dropped);
 	default:
-		gi_log(level < 3 ? GI_LOG_ERR : (enum gi_log_level)level, "%s", text);
-		return true;
+		return to_stderr(level, text);
 	}
 }
 
