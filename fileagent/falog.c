@@ -123,6 +123,20 @@ void fa_log_set(int level, enum fa_log_dest dest, uint64_t per_s)
 	st.per_s = per_s;
 }
 
+/*
+ * Who reads our stderr may be held by us: a full pipe is not written to. POLLOUT of a pipe says
+ * that PIPE_BUF bytes fit, more than a line has.
+ */
+static bool to_stderr(int level, const char *text)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (poll(&p, 1, 0) == 0)
+		return false;
+	gi_log(level < 3 ? GI_LOG_ERR : (enum gi_log_level)level, "%s", text);
+	return true;
+}
+
 /* true: it is gone, or will never go; false: the receiver's queue is full */
 static bool to_syslog(int level, const char *text)
 {
@@ -142,20 +156,6 @@ static bool to_syslog(int level, const char *text)
 		st.syslog_fd = syslog_connect();
 	}
 	return to_stderr(level, text);
-}
-
-/*
- * Who reads our stderr may be held by us: a full pipe is not written to. POLLOUT of a pipe says that
- * PIPE_BUF bytes fit, more than a line has.
- */
-static bool to_stderr(int level, const char *text)
-{
-	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
-
-	if (poll(&p, 1, 0) == 0)
-		return false;
-	gi_log(level < 3 ? GI_LOG_ERR : (enum gi_log_level)level, "%s", text);
-	return true;
 }
 
 static bool send_line(int level, const char *text, uint64_t dropped)
