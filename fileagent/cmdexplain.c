@@ -47,7 +47,7 @@ static void sentence(struct gi_buf *b, const struct fa_cmd *c, enum fa_filtered 
 	const struct explain *x = c->state;
 	const struct worker *w = (const struct worker *)c->worker;
 
-	if (x->open_err)
+	if (x->open_err && (where == FA_WATCHED || x->open_err != -EACCES))
 		gi_buf_printf(b, "it cannot be looked at: %s; ", gi_strerror(x->open_err));
 	if (where == FA_OUTSIDE)
 		gi_buf_printf(b, "no watch is above this path: nobody is held");

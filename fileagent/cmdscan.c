@@ -263,7 +263,8 @@ static void file_cb(void *arg, const char *path, int fd, const struct stat *st)
 
 static void walk_failed_cb(void *arg, const char *path, int err)
 {
-	failed_row(arg, path, gi_strerror(err));
+	/* the supervisor opens what is watched, and nothing else */
+	failed_row(arg, path, err == -EACCES ? "it is not in a watched place" : gi_strerror(err));
 }
 
 static void walk_done_cb(void *arg)

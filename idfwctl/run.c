@@ -240,19 +240,20 @@ int ctl_run_who(struct ctl_cli *cli)
 	return ctl_run_rows(cli, "who", cli->pos, cli->n_pos, &ctl_view_who);
 }
 
-/* --since and --until as Unix milliseconds; false: said why */
-static bool time_arg(const struct ctl_cli *cli, const char *name, char arg[ARG_MAX])
+bool ctl_time_option(const struct ctl_cli *cli, const char *name, uint64_t *ret_ms)
 {
 	const char *text = ctl_args_option(cli, name);
 	unsigned long long ms = 0;
 	struct timespec now;
 
+	if (!text)
+		return true;
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	if (ctl_time_parse(text,
 		    (unsigned long long)now.tv_sec * 1000 +
 			    (unsigned long long)now.tv_nsec / 1000000,
 		    &ms) == 0) {
-		(void)snprintf(arg, ARG_MAX, "%s=%llu", name, ms);
+		*ret_ms = ms;
 		return true;
 	}
 	fprintf(stderr,
@@ -262,17 +263,29 @@ static bool time_arg(const struct ctl_cli *cli, const char *name, char arg[ARG_M
 	return false;
 }
 
+bool ctl_limit_option(const struct ctl_cli *cli, uint64_t *ret_n)
+{
+	const char *text = ctl_args_option(cli, "limit");
+
+	if (!text || gi_text_u64(text, 1, 1000000, ret_n) == 0)
+		return true;
+	fprintf(stderr, "idfwctl: --limit \"%s\" is no number from 1 to 1000000\n", text);
+	return false;
+}
+
 static bool filter_arg(const struct ctl_cli *cli, const char *name, char arg[ARG_MAX])
 {
 	const char *text = ctl_args_option(cli, name);
-	uint64_t n;
+	uint64_t n = 0;
 
-	if (strcmp(name, "since") == 0 || strcmp(name, "until") == 0)
-		return time_arg(cli, name, arg);
-	if (strcmp(name, "limit") == 0 && gi_text_u64(text, 1, 1000000, &n) != 0) {
-		fprintf(stderr, "idfwctl: --limit \"%s\" is no number from 1 to 1000000\n", text);
-		return false;
+	if (strcmp(name, "since") == 0 || strcmp(name, "until") == 0) {
+		if (!ctl_time_option(cli, name, &n))
+			return false;
+		(void)snprintf(arg, ARG_MAX, "%s=%llu", name, (unsigned long long)n);
+		return true;
 	}
+	if (strcmp(name, "limit") == 0 && !ctl_limit_option(cli, &n))
+		return false;
 	if (snprintf(arg, ARG_MAX, "%s=%s", name, text) >= ARG_MAX) {
 		fprintf(stderr, "idfwctl: the value of --%s is too long\n", name);
 		return false;

@@ -6,6 +6,7 @@
 #define IDFWCTL_RUN_H
 
 #include <jansson.h>
+#include <stdint.h>
 #include "idfwctl/cli.h"
 #include "idfwctl/client.h"
 #include "lib/base/buf.h"
@@ -28,6 +29,9 @@ int ctl_ask_rows(struct ctl_cli *cli, const char *verb, const char *const *args,
 	char ret_why[CTL_WHY_MAX]);
 /* printf of texts that others wrote: cleaned of control characters */
 void ctl_putf(const char *fmt, ...) GI_PRINTF(1, 2);
+/* --since or --until as Unix ms, --limit; without it *ret stays; false: said why it is none */
+bool ctl_time_option(const struct ctl_cli *cli, const char *name, uint64_t *ret_ms);
+bool ctl_limit_option(const struct ctl_cli *cli, uint64_t *ret_n);
 /* a row as it came, for --json */
 int ctl_sink_row_raw(void *arg, const char *json);
 /* @arg: struct gi_buf that all text is gathered in */

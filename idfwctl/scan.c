@@ -181,14 +181,19 @@ int ctl_run_scan_test(struct ctl_cli *cli)
 
 /* ---- explain ---- */
 
-static void put_fact(const char *name, const json_t *value)
+static void put_fact(const char *key, const json_t *value)
 {
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "%s", key);
+	for (char *c = name; *c; c++)
+		*c = *c == '_' ? ' ' : *c;
 	if (json_is_string(value))
-		ctl_putf("  %-10s %s\n", name, json_string_value(value));
+		ctl_putf("  %-17s %s\n", name, json_string_value(value));
 	else if (json_is_integer(value))
-		ctl_putf("  %-10s %lld\n", name, (long long)json_integer_value(value));
+		ctl_putf("  %-17s %lld\n", name, (long long)json_integer_value(value));
 	else if (json_is_boolean(value))
-		ctl_putf("  %-10s %s\n", name, json_is_true(value) ? "yes" : "no");
+		ctl_putf("  %-17s %s\n", name, json_is_true(value) ? "yes" : "no");
 }
 
 static int explain_row(void *arg, json_t *row)

@@ -4,7 +4,7 @@
  *
  * Ctrl-C ends idfwctl; svm-scan stops the scan when its client goes away (docs/control.md). The
  * agent may not know at first how many files there are: until then no share and no time to go is
- * shown. What is found is a line of its own, above the bar.
+ * shown. What is found, or cannot be scanned, is a line of its own, above the bar.
  */
 #include "idfwctl/run.h"
 
@@ -51,7 +51,9 @@ static int now_row(void *arg, json_t *row)
 		ctl_putf("%s: %s (%s), %s\n", ctl_row_text(row, "path"),
 			ctl_row_text(row, "signature"), ctl_row_text(row, "engine"),
 			ctl_row_text(row, "verdict"));
-	} else {
+	} else if (strcmp(ctl_row_text(row, "type"), "failed") == 0) {
+		ctl_putf("failed %s: %s\n", ctl_row_text(row, "path"), ctl_row_text(row, "text"));
+	} else if (strcmp(ctl_row_text(row, "type"), "progress") == 0) {
 		n->heard = true;
 		n->last.files = ctl_row_number(row, "files");
 		n->last.bytes = ctl_row_number(row, "bytes");

@@ -38,7 +38,7 @@ order "scan $mnt/t/c1"
 reported 'reply 2 .*last status=0' "one file"
 mark
 order "scan /etc/passwd"
-reported 'reply 3 .*last status=1' "not below what is watched: refused"
+reported 'reply 3 .*"text":"it is not in a watched place"' "not below what is watched: refused, and said why"
 check "not opened" 0 "$(reports 'event .*passwd')"
 mark
 order "scan $mnt/none"
