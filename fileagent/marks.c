@@ -262,8 +262,22 @@ int fa_marks_apply(const struct fa_marks_groups *g, const struct fa_conf *c, boo
 	return err;
 }
 
+/* the agent's own files: a worker that opens one would wait for itself */
+static void exclude_own(const struct fa_marks_groups *g, const struct fa_conf *c)
+{
+	static const char *const below[] = { "", "/reports", "/fim" };
+	char path[512];
+
+	for (size_t i = 0; i < GI_ARRAY_SIZE(below); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", c->state_dir, below[i]);
+		(void)!fan_exclude(g->perm, path, true, PERM_EVENTS);
+		(void)!fan_exclude(g->notify, path, true, FAN_EV_CLOSE_WRITE);
+	}
+}
+
 void fa_marks_exclude(const struct fa_marks_groups *g, const struct fa_conf *c)
 {
+	exclude_own(g, c);
 	for (size_t i = 0; i < c->exclude_paths.n; i++) {
 		const char *path = c->exclude_paths.items[i];
 		struct stat st;

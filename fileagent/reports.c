@@ -237,8 +237,9 @@ void fa_reports_up(struct fa_reports *r, uint64_t acked)
 	/* it knows more than our files do: they were lost */
 	if (acked > io_spool_last_seq(r->spool))
 		io_spool_skip_to(r->spool, acked);
+	/* first of all: an acknowledgement makes room, and what is sent then has to be in order */
+	r->cursor = (struct io_spool_cursor){ .seq = acked > r->acked ? acked : r->acked };
 	fa_reports_ack(r, acked);
-	r->cursor = (struct io_spool_cursor){ .seq = r->acked };
 	fa_reports_pump(r);
 }
 

@@ -207,6 +207,20 @@ static int make_dir(const char *path, mode_t mode, const struct passwd *pw)
 	return err;
 }
 
+/* the worker's; they are there before the marks, so that these leave them out (marks.c) */
+static int make_state_dirs(const struct fa_sup *s, const struct passwd *pw)
+{
+	static const char *const below[] = { "", "/reports", "/fim" };
+	char path[512];
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < GI_ARRAY_SIZE(below); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", s->conf->state_dir, below[i]);
+		err = make_dir(path, 0700, pw);
+	}
+	return err;
+}
+
 static int make_dirs(const struct fa_sup *s)
 {
 	const struct passwd *pw = getpwnam(s->conf->user);
@@ -218,7 +232,7 @@ static int make_dirs(const struct fa_sup *s)
 	}
 	err = make_dir(s->conf->run_dir, 0755, NULL);
 	if (err == 0)
-		err = make_dir(s->conf->state_dir, 0700, pw);
+		err = make_state_dirs(s, pw);
 	if (err < 0)
 		gi_err("run-dir, state-dir: %s", gi_strerror(err));
 	return err;

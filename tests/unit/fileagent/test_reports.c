@@ -186,6 +186,19 @@ static void test_up_again_sends_what_is_not_acknowledged(void **state)
 	expect_sent(f, 8, 10);
 }
 
+static void test_up_with_a_newer_ack_and_a_newer_report_is_in_order(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(add_fim(f, "etc", 9), 0);
+	up(f, 0);
+	f->link.up = false;
+	assert_int_equal(add_fim(f, "etc", 9), 0);
+	up(f, 3);
+	expect_sent(f, 4, 6);
+}
+
 static void test_pump_stops_at_the_window_and_without_room(void **state)
 {
 	struct fixture *f = *state;
@@ -313,6 +326,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_add_before_and_after_up_is_sent_in_order),
 		T(test_up_again_sends_what_is_not_acknowledged),
+		T(test_up_with_a_newer_ack_and_a_newer_report_is_in_order),
 		T(test_pump_stops_at_the_window_and_without_room),
 		T(test_restart_keeps_numbers_and_what_is_open),
 		T(test_reboot_sends_the_rest_without_its_session),
