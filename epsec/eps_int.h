@@ -40,6 +40,8 @@
 #define EPS_SILENCE_MS 10000	   /* a guest that answers no read or write for so long */
 #define EPS_DONE_MS 5000	   /* from a verdict to its FileDone */
 #define EPS_RANGES_MAX 8	   /* FileReads of one event under way */
+#define EPS_PIECE_LEAST 512	   /* bytes of a FileData that does not end its range */
+#define EPS_PENDING_MAX 16384	   /* verdicts of a guest whose outcome is not known */
 #define EPS_MUX_NAME_MAX 255
 
 struct eps_link;
@@ -133,6 +135,7 @@ struct eps_io { /* reading and writing one event: made when the head is not enou
 	uint64_t next;		/* offset behind the last read */
 	size_t window;
 	bool closed; /* eps_write() with last */
+	int broken;  /* an eps_write() failed: how much of it is in the guest is not known */
 	/* lock */
 	bool waiting;
 	struct eps_chunk *inbox; /* ascending */
@@ -141,6 +144,7 @@ struct eps_io { /* reading and writing one event: made when the head is not enou
 	int read_err;
 	uint64_t heard_ms;
 	uint64_t sent, wrote; /* by eps_write(); acknowledged */
+	bool last_sent;	      /* and not acknowledged; it may have no bytes */
 	int write_err;
 };
 

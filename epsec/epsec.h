@@ -230,7 +230,8 @@ int eps_read(struct eps_event *ev, uint64_t offset, void *buf, size_t len, size_
  * eps_write - the next bytes of the file's new content, for EPS_REPLACE. Blocks (flow control).
  * In order, from 0; @last with the last of them. The guest puts them in place at the answer, in one
  * rename, only if the file has not changed since the event; owner, mode and extended attributes
- * stay. After the last all of it is in the guest, or an error is returned.
+ * stay. After the last all of it is in the guest, or an error is returned. What failed once fails
+ * again: the content cannot be completed any more, answer EPS_FAILED or what else is right.
  * Errors: as eps_read(), -EPS_EDONE (after @last), -EPS_EREFUSED, -ENOSPC and other errno of the
  * guest's write
  */

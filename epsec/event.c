@@ -193,6 +193,9 @@ static int admit(struct eps_event *ev, const char **ret_why)
 	if (eps_table_find(&g->events, id) || eps_table_find(&g->pending, id)) {
 		*ret_why = "FileEvent: its number is under way";
 		err = -GI_EPROTO;
+	} else if (g->pending.count >= EPS_PENDING_MAX) {
+		*ret_why = "FileEvent: too many verdicts without their FileDone";
+		err = -GI_ELIMIT;
 	} else if (g->events.count >= allowed) {
 		*ret_why = "FileEvent: more than its credits";
 		err = -GI_ELIMIT;

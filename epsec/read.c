@@ -79,6 +79,9 @@ int eps_read_data(struct eps_event *ev, Idfw__Envelope *env, bool *ret_taken, co
 		return bad("FileData: nobody asked for that", ret_why);
 	if (m->data.len == 0 && !m->eof && !m->error)
 		return bad("FileData: without data", ret_why);
+	/* a piece costs us more than its bytes, which are all that is charged */
+	if (m->data.len < EPS_PIECE_LEAST && !m->eof && !m->error && m->data.len < r->len - r->got)
+		return bad("FileData: too small a piece", ret_why);
 	if (m->data.len > 0 && !r->unwanted) {
 		c = malloc(sizeof(*c));
 		if (!c) {

@@ -4,8 +4,9 @@
  *
  * FileWrite messages go out as long as less than 1 MiB of this event, and EPS_WRITES_MAX of all,
  * is unacknowledged; who has nothing under way may always send one message, so writers cannot wait
- * for each other. After the last one waits until the guest has taken everything: an error
- * (no space) is then known before the verdict.
+ * for each other. After the last one waits until the guest has taken everything, also a last piece
+ * without bytes: an error (no space) is then known before the verdict, and the verdict does not
+ * overtake what it is about. After an error nobody knows how much arrived: nothing more is sent.
  */
 #include "epsec/eps_int.h"
 
@@ -23,6 +24,8 @@ int eps_write_done(struct eps_event *ev, const Idfw__FileWrote *m, const char **
 	}
 	EPS_SUB(e->writing, m->offset - io->wrote);
 	io->wrote = m->offset;
+	if (io->wrote == io->sent)
+		io->last_sent = false;
 	io->heard_ms = io_clock_mono_ms();
 	if (m->error)
 		io->write_err = -(int)m->error;
@@ -91,7 +94,7 @@ static int wait_for_all(struct eps_event *ev, struct eps_io *io)
 	int err = 0;
 
 	pthread_mutex_lock(&e->lock);
-	while (err == 0 && (io->write_err < 0 || io->wrote < io->sent)) {
+	while (err == 0 && (io->write_err < 0 || io->wrote < io->sent || io->last_sent)) {
 		err = refused(io->write_err);
 		if (err == 0)
 			err = eps_io_wait(ev, io);
@@ -100,40 +103,53 @@ static int wait_for_all(struct eps_event *ev, struct eps_io *io)
 	return err;
 }
 
-int eps_write(struct eps_event *ev, const void *buf, size_t len, bool last)
+/* all of @buf in messages */
+static int write_all(
+	struct eps_event *ev, struct eps_io *io, const uint8_t *from, size_t len, bool last)
 {
 	struct eps *e = ev->guest->eps;
-	const uint8_t *from = buf;
-	struct eps_io *io;
 	uint64_t at;
 	size_t n;
+	int err = 0;
+
+	/* what is acknowledged next is then the piece without bytes, nothing before it */
+	if (last && len == 0)
+		err = wait_for_all(ev, io);
+	while (err == 0 && (len > 0 || last)) {
+		n = len < WIRE_DATA_MAX ? len : WIRE_DATA_MAX;
+		pthread_mutex_lock(&e->lock);
+		at = io->sent;
+		err = wait_for_room(ev, io, n);
+		io->last_sent = err == 0 && last && n == len;
+		pthread_mutex_unlock(&e->lock);
+		if (err == 0)
+			err = send_piece(ev, at, from, n, last && n == len);
+		len -= n;
+		if (len == 0)
+			break;
+		from += n;
+	}
+	return err == 0 && last ? wait_for_all(ev, io) : err;
+}
+
+int eps_write(struct eps_event *ev, const void *buf, size_t len, bool last)
+{
+	struct eps_io *io;
 	int err;
 
-	if (eps_in_loop(e))
+	if (eps_in_loop(ev->guest->eps))
 		return -EPS_EINLOOP;
 	if (eps_event_gone(ev)) {
 		err = atomic_load_explicit(&ev->gone, memory_order_acquire);
 		return err ? err : -EPS_EGONE;
 	}
 	err = eps_io_get(ev, &io);
-	if (err == 0 && io->closed)
-		err = -EPS_EDONE;
-	while (err == 0 && (len > 0 || (last && !io->closed))) {
-		n = len < WIRE_DATA_MAX ? len : WIRE_DATA_MAX;
-		pthread_mutex_lock(&e->lock);
-		at = io->sent;
-		err = wait_for_room(ev, io, n);
-		pthread_mutex_unlock(&e->lock);
-		if (err < 0)
-			break;
-		err = send_piece(ev, at, from, n, last && n == len);
-		from += n;
-		len -= n;
-		if (last && len == 0 && err == 0) {
-			err = wait_for_all(ev, io);
-			io->closed = err == 0;
-			break;
-		}
-	}
-	return err;
+	if (err < 0)
+		return err;
+	if (io->closed)
+		return -EPS_EDONE;
+	if (io->broken == 0)
+		io->broken = write_all(ev, io, buf, len, last);
+	io->closed = io->broken == 0 && last;
+	return io->broken;
 }

@@ -365,7 +365,7 @@ static void write_take(struct tg *t, const char *vm, const Idfw__FileWrite *w)
 	v->content_last = w->last;
 	m.id = w->id;
 	m.offset = s->file->write_err ? w->offset : v->content_len;
-	m.error = (uint32_t)s->file->write_err;
+	m.error = (uint32_t)(w->last && s->file->last_err ? s->file->last_err : s->file->write_err);
 	pthread_mutex_unlock(&t->lock);
 	e.body_case = IDFW__ENVELOPE__BODY_FILE_WROTE;
 	e.file_wrote = &m;

@@ -40,6 +40,7 @@ struct tg_file { /* the caller's, until its verdict */
 	uint32_t deadline_ms;
 	int read_err;	    /* errno of every read */
 	int write_err;	    /* errno of every write */
+	int last_err;	    /* errno of the last write */
 	bool silent;	    /* answers no FileRead, no FileWrite */
 	bool small;	    /* answers ranges in pieces of 1000 bytes */
 	int done;	    /* FileDone.result to send after a verdict that has one; 0: none */

@@ -100,6 +100,20 @@ static void test_outcome_comes_once_a_number(void **state)
 	assert_int_equal(c->n_lost, 0);
 }
 
+/* each keeps memory until its outcome is known: a guest that never says is dropped */
+static void test_outcomes_that_never_come_are_bounded(void **state)
+{
+	struct core *c = *state;
+	uint64_t id = 0;
+
+	while (id < EPS_PENDING_MAX)
+		deny(c, ++id);
+	event_send(c, ++id);
+	assert_null(c->link.guests);
+	assert_int_equal(id, EPS_PENDING_MAX + 1);
+	assert_int_equal(c->n_lost, EPS_PENDING_MAX);
+}
+
 static void test_wake_is_not_needed_by_who_sees_the_queue(void **state)
 {
 	struct core *c = *state;
@@ -197,6 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_outcome_is_lost_after_its_time),
 		T(test_outcome_comes_once_a_number),
+		T(test_outcomes_that_never_come_are_bounded),
 		T(test_wake_is_not_needed_by_who_sees_the_queue),
 		T(test_numbers_come_in_any_order),
 		T(test_there_is_a_largest_number_of_machines),

@@ -262,6 +262,7 @@ static void test_wrong_answer_to_a_read(void **state)
 		{ 0, 100, false, "FileData: nobody asked for that" },
 		{ 16384, 0, false, "FileData: without data" },
 		{ 16384, 49153, false, "FileData: too much" },
+		{ 16384, 511, false, "FileData: too small a piece" },
 	};
 	struct fix *f = *state;
 	char why[WIRE_TEXT_MAX + 1];

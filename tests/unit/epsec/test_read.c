@@ -444,6 +444,73 @@ static void test_write_error_of_the_guest(void **state)
 	free((void *)(uintptr_t)file.data);
 }
 
+/* a last piece without bytes is a piece: the guest's word on it is waited for */
+static void test_write_ends_with_the_last_piece(void **state)
+{
+	struct fix *f = *state;
+	struct tg_file file = large_file();
+	struct tg_verdict v;
+	struct eps_event *ev;
+	uint64_t id;
+
+	fix_open(f);
+	file.last_err = ENOSPC;
+	for (size_t len = 0; len <= 100000; len += 100000) {
+		id = fix_event(f, &file);
+		ev = fix_next(f);
+		assert_int_equal(eps_write(ev, file.data, len, false), 0);
+		assert_int_equal(eps_write(ev, NULL, 0, true), -ENOSPC);
+		assert_int_equal(fix_answer(ev, EPS_REPLACE), -EINVAL);
+		tg_verdict(f->tg, id, &v);
+		assert_true(v.failed);
+	}
+	free((void *)(uintptr_t)file.data);
+}
+
+static void wait_until_all_arrived(struct fix *f, const struct eps_event *ev)
+{
+	uint64_t until = io_clock_mono_ms() + TG_WAIT_MS;
+	bool all = false;
+
+	while (!all && io_clock_mono_ms() < until) {
+		pthread_mutex_lock(&f->eps->lock);
+		all = ev->io->wrote == ev->io->sent;
+		pthread_mutex_unlock(&f->eps->lock);
+		(void)sched_yield();
+	}
+	assert_true(all);
+}
+
+/* how much of it arrived is not known: it must not be completed as if all had */
+static void test_write_that_failed_is_not_completed(void **state)
+{
+	struct fix *f = *state;
+	struct tg_file file = large_file();
+	Idfw__FileWrote m = IDFW__FILE_WROTE__INIT;
+	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+	struct tg_verdict v;
+	struct eps_event *ev;
+
+	fix_open(f);
+	f->eps->silence_ms = 20;
+	file.silent = true;
+	file.deadline_ms = 0;
+	m.id = fix_event(f, &file);
+	ev = fix_next(f);
+	assert_int_equal(eps_write(ev, file.data, 2000000, false), -ETIMEDOUT);
+	m.offset = ev->io->sent; /* all that was sent arrived, but late */
+	e.body_case = IDFW__ENVELOPE__BODY_FILE_WROTE;
+	e.file_wrote = &m;
+	tg_send(f->tg, "web01", &e);
+	wait_until_all_arrived(f, ev);
+	assert_int_equal(eps_write(ev, file.data, 100, false), -ETIMEDOUT);
+	assert_int_equal(eps_write(ev, NULL, 0, true), -ETIMEDOUT);
+	assert_int_equal(fix_answer(ev, EPS_REPLACE), -EINVAL);
+	tg_verdict(f->tg, m.id, &v);
+	assert_true(v.failed);
+	free((void *)(uintptr_t)file.data);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -464,6 +531,8 @@ int main(void)
 		T(test_many_readers_without_memory),
 		T(test_replace_content_arrives_in_order),
 		T(test_write_error_of_the_guest),
+		T(test_write_ends_with_the_last_piece),
+		T(test_write_that_failed_is_not_completed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
