@@ -52,7 +52,8 @@ static int load(struct scan_service *s, bool load_signatures)
 	if (err == 0 && load_signatures) {
 		err = scan_pool_reload(s->pool, why, &epoch);
 		if (err < 0)
-			gi_buf_printf(&r->text, "signatures: %s\n", *why ? why : gi_strerror(err));
+			gi_buf_printf(&r->text, "%s%s\n",
+				*why ? "" : "signatures: ", *why ? why : gi_strerror(err));
 	} else if (err == 0) {
 		scan_pool_epoch(s->pool, &epoch);
 	}

@@ -237,9 +237,9 @@ static void reload_ended(struct scan_query *q, int err, const char *text)
 	bool ok;
 
 	if (err < 0) {
-		gi_buf_append(&q->text, text, strlen(text));
-		control_end(q, 1, "not loaded, the old signatures and list go on: %s",
-			gi_strerror(err));
+		gi_buf_append(&q->text, text, strlen(text)); /* says why, if anything is known */
+		control_end(q, 1, "not loaded, the old signatures and list go on%s%s",
+			*text ? "" : ": ", *text ? "" : gi_strerror(err));
 		return;
 	}
 	full = control_row_service(q->svc, &ok);

@@ -311,7 +311,17 @@ static void test_reload_with_mistakes_keeps_what_is_there(void **state)
 	assert_int_equal(c->status, 1);
 	assert_non_null(strstr(c->text, "list:1:7: error: a SHA-256 is 64"));
 	assert_non_null(strstr(c->text, "did you mean \"deny\"?"));
+	assert_string_equal(c->why, "not loaded, the old signatures and list go on");
 	svc_client_free(c);
+	svc_list_write(s, "# good again\n");
+	bed_text(s->rules, "rule Broken {");
+	c = svc_ask(s, "scan-reload", NULL);
+	assert_int_equal(c->status, 1);
+	assert_non_null(strstr(c->text, "syntax error"));
+	assert_null(strstr(c->text, "signatures: signatures"));
+	assert_string_equal(c->why, "not loaded, the old signatures and list go on");
+	svc_client_free(c);
+	bed_text(s->rules, "rule Marker { strings: $a = \"idfw yara marker\" condition: $a }\n");
 	c = svc_ask(s, "scan-status", NULL);
 	assert_int_equal(c->status, 1); /* not well: the last load failed */
 	svc_client_free(c);
