@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include "idfwctl/progress.h"
 #include "idfwctl/show.h"
@@ -30,12 +31,22 @@ static void erase(struct now *n)
 	n->drawn = false;
 }
 
+/* a line that the terminal breaks could not be erased again */
+static int columns(void)
+{
+	struct winsize ws;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) < 0 || ws.ws_col == 0)
+		return CTL_PROGRESS_STRLEN;
+	return ws.ws_col - 1;
+}
+
 static void draw(struct now *n)
 {
 	char line[CTL_PROGRESS_STRLEN];
 
 	n->last.elapsed_ms = io_clock_mono_ms() - n->began_ms;
-	printf("\r\033[K%s", ctl_progress_format(&n->last, line));
+	printf("\r\033[K%.*s", columns(), ctl_progress_format(&n->last, line));
 	(void)fflush(stdout);
 	n->drawn = true;
 }

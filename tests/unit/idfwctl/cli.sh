@@ -57,7 +57,11 @@ if command -v script >/dev/null; then
 		-qec "'$build/idfwctl/idfwctl' --scan-socket '$dir/sock' scan now web01 /home" /dev/null >bar
 	grep -q '100 % of 2700 files' bar || { echo "FAIL: no bar on a terminal"; failed=1; }
 	tr '\r' '\n' <bar | tail -6 | grep -q '2700 files, 56.1 MB: 1 found' || { echo "FAIL: no last word behind the bar"; failed=1; }
-	n=$((n + 1))
+	"$build/tests/unit/idfwctl/fake_svm" "$dir/sock" "$golden/scan-now.case" request "$(command -v script)" \
+		-qec "stty cols 40; '$build/idfwctl/idfwctl' --scan-socket '$dir/sock' scan now web01 /home" /dev/null >bar
+	tr '\r' '\n' <bar | grep '###' | grep -q '.\{44\}' && { echo "FAIL: a bar wider than the terminal"; failed=1; }
+	grep -q '####' bar || { echo "FAIL: no bar on a narrow terminal"; failed=1; }
+	n=$((n + 2))
 fi
 
 # the two sockets are two; the environment names each
