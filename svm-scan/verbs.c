@@ -73,6 +73,12 @@ static uint64_t vm_count(struct scan_query *q, enum scan_vm_count what)
 	return n;
 }
 
+/* EICAR is EICAR: the VM would be cut off by its own test, which nobody's session did */
+static bool test_would_isolate(const struct scan_rules *r)
+{
+	return scan_rules_isolate(r, 0) == IDFW__FILE_ISOLATE__FILE_ISOLATE_VM;
+}
+
 static void test_begin(struct scan_query *q)
 {
 	Idfw__FileCommand cmd = IDFW__FILE_COMMAND__INIT;
@@ -87,6 +93,12 @@ static void test_begin(struct scan_query *q)
 	if (!test_step(q, "guest", known && vm.connected,
 		    known && vm.connected ? vm.mux : "it is not connected to the scan service"))
 		return;
+	if (test_would_isolate(&vm.rules)) {
+		(void)test_step(q, "rules", false,
+			"the finding would isolate the VM: set isolate or isolate-unknown to none "
+			"first");
+		return;
+	}
 	scan_pool_stats(q->svc->pool, &pool);
 	scan_pool_engines(q->svc->pool, engines);
 	if (!test_step(q, "engines", pool.workers > 0,

@@ -30,6 +30,7 @@ static int setup(void **state)
 
 	assert_non_null(f);
 	svc_init(&f->s);
+	(void)snprintf(f->s.extra, sizeof(f->s.extra), "vm cut01 { isolate vm; }");
 	svc_start(&f->s);
 	f->t = tg_new(&f->s.bed, "host1");
 	tg_up(f->t, "web01");
@@ -339,6 +340,11 @@ static void test_scan_test_names_the_step_that_failed(void **state)
 	c = svc_ask(&f->s, "scan-test", "db01", NULL);
 	assert_int_equal(c->status, 1);
 	assert_non_null(strstr(c->why, "guest: it is not connected"));
+	svc_client_free(c);
+	tg_up(f->t, "cut01"); /* its rules: see setup */
+	c = svc_ask(&f->s, "scan-test", "cut01", NULL);
+	assert_int_equal(c->status, 1);
+	assert_non_null(strstr(c->why, "rules: the finding would isolate the VM"));
 	svc_client_free(c);
 	c = svc_ask_begin(&f->s, "scan-test", "web01", NULL);
 	id = svc_command(&f->s, f->t, "web01", 0, &f->verb);
