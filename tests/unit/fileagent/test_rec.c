@@ -47,8 +47,9 @@ static void test_check_each_op_side_and_descriptors(void **state)
 		{ FA_OP_DELETE, FA_WORKER, 1, 1 }, { FA_OP_QUARANTINE, FA_WORKER, 1, 1 },
 		{ FA_OP_TMP, FA_WORKER, 1, 1 }, { FA_OP_REPLACE, FA_WORKER, 2, 2 },
 		{ FA_OP_OPEN, FA_WORKER, 0, 1 }, { FA_OP_WHO, FA_WORKER, 0, 1 },
-		{ FA_OP_HANDLE, FA_WORKER, 0, 0 }, { FA_OP_VAULT_LIST, FA_WORKER, 0, 0 },
-		{ FA_OP_VAULT_RESTORE, FA_WORKER, 0, 0 }, { FA_OP_VAULT_PURGE, FA_WORKER, 0, 0 } };
+		{ FA_OP_HANDLE, FA_WORKER, 0, 0 }, { FA_OP_TEST, FA_WORKER, 0, 0 },
+		{ FA_OP_VAULT_LIST, FA_WORKER, 0, 0 }, { FA_OP_VAULT_RESTORE, FA_WORKER, 0, 0 },
+		{ FA_OP_VAULT_PURGE, FA_WORKER, 0, 0 } };
 
 	(void)state;
 	assert_int_equal(GI_ARRAY_SIZE(ops), FA_OP_COUNT - 1);
