@@ -7,10 +7,12 @@
  */
 #include "tests/unit/epsec/guest.h"
 
+#include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "lib/io/chan.h"
@@ -50,11 +52,29 @@ struct tg {
 	struct sent *sent; /* TG_EVENTS of them */
 };
 
+static char bed_dir[64]; /* of the bed that is there */
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *f)
+{
+	(void)st;
+	(void)flag;
+	(void)f;
+	return remove(path);
+}
+
+static void bed_remove(void)
+{
+	if (bed_dir[0])
+		(void)nftw(bed_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	bed_dir[0] = '\0';
+}
+
 static void must(bool ok, const char *what)
 {
 	if (ok)
 		return;
 	fprintf(stderr, "test guest: %s\n", what);
+	bed_remove();
 	abort();
 }
 
@@ -67,6 +87,7 @@ void tg_bed_init(struct tg_bed *b)
 	*b = (struct tg_bed){ .mux_names = { "host1", "host2" } };
 	(void)snprintf(b->dir, sizeof(b->dir), "/tmp/epsec-XXXXXX");
 	must(mkdtemp(b->dir) != NULL, "mkdtemp");
+	(void)snprintf(bed_dir, sizeof(bed_dir), "%s", b->dir);
 	(void)snprintf(b->listen, sizeof(b->listen), "unix:%s/s", b->dir);
 	(void)snprintf(b->ca, sizeof(b->ca), "%s/ca.pem", b->dir);
 	(void)snprintf(b->cert, sizeof(b->cert), "%s/svm.pem", b->dir);
@@ -81,15 +102,8 @@ void tg_bed_init(struct tg_bed *b)
 
 void tg_bed_fini(struct tg_bed *b)
 {
-	static const char *const names[] = { "ca.pem", "svm.pem", "svm.key", "host1.pem",
-		"host1.key", "host2.pem", "host2.key", "stranger.pem", "stranger.key", "s" };
-	char path[160];
-
-	for (size_t i = 0; i < GI_ARRAY_SIZE(names); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", b->dir, names[i]);
-		(void)unlink(path);
-	}
-	(void)rmdir(b->dir);
+	(void)snprintf(bed_dir, sizeof(bed_dir), "%s", b->dir);
+	bed_remove();
 }
 
 void tg_bed_conf(const struct tg_bed *b, struct eps_conf *ret)

@@ -124,15 +124,17 @@ static int bed_unlink(const char *path, const struct stat *st, int flag, struct 
 void bed_fini(struct bed *b)
 {
 	char path[128];
+	unsigned int dirs;
 
 	scan_pool_free(b->pool);
 	b->pool = NULL;
 	/* a pool leaves nothing: no worker, no directory, no descriptor */
 	(void)snprintf(path, sizeof(path), "%s/workers", b->tmp);
-	assert(bed_worker_pid() == 0);
-	assert(entries_of(path) == 0);
-	assert(entries_of("/proc/self/fd") == b->descriptors);
+	dirs = entries_of(path);
 	(void)nftw(b->dir, bed_unlink, 16, FTW_DEPTH | FTW_PHYS);
+	assert(bed_worker_pid() == 0);
+	assert(dirs == 0);
+	assert(entries_of("/proc/self/fd") == b->descriptors);
 }
 
 static int content_read(void *arg, uint64_t offset, void *buf, size_t len, size_t *ret_len)
