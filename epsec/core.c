@@ -39,6 +39,9 @@ static int conf_check(const struct eps_conf *c, char why[256])
 		(void)snprintf(why, 256, "want: bits of EPS_WANT_ALL only");
 	else if (c->head_bytes > WIRE_DATA_MAX)
 		(void)snprintf(why, 256, "head_bytes: at most %u", WIRE_DATA_MAX);
+	else if (c->max_memory &&
+		 c->max_memory < (c->head_bytes ? c->head_bytes : EPS_HEAD_DEFAULT))
+		(void)snprintf(why, 256, "max_memory: less than head_bytes, no file would fit");
 	else if (c->credits > WIRE_CREDITS_MAX)
 		(void)snprintf(why, 256, "credits: at most %d", WIRE_CREDITS_MAX);
 	else if (c->read_ahead > EPS_AHEAD_MAX)

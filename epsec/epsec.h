@@ -102,7 +102,8 @@ struct eps_conf {
 	uint32_t head_bytes;	 /* that come with an event; default 16 KiB, at most 48 KiB */
 	uint32_t credits;	 /* unanswered events a guest may have; default 256 */
 	size_t max_events;	 /* in all; default 65536; more are answered EPS_FAILED "busy" */
-	size_t max_memory;	 /* bytes of content that the library holds; default 256 MiB */
+	size_t max_memory;	 /* bytes of content the library holds; default 256 MiB, at least
+				    head_bytes */
 	size_t read_ahead; /* bytes that eps_read() asks for ahead; default 1 MiB, one event */
 	void *reserved[4]; /* NULL */
 };
@@ -127,7 +128,11 @@ struct eps_file {	     /* what is known of it; valid as long as the event */
 	uint32_t mode;
 	const uint8_t *head; /* its first bytes; head_len == size: all of them */
 	size_t head_len;
-	uint64_t deadline_ms;	       /* CLOCK_MONOTONIC of this process: after it nobody waits */
+	/*
+	 * CLOCK_MONOTONIC of this process: after it nobody waits. UINT64_MAX: the guest named none;
+	 * bound the scan yourself then, a hostile one can be slow for ever
+	 */
+	uint64_t deadline_ms;
 	const struct eps_actor *actor; /* NULL: the guest says it in eps_done */
 };
 

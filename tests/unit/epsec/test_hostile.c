@@ -344,6 +344,7 @@ static void test_heads_beyond_the_memory_are_answered_busy(void **state)
 	uint64_t id;
 
 	f->conf.max_memory = 250;
+	f->conf.head_bytes = 100;
 	fix_open(f);
 	(void)fix_event(f, &small_file);
 	(void)fix_event(f, &small_file);
@@ -489,6 +490,7 @@ static void test_open_says_what_is_wrong(void **state)
 	BAD(head_bytes, 49153, -EINVAL);
 	BAD(credits, 65537, -EINVAL);
 	BAD(read_ahead, (4u << 20) + 1, -EINVAL);
+	BAD(max_memory, (16u << 10) - 1, -EINVAL); /* less than the default of head_bytes */
 	BAD(listen, "tcp:localhost:1", -EINVAL);
 	BAD(listen, NULL, -EINVAL);
 	BAD(ca, "/nowhere", -EINVAL);

@@ -381,6 +381,48 @@ static void test_many_readers_without_memory(void **state)
 	many_readers(*state, 10 * (16u << 10) + 100, 10);
 }
 
+static void *patient_thread(void *arg)
+{
+	uint8_t *buf = malloc(300000);
+	size_t n = 0;
+	intptr_t err = buf ? eps_read(arg, 20000, buf, 300000, &n) : -ENOMEM;
+
+	free(buf);
+	return (void *)err;
+}
+
+/* what is asked for counts: beyond max_memory each reader has one message under way, no more */
+static void test_memory_is_bounded_by_what_is_asked_for(void **state)
+{
+	enum { READERS = 8, MEMORY = 1 << 20 };
+	struct fix *f = *state;
+	struct tg_file file = large_file();
+	struct eps_event *ev[READERS];
+	pthread_t t[READERS];
+	void *ret;
+
+	f->conf.max_memory = MEMORY;
+	fix_open(f);
+	f->eps->silence_ms = 50;
+	file.silent = true;
+	for (int i = 0; i < READERS; i++) {
+		(void)fix_event(f, &file);
+		ev[i] = fix_next(f);
+	}
+	for (int i = 0; i < READERS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, patient_thread, ev[i]), 0);
+	for (int i = 0; i < READERS; i++) {
+		assert_int_equal(pthread_join(t[i], &ret), 0);
+		assert_int_equal((intptr_t)ret, -ETIMEDOUT);
+	}
+	assert_true(fix_stats(f).memory_bytes > MEMORY / 2);
+	assert_true(fix_stats(f).memory_bytes <= MEMORY * 3 / 4 + READERS * WIRE_DATA_MAX);
+	for (int i = 0; i < READERS; i++)
+		assert_int_equal(fix_answer(ev[i], EPS_ALLOW), 0);
+	assert_int_equal(fix_stats(f).memory_bytes, 0);
+	free((void *)(uintptr_t)file.data);
+}
+
 static void test_replace_content_arrives_in_order(void **state)
 {
 	struct fix *f = *state;
@@ -529,6 +571,7 @@ int main(void)
 		T(test_write_ends_with_the_event),
 		T(test_many_readers_at_once),
 		T(test_many_readers_without_memory),
+		T(test_memory_is_bounded_by_what_is_asked_for),
 		T(test_replace_content_arrives_in_order),
 		T(test_write_error_of_the_guest),
 		T(test_write_ends_with_the_last_piece),
