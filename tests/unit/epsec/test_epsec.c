@@ -104,6 +104,13 @@ static void test_answer_carries_the_epoch_of_its_hand_out(void **state)
 	assert_int_equal(fix_answer(fix_next(f), EPS_ALLOW), 0);
 	tg_verdict(f->tg, id, &v);
 	assert_int_equal(v.epoch_len, 3);
+	/* waited in the queue while the signatures changed: it is scanned by the new ones */
+	id = fix_event(f, &small_file);
+	fix_wait_queued(f, 1);
+	assert_int_equal(eps_epoch_set(f->eps, (const uint8_t *)"newer", 5), 0);
+	assert_int_equal(fix_answer(fix_next(f), EPS_ALLOW), 0);
+	tg_verdict(f->tg, id, &v);
+	assert_int_equal(v.epoch_len, 5);
 	assert_int_equal(eps_epoch_set(f->eps, (const uint8_t *)"new", 0), -EINVAL);
 	assert_int_equal(eps_epoch_set(f->eps, (const uint8_t *)"new", 33), -EINVAL);
 }
