@@ -5,7 +5,9 @@
  * In a slot's thread. The worker may have been taken over by the file before: everything it sends
  * went through the rights and limits of lib/wire, and here through the state of this job.
  * Invariants: nothing is sent that was not asked for; what is asked for is bounded by the file's
- * size; the hash is made of the bytes themselves on this side. Source: lib/wire/idfw.proto.
+ * size; the hash is made of the bytes themselves on this side, and of all that went out: what was
+ * read twice, or out of order, may have been something else each time, so there is no hash then.
+ * Source: lib/wire/idfw.proto.
  */
 #include "svm-scan/feed.h"
 
@@ -18,6 +20,7 @@ struct feed {
 	struct io_sha256 *sha;
 	uint64_t id;
 	uint64_t hashed; /* bytes from 0 that went into sha */
+	bool unhashed;	 /* bytes went out that are not in sha: the guest may have changed them */
 	uint64_t served, served_max;
 	int err;	/* what the source said; 0 */
 	bool too_short; /* it ended before its size */
@@ -25,8 +28,12 @@ struct feed {
 
 static void feed_hash(struct feed *f, uint64_t offset, const uint8_t *data, size_t len)
 {
-	if (offset != f->hashed || offset + len > f->src->size)
+	if (len == 0)
 		return;
+	if (offset != f->hashed || offset + len > f->src->size) {
+		f->unhashed = true;
+		return;
+	}
 	io_sha256_add(f->sha, data, len);
 	f->hashed += len;
 }
@@ -119,7 +126,7 @@ static int feed_result(
 		(void)snprintf(found.text, sizeof(found.text), "reading: %s",
 			f->err < 0 ? f->src->error(f->err) : "it is shorter than announced");
 	}
-	if (f->hashed == f->src->size && f->err == 0) {
+	if (f->hashed == f->src->size && !f->unhashed && f->err == 0) {
 		io_sha256_end(f->sha, found.sha256);
 		found.has_sha256 = true;
 	}

@@ -118,6 +118,14 @@ static void fake_job(struct scan_msgs *m, const char *how, uint64_t id)
 	if (strcmp(how, "--fake-greedy") == 0)
 		for (;;)
 			fake_need(m, 0, MIB);
+	if (strcmp(how, "--fake-twice") == 0) { /* its end, then all of it */
+		fake_need(m, 2 * MIB, MIB);
+		for (uint64_t at = 16384; at < 3 * MIB; at += MIB)
+			fake_need(m, at, at + MIB > 3 * MIB ? (uint32_t)(3 * MIB - at) : MIB);
+	}
+	if (strcmp(how, "--fake-once") == 0)
+		for (uint64_t at = 16384; at < 3 * MIB; at += MIB)
+			fake_need(m, at, at + MIB > 3 * MIB ? (uint32_t)(3 * MIB - at) : MIB);
 	if (strcmp(how, "--fake-far") == 0) /* behind the end: nothing is there */
 		fake_need(m, 1ull << 40, MIB);
 	fake_result(m, id, IDFW__SCAN_RESULT__OUTCOME__CLEAN);
@@ -220,6 +228,29 @@ static void test_run_hash_is_of_what_was_handed_over(void **state)
 	bed_run_memory(&bed, data, sizeof(data), &f);
 	assert_int_equal(f.outcome, SCAN_CLEAN);
 	assert_false(f.has_sha256); /* it did not even ask */
+}
+
+/* a guest that tells a range twice may tell two things: the hash of one must not name the scan of
+ * the other
+ */
+static void test_run_content_read_twice_has_no_hash(void **state)
+{
+	static const char *const fakes[] = { "--fake-once", "--fake-twice" };
+	uint8_t *data = calloc(1, 3 * MIB);
+	struct scan_finding f;
+
+	(void)state;
+	assert_non_null(data);
+	for (size_t i = 0; i < sizeof(fakes) / sizeof(fakes[0]); i++) {
+		bed.conf.worker_arg = fakes[i];
+		bed_start(&bed);
+		bed_run_memory(&bed, data, 3 * MIB, &f);
+		assert_int_equal(f.outcome, SCAN_CLEAN);
+		assert_int_equal(f.has_sha256, i == 0);
+		scan_pool_free(bed.pool);
+		bed.pool = NULL;
+	}
+	free(data);
 }
 
 static void test_run_range_behind_the_end_is_empty(void **state)
@@ -733,6 +764,8 @@ int main(int argc, char **argv)
 		T(test_run_worker_that_breaks_the_protocol_fails_the_file),
 		T(test_run_worker_that_hangs_is_killed_at_its_budget),
 		T(test_run_hash_is_of_what_was_handed_over),
+		T(test_run_content_read_twice_has_no_hash),
+		T(test_run_content_read_twice_has_no_hash),
 		T(test_run_range_behind_the_end_is_empty),
 		T(test_run_kill_in_the_middle_costs_one_file),
 		T(test_run_worker_lost_while_idle_costs_no_file),
