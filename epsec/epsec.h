@@ -108,9 +108,9 @@ struct eps_conf {
 	void *reserved[4]; /* NULL */
 };
 
-struct eps_actor { /* what the guest says who did it */
-	uint32_t pid, uid;
-	uint64_t session; /* gi-netagent's number in this boot; 0 unknown */
+struct eps_actor {	   /* what the guest says who did it */
+	uint32_t pid, uid; /* uid UINT32_MAX: not known, or nobody did */
+	uint64_t session;  /* gi-netagent's number in this boot; 0 unknown */
 	const char *user, *comm;
 	const uint8_t *exe;
 	size_t exe_len;

@@ -79,7 +79,7 @@ void eps_guest_tell_lost(struct eps *e, struct eps_pending *list)
 
 		next = list->next;
 		d.text = "the guest never said what came of it";
-		d.actor.user = d.actor.comm = "";
+		eps_actor_fill(&d.actor, NULL);
 		if (e->ops.done)
 			e->ops.done(e->arg, list->vm->name, &d);
 		free(list);
@@ -252,7 +252,7 @@ static int cancelled(struct eps_guest *g, const Idfw__FileCancel *c)
 
 void eps_actor_fill(struct eps_actor *ret, const Idfw__FileActor *a)
 {
-	*ret = (struct eps_actor){ .user = "", .comm = "" };
+	*ret = (struct eps_actor){ .uid = UINT32_MAX, .user = "", .comm = "" };
 	if (!a)
 		return;
 	ret->pid = a->pid;

@@ -28,7 +28,6 @@
 #define FA_KIN_DEPTH 64
 #define FA_KIN_SESSIONS_MAX 8192 /* gi-netagent has no more */
 #define FA_KIN_EXE_MAX 512	 /* kept; a longer path of a program is asked for anew */
-#define FA_UID_UNKNOWN UINT32_MAX
 
 struct fa_kin;
 

@@ -22,7 +22,8 @@ static struct fa_outcome outcome(const Idfw__FileVerdict *v)
 		.action_text = "" };
 }
 
-/* who did it: asked while he is held; of a file that was written: when it was closed */
+/* who did it: asked while he is held; of a file that was written: when it was closed. Of one that
+ * we look at ourselves (RESCAN, DEMAND): nobody, and that is not root */
 static const struct fa_actor *actor_of(struct fa_scan *s, const struct scan_file *f)
 {
 	if (f->op == IDFW__FILE_OP__FILE_OP_CLOSE_WRITE && f->actor)
@@ -30,7 +31,7 @@ static const struct fa_actor *actor_of(struct fa_scan *s, const struct scan_file
 	if (f->waiters && f->waiters->held.slot != FA_NO_SLOT)
 		s->ops->actor(s->arg, &f->waiters->held, &s->actor);
 	else
-		memset(&s->actor, 0, sizeof(s->actor));
+		s->actor = (struct fa_actor){ .uid = FA_UID_UNKNOWN };
 	return &s->actor;
 }
 

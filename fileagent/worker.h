@@ -63,8 +63,10 @@ int fa_worker_main(struct fa_conf *conf, int super_fd);
 
 /* ---- who.c ---- */
 
-struct fa_actor {	   /* who did it, as far as the guest knows; zeroed: nothing is known */
-	uint32_t pid, uid; /* effective; UINT32_MAX: not known */
+#define FA_UID_UNKNOWN UINT32_MAX
+
+struct fa_actor {	   /* who did it, as far as the guest knows */
+	uint32_t pid, uid; /* effective; FA_UID_UNKNOWN: not known, or nobody did */
 	uint64_t session;  /* 0: none, or not known */
 	char user[WIRE_USER_MAX + 1];
 	char comm[WIRE_COMM_MAX + 1];

@@ -32,6 +32,8 @@ static void row_print(struct ctl_table *t, const json_t *row)
 	ctl_table_addf(t, CTL_PLAIN, "%" PRIu64, ctl_row_number(row, "size"));
 	if (user[0])
 		ctl_table_add(t, CTL_PLAIN, user);
+	else if (ctl_row_number(row, "actor_uid") == UINT32_MAX)
+		ctl_table_add(t, CTL_PLAIN, "unknown");
 	else
 		ctl_table_addf(t, CTL_PLAIN, "uid %" PRIu64, ctl_row_number(row, "actor_uid"));
 	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "signature"));

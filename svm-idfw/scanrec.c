@@ -163,7 +163,10 @@ static void put_actor(struct gi_buf *b, const Idfw__FileActor *a, const struct w
 {
 	if (!a)
 		return;
-	gi_buf_printf(b, ",\"uid\":%u", a->uid);
+	if (a->uid == UINT32_MAX) /* nobody did, or nobody knows: not root, whose is 0 */
+		gi_buf_printf(b, ",\"uid\":null");
+	else
+		gi_buf_printf(b, ",\"uid\":%u", a->uid);
 	put_number(b, "pid", a->pid);
 	put_text(b, "comm", a->comm);
 	put_path(b, "exe", &a->exe);

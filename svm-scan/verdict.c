@@ -39,6 +39,7 @@ static struct verdict *verdict_new(const struct eps_file *file, enum eps_kind ki
 	v->kind = kind;
 	v->finding = *f;
 	v->took_us = io_clock_mono_us() - since_us;
+	v->uid = UINT32_MAX;
 	if (file->actor) {
 		v->session = file->actor->session;
 		v->uid = file->actor->uid;
@@ -145,7 +146,7 @@ static void actor_fill(Idfw__FileActor *a, const struct eps_done *d, const struc
 {
 	if (d->lost) {
 		a->session = v ? v->session : 0;
-		a->uid = v ? v->uid : 0;
+		a->uid = v ? v->uid : UINT32_MAX;
 		a->pid = v ? v->pid : 0;
 		return;
 	}

@@ -58,6 +58,7 @@ static void on_done(void *arg, const char *vm, const struct eps_done *d)
 		to->denied = d->opener_denied;
 		to->has_qid = d->quarantine_id != NULL;
 		to->session = d->actor.session;
+		to->uid = d->actor.uid;
 		(void)snprintf(to->text, sizeof(to->text), "%s", d->text);
 		(void)snprintf(to->user, sizeof(to->user), "%s", d->actor.user);
 		(void)snprintf(to->vm, sizeof(to->vm), "%s", vm);

@@ -16,6 +16,7 @@ struct fix_done {
 	bool lost, denied, has_qid;
 	char text[64], user[32], vm[64];
 	uint64_t session;
+	uint32_t uid;
 };
 
 struct fix {

@@ -259,6 +259,7 @@ static void test_done_is_lost_with_the_guest(void **state)
 	fix_wait(f, &f->n_done, 1);
 	assert_true(f->done[0].lost);
 	assert_ptr_equal(f->done[0].tag, f);
+	assert_int_equal(f->done[0].uid, UINT32_MAX); /* not root */
 	/* who judges after the end hears the same, and done() too */
 	assert_true(eps_event_gone(held));
 	assert_string_equal(eps_event_file(held)->vm, "web01");

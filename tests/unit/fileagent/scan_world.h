@@ -32,6 +32,7 @@ struct sent {
 	uint64_t id, offset, size;
 	uint32_t len, reason, result, error, deadline;
 	bool eof, denied;
+	uint32_t uid;
 };
 
 static struct fake {
@@ -187,6 +188,7 @@ static inline int op_send(void *arg, const Idfw__Envelope *e)
 		s->id = e->file_done->id;
 		s->result = e->file_done->result;
 		s->denied = e->file_done->opener_denied;
+		s->uid = e->file_done->actor ? e->file_done->actor->uid : 0;
 		break;
 	default:
 		fail_msg("unexpected message %d", e->body_case);

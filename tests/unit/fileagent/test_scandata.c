@@ -167,6 +167,7 @@ static void test_submit_of_bad_file_acts_then_tells(void **state)
 	assert_int_equal(fake.outcomes, 1);
 	assert_int_equal(fake.verdict, DELETE);
 	assert_false(last(DONE)->denied);
+	assert_int_equal(last(DONE)->uid, UINT32_MAX); /* nobody did it: not root */
 }
 
 static void test_submit_without_service_fails(void **state)

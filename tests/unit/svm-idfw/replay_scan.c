@@ -23,7 +23,7 @@ bool replay_scan(struct run *r)
 	Idfw__FileActor actor = IDFW__FILE_ACTOR__INIT;
 	Idfw__FilePassed passed = IDFW__FILE_PASSED__INIT;
 	Idfw__FimEvent fim = IDFW__FIM_EVENT__INIT;
-	uint8_t boot[16];
+	uint8_t boot[16], sha256[32];
 	int err;
 
 	path = path ? path : "/home/alice/eicar.com";
@@ -43,6 +43,8 @@ bool replay_scan(struct run *r)
 	rec.actor = &actor;
 	rec.path.data = passed.path.data = fim.path.data = (uint8_t *)(uintptr_t)path;
 	rec.path.len = passed.path.len = fim.path.len = strlen(path);
+	memset(sha256, 0xab, sizeof(sha256));
+	rec.sha256 = (ProtobufCBinaryData){ .len = sizeof(sha256), .data = sha256 };
 	rec.engine = (char *)(uintptr_t) "clamav";
 	rec.signature = (char *)(uintptr_t) "Eicar-Test-Signature";
 	rec.verdict = IDFW__FILE_VERDICT_KIND__FILE_VERDICT_QUARANTINE;
