@@ -9,54 +9,19 @@
  * Invariants: .pending is in order of the journal's numbers; a stream lives while it is in the
  * table or something pending points at it.
  */
-#define HASH_NONFATAL_OOM 1 /* a report whose stream has no memory stays with its agent */
-#include "svm-scan/outbox.h"
+#include "svm-scan/outbox_int.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "svm-scan/outid.h"
 
-#define OUTBOX_VM_MAX 63
 #define OUTBOX_MARGIN (128u << 10) /* reports leave so much to records that come once only */
-
-struct stream {
-	char vm[OUTBOX_VM_MAX + 1]; /* key */
-	uint8_t boot[WIRE_BOOT_ID_LEN];
-	uint64_t taken, acked;	   /* numbers of reports */
-	uint64_t refused;	   /* the first that was not taken; 0 none */
-	unsigned int refs;	   /* pending ones, and one of the table */
-	struct stream *next_moved; /* acknowledged just now, to be told; counted */
-	bool moved;
-	UT_hash_handle hh; /* in order of age: the first is the oldest */
-};
-
-struct pending {
-	uint64_t seq, agent_seq;
-	struct stream *stream; /* counted */
-	struct pending *prev, *next;
-};
-
-struct scan_outbox {
-	pthread_mutex_t lock;
-	struct io_spool *spool;
-	int dir_fd;
-	uint8_t id[WIRE_BOOT_ID_LEN];
-	struct stream *streams;
-	struct pending *pending;
-	struct stream *moved; /* list by .next_moved */
-	size_t n_moved;
-	uint64_t max_bytes, lost, refused;
-	uint64_t restored_ack; /* of the newest checkpoint */
-	struct gi_buf event;   /* scratch */
-};
 
 static void stream_unref(struct stream *s)
 {
@@ -70,7 +35,7 @@ static void stream_forget(struct scan_outbox *o, struct stream *s)
 	stream_unref(s);
 }
 
-static struct stream *stream_find(struct scan_outbox *o, const char *vm, const uint8_t *boot)
+struct stream *outbox_stream_find(struct scan_outbox *o, const char *vm, const uint8_t *boot)
 {
 	struct stream *s;
 
@@ -78,10 +43,9 @@ static struct stream *stream_find(struct scan_outbox *o, const char *vm, const u
 	return s && memcmp(s->boot, boot, sizeof(s->boot)) == 0 ? s : NULL;
 }
 
-/* the VM's stream of this boot; one of another boot makes room for it. NULL: no memory */
-static struct stream *stream_get(struct scan_outbox *o, const char *vm, const uint8_t *boot)
+struct stream *outbox_stream_get(struct scan_outbox *o, const char *vm, const uint8_t *boot)
 {
-	struct stream *s = stream_find(o, vm, boot), *old;
+	struct stream *s = outbox_stream_find(o, vm, boot), *old;
 
 	if (s || strlen(vm) > OUTBOX_VM_MAX)
 		return s;
@@ -94,6 +58,10 @@ static struct stream *stream_get(struct scan_outbox *o, const char *vm, const ui
 	HASH_FIND_STR(o->streams, vm, old);
 	if (!old && HASH_COUNT(o->streams) >= SCAN_STREAMS_MAX)
 		old = o->streams;
+	if (old && strcmp(old->vm, vm) == 0) {
+		s->inherited = old->inherited + old->waiting + old->held;
+		s->inherited_seq = o->spool ? io_spool_last_seq(o->spool) : 0;
+	}
 	if (old)
 		stream_forget(o, old);
 	HASH_ADD_STR(o->streams, vm, s);
@@ -114,6 +82,7 @@ static int pending_add(struct scan_outbox *o, struct stream *s, uint64_t seq, ui
 	p->agent_seq = agent_seq;
 	p->stream = s;
 	s->refs++;
+	s->waiting++;
 	DL_APPEND(o->pending, p);
 	return 0;
 }
@@ -121,6 +90,7 @@ static int pending_add(struct scan_outbox *o, struct stream *s, uint64_t seq, ui
 static void pending_drop(struct scan_outbox *o, struct pending *p)
 {
 	DL_DELETE(o->pending, p);
+	p->stream->waiting--;
 	stream_unref(p->stream);
 	free(p);
 }
@@ -198,7 +168,7 @@ static void restore_streams(struct scan_outbox *o, struct cursor *c)
 
 		take(c, &taken, sizeof(taken));
 		take(c, &acked, sizeof(acked));
-		s = c->bad ? NULL : stream_get(o, vm, boot);
+		s = c->bad ? NULL : outbox_stream_get(o, vm, boot);
 		if (!s)
 			return;
 		s->taken = taken;
@@ -225,7 +195,7 @@ static void outbox_restore(
 	if (!take_stream(&c, vm, boot))
 		return;
 	take(&c, &agent_seq, sizeof(agent_seq));
-	s = c.bad ? NULL : stream_get(o, vm, boot);
+	s = c.bad ? NULL : outbox_stream_get(o, vm, boot);
 	if (s && agent_seq > s->taken)
 		s->taken = agent_seq;
 }
@@ -250,7 +220,7 @@ static int restore_pending(struct scan_outbox *o)
 		if (!take_stream(&c, vm, boot))
 			continue;
 		take(&c, &agent_seq, sizeof(agent_seq));
-		s = c.bad ? NULL : stream_find(o, vm, boot);
+		s = c.bad ? NULL : outbox_stream_find(o, vm, boot);
 		if (!s || agent_seq <= s->acked)
 			continue;
 		if (s->refs == 1) /* the first one: what was before it is not here any more */
@@ -393,7 +363,7 @@ int scan_outbox_add(struct scan_outbox *o, Idfw__ScanRecord *rec)
 static int report_locked(struct scan_outbox *o, const char *vm, const uint8_t *boot,
 	uint64_t agent_seq, Idfw__ScanRecord *rec)
 {
-	struct stream *s = stream_get(o, vm, boot);
+	struct stream *s = outbox_stream_get(o, vm, boot);
 	struct io_spool_stats st;
 	int err;
 
@@ -440,7 +410,7 @@ uint64_t scan_outbox_reported(
 	uint64_t acked;
 
 	(void)pthread_mutex_lock(&o->lock);
-	s = stream_find(o, vm, boot);
+	s = outbox_stream_find(o, vm, boot);
 	acked = s ? s->acked : 0;
 	(void)pthread_mutex_unlock(&o->lock);
 	return acked;

@@ -18,7 +18,8 @@
 #include "lib/io/spool.h"
 #include "lib/wire/wire.h"
 
-#define SCAN_STREAMS_MAX 16384 /* VMs whose reports are told apart; the oldest is forgotten */
+#define SCAN_UNDER_WAY_MAX 2048 /* reports of one VM that wait here; a good agent sends 512 */
+#define SCAN_STREAMS_MAX 16384	/* VMs whose reports are told apart; the oldest is forgotten */
 
 struct scan_outbox;
 
@@ -45,6 +46,18 @@ GI_MUST_CHECK int scan_outbox_add(struct scan_outbox *o, Idfw__ScanRecord *rec);
  */
 GI_MUST_CHECK int scan_outbox_report(struct scan_outbox *o, const char *vm,
 	const uint8_t boot[WIRE_BOOT_ID_LEN], uint64_t agent_seq, Idfw__ScanRecord *rec);
+/*
+ * scan_outbox_admit - before scan_outbox_report(), and before a report is held elsewhere
+ * A VM that floods must not take the room of the others, and nothing may overtake what is not here.
+ * Errors: -EALREADY (it is here, or held), -EAGAIN (too many of its VM are under way, or one before
+ * it was refused: it comes again with the agent's next connection), -ENOMEM
+ */
+GI_MUST_CHECK int scan_outbox_admit(struct scan_outbox *o, const char *vm,
+	const uint8_t boot[WIRE_BOOT_ID_LEN], uint64_t agent_seq);
+/* what became of an admitted one: it is held; is not any more; found no room anywhere */
+enum scan_outbox_hold { SCAN_OUTBOX_HELD, SCAN_OUTBOX_UNHELD, SCAN_OUTBOX_REFUSED };
+void scan_outbox_hold(struct scan_outbox *o, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN],
+	uint64_t agent_seq, enum scan_outbox_hold what);
 /* all reports of that boot up to here are with svm-idfw; 0: none that we know of */
 uint64_t scan_outbox_reported(
 	struct scan_outbox *o, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN]);

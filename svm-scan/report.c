@@ -246,8 +246,10 @@ static void held_drain(struct scan_report *r)
 			break; /* no memory: later */
 		err = scan_outbox_report(r->box, h->vm, h->boot, h->agent_seq, rec);
 		idfw__scan_record__free_unpacked(rec, NULL);
-		if (err != -GI_EFULL)
+		if (err != -GI_EFULL) {
+			scan_outbox_hold(r->box, h->vm, h->boot, h->agent_seq, SCAN_OUTBOX_UNHELD);
 			held_drop(r, h);
+		}
 		if (err == 0)
 			io_wake_send(r->loop, &r->wake);
 	}
@@ -265,9 +267,14 @@ int scan_report_agent(struct scan_report *r, const char *vm, const uint8_t boot[
 		return 0;
 	}
 	(void)pthread_mutex_lock(&r->lock);
-	err = r->held ? -GI_EFULL : scan_outbox_report(r->box, vm, boot, agent_seq, rec);
-	if (err == -GI_EFULL)
+	err = scan_outbox_admit(r->box, vm, boot, agent_seq);
+	if (err == 0)
+		err = r->held ? -GI_EFULL : scan_outbox_report(r->box, vm, boot, agent_seq, rec);
+	if (err == -GI_EFULL) {
 		err = held_add(r, vm, boot, agent_seq, rec);
+		scan_outbox_hold(r->box, vm, boot, agent_seq,
+			err == 0 ? SCAN_OUTBOX_HELD : SCAN_OUTBOX_REFUSED);
+	}
 	(void)pthread_mutex_unlock(&r->lock);
 	if (err == 0)
 		io_wake_send(r->loop, &r->wake);

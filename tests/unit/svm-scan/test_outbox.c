@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "svm-scan/outbox.h"
+#include "svm-scan/report.h"
 
 #define MAX_BYTES (1u << 20)
 
@@ -307,6 +307,95 @@ static void test_rubbish_in_the_directory_is_passed_over(void **state)
 	assert_int_equal(drain(f, 0), 2);
 }
 
+static int admit(struct fix *f, const char *vm, const uint8_t *boot, uint64_t seq)
+{
+	int err = scan_outbox_admit(f->o, vm, boot, seq);
+
+	return err < 0 ? err : report(f, vm, boot, seq);
+}
+
+/* a guest that floods has its share, not that of the others; another boot is not another share */
+static void test_one_vm_cannot_take_all(void **state)
+{
+	struct fix *f = *state;
+	struct scan_outbox_stats st;
+	uint64_t n = 0;
+	int err;
+
+	while ((err = admit(f, "web1", boot1, n + 1)) == 0)
+		n++;
+	assert_int_equal(err, -EAGAIN);
+	assert_int_equal(n, SCAN_UNDER_WAY_MAX);
+	assert_int_equal(admit(f, "web1", boot1, n + 2), -EAGAIN);
+	assert_int_equal(admit(f, "web2", boot1, 1), 0);
+	assert_int_equal(admit(f, "web1", boot2, 1), -EAGAIN);
+	scan_outbox_stats(f->o, &st);
+	scan_outbox_ack(f->o, st.last_seq, told, f);
+	assert_int_equal(admit(f, "web1", boot2, 2), -EAGAIN); /* not before the first */
+	assert_int_equal(admit(f, "web1", boot2, 1), 0);
+	assert_int_equal(admit(f, "web1", boot2, 2), 0);
+}
+
+static void test_held_report_is_not_held_twice(void **state)
+{
+	struct fix *f = *state;
+
+	assert_int_equal(scan_outbox_admit(f->o, "web1", boot1, 1), 0);
+	scan_outbox_hold(f->o, "web1", boot1, 1, SCAN_OUTBOX_HELD);
+	assert_int_equal(scan_outbox_admit(f->o, "web1", boot1, 1), -EALREADY);
+	assert_int_equal(scan_outbox_admit(f->o, "web1", boot1, 2), 0);
+	scan_outbox_hold(f->o, "web1", boot1, 1, SCAN_OUTBOX_UNHELD); /* and lost */
+	assert_int_equal(admit(f, "web1", boot1, 1), 0);
+}
+
+static int send_report(struct scan_report *r, const char *vm, uint64_t seq, size_t text_len)
+{
+	char text[WIRE_PATH_MAX];
+	Idfw__ScanRecord rec;
+	bool done;
+
+	memset(text, 'x', sizeof(text));
+	rec_init(&rec, vm);
+	rec.path.data = (uint8_t *)text;
+	rec.path.len = text_len;
+	return scan_report_agent(r, vm, boot1, seq, &rec, &done);
+}
+
+/* memory is full: a small report must not overtake the large one that found no room */
+static void test_nothing_overtakes_a_report_without_room(void **state)
+{
+	const struct scan_report_conf conf = { .endpoint = "tcp:127.0.0.1:9",
+		.dir = ((struct fix *)*state)->base,
+		.max_bytes = MAX_BYTES,
+		.retry_ms = 1000 };
+	struct scan_report *r = NULL;
+	struct io_loop *loop = NULL;
+	char why[256] = "", vm[16];
+	int err = 0;
+
+	assert_int_equal(io_loop_new(&loop), 0);
+	if (scan_report_new(loop, &conf, why, &r) < 0)
+		fail_msg("%s", why);
+	for (unsigned int i = 0; err != -GI_EFULL; i++) {
+		uint64_t seq = 1;
+
+		(void)snprintf(vm, sizeof(vm), "vm%u", i);
+		while ((err = send_report(r, vm, seq, WIRE_PATH_MAX)) == 0)
+			seq++;
+		if (err == -GI_EFULL) {
+			assert_int_equal(send_report(r, vm, seq + 1, 1), -EAGAIN);
+			assert_int_equal(send_report(r, vm, seq, 1), 0);
+			assert_int_equal(send_report(r, vm, seq + 1, 1), 0);
+		} else {
+			assert_int_equal(err, -EAGAIN);
+			assert_int_equal(seq, SCAN_UNDER_WAY_MAX + 1);
+		}
+		assert_true(i < 32);
+	}
+	scan_report_free(r);
+	io_loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +409,9 @@ int main(void)
 		T(test_full_keeps_the_oldest_and_leaves_reports_with_agents),
 		T(test_new_id_for_files_that_are_older_than_they_should_be),
 		T(test_rubbish_in_the_directory_is_passed_over),
+		T(test_one_vm_cannot_take_all),
+		T(test_held_report_is_not_held_twice),
+		T(test_nothing_overtakes_a_report_without_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
