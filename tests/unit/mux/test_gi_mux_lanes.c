@@ -243,6 +243,8 @@ static void test_a_dead_scan_service_leaves_identity_alone(void **state)
 	bed_svm_start(&scan);
 	bed_until(&scan, bed_count(&scan, "jump01", ENV, IDFW__ENVELOPE__BODY_HELLO) == 1);
 	assert_int_equal(bed_count(&scan, "jump01", UP, 0), 1);
+	/* the new service knows of nobody: nobody is gone for it */
+	assert_int_equal(bed_count(&scan, "jump01", DOWN, 0), 0);
 	assert_int_equal(svm.links, 1);
 	assert_int_equal(bed_count(&svm, "jump01", DOWN, 0), 0);
 	assert_true(bed_log_has(&svm, "scan service unix:"));
