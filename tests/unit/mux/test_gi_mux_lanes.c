@@ -390,6 +390,8 @@ static void test_log_lines_end_in_our_log_and_are_limited(void **state)
 	bed_until(&scan, bed_log_has(&svm, "vm jump01 gi-fileagent <7>: event 9: allow"));
 	send_line(g, 3, "the table is full", 12);
 	bed_until(&scan, bed_log_has(&svm, "the table is full (12 lines before it were left out)"));
+	/* what a guest calls an error is none of ours */
+	assert_true(bed_log_has(&svm, "warning: vm jump01 gi-fileagent <3>: the table is full"));
 	for (int i = 0; i < LINES; i++) {
 		(void)snprintf(text, sizeof(text), "line %d", i);
 		send_line(g, 7, text, 0);
@@ -434,6 +436,8 @@ static void test_reload_takes_over_file_listeners(void **state)
 	bed_guest_ping(&scan.guests[2], 1);
 	bed_until(&scan, bed_count(&scan, "db01", ENV, PING) == 1);
 	assert_int_equal(bed_count(&scan, "db01", DOWN, 0), 0);
+	/* removed after its connection had ended: that was said once */
+	assert_int_equal(bed_count(&scan, "jump01", DOWN, 0), 1);
 	assert_false(bed_log_has(&svm, "restart for the rest"));
 	/* the service itself is not for a reload */
 	svm.files = false;
