@@ -448,6 +448,21 @@ static bool open_join(struct fa_scan *s, struct scan_file *f, const struct fa_he
 	return true;
 }
 
+/* it is judged, and about to go; only REPLACE has something for him who waits */
+static bool open_doomed(struct fa_scan *s, const struct fa_held *h, const struct fa_ident *id)
+{
+	struct scan_file *f = by_ino(s, id);
+
+	if (!f || f->state != SCAN_ACTING || memcmp(&f->ident, id, sizeof(*id)) != 0 ||
+		f->verdict->verdict == IDFW__FILE_VERDICT_KIND__FILE_VERDICT_REPLACE)
+		return false;
+	f->opener_denied = true;
+	s->ops->answer(s->arg, h, h->block_errno);
+	s->count->answered_shared++;
+	s->ops->release(s->arg, h);
+	return true;
+}
+
 void fa_scan_open(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
 	const struct fa_ident *id, uint32_t mode)
 {
@@ -455,6 +470,8 @@ void fa_scan_open(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
 	enum fa_reason r;
 
 	s->now_ms = now_ms;
+	if (open_doomed(s, h, id))
+		return;
 	if (at_once(s, h, id->size, &r)) {
 		open_at_once(s, h, id, mode, r);
 		return;

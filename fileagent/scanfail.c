@@ -186,11 +186,23 @@ static void expire(struct fa_scan *s, struct scan_file *f)
 		breaker_open(s);
 }
 
+/* the supervisor is slow with what was judged bad: not a case for the fail policy */
+static void expire_acting(struct fa_scan *s)
+{
+	for (struct scan_file *f = s->others.first; f; f = f->next) {
+		if (f->state != SCAN_ACTING || f->deadline_ms > s->now_ms)
+			continue;
+		scan_deny_openers(s, f);
+		f->deadline_ms = SCAN_NO_DEADLINE;
+	}
+}
+
 void fa_scan_tick(struct fa_scan *s, uint64_t now_ms)
 {
 	struct scan_file *f;
 
 	s->now_ms = now_ms;
+	expire_acting(s);
 	while ((f = overdue(s, &s->others)) || (f = overdue(s, &s->urgent)))
 		expire(s, f);
 	scan_pump(s);

@@ -74,12 +74,14 @@ static bool unchanged(struct fa_scan *s, const struct scan_file *f)
 
 /* ---- allow ---- */
 
+static bool is_of_now(const struct fa_scan *s, const Idfw__FileVerdict *v)
+{
+	return v->epoch.len == s->epoch_len && memcmp(v->epoch.data, s->epoch, s->epoch_len) == 0;
+}
+
 static void remember(struct fa_scan *s, const struct scan_file *f, const Idfw__FileVerdict *v)
 {
-	bool now =
-		v->epoch.len == s->epoch_len && memcmp(v->epoch.data, s->epoch, s->epoch_len) == 0;
-
-	if (!v->until_change || !now)
+	if (!v->until_change || !is_of_now(s, v))
 		return;
 	fa_table_put(s->table, &f->ident, is_bad(v->verdict) ? FA_KNOWN_DENY : FA_KNOWN_ALLOW);
 	if (!is_bad(v->verdict))
@@ -253,6 +255,8 @@ static void bad(struct fa_scan *s, struct scan_file *f, const Idfw__FileVerdict 
 	}
 	s->asked--;
 	f->state = SCAN_ACTING;
+	if (is_of_now(s, v)) /* if it cannot be done, the fail policy still lets nobody in */
+		fa_table_put(s->table, &f->ident, FA_KNOWN_DENY);
 	if (v->verdict != IDFW__FILE_VERDICT_KIND__FILE_VERDICT_REPLACE)
 		scan_deny_openers(s, f);
 	err = act(s, f, v);

@@ -139,10 +139,9 @@ static void test_delete_denies_first_then_acts(void **state)
 	assert_true(fake.open[1]); /* the supervisor needs it */
 	assert_string_equal(fake.act_path, "/f1");
 	assert_null(last(DONE));
-	open_as(3, 1, false); /* while it is being deleted */
-	assert_int_equal(fake.answer[3], NOT_ANSWERED);
-	fa_scan_action_done(scan, fake.now, fake.act.id, 0, "", NULL, -1);
+	open_as(3, 1, false); /* while it is being deleted: known, whatever becomes of that */
 	assert_int_equal(fake.answer[3], EPERM);
+	fa_scan_action_done(scan, fake.now, fake.act.id, 0, "", NULL, -1);
 	assert_int_equal(last(DONE)->result, IDFW__FILE_DONE__RESULT__DONE);
 	assert_int_equal(fa_scan_files(scan), 0);
 }
@@ -157,6 +156,24 @@ static void test_quarantine_that_fails_is_told(void **state)
 	fa_scan_action_done(scan, fake.now, fake.act.id, -ENOSPC, "full", NULL, -1);
 	assert_int_equal(last(DONE)->result, IDFW__FILE_DONE__RESULT__FAILED);
 	assert_int_equal(count.actions_failed, 1);
+}
+
+/* the verdict is known: neither a slow supervisor nor a lost service opens the file */
+static void test_infected_is_denied_while_its_action_waits(void **state)
+{
+	(void)state;
+	written(1, 1);
+	say(asked(), QUARANTINE, true, false, "e1");
+	wait_ms(40000);
+	open_as(2, 1, false);
+	assert_int_equal(fake.answer[2], EPERM);
+	fa_scan_link_down(scan, fake.now);
+	open_as(3, 1, false);
+	assert_int_equal(fake.answer[3], EPERM);
+	fa_scan_action_done(scan, fake.now, fake.act.id, -ENOSPC, "full", NULL, -1);
+	open_as(4, 1, false); /* it is still there, and nobody to ask */
+	assert_int_equal(fake.answer[4], EPERM);
+	assert_int_equal(count.denied_cache, 1);
 }
 
 static void test_action_on_changed_file_is_scanned_again(void **state)
@@ -512,6 +529,7 @@ int main(void)
 		T(test_known_bad_is_denied_without_a_service),
 		T(test_delete_denies_first_then_acts),
 		T(test_quarantine_that_fails_is_told),
+		T(test_infected_is_denied_while_its_action_waits),
 		T(test_action_on_changed_file_is_scanned_again),
 		T(test_action_without_supervisor_is_told),
 		T(test_changed_during_scan_is_scanned_again),

@@ -100,6 +100,21 @@ static void test_replace_keeps_the_opener_until_it_is_done(void **state)
 	assert_false(fake.open[50]);
 }
 
+static void test_replace_that_takes_too_long_denies(void **state)
+{
+	(void)state;
+	replace_begin(1);
+	new_content(asked(), 1000, 500, true);
+	fa_scan_write_done(scan, fake.now, asked(), 0);
+	say(asked(), REPLACE, false, false, "e1");
+	wait_ms(999);
+	assert_int_equal(fake.answer[1], NOT_ANSWERED);
+	wait_ms(2);
+	assert_int_equal(fake.answer[1], EPERM);
+	fa_scan_action_done(scan, fake.now, fake.act.id, 0, "", NULL, -1);
+	assert_true(last(DONE)->denied);
+}
+
 static void test_replace_without_all_content_denies(void **state)
 {
 	(void)state;
@@ -225,6 +240,7 @@ int main(void)
 		T(test_range_read_by_thread_and_its_error),
 		T(test_too_many_ranges_lose_the_link),
 		T(test_replace_keeps_the_opener_until_it_is_done),
+		T(test_replace_that_takes_too_long_denies),
 		T(test_replace_without_all_content_denies),
 		T(test_new_content_out_of_order_loses_the_link),
 		T(test_new_content_is_bounded_and_errors_are_told),
