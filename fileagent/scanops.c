@@ -208,7 +208,9 @@ void fa_worker_flush(struct worker *w)
 	marks_drop(w);
 	w->count.marks_flushed++;
 	w->rec.op = FA_OP_FLUSH;
-	if (fa_super_request(w->pub.super, &w->rec, NULL, 0, done_cb, w) < 0)
+	/* ahead of what waits for its turn; else it is kept, also for the next supervisor */
+	if (fa_super_request(w->pub.super, &w->rec, NULL, 0, NULL, NULL) < 0 &&
+		fa_super_request(w->pub.super, &w->rec, NULL, 0, done_cb, w) < 0)
 		fa_err("ignore marks could not be flushed: files may be let through unscanned");
 }
 

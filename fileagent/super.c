@@ -173,6 +173,7 @@ static void reload(struct fa_sup *s)
 	marks_apply(s);
 	/* what was left out before may be watched now */
 	(void)!fan_ignore_flush(s->groups.perm);
+	(void)!fan_ignore_flush(s->groups.notify);
 	fa_marks_exclude(&s->groups, s->conf);
 	fa_sup_send_conf(s);
 	gi_notice("reload: %zu watches, %zu fim rules", s->conf->watches.n, s->conf->fims.n);

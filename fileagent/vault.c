@@ -451,11 +451,14 @@ int fa_vault_put(struct fa_vault *v, int fd, const struct fa_ident *was, const s
 	if (err == 0)
 		err = put_finish(v, qid);
 	if (err == 0)
-		err = put_unname(fd, ret_text);
-	if (err == 0)
 		err = list_add(v, qid, m.time_ms, was->size);
-	if (err == 0)
-		list_known(v, was, &m);
+	if (err == 0) { /* last: nothing may fail once the name is gone */
+		err = put_unname(fd, ret_text);
+		if (err < 0)
+			list_remove(v, list_find(v, qid));
+		else
+			list_known(v, was, &m);
+	}
 	if (err < 0) {
 		put_undo(v, qid);
 		(void)snprintf(ret_text, FA_ACT_TEXT, "%s", gi_strerror(err));

@@ -362,6 +362,7 @@ static void order_start(struct worker *w, const struct fa_rec *rec, const int *f
 	w->supervisor = (pid_t)rec->pid;
 	if (w->started) {
 		close_all(fds, 4);
+		fa_worker_flush(w); /* an UNMARK may have gone with the supervisor before */
 		return;
 	}
 	w->groups.perm = fds[0];
