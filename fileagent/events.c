@@ -235,6 +235,7 @@ static void slot_policy(
 
 	slot->strict = h->strict;
 	slot->deadline_ms = now + fa_scan_allowance_ms(w->pub.scan, id->size);
+	fa_inflight_note(w->held, h->slot, id, w->path);
 }
 
 /* known, empty, not watched: true, answered. Else @h and the rest are filled for the core */
@@ -305,15 +306,20 @@ static bool perm_event(struct worker *w, const struct fan_event *ev, uint32_t sl
 /* no slot: cannot be, as held_n is bounded below the table's size; still nobody is to hang */
 static void perm_no_slot(struct worker *w, const struct fan_event *ev)
 {
-	(void)!fan_answer(w->groups.perm, ev->fd, 0, false);
-	w->count.passed_table_full++;
+	(void)!fan_answer(w->groups.perm, ev->fd, w->any_strict ? EBUSY : 0,
+		(w->groups.start_bits & FA_START_ERRNO_OK) != 0);
+	++*(w->any_strict ? &w->count.denied_table_full : &w->count.passed_table_full);
 	close(ev->fd);
 	if (ev->pidfd >= 0)
 		close(ev->pidfd);
 }
 
-/* false: none waits, or what this one leads to comes first: the loop comes back for the next */
-static bool perm_one(struct worker *w)
+/*
+ * false: none waits, or what this one leads to comes first: the loop comes back for the next.
+ * @first: the loop said that one waits; EAGAIN then is not the queue's but the file's, which
+ * somebody has a write lease on
+ */
+static bool perm_one(struct worker *w, bool first)
 {
 	struct fan_event ev;
 	uint64_t now = io_clock_mono_ms();
@@ -331,7 +337,7 @@ static bool perm_one(struct worker *w)
 		claim = fa_inflight_claim(w->held, ev.fd, (uint32_t)ev.pid,
 			now + w->conf.deadline_base_ms, w->any_strict, &slot);
 	atomic_store_explicit(&w->held->reading, 0, memory_order_release);
-	if (err == -EAGAIN)
+	if (err == -EAGAIN && !first)
 		return false;
 	if (err <
 		0) { /* the kernel has denied that opener, for want of a descriptor or by a lease */
@@ -353,7 +359,7 @@ static void perm_cb(struct io_fd *f, unsigned int events)
 	struct worker *w = f->arg;
 
 	(void)events;
-	for (int i = 0; i < PERM_BURST && perm_one(w); i++)
+	for (int i = 0; i < PERM_BURST && perm_one(w, i == 0); i++)
 		;
 }
 
@@ -403,10 +409,10 @@ static void notify_cb(struct io_fd *f, unsigned int events)
 {
 	struct worker *w = f->arg;
 	struct fan_event ev;
-	int err = 0;
+	int err = 0, i;
 
 	(void)events;
-	for (int i = 0; i < NOTIFY_BURST && err == 0; i++) {
+	for (i = 0; i < NOTIFY_BURST && err == 0; i++) {
 		if (!fa_scan_takes_writes(w->pub.scan)) {
 			w->notify_paused = true;
 			io_fd_set(w->pub.loop, &w->notify, 0);
@@ -420,8 +426,9 @@ static void notify_cb(struct io_fd *f, unsigned int events)
 		if (ev.fd >= 0)
 			notify_event(w, &ev);
 	}
-	/* an event that was lost: its file may still have its mark */
-	if (err < 0 && err != -EAGAIN)
+	/* an event that was lost: its file may still have its mark. The first read's EAGAIN is a
+	 * write lease's, that somebody took behind his close */
+	if (err < 0 && (err != -EAGAIN || i == 1))
 		overflow(w);
 }
 
@@ -437,7 +444,7 @@ void fa_events_resume(struct worker *w)
 
 void fa_events_conf(struct worker *w)
 {
-	w->any_strict = w->conf.watches.n > 0;
+	w->any_strict = false;
 	for (size_t i = 0; i < w->conf.watches.n; i++) {
 		const struct fa_watch_conf *c = fa_conf_watch(&w->conf, i);
 		const char *bad;
@@ -445,8 +452,8 @@ void fa_events_conf(struct worker *w)
 
 		if (fa_conf_strict(&w->conf.on_failure, 0, &strict, &bad) < 0 ||
 			fa_conf_strict(&c->on_failure, strict, &strict, &bad) < 0 ||
-			(strict & (FAN_EV_OPEN | FAN_EV_EXEC)) != (FAN_EV_OPEN | FAN_EV_EXEC))
-			w->any_strict = false;
+			(strict & (FAN_EV_OPEN | FAN_EV_EXEC)))
+			w->any_strict = true;
 	}
 }
 
@@ -476,8 +483,22 @@ static void fim_cb(struct io_fd *f, unsigned int events)
 	}
 }
 
+/* whom the supervisor let through when the worker before us ended: nobody else knows of them */
+static void passed_before(struct worker *w)
+{
+	char path[FA_ASKED_PATH];
+	struct fa_ident id;
+
+	for (uint32_t iter = 0; fa_inflight_unseen(w->held, &iter, &id, path);) {
+		fa_worker_report(
+			w, FA_R_WORKER_ENDED, false, IDFW__FILE_OP__FILE_OP_OPEN, path, NULL);
+		fa_rescans_add(w->rescans, path, &id);
+	}
+}
+
 void fa_events_start(struct worker *w)
 {
+	passed_before(w);
 	w->mounts_fd = open(MOUNTINFO, O_RDONLY | O_CLOEXEC);
 	mounts_read(w, io_clock_mono_ms());
 	io_fd_start(w->pub.loop, &w->perm, w->groups.perm, IO_READ, perm_cb, w);

@@ -9,11 +9,12 @@
 #include "fileagent/inflight.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INFLIGHT_MAGIC 0x66614831u /* "1Haf": another layout gets another number */
+#define INFLIGHT_MAGIC 0x66614832u /* "2Haf": another layout gets another number */
 #define INFLIGHT_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "shared memory");
@@ -90,6 +91,8 @@ int fa_inflight_claim(struct fa_inflight *t, int fd, uint32_t pid, uint64_t dead
 		s->deadline_ms = deadline_ms;
 		s->pid = pid;
 		s->strict = strict;
+		t->asked[slot].len = 0;
+		atomic_store(&t->asked[slot].passed, 0);
 		atomic_store_explicit(&s->state, FA_HELD, memory_order_release);
 		t->next = slot + 1;
 		*ret_slot = slot;
@@ -171,6 +174,42 @@ bool fa_inflight_orphan(struct fa_inflight *t, uint32_t *iter, int *ret_fd, bool
 			*ret_strict = s->strict != 0;
 			return true;
 		}
+	}
+	return false;
+}
+
+void fa_inflight_note(
+	struct fa_inflight *t, uint32_t slot, const struct fa_ident *id, const char *path)
+{
+	struct fa_asked *a = &t->asked[slot];
+	size_t len = strlen(path);
+
+	a->dev = id->dev;
+	a->ino = id->ino;
+	a->btime_ns = id->btime_ns;
+	if (len >= sizeof(a->path))
+		return;
+	memcpy(a->path, path, len);
+	a->len = (uint32_t)len;
+}
+
+void fa_inflight_passed(struct fa_inflight *t, uint32_t slot)
+{
+	atomic_store(&t->asked[slot].passed, 1);
+}
+
+bool fa_inflight_unseen(struct fa_inflight *t, uint32_t *iter, struct fa_ident *ret, char *ret_path)
+{
+	while (*iter < FA_HELD_MAX) {
+		struct fa_asked *a = &t->asked[(*iter)++];
+		uint32_t len = a->len;
+
+		if (!atomic_exchange(&a->passed, 0) || len == 0 || len >= sizeof(a->path))
+			continue;
+		*ret = (struct fa_ident){ .dev = a->dev, .ino = a->ino, .btime_ns = a->btime_ns };
+		memcpy(ret_path, a->path, len);
+		ret_path[len] = '\0';
+		return true;
 	}
 	return false;
 }

@@ -24,10 +24,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "fileagent/rec.h"
 #include "lib/base/err.h"
 
 #define FA_HELD_MAX 1024   /* events held at once; trap: out of descriptors the kernel denies */
 #define FA_WORKER_FDS 4096 /* RLIMIT_NOFILE of the worker: numbers that may have to be answered */
+
+#define FA_ASKED_PATH 480 /* longer ones are let through and not looked at later */
 
 enum fa_slot_state { FA_FREE, FA_HELD, FA_ANSWERING, FA_ANSWERED };
 
@@ -37,6 +40,15 @@ struct fa_slot {
 	uint64_t deadline_ms; /* CLOCK_MONOTONIC: then the supervisor answers */
 	uint32_t pid;
 	uint32_t strict; /* 1: the answer at the deadline is an error, 0: allow */
+};
+
+/* what the opener of the slot with that number asks for: to be looked at, if he is let through
+ * without a look and the worker that held him is no more */
+struct fa_asked {
+	uint64_t dev, ino, btime_ns;
+	_Atomic uint32_t passed; /* 1: it was let through by the supervisor */
+	uint32_t len;		 /* of path; 0: not known, or too long */
+	char path[FA_ASKED_PATH];
 };
 
 struct fa_inflight { /* the shared mapping */
@@ -52,6 +64,7 @@ struct fa_inflight { /* the shared mapping */
 	_Atomic uint32_t starts;	 /* workers that were started */
 	uint32_t next;			 /* the worker's: where it looks for a free slot first */
 	struct fa_slot slot[FA_HELD_MAX];
+	struct fa_asked asked[FA_HELD_MAX];
 };
 
 /* @ret_fd: a sealed memfd, owned; @ret: mapped, fa_inflight_unmap() */
@@ -85,5 +98,18 @@ bool fa_inflight_due(struct fa_inflight *t, uint64_t now_ms, uint32_t *iter, uin
  * an answer (held, or the worker died while it answered), from @*iter on; it is FREE afterwards
  */
 bool fa_inflight_orphan(struct fa_inflight *t, uint32_t *iter, int *ret_fd, bool *ret_strict);
+
+/* the worker, of a slot that it holds; the supervisor, of any while no worker lives */
+void fa_inflight_note(
+	struct fa_inflight *t, uint32_t slot, const struct fa_ident *id, const char *path);
+/* supervisor: it let that one through */
+void fa_inflight_passed(struct fa_inflight *t, uint32_t slot);
+/*
+ * fa_inflight_unseen - a new worker, before it claims: what the last one's openers were let through
+ * to, each once, from @*iter on
+ * @ret_path: at least FA_ASKED_PATH bytes
+ */
+bool fa_inflight_unseen(
+	struct fa_inflight *t, uint32_t *iter, struct fa_ident *ret, char *ret_path);
 
 #endif

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <fcntl.h>
 #include <unistd.h>
+#include "fileagent/act.h"
 #include "fileagent/fan.h"
 #include "fileagent/handover.h"
 #include "fileagent/mounts.h"
@@ -58,35 +59,54 @@ static bool any_strict(const struct fa_sup *s)
 	return fa_filter_path(s->filter, "", 0, true, &p) == FA_WATCHED && p.strict;
 }
 
-/* an event that the supervisor read itself: the fail policy of its path */
-static bool event_strict(const struct fa_sup *s, const struct fan_event *ev)
+/* an event that the supervisor read itself: the fail policy of its path; @path: "" if not known */
+static bool event_strict(
+	const struct fa_sup *s, const struct fan_event *ev, bool *ret_watched, char path[PATH_MAX])
 {
-	char link[40], path[PATH_MAX];
+	char link[40];
 	struct fa_mounts mounts;
 	struct fa_policy p;
 	struct statx stx;
-	bool strict;
 	ssize_t n;
 
+	path[0] = '\0';
 	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", ev->fd);
-	n = readlink(link, path, sizeof(path));
+	n = readlink(link, path, PATH_MAX - 1);
+	path[n > 0 ? n : 0] = '\0';
+	*ret_watched = false;
 	if (n <= 0 || statx(ev->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0 ||
 		fa_mounts_read("/proc/self/mountinfo", &mounts) < 0)
 		return any_strict(s);
-	strict = fa_filter_file(s->filter, &mounts, stx.stx_mnt_id, path, (size_t)n, &p) ==
-			 FA_WATCHED &&
-		 (p.strict & ev->what);
+	*ret_watched = fa_filter_file(s->filter, &mounts, stx.stx_mnt_id, path, (size_t)n, &p) ==
+		       FA_WATCHED;
 	fa_mounts_fini(&mounts);
-	return strict;
+	return *ret_watched && (p.strict & ev->what);
+}
+
+/* let through without a look: the next worker is to look */
+static void drain_passed(struct fa_sup *s, const struct fan_event *ev, const char *path)
+{
+	uint32_t slot = s->keep.drained++ % FA_HELD_MAX;
+	struct fa_ident id;
+
+	if (fa_ident_of(ev->fd, &id) < 0 || id.size == 0)
+		return;
+	fa_inflight_note(s->table, slot, &id, path);
+	fa_inflight_passed(s->table, slot);
 }
 
 static void drain_one(struct fa_sup *s, const struct fan_event *ev)
 {
+	char path[PATH_MAX];
+	bool watched = false;
+
 	if (ev->fd >= 0) {
-		bool strict = ev->pid != getpid() && event_strict(s, ev);
+		bool strict = ev->pid != getpid() && event_strict(s, ev, &watched, path);
 
 		if (answer(s, ev->fd, strict) == 0)
 			count(&s->table->ended, &s->table->ended_denied, strict);
+		if (watched && !strict)
+			drain_passed(s, ev, path);
 		(void)close(ev->fd);
 	}
 	if (ev->pidfd >= 0)
@@ -148,6 +168,8 @@ void fa_keep_settle(struct fa_sup *s)
 	while (fa_inflight_orphan(s->table, &iter, &fd, &strict)) {
 		if (answer(s, fd, strict) == 0) {
 			count(&s->table->ended, &s->table->ended_denied, strict);
+			if (!strict)
+				fa_inflight_passed(s->table, iter - 1);
 			n++;
 		}
 	}
@@ -378,6 +400,8 @@ static void answer_due(struct fa_sup *s)
 		fa_inflight_answered(s->table, slot);
 		if (err == 0) {
 			count(&s->table->overdue, &s->table->overdue_denied, strict);
+			if (!strict)
+				fa_inflight_passed(s->table, slot);
 			n++;
 		}
 	}

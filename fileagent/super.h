@@ -38,6 +38,7 @@ struct fa_keep {		/* keep.c: the one worker */
 	struct io_timer tick, again;
 	struct io_backoff backoff;
 	uint64_t started_ms, last_beat;
+	uint32_t drained;    /* events it let through itself */
 	uint32_t failures;   /* in a row */
 	uint32_t same_beats; /* ticks without a new heartbeat */
 	bool beaten;	     /* at least once */

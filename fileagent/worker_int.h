@@ -58,8 +58,7 @@ struct worker {
 	int path_fd;		      /* -1 */
 	/* events.c */
 	bool perm_paused, notify_paused;
-	bool any_strict; /* before the path is known: all watches are strict about opens and execs
-			  */
+	bool any_strict; /* before the path is known: one watch is strict about opens or execs */
 	size_t held_n;
 	struct fa_held late[FA_HELD_MAX]; /* the supervisor was just answering them */
 	size_t late_n;

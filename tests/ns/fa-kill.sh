@@ -73,6 +73,8 @@ if [ "$ms" -lt 2500 ]; then ok "after $ms ms"; else fail "after $ms ms"; fi
 await 10 fa_new_worker "$old" || fail "no new worker"
 await 10 svc_has '^hello' || fail "it does not connect"
 svc_mute
+svc_says '^event .* op 4 .*/f5$' "the next worker looks at it" 10
+svc_says '^passed worker ended allowed .*/f5$' "and reports it" 10
 
 # ---- live: level and destination of the log, without a restart ----
 await 10 fa_has 'worker: up.*' || fail "it is not up"

@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -178,6 +179,48 @@ static void test_orphan_after_death_in_each_state(void **state)
 	}
 }
 
+/* what was let through is told to the next worker once; what was not, or whose slot was used again,
+ * is not; nothing in the table is believed */
+static void test_unseen_is_what_was_passed_with_its_path(void **state)
+{
+	const struct fa_ident id = { .dev = 1, .ino = 2, .btime_ns = 3 };
+	char path[FA_ASKED_PATH], longer[FA_ASKED_PATH + 1];
+	uint32_t a, b, c, d, iter = 0;
+	struct fa_ident got;
+	int fd;
+	struct fa_inflight *t = make(&fd);
+
+	(void)state;
+	memset(longer, 'x', FA_ASKED_PATH);
+	longer[FA_ASKED_PATH] = '\0';
+	assert_int_equal(fa_inflight_claim(t, 1, 1, 1, false, &a), 0);
+	assert_int_equal(fa_inflight_claim(t, 2, 1, 1, false, &b), 0);
+	assert_int_equal(fa_inflight_claim(t, 3, 1, 1, false, &c), 0);
+	assert_int_equal(fa_inflight_claim(t, 4, 1, 1, false, &d), 0);
+	fa_inflight_note(t, a, &id, "/a");
+	fa_inflight_note(t, b, &id, "/b");
+	fa_inflight_note(t, c, &id, longer);
+	fa_inflight_note(t, d, &id, "/d");
+	fa_inflight_passed(t, a);
+	fa_inflight_passed(t, c);
+	fa_inflight_passed(t, d);
+	t->asked[d].len = FA_ASKED_PATH; /* a lie */
+	assert_true(fa_inflight_unseen(t, &iter, &got, path));
+	assert_string_equal(path, "/a");
+	assert_memory_equal(&got, &id, sizeof(id));
+	assert_false(fa_inflight_unseen(t, &iter, &got, path));
+	iter = 0;
+	assert_false(fa_inflight_unseen(t, &iter, &got, path));
+	fa_inflight_passed(t, b);
+	fa_inflight_release(t, b);
+	for (uint32_t slot = FA_HELD_MAX; slot != b;)
+		(void)!fa_inflight_claim(t, 5, 1, 1, false, &slot);
+	iter = 0;
+	assert_false(fa_inflight_unseen(t, &iter, &got, path));
+	fa_inflight_unmap(t);
+	(void)close(fd);
+}
+
 /* plays the supervisor until all rounds are over; the slot's pid is the number of the round */
 static void race_supervisor(struct fa_inflight *t, struct race *r)
 {
@@ -256,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_due_wins_in_order_of_deadline_only),
 		cmocka_unit_test(test_due_skips_numbers_that_cannot_be),
 		cmocka_unit_test(test_orphan_after_death_in_each_state),
+		cmocka_unit_test(test_unseen_is_what_was_passed_with_its_path),
 		cmocka_unit_test(test_race_two_processes_one_answer_each),
 	};
 
