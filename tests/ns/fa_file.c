@@ -3,11 +3,17 @@
  * fa_file.c - ways to open and to write that no shell has, for the file agent's tests
  *
  *   fa_file open PATH           open for reading; prints "ok" or the errno, as all of these
- *   fa_file uring PATH          open and read by io_uring; prints the first line, or the errno
+ *   fa_file uring PATH [HOW]    open and read by io_uring; prints the first line, or the errno.
+ *                               HOW: async (its worker threads open), sqpoll (the kernel's thread)
  *   fa_file tmpfile DIR TEXT    an O_TMPFILE with that content, opened again by /proc/self/fd
- *   fa_file mmap PATH TEXT      stores TEXT through a shared mapping; waits for SIGTERM before the
- * end fa_file writer PATH SECONDS writes and closes all the while fa_file keepwriting PATH SECONDS
- * writes all the while, closes once fa_file many DIR N TEXT     N files with that content
+ *   fa_file linktmp PATH TEXT   the same, linked to PATH before it is closed
+ *   fa_file handle PATH         opened by its file handle
+ *   fa_file memfd PATH          PATH's bytes are executed from a memfd
+ *   fa_file mmap PATH TEXT      stores TEXT through a shared mapping; waits for SIGTERM first
+ *   fa_file writer PATH SECONDS       writes and closes all the while
+ *   fa_file keepwriting PATH SECONDS  writes all the while, closes once
+ *   fa_file many DIR N TEXT     N files with that content
+ *   fa_file crowd DIR N         N processes open one of them each; how many got in, how many not
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +26,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,11 +45,13 @@ struct ring {
 	struct io_uring_params p;
 };
 
-static int ring_open(struct ring *r)
+static int ring_open(struct ring *r, uint32_t flags)
 {
 	size_t sq, cq;
 
 	memset(r, 0, sizeof(*r));
+	r->p.flags = flags;
+	r->p.sq_thread_idle = 2000;
 	r->fd = (int)syscall(SYS_io_uring_setup, 4, &r->p);
 	if (r->fd < 0)
 		return errno;
@@ -68,21 +77,23 @@ static int ring_do(struct ring *r, const struct io_uring_sqe *e)
 	r->sqe[at] = *e;
 	((uint32_t *)(void *)(r->sq + r->p.sq_off.array))[at] = at;
 	atomic_fetch_add(tail, 1);
-	if (syscall(SYS_io_uring_enter, r->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+	if (syscall(SYS_io_uring_enter, r->fd, 1, 1,
+		    IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP, NULL, 0) < 0)
 		return -errno;
 	c = (struct io_uring_cqe *)(void *)(r->cq + r->p.cq_off.cqes) + (*head & cq_mask);
 	atomic_fetch_add(head, 1);
 	return c->res;
 }
 
-static int cmd_uring(const char *path)
+static int cmd_uring(const char *path, const char *how)
 {
+	uint8_t each = strcmp(how, "async") == 0 ? IOSQE_ASYNC : 0;
 	struct io_uring_sqe e = {
-		.opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .open_flags = O_RDONLY
+		.opcode = IORING_OP_OPENAT, .flags = each, .fd = AT_FDCWD, .open_flags = O_RDONLY
 	};
 	char buf[256] = "";
 	struct ring r;
-	int err = ring_open(&r), fd;
+	int err = ring_open(&r, strcmp(how, "sqpoll") == 0 ? IORING_SETUP_SQPOLL : 0), fd;
 
 	if (err) {
 		printf("none %s\n", strerrorname_np(err));
@@ -121,6 +132,81 @@ static int cmd_tmpfile(const char *dir, const char *text)
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	again = open(path, O_RDONLY);
 	return say(again < 0 ? errno : 0);
+}
+
+static int cmd_linktmp(const char *path, const char *text)
+{
+	char dir[512], link[64], *slash;
+	int fd;
+
+	(void)snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (!slash)
+		return say(EINVAL);
+	*slash = '\0';
+	fd = open(dir, O_TMPFILE | O_RDWR, 0600);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		return say(errno);
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return say(linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? errno : 0);
+}
+
+static int cmd_handle(const char *path)
+{
+	union {
+		struct file_handle h;
+		uint8_t room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} u = { .h = { .handle_bytes = MAX_HANDLE_SZ } };
+	char dir[512], *slash;
+	int id, top;
+
+	(void)snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (!slash || name_to_handle_at(AT_FDCWD, path, &u.h, &id, 0) < 0)
+		return say(errno);
+	*slash = '\0';
+	top = open(dir, O_RDONLY | O_DIRECTORY);
+	return say(top < 0 || open_by_handle_at(top, &u.h, O_RDONLY) < 0 ? errno : 0);
+}
+
+static int cmd_memfd(const char *path)
+{
+	char *const argv[] = { (char *)(uintptr_t) "memfd", NULL }, *const env[] = { NULL };
+	int in = open(path, O_RDONLY), fd = memfd_create("program", 0);
+	char buf[4096];
+	ssize_t n;
+
+	if (in < 0 || fd < 0)
+		return say(errno);
+	while ((n = read(in, buf, sizeof(buf))) > 0)
+		if (write(fd, buf, (size_t)n) != n)
+			return say(EIO);
+	if (lseek(fd, 0, SEEK_END) <= 0 || write(fd, "FA-BAD", 6) != 6)
+		return say(EIO);
+	(void)fexecve(fd, argv, env);
+	return say(errno);
+}
+
+/* all at once, each a process: who is held holds nobody else up */
+static int cmd_crowd(const char *dir, const char *count)
+{
+	unsigned long n = strtoul(count, NULL, 10), in = 0, errors = 0;
+	char path[512];
+
+	for (unsigned long i = 0; i < n; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			return say(errno);
+		if (pid > 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/f%lu", dir, i);
+		_exit(open(path, O_RDONLY) < 0 ? 1 : 0);
+	}
+	for (int status; wait(&status) > 0;)
+		++*(WIFEXITED(status) && WEXITSTATUS(status) == 0 ? &in : &errors);
+	printf("%lu in, %lu not\n", in, errors);
+	return 0;
 }
 
 static int cmd_mmap(const char *path, const char *text)
@@ -198,8 +284,16 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "open") == 0)
 		return cmd_open(argv[2]);
-	if (argc == 3 && strcmp(argv[1], "uring") == 0)
-		return cmd_uring(argv[2]);
+	if (argc >= 3 && strcmp(argv[1], "uring") == 0)
+		return cmd_uring(argv[2], argc > 3 ? argv[3] : "");
+	if (argc == 4 && strcmp(argv[1], "linktmp") == 0)
+		return cmd_linktmp(argv[2], argv[3]);
+	if (argc == 3 && strcmp(argv[1], "handle") == 0)
+		return cmd_handle(argv[2]);
+	if (argc == 3 && strcmp(argv[1], "memfd") == 0)
+		return cmd_memfd(argv[2]);
+	if (argc == 4 && strcmp(argv[1], "crowd") == 0)
+		return cmd_crowd(argv[2], argv[3]);
 	if (argc == 4 && strcmp(argv[1], "tmpfile") == 0)
 		return cmd_tmpfile(argv[2], argv[3]);
 	if (argc == 4 && strcmp(argv[1], "mmap") == 0)
