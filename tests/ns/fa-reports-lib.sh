@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fa-reports-lib.sh - what the file agent's reports and replies say: fa_service's lines. Sourced
 # behind file-lib.sh.
+# shellcheck disable=SC2154 # dir, fa_build: of file-lib.sh
 
 service_start() { # ARGS... - plays mux and scan service; commands by the function order
 	mkfifo "$dir/commands" 2>/dev/null || :
