@@ -29,7 +29,7 @@
 
 struct sent {
 	int body;
-	uint64_t id, offset, size;
+	uint64_t id, offset, size, session;
 	uint32_t len, reason, result, error, deadline;
 	bool eof, denied;
 	uint32_t uid;
@@ -52,6 +52,7 @@ static struct fake {
 	struct fa_action act;
 	char act_path[64];
 	size_t acts;
+	uint64_t act_session;
 	int act_err;
 	const char *link_failed;
 	uint64_t now;
@@ -189,6 +190,7 @@ static inline int op_send(void *arg, const Idfw__Envelope *e)
 		s->result = e->file_done->result;
 		s->denied = e->file_done->opener_denied;
 		s->uid = e->file_done->actor ? e->file_done->actor->uid : 0;
+		s->session = e->file_done->actor ? e->file_done->actor->session : 0;
 		break;
 	default:
 		fail_msg("unexpected message %d", e->body_case);
@@ -227,6 +229,7 @@ static inline int op_action(void *arg, const struct fa_action *a)
 	(void)arg;
 	fake.act = *a;
 	(void)snprintf(fake.act_path, sizeof(fake.act_path), "%s", a->path);
+	fake.act_session = a->meta ? a->meta->session : 0;
 	fake.acts++;
 	return fake.act_err;
 }
@@ -236,6 +239,7 @@ static inline void op_actor(void *arg, const struct fa_held *h, struct fa_actor 
 	(void)arg;
 	memset(ret, 0, sizeof(*ret));
 	ret->pid = h->pid;
+	ret->session = 100 + (uint64_t)h->fd;
 	/* who is held can be looked at; who was let go may be gone */
 	assert_true(h->slot == FA_NO_SLOT || fake.answer[h->fd] == NOT_ANSWERED);
 	fake.actors++;

@@ -113,6 +113,22 @@ static void test_deny_answers_and_tells(void **state)
 	assert_int_equal(fake.answer[2], NOT_ANSWERED);
 }
 
+/* the opener while he is held; of what was written, the writer, whoever waits for it by then */
+static void test_session_that_did_it_is_told(void **state)
+{
+	(void)state;
+	open_file(1);
+	say(asked(), DENY, true, false, "e1");
+	assert_int_equal(last(DONE)->session, 101);
+	written(2, 2);
+	open_as(3, 2, false);
+	say(asked(), QUARANTINE, false, false, "e1");
+	assert_int_equal(fake.answer[3], EPERM);
+	assert_int_equal(fake.act_session, 102);
+	fa_scan_action_done(scan, fake.now, fake.act.id, 0, "", NULL, -1);
+	assert_int_equal(last(DONE)->session, 102);
+}
+
 static void test_known_bad_is_denied_without_a_service(void **state)
 {
 	(void)state;
@@ -526,6 +542,7 @@ int main(void)
 		T(test_openers_go_before_files_that_nobody_waits_for),
 		T(test_slow_head_is_read_by_a_thread),
 		T(test_deny_answers_and_tells),
+		T(test_session_that_did_it_is_told),
 		T(test_known_bad_is_denied_without_a_service),
 		T(test_delete_denies_first_then_acts),
 		T(test_quarantine_that_fails_is_told),
