@@ -114,6 +114,66 @@ static void test_outcomes_that_never_come_are_bounded(void **state)
 	assert_int_equal(c->n_lost, EPS_PENDING_MAX);
 }
 
+static void test_cancel_says_why(void **state)
+{
+	static const struct {
+		Idfw__FileCancel__Reason reason;
+		int err;
+	} reasons[] = { { IDFW__FILE_CANCEL__REASON__CHANGED, -EPS_ECHANGED },
+		{ IDFW__FILE_CANCEL__REASON__STOPPING, -EPS_EGONE } };
+	struct core *c = *state;
+
+	for (size_t i = 0; i < GI_ARRAY_SIZE(reasons); i++) {
+		Idfw__FileCancel m = IDFW__FILE_CANCEL__INIT;
+		Idfw__Envelope env = IDFW__ENVELOPE__INIT;
+		struct eps_event *ev;
+		uint8_t buf[1];
+		size_t n;
+
+		event_send(c, i);
+		ev = take(c);
+		m.id = i;
+		m.reason = reasons[i].reason;
+		env.body_case = IDFW__ENVELOPE__BODY_FILE_CANCEL;
+		env.file_cancel = &m;
+		assert_int_equal(core_send(c, &env), 0);
+		assert_true(eps_event_gone(ev));
+		assert_int_equal(eps_read(ev, 0, buf, 1, &n), reasons[i].err);
+		assert_int_equal(
+			eps_answer(ev, &(struct eps_verdict){ .kind = EPS_ALLOW }), -EPS_EGONE);
+	}
+}
+
+/* a program of another time: what it does not know is the default, what we do not know is not read
+ */
+static void test_structs_are_as_long_as_they_say(void **state)
+{
+	struct {
+		struct eps_conf conf;
+		uint8_t later[64];
+	} c = { .conf = { .api_version = EPS_API_VERSION,
+			.name = "core",
+			.version = "1",
+			.epoch = (const uint8_t *)"e",
+			.epoch_len = 1,
+			.max_memory = 1,
+			.read_ahead = SIZE_MAX } };
+	char why[256];
+	struct eps e;
+
+	(void)state;
+	assert_int_equal(eps_core_init(&e, &c.conf, NULL, NULL, why), -EINVAL);
+	c.conf.size = offsetof(struct eps_conf, max_memory);
+	assert_int_equal(eps_core_init(&e, &c.conf, NULL, NULL, why), 0);
+	assert_int_equal(e.conf.max_memory, EPS_MEMORY_DEFAULT);
+	assert_int_equal(e.conf.read_ahead, EPS_AHEAD_DEFAULT);
+	eps_core_fini(&e);
+	c.conf.max_memory = c.conf.read_ahead = 0;
+	c.conf.size = sizeof(c);
+	assert_int_equal(eps_core_init(&e, &c.conf, NULL, NULL, why), 0);
+	eps_core_fini(&e);
+}
+
 static void test_wake_is_not_needed_by_who_sees_the_queue(void **state)
 {
 	struct core *c = *state;
@@ -212,6 +272,8 @@ int main(void)
 		T(test_outcome_is_lost_after_its_time),
 		T(test_outcome_comes_once_a_number),
 		T(test_outcomes_that_never_come_are_bounded),
+		T(test_cancel_says_why),
+		T(test_structs_are_as_long_as_they_say),
 		T(test_wake_is_not_needed_by_who_sees_the_queue),
 		T(test_numbers_come_in_any_order),
 		T(test_there_is_a_largest_number_of_machines),

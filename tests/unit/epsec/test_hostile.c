@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <cmocka.h>
 #include "lib/io/sock.h"
 #include "tests/unit/epsec/fix.h"
@@ -443,6 +446,8 @@ static void test_strangers_make_room(void **state)
 	struct fix *f = *state;
 	struct io_endpoint ep;
 	int fds[200];
+	struct pollfd oldest = { .events = POLLIN };
+	uint8_t byte;
 	struct tg *t;
 
 	fix_open(f);
@@ -456,6 +461,12 @@ static void test_strangers_make_room(void **state)
 	tg_up(t, "db01");
 	still_works(f, "web01");
 	tg_free(t);
+	/* the oldest had to go, the latest is still waited for */
+	oldest.fd = fds[0];
+	assert_int_equal(poll(&oldest, 1, TG_WAIT_MS / 4), 1);
+	assert_true(recv(fds[0], &byte, 1, MSG_DONTWAIT) <= 0);
+	assert_int_equal(recv(fds[GI_ARRAY_SIZE(fds) - 1], &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
 	for (size_t i = 0; i < GI_ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
