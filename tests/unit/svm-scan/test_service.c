@@ -50,21 +50,29 @@ static void judge(struct tg *t, const char *vm, enum eps_op op, const struct tg_
 	tg_verdict(t, tg_event(t, vm, op, f), ret);
 }
 
-/* the list finds EICAR: by its hash */
-static void list_eicar(struct svc *s, const char *name)
+/* @word: allow or deny, by the hash */
+static void list_content(
+	struct svc *s, const char *word, const void *data, size_t len, const char *name)
 {
-	char eicar[80], hex[IO_SHA256_HEX], line[256];
-	size_t len = bed_eicar(eicar);
+	char hex[IO_SHA256_HEX], line[256];
 	struct io_sha256 *h;
 	uint8_t sha[32];
 
 	assert_int_equal(io_sha256_new(&h), 0);
-	io_sha256_add(h, eicar, len);
+	io_sha256_add(h, data, len);
 	io_sha256_end(h, sha);
 	io_sha256_free(h);
 	io_sha256_hex(sha, hex);
-	(void)snprintf(line, sizeof(line), "deny %s %s\n", hex, name);
+	(void)snprintf(line, sizeof(line), "%s %s %s\n", word, hex, name);
 	svc_list_write(s, line);
+}
+
+static void list_eicar(struct svc *s, const char *name)
+{
+	char eicar[80];
+	size_t len = bed_eicar(eicar);
+
+	list_content(s, "deny", eicar, len, name);
 }
 
 static const struct svc_record *record_of(struct svc *s, int kind, size_t from)
@@ -198,6 +206,7 @@ static void test_large_file_is_read_and_found_by_its_end(void **state)
 		.len = sizeof(content),
 		.deadline_ms = 60000,
 		.done = EPS_RESULT_DONE };
+	struct svc_client *c;
 	struct tg_verdict v;
 	struct tg *t;
 
@@ -213,6 +222,13 @@ static void test_large_file_is_read_and_found_by_its_end(void **state)
 	/* now by its hash, which only the whole content gave */
 	judge(t, "web01", EPS_OP_OPEN, &f, &v);
 	assert_int_equal(v.kind, IDFW__FILE_VERDICT_KIND__FILE_VERDICT_QUARANTINE);
+	/* the administrator knows better than the signature */
+	list_content(s, "allow", content, sizeof(content), "ours");
+	c = svc_ask(s, "scan-reload", NULL);
+	assert_int_equal(c->status, 0);
+	svc_client_free(c);
+	judge(t, "web01", EPS_OP_OPEN, &f, &v);
+	assert_int_equal(v.kind, IDFW__FILE_VERDICT_KIND__FILE_VERDICT_ALLOW);
 	tg_free(t);
 }
 
