@@ -169,13 +169,12 @@ check "another program's name under its path" EPERM "$(unshare -m --propagation 
 	'mount --bind "$1/own" "$1/backup" && "$1/backup" open "$2"' - "$dir" "$mnt/bad" || :)"
 
 # ---- a mark that was to go when the supervisor died goes with the next one ----
+cat "$mnt/mapped" >/dev/null # marked first: the kernel marks nothing that is open for writing
+sleep 0.1
 "$fa_file" mmap "$mnt/mapped" 'FA-BAD in a mapping' >"$dir/mapped" &
 mapper=$!
 fa_pids+=("$mapper")
 await 5 grep -q mapped "$dir/mapped"
-cat "$mnt/mapped" >/dev/null
-cat "$mnt/mapped" >/dev/null # marked by now: the second one waits for the answer of the first
-sleep 0.1
 kill -STOP "$fa_sup"
 svc_mark
 kill -TERM "$mapper"
