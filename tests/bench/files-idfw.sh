@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154 # work, m, build are of the script that sources this
 # tests/bench/files-idfw.sh - gi-fileagent, gi-mux and svm-scan as one subject of tests/bench/files:
 # the whole chain with its TLS, all on the core that is given. idfw: with ClamAV and the signatures
-# that clamonacc has; idfw-hash: with a hash list alone, so without a scanner.
+# that clamonacc has; idfw-hash: with a list of all there is, so that no scanner is asked.
 
 idfw_certificate() { # FILE CN
 	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$2" -keyout "$tls/$1.key" \
@@ -42,6 +42,19 @@ idfw_connected() {
 	"$build/idfwctl/idfwctl" --scan-socket "$work/idfw/scan.sock" --json scan status |
 		grep '"vm": *"bench"' | grep -q '"connected": *true'
 }
+idfw_counter() { # NAME...: their sum, as gi-fileagent told them last
+	"$build/idfwctl/idfwctl" --scan-socket "$work/idfw/scan.sock" --json scan status |
+		python3 -c 'import json, sys
+def values(x):
+    if isinstance(x, dict):
+        yield from ((k, v) for k, v in x.items() if isinstance(v, int))
+        x = list(x.values())
+    for y in x if isinstance(x, list) else []:
+        yield from values(y)
+rows = [p for line in sys.stdin for p in values(json.loads(line))]
+assert all(any(k == n for k, _ in rows) for n in sys.argv[1:]), "a counter is not there"
+print(sum(v for k, v in rows if k in sys.argv[1:]))' "$@"
+}
 idfw_run() { # CORE
 	start "$1" svm-scan "$build/svm-scan/svm-scan" -c "$work/svm-scan.conf"
 	start "$1" gi-mux "$build/mux/gi-mux" -c "$work/gi-mux.conf"
@@ -57,10 +70,11 @@ start_idfw() {
 	idfw_conf "clamav-db \"$work/clamdb\";"
 	idfw_run "$1"
 }
-start_idfw-hash() {
+start_idfw-hash() { # whatever is on the image is on the list: no scanner sees it
 	idfw_tls
-	echo "deny 0000000000000000000000000000000000000000000000000000000000000000" >"$work/hashes"
-	idfw_conf "hash-list \"$work/hashes\";"
+	signatures "$work/clamdb"
+	[ -s "$work/hashes" ] || find "$m" -type f -exec sha256sum {} + | awk '{ print "allow", $1 }' >"$work/hashes"
+	idfw_conf "clamav-db \"$work/clamdb\";" "hash-list \"$work/hashes\";"
 	idfw_run "$1"
 }
 stop_idfw() {

@@ -5,7 +5,8 @@
  *   opens make DIR N BYTES        N files of random content (never the same twice)
  *   opens read DIR THREADS PASSES open + read 4 KiB + close of each file; one JSON line a pass
  *   opens exec PROGRAM N          posix_spawn + wait
- *   opens eicar DIR N             save EICAR, then try to read it until it is gone
+ *   opens eicar DIR N             save EICAR, then try to read it until it is gone, while a second
+ *                                 process tries to read it all the time
  *   opens floor DIR               an agent that allows at once: the least that asking can cost
  *
  * Prints {"bench":"open"|"exec"|"eicar",...} with nanoseconds or microseconds in the names.
@@ -17,6 +18,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@
 #include <unistd.h>
 #include <dirent.h>
 #include <sys/fanotify.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -182,6 +185,16 @@ static int exec_all(char *program, long n)
 static const char eicar_a[] = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-";
 static const char eicar_b[] = "ANTIVIRUS-TEST-FILE!$H+H*";
 
+/* what the second process sees of the file that the first one saves */
+struct shared {
+	_Atomic long begun;  /* files that were begun; the last of them is tried */
+	_Atomic long closed; /* files that are complete and closed */
+	_Atomic int over;
+	_Atomic long tries;    /* opens of a complete file */
+	_Atomic long readable; /* of these: content came back. To be 0 */
+	_Atomic long early;    /* opened before it was closed, yet all of it was read */
+};
+
 /* 1: it is there and was read; 0: there, but not readable; -1: gone */
 static int try_read(const char *path)
 {
@@ -196,37 +209,88 @@ static int try_read(const char *path)
 	return n >= (ssize_t)(sizeof(eicar_a) + sizeof(eicar_b) - 2);
 }
 
+/* another process, all the time */
+static void second_reader(struct shared *sh, const char *dir)
+{
+	char path[PATH_BYTES];
+
+	while (!atomic_load(&sh->over)) {
+		long i = atomic_load(&sh->begun);
+		int got, complete = atomic_load(&sh->closed) >= i;
+
+		(void)snprintf(path, sizeof(path), "%s/eicar%ld", dir, i);
+		got = try_read(path);
+		if (complete)
+			atomic_fetch_add(&sh->tries, 1);
+		if (got == 1)
+			atomic_fetch_add(complete ? &sh->readable : &sh->early, 1);
+	}
+	_exit(EXIT_SUCCESS);
+}
+
+static int eicar_save(const char *path)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f || fprintf(f, "%s%s", eicar_a, eicar_b) < 0)
+		return fail(path);
+	return fclose(f) == 0 ? EXIT_SUCCESS : fail(path);
+}
+
+static int eicar_run(struct shared *sh, const char *dir, long n, uint64_t *took, long *ret_left)
+{
+	char path[PATH_BYTES];
+
+	for (long i = 0; i < n; i++) {
+		uint64_t closed;
+		int got, rc;
+
+		(void)snprintf(path, sizeof(path), "%s/eicar%ld", dir, i + 1);
+		atomic_store(&sh->begun, i + 1);
+		rc = eicar_save(path);
+		if (rc != EXIT_SUCCESS)
+			return rc;
+		atomic_store(&sh->closed, i + 1);
+		closed = now_ns();
+		while ((got = try_read(path)) >= 0 && now_ns() - closed < 5000000000u) {
+			atomic_fetch_add(&sh->tries, 1);
+			atomic_fetch_add(&sh->readable, got);
+		}
+		*ret_left += got >= 0;
+		took[i] = now_ns() - closed;
+	}
+	return EXIT_SUCCESS;
+}
+
 static int eicar(const char *dir, long n)
 {
 	uint64_t *took = calloc((size_t)n, sizeof(*took));
-	char path[PATH_BYTES];
-	long readable = 0, left = 0;
+	struct shared *sh =
+		mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	long left = 0;
+	pid_t pid;
+	int rc;
 
-	if (!took)
+	if (!took || sh == MAP_FAILED)
 		return fail("memory");
-	for (long i = 0; i < n; i++) {
-		uint64_t closed;
-		FILE *f;
-		int got;
-
-		(void)snprintf(path, sizeof(path), "%s/eicar%ld", dir, i);
-		f = fopen(path, "w");
-		if (!f || fprintf(f, "%s%s", eicar_a, eicar_b) < 0)
-			return fail(path);
-		if (fclose(f) != 0)
-			return fail(path);
-		closed = now_ns();
-		while ((got = try_read(path)) >= 0 && now_ns() - closed < 5000000000u)
-			readable += got;
-		left += got >= 0;
-		took[i] = now_ns() - closed;
-	}
+	pid = fork();
+	if (pid < 0)
+		return fail("fork");
+	if (pid == 0)
+		second_reader(sh, dir);
+	rc = eicar_run(sh, dir, n, took, &left);
+	atomic_store(&sh->over, 1);
+	(void)waitpid(pid, NULL, 0);
+	if (rc != EXIT_SUCCESS)
+		return rc;
 	qsort(took, (size_t)n, sizeof(*took), by_value);
 	printf("{\"bench\":\"eicar\",\"n\":%ld,\"p50_us\":%llu,\"p99_us\":%llu,\"max_us\":%llu,"
-	       "\"readable\":%ld,\"left\":%ld}\n",
+	       "\"tries\":%ld,\"readable\":%ld,\"early\":%ld,\"left\":%ld}\n",
 		n, (unsigned long long)took[n / 2] / 1000,
 		(unsigned long long)took[n * 99 / 100] / 1000,
-		(unsigned long long)took[n - 1] / 1000, readable, left);
+		(unsigned long long)took[n - 1] / 1000, atomic_load(&sh->tries),
+		atomic_load(&sh->readable), atomic_load(&sh->early), left);
+	(void)munmap(sh, sizeof(*sh));
 	free(took);
 	return EXIT_SUCCESS;
 }
