@@ -21,6 +21,7 @@
 #define PERM_BURST 16 /* events a round: what they lead to is sent at its end */
 #define NOTIFY_BURST 16
 #define FIM_BURST 64
+#define BATCH_MS 2 /* written files wait for each other */
 #define MOUNTINFO "/proc/self/mountinfo"
 #define MOUNTS_MS 1000 /* how often it is read at most */
 
@@ -48,13 +49,13 @@ int fa_events_stat(int fd, struct fa_ident *ret, uint32_t *ret_mode, uint64_t *r
 	return 0;
 }
 
-void fa_events_path(int fd, char *buf, size_t size)
+void fa_events_path(const struct worker *w, int fd, char *buf, size_t size)
 {
-	char link[40];
+	char name[16];
 	ssize_t n;
 
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, buf, size - 1);
+	(void)snprintf(name, sizeof(name), "%d", fd);
+	n = readlinkat(w->proc_fd, name, buf, size - 1);
 	buf[n > 0 ? n : 0] = '\0';
 }
 
@@ -101,7 +102,8 @@ void fa_events_answer(struct worker *w, const struct fa_held *h, int err)
 
 static void release_now(struct worker *w, const struct fa_held *h)
 {
-	close(h->fd);
+	if (!fa_worker_mark_takes(w, h->fd))
+		close(h->fd);
 	if (h->pidfd >= 0)
 		close(h->pidfd);
 	if (h->slot == FA_NO_SLOT)
@@ -164,7 +166,7 @@ static bool uid_left_out(const struct worker *w, pid_t pid)
 static bool is_watched(
 	struct worker *w, int fd, uint64_t mnt, uint64_t now, uint32_t what, struct fa_policy *ret)
 {
-	fa_events_path(fd, w->path, sizeof(w->path));
+	fa_events_path(w, fd, w->path, sizeof(w->path));
 	w->path_fd = fd;
 	mounts_look(w, mnt, now);
 	return fa_filter_file(w->filter, &w->mounts, mnt, w->path, strlen(w->path), ret) ==
@@ -373,6 +375,15 @@ static void overflow(struct worker *w)
 	fa_worker_flush(w);
 }
 
+static void batch_cb(struct io_timer *t)
+{
+	struct worker *w = t->arg;
+
+	w->batching = false;
+	fa_scan_written_go(w->pub.scan, io_clock_mono_ms());
+	fa_events_resume(w);
+}
+
 static void notify_event(struct worker *w, const struct fan_event *ev)
 {
 	struct fa_held h = { .fd = ev->fd,
@@ -403,6 +414,10 @@ static void notify_event(struct worker *w, const struct fan_event *ev)
 	fa_scan_written(w->pub.scan, now, &h, &id, mode);
 	w->path_fd = -1;
 	fa_worker_tick_on(w);
+	if (!w->batching) {
+		w->batching = true;
+		io_timer_start(w->pub.loop, &w->batch, BATCH_MS, 0, batch_cb, w);
+	}
 }
 
 static void notify_cb(struct io_fd *f, unsigned int events)
@@ -500,6 +515,7 @@ void fa_events_start(struct worker *w)
 {
 	passed_before(w);
 	w->mounts_fd = open(MOUNTINFO, O_RDONLY | O_CLOEXEC);
+	w->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	mounts_read(w, io_clock_mono_ms());
 	io_fd_start(w->pub.loop, &w->perm, w->groups.perm, IO_READ, perm_cb, w);
 	io_fd_start(w->pub.loop, &w->notify, w->groups.notify, IO_READ, notify_cb, w);

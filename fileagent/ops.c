@@ -316,18 +316,28 @@ static bool may_open(const struct fa_sup *s, const struct fa_rec *r, const int *
 	return len > 0 && fa_filter_may_open(s->filter, path, (size_t)len);
 }
 
-static int do_mark(const struct fa_sup *s, const struct fa_rec *r, int fd)
+static int do_mark(const struct fa_sup *s, const struct fa_ident *then, int fd)
 {
 	struct fa_ident now;
 	int err = fan_ignore(s->groups.perm, fd);
 
 	if (err == 0)
 		err = fa_ident_of(fd, &now);
-	if (err == 0 && !fa_ident_same(&now, &r->ident)) {
+	if (err == 0 && !fa_ident_same(&now, then)) {
 		(void)!fan_unignore(s->groups.perm, fd);
 		err = -ESTALE;
 	}
 	return err;
+}
+
+static void do_marks(const struct fa_sup *s, const struct fa_rec *r, const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct fa_ident then;
+
+		memcpy(&then, r->path + i * sizeof(then), sizeof(then));
+		(void)!do_mark(s, &then, fds[i]); /* without its mark it is asked about again */
+	}
 }
 
 /* the test's file comes into a place that the configuration names, and nowhere else */
@@ -362,7 +372,11 @@ void fa_ops_handle(struct fa_sup *s, const struct fa_rec *r, const int *fds, siz
 
 	switch (r->op) {
 	case FA_OP_MARK:
-		err = do_mark(s, r, fds[0]);
+		err = do_mark(s, &r->ident, fds[0]);
+		break;
+	case FA_OP_MARKS:
+		do_marks(s, r, fds, n);
+		err = 0;
 		break;
 	case FA_OP_UNMARK:
 		err = fan_unignore(s->groups.perm, fds[0]);
@@ -384,7 +398,7 @@ void fa_ops_handle(struct fa_sup *s, const struct fa_rec *r, const int *fds, siz
 		err = job_queue(s, r, fds, n);
 		break;
 	}
-	if (err == 0 && r->op > FA_OP_FLUSH)
+	if (err == 0 && r->op > FA_OP_FLUSH && r->op != FA_OP_MARKS)
 		return; /* the thread has them */
 	for (size_t i = 0; i < n; i++)
 		(void)close(fds[i]);

@@ -38,11 +38,21 @@ static const struct rec_op {
 	[FA_OP_VAULT_LIST] = { FA_WORKER, 0, 0, false },
 	[FA_OP_VAULT_RESTORE] = { FA_WORKER, 0, 0, false },
 	[FA_OP_VAULT_PURGE] = { FA_WORKER, 0, 0, false },
+	[FA_OP_MARKS] = { FA_WORKER, 1, FA_REC_FDS_MAX, true },
 };
 
 static bool rec_text_ends(const char *text, size_t size)
 {
 	return memchr(text, '\0', size) != NULL;
+}
+
+static bool rec_words_end(const struct fa_rec *r)
+{
+	return rec_text_ends(r->text, sizeof(r->text)) &&
+	       rec_text_ends(r->meta.engine, sizeof(r->meta.engine)) &&
+	       rec_text_ends(r->meta.signature, sizeof(r->meta.signature)) &&
+	       rec_text_ends(r->meta.user, sizeof(r->meta.user)) &&
+	       rec_text_ends(r->meta.reason, sizeof(r->meta.reason));
 }
 
 int fa_rec_check(const struct fa_rec *r, size_t len, size_t n_fds, enum fa_side from)
@@ -59,15 +69,13 @@ int fa_rec_check(const struct fa_rec *r, size_t len, size_t n_fds, enum fa_side 
 		return -GI_EPROTO;
 	if (n_fds < op->min_fds || n_fds > op->max_fds)
 		return -GI_EPROTO;
+	if (r->op == FA_OP_MARKS)
+		return r->path_len == n_fds * sizeof(struct fa_ident) && rec_words_end(r)
+			       ? 0
+			       : -GI_EPROTO;
 	if (r->path_len && memchr(r->path, '\0', r->path_len))
 		return -GI_EPROTO;
-	if (!rec_text_ends(r->text, sizeof(r->text)) ||
-		!rec_text_ends(r->meta.engine, sizeof(r->meta.engine)) ||
-		!rec_text_ends(r->meta.signature, sizeof(r->meta.signature)) ||
-		!rec_text_ends(r->meta.user, sizeof(r->meta.user)) ||
-		!rec_text_ends(r->meta.reason, sizeof(r->meta.reason)))
-		return -GI_EPROTO;
-	return 0;
+	return rec_words_end(r) ? 0 : -GI_EPROTO;
 }
 
 union rec_ctl {

@@ -22,7 +22,7 @@
 #include <stdint.h>
 #include "lib/base/err.h"
 
-#define FA_REC_FDS_MAX 4
+#define FA_REC_FDS_MAX 32
 #define FA_REC_TEXT_MAX 256
 #define FA_REC_PATH_MAX 4096
 
@@ -58,6 +58,7 @@ enum fa_op {
 	FA_OP_VAULT_LIST,    /* value = index; reply: path, meta, qid; -ENOENT: no more */
 	FA_OP_VAULT_RESTORE, /* qid; reply: path */
 	FA_OP_VAULT_PURGE,   /* qid, or all zero: everything; reply: value = how many */
+	FA_OP_MARKS,	     /* fds; path = a struct fa_ident for each: FA_OP_MARK of all of them */
 	FA_OP_COUNT
 };
 

@@ -349,8 +349,10 @@ static void start(struct fa_scan *s, struct scan_file *f)
 /* with the breaker open one file at a time is sent, that nobody waits for */
 static struct scan_file *next_to_start(struct fa_scan *s)
 {
-	struct scan_file *f = s->urgent.first ? s->urgent.first : s->background.first;
+	struct scan_file *f = s->urgent.first;
 
+	if (!f && !s->batching)
+		f = s->background.first;
 	if (!s->breaker || !f)
 		return f;
 	if (s->probes > 0 || s->now_ms < s->probe_ms)
@@ -479,6 +481,7 @@ void fa_scan_open(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
 	f = by_ino(s, id);
 	if (f && open_join(s, f, h)) {
 		s->count->answered_shared++;
+		scan_pump(s); /* it may have waited for other written files */
 	} else if (!f && (f = scan_file_new(s, h, id, mode)) && open_join(s, f, h)) {
 		scan_pump(s);
 	} else {
@@ -526,6 +529,7 @@ void fa_scan_written(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h
 		s->ops->actor(s->arg, h, actor);
 	if (!f) {
 		written(s, h, id, mode, actor);
+		s->batching = s->writes < SCAN_BATCH;
 		scan_pump(s);
 		return;
 	}
@@ -537,6 +541,13 @@ void fa_scan_written(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h
 	} else {
 		f->later = *h;
 	}
+}
+
+void fa_scan_written_go(struct fa_scan *s, uint64_t now_ms)
+{
+	s->now_ms = now_ms;
+	s->batching = false;
+	scan_pump(s);
 }
 
 bool fa_scan_takes_writes(const struct fa_scan *s)

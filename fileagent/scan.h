@@ -126,6 +126,8 @@ void fa_scan_open(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
 /* a writer closed a file (h->slot: FA_NO_SLOT); takes h->fd, h->pidfd */
 void fa_scan_written(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
 	const struct fa_ident *id, uint32_t mode);
+/* sends what was written: fa_scan_written() alone sends nothing, so that many go together */
+void fa_scan_written_go(struct fa_scan *s, uint64_t now_ms);
 /* false: FA_SCAN_WRITES_MAX of them wait: leave the next in the kernel's queue */
 bool fa_scan_takes_writes(const struct fa_scan *s);
 /* is that op wanted by the service? As long as nothing is known: yes */

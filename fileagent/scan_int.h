@@ -75,6 +75,8 @@ struct scan_file {
 	struct scan_write *write;		   /* NULL: none */
 };
 
+#define SCAN_BATCH 64 /* written files that wait for each other at most */
+
 struct scan_queue {
 	struct scan_file *first, **last;
 };
@@ -104,6 +106,7 @@ struct fa_scan {
 	uint64_t probe_ms; /* not before */
 	size_t probes;	   /* under way */
 	bool pumping;
+	bool batching; /* files that nobody waits for wait for each other */
 	uint8_t head[WIRE_DATA_MAX];
 	char path[WIRE_PATH_MAX + 1];
 	struct fa_actor actor; /* scratch */

@@ -202,6 +202,7 @@ void fa_scan_tick(struct fa_scan *s, uint64_t now_ms)
 	struct scan_file *f;
 
 	s->now_ms = now_ms;
+	s->batching = false;
 	expire_acting(s);
 	while ((f = overdue(s, &s->others)) || (f = overdue(s, &s->urgent)))
 		expire(s, f);

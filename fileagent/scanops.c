@@ -107,7 +107,7 @@ static void op_path(void *arg, int fd, char *buf, size_t size)
 	if (fd == w->path_fd) /* the event's, asked a moment ago */
 		(void)snprintf(buf, size, "%s", w->path);
 	else
-		fa_events_path(fd, buf, size);
+		fa_events_path(w, fd, buf, size);
 }
 
 /* ---- link ---- */
@@ -148,21 +148,29 @@ static void done_cb(void *arg, const struct fa_rec *rec, int fd)
 static void marks_drop(struct worker *w)
 {
 	for (size_t i = 0; i < w->marks_n; i++)
-		close(w->marks[i].fd);
+		if (w->marks[i].own)
+			close(w->marks[i].fd);
 	w->marks_n = 0;
 	io_timer_stop(w->pub.loop, &w->marks_timer);
 }
 
 static void marks_send(struct worker *w)
 {
-	w->rec.op = FA_OP_MARK;
+	int fds[FA_MARKS_MAX];
+
+	if (w->marks_n == 0)
+		return;
+	w->rec.op = FA_OP_MARKS;
 	for (size_t i = 0; i < w->marks_n; i++) {
-		w->rec.ident = w->marks[i].ident;
-		/* no supervisor, or a busy one: the table answers the next open, and asks again */
-		if (fa_super_request(w->pub.super, &w->rec, &w->marks[i].fd, 1, NULL, NULL) == 0)
-			w->count.marks_added++;
+		fds[i] = w->marks[i].fd;
+		memcpy(w->rec.path + w->rec.path_len, &w->marks[i].ident, sizeof(struct fa_ident));
+		w->rec.path_len += sizeof(struct fa_ident);
 	}
-	memset(&w->rec.ident, 0, sizeof(w->rec.ident));
+	/* no supervisor, or a busy one: the table answers the next open, and asks again */
+	if (fa_super_request(w->pub.super, &w->rec, fds, w->marks_n, NULL, NULL) == 0)
+		w->count.marks_added += w->marks_n;
+	memset(w->rec.path, 0, w->rec.path_len);
+	w->rec.path_len = 0;
 	marks_drop(w);
 }
 
@@ -174,21 +182,29 @@ static void marks_cb(struct io_timer *t)
 static void op_mark(void *arg, int fd, const struct fa_ident *ident)
 {
 	struct worker *w = arg;
-	int own;
 
 	for (size_t i = 0; i < w->marks_n; i++)
 		if (memcmp(&w->marks[i].ident, ident, sizeof(*ident)) == 0)
 			return; /* opened again before it is sent; an exec is two events */
-	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (own < 0)
-		return;
 	if (w->marks_n == 0)
 		io_timer_start(w->pub.loop, &w->marks_timer, FA_MARKS_MS, 0, marks_cb, w);
-	w->marks[w->marks_n].fd = own;
+	w->marks[w->marks_n].fd = fd;
+	w->marks[w->marks_n].own = false;
 	w->marks[w->marks_n++].ident = *ident;
 	fa_table_marked(w->table, ident);
 	if (w->marks_n == FA_MARKS_MAX)
 		marks_send(w);
+}
+
+bool fa_worker_mark_takes(struct worker *w, int fd)
+{
+	for (size_t i = w->marks_n; i-- > 0;) {
+		if (w->marks[i].fd == fd && !w->marks[i].own) {
+			w->marks[i].own = true;
+			return true;
+		}
+	}
+	return false;
 }
 
 void fa_worker_unmark(struct worker *w, int fd)

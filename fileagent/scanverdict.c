@@ -79,23 +79,26 @@ static bool is_of_now(const struct fa_scan *s, const Idfw__FileVerdict *v)
 	return v->epoch.len == s->epoch_len && memcmp(v->epoch.data, s->epoch, s->epoch_len) == 0;
 }
 
-static void remember(struct fa_scan *s, const struct scan_file *f, const Idfw__FileVerdict *v)
+static void remember(
+	struct fa_scan *s, const struct scan_file *f, const Idfw__FileVerdict *v, bool opened)
 {
 	if (!v->until_change || !is_of_now(s, v))
 		return;
 	fa_table_put(s->table, &f->ident, is_bad(v->verdict) ? FA_KNOWN_DENY : FA_KNOWN_ALLOW);
-	if (!is_bad(v->verdict))
+	/* a mark when it is opened: most of what is written is not, soon */
+	if (!is_bad(v->verdict) && opened)
 		s->ops->mark(s->arg, f->own.fd, &f->ident);
 }
 
 static void allow(struct fa_scan *s, struct scan_file *f, const Idfw__FileVerdict *v, bool same)
 {
 	struct fa_outcome o = outcome(v);
+	bool opened = scan_has_openers(f);
 
 	s->count->verdict_allow++;
 	scan_answer_all(s, f, 0, &o);
 	if (same)
-		remember(s, f, v);
+		remember(s, f, v, opened);
 	scan_end(s, f);
 }
 
@@ -230,7 +233,7 @@ static void deny(struct fa_scan *s, struct scan_file *f, const Idfw__FileVerdict
 	f->opener_denied = scan_has_openers(f);
 	scan_answer_all(s, f, SCAN_BLOCK, &o);
 	send_done(s, f, IDFW__FILE_DONE__RESULT__DONE, "", f->actor, NULL);
-	remember(s, f, v);
+	remember(s, f, v, false);
 	fa_notice("%s: %s: denied", scan_path(s, f), v->signature);
 	scan_end(s, f);
 }

@@ -573,7 +573,7 @@ int fa_worker_main(struct fa_conf *conf, int super_fd)
 	w->pub.conf = &w->conf;
 	w->pub.counters = &w->count;
 	w->self = getpid();
-	w->mounts_fd = w->path_fd = -1;
+	w->mounts_fd = w->path_fd = w->proc_fd = -1;
 	fa_log_open("gi-fileagent/worker", log_to_mux, w);
 	log_conf(w);
 	fa_events_conf(w);

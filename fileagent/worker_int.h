@@ -17,7 +17,7 @@
 #include "fileagent/worker.h"
 
 #define FA_BEAT_MS 250
-#define FA_MARKS_MAX 32 /* ignore marks that are asked for together */
+#define FA_MARKS_MAX FA_REC_FDS_MAX /* ignore marks that are asked for together */
 #define FA_MARKS_MS 4
 #define FA_RESCANS_MAX 4096
 #define FA_RESCANS_BYTES (1u << 20) /* of paths */
@@ -50,6 +50,7 @@ struct worker {
 	uint32_t overdue, overdue_denied, ended, ended_denied; /* of the table, as last seen */
 	struct {					       /* to be marked */
 		int fd;
+		bool own; /* its event is over: closed when it is sent */
 		struct fa_ident ident;
 	} marks[FA_MARKS_MAX];
 	size_t marks_n;
@@ -57,13 +58,15 @@ struct worker {
 	char path[WIRE_PATH_MAX + 1]; /* of path_fd, while its event is being looked at */
 	int path_fd;		      /* -1 */
 	/* events.c */
-	bool perm_paused, notify_paused;
+	bool perm_paused, notify_paused, batching;
 	bool any_strict; /* before the path is known: one watch is strict about opens or execs */
 	size_t held_n;
 	struct fa_held late[FA_HELD_MAX]; /* the supervisor was just answering them */
 	size_t late_n;
 	struct fa_mounts mounts;
-	int mounts_fd; /* tells when they changed */
+	int mounts_fd;	       /* tells when they changed */
+	int proc_fd;	       /* /proc/self/fd: half of the way to an event's path */
+	struct io_timer batch; /* files that were written are sent together */
 	uint64_t mounts_ms;
 	const char *link_bad_why; /* the core found a message wrong */
 	uint64_t reports_ms;	  /* the second in which reports_n of them were made */
@@ -81,11 +84,13 @@ void fa_events_answer(struct worker *w, const struct fa_held *h, int err);
 void fa_events_release(struct worker *w, const struct fa_held *h);
 void fa_events_resume(struct worker *w);
 int fa_events_stat(int fd, struct fa_ident *ret, uint32_t *ret_mode, uint64_t *ret_mnt);
-void fa_events_path(int fd, char *buf, size_t size);
+void fa_events_path(const struct worker *w, int fd, char *buf, size_t size);
 
 /* ---- scanops.c ---- */
 extern const struct fa_scan_ops fa_worker_scan_ops; /* arg: struct worker */
 void fa_worker_unmark(struct worker *w, int fd);
+/* true: it waits for its mark, and is closed then */
+bool fa_worker_mark_takes(struct worker *w, int fd);
 void fa_worker_flush(struct worker *w);
 /* FilePassed, for openers that the core never saw */
 void fa_worker_report(struct worker *w, enum fa_reason r, bool denied, Idfw__FileOp op,

@@ -272,6 +272,8 @@ static void come(struct fa_scan *s, uint8_t arg, bool held)
 		fa_scan_open(s, w.now, &h, &id, 0100600);
 	else
 		fa_scan_written(s, w.now, &h, &id, 0100600);
+	if (!held && (id.ino & 1)) /* else with the next one, or a tick */
+		fa_scan_written_go(s, w.now);
 }
 
 static void outcome_cb(void *arg, const struct fa_outcome *o)

@@ -385,6 +385,7 @@ static inline void written(int fd, int like)
 	fake.ident[fd] = fake.ident[like];
 	fake.open[fd] = true;
 	fa_scan_written(scan, fake.now, &h, &fake.ident[fd], 0100644);
+	fa_scan_written_go(scan, fake.now);
 }
 
 static inline const struct sent *last(int body)

@@ -49,18 +49,40 @@ static void test_check_each_op_side_and_descriptors(void **state)
 		{ FA_OP_OPEN, FA_WORKER, 0, 1 }, { FA_OP_WHO, FA_WORKER, 0, 1 },
 		{ FA_OP_HANDLE, FA_WORKER, 0, 0 }, { FA_OP_TEST, FA_WORKER, 0, 0 },
 		{ FA_OP_VAULT_LIST, FA_WORKER, 0, 0 }, { FA_OP_VAULT_RESTORE, FA_WORKER, 0, 0 },
-		{ FA_OP_VAULT_PURGE, FA_WORKER, 0, 0 } };
+		{ FA_OP_VAULT_PURGE, FA_WORKER, 0, 0 },
+		{ FA_OP_MARKS, FA_WORKER, 1, FA_REC_FDS_MAX } };
 
 	(void)state;
 	assert_int_equal(GI_ARRAY_SIZE(ops), FA_OP_COUNT - 1);
 	for (size_t i = 0; i < GI_ARRAY_SIZE(ops); i++) {
 		memset(&r, 0, sizeof(r));
 		r.op = ops[i].op;
-		for (size_t n = 0; n <= FA_REC_FDS_MAX; n++)
-			assert_int_equal(fa_rec_check(&r, HEAD, n, ops[i].from),
+		for (size_t n = 0; n <= FA_REC_FDS_MAX; n++) {
+			r.path_len = ops[i].op == FA_OP_MARKS
+					     ? (uint32_t)(n * sizeof(struct fa_ident))
+					     : 0;
+			assert_int_equal(fa_rec_check(&r, HEAD + r.path_len, n, ops[i].from),
 				n >= ops[i].min && n <= ops[i].max ? 0 : -GI_EPROTO);
+		}
 		assert_int_equal(fa_rec_check(&r, HEAD, ops[i].min, !ops[i].from), -GI_EDENIED);
 	}
+}
+
+static void test_check_marks_have_an_ident_each(void **state)
+{
+	(void)state;
+	memset(&r, 0, sizeof(r));
+	r.op = FA_OP_MARKS;
+	for (size_t n = 1; n <= 3; n++) {
+		r.path_len = (uint32_t)(n * sizeof(struct fa_ident));
+		assert_int_equal(fa_rec_check(&r, HEAD + r.path_len, n, FA_WORKER), 0);
+		assert_int_equal(fa_rec_check(&r, HEAD + r.path_len, n + 1, FA_WORKER), -GI_EPROTO);
+		r.path_len--;
+		assert_int_equal(fa_rec_check(&r, HEAD + r.path_len, n, FA_WORKER), -GI_EPROTO);
+	}
+	r.path_len = sizeof(struct fa_ident);
+	memset(r.text, 'x', sizeof(r.text));
+	assert_int_equal(fa_rec_check(&r, HEAD + r.path_len, 1, FA_WORKER), -GI_EPROTO);
 }
 
 static void test_check_shapes_refused(void **state)
@@ -150,6 +172,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_check_each_op_side_and_descriptors),
+		cmocka_unit_test(test_check_marks_have_an_ident_each),
 		cmocka_unit_test(test_check_shapes_refused),
 		cmocka_unit_test(test_send_recv_with_descriptors),
 		cmocka_unit_test(test_recv_refused_closes_descriptors),
