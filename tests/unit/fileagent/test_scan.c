@@ -69,10 +69,9 @@ static void test_credits_bound_what_is_asked_and_keep_order(void **state)
 
 static void write_only(int fd)
 {
-	struct fa_held h = { .fd = fd,
-		.slot = FA_NO_SLOT,
-		.pidfd = -1,
-		.op = IDFW__FILE_OP__FILE_OP_CLOSE_WRITE };
+	struct fa_held h = {
+		.fd = fd, .slot = FA_NO_SLOT, .pidfd = -1, .op = IDFW__FILE_OP__FILE_OP_CLOSE_WRITE
+	};
 
 	fake.open[fd] = true;
 	fa_scan_written(scan, fake.now, &h, &fake.ident[fd], 0100644);
