@@ -543,18 +543,6 @@ void fa_scan_written(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h
 	}
 }
 
-void fa_scan_written_go(struct fa_scan *s, uint64_t now_ms)
-{
-	s->now_ms = now_ms;
-	s->batching = false;
-	scan_pump(s);
-}
-
-bool fa_scan_takes_writes(const struct fa_scan *s)
-{
-	return s->writes < FA_SCAN_WRITES_MAX;
-}
-
 int fa_scan_submit(struct fa_scan *s, int fd, Idfw__FileOp op,
 	void (*done)(void *arg, const struct fa_outcome *), void *arg)
 {

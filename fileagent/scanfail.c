@@ -209,6 +209,18 @@ void fa_scan_tick(struct fa_scan *s, uint64_t now_ms)
 	scan_pump(s);
 }
 
+void fa_scan_written_go(struct fa_scan *s, uint64_t now_ms)
+{
+	s->now_ms = now_ms;
+	s->batching = false;
+	scan_pump(s);
+}
+
+bool fa_scan_takes_writes(const struct fa_scan *s)
+{
+	return s->writes < FA_SCAN_WRITES_MAX;
+}
+
 /* ---- link and settings ---- */
 
 static bool same_epoch(const struct fa_scan *s, const ProtobufCBinaryData *e)
