@@ -10,7 +10,7 @@ set -euo pipefail
 : "${IDFW_LAB:=ad$$}" "${IDFW_BUILD:=${top_builddir:?}}"
 # shellcheck source=lab/functions.sh
 . "${top_srcdir:?}/lab/functions.sh"
-LAB_VMS=() LAB_MACHINES=(host dc svm) LAB_NET=([dc]=8 [svm]=9)
+LAB_VMS=() LAB_FILE_VMS=() LAB_MACHINES=(host dc svm) LAB_NET=([dc]=8 [svm]=9)
 W=$(mktemp -d) DIR_PID=
 DIR_CHECK=/run/lab/build/tests/ns/dir_check
 DIR_RUN=(lab_in svm setpriv --reuid 990 --regid 990 --clear-groups)

@@ -36,7 +36,7 @@ runs() { # PROGRAM - yes, or no
 	if "$@" >/dev/null 2>&1; then echo yes; else echo no; fi
 }
 [ ! -e "$mnt/loaded" ] || check "its loader is clean so far" yes "$(runs "$mnt/loaded")"
-conf() { fa_conf "$@" 'on-failure deny;' 'held-max 1024;' 'deadline-base 20s;' 'deadline-max 30s;'; sed -i 's/deadline-base 500ms; deadline-max 5s;//' "$dir/conf"; }
+conf() { fa_conf "$@" 'debug-rate 100000;' 'on-failure deny;' 'held-max 1024;' 'deadline-base 20s;' 'deadline-max 30s;'; sed -i 's/deadline-base 500ms; deadline-max 5s;//' "$dir/conf"; }
 conf 'exclude-paths "'"$mnt"'/out";'
 svc_start bad=deny read=all
 fa_start
