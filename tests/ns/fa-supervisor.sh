@@ -71,10 +71,15 @@ check "hard link: the other name is denied, too" EPERM "$(fa_open "$mnt/again")"
 
 # ---- trap 4: a write lease held by somebody does not hold us ----
 cat >"$dir/lease.py" <<'PY'
-import fcntl, os, signal, sys
+import fcntl, os, signal, sys, time
 signal.signal(signal.SIGIO, signal.SIG_IGN)
 fd = os.open(sys.argv[1], os.O_RDWR)
-fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+while True:  # until nobody else has it open: the agent has, for the moment of our own open
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        break
+    except BlockingIOError:
+        time.sleep(0.01)
 print("leased", flush=True)
 signal.pause()
 PY
