@@ -83,6 +83,10 @@ int wire_check_session(const Idfw__Session *s, const char **why)
 		return bad(-GI_EPROTO, "Session: bad auth", why);
 	if (s->peer_addr.len != 0 && !addr_ok(&s->peer_addr))
 		return bad(-GI_EPROTO, "Session: bad peer_addr length", why);
+	if ((unsigned int)s->kind > IDFW__SESSION__KIND__SERVICE)
+		return bad(-GI_EPROTO, "Session: unknown kind", why);
+	if (s->parent == s->id)
+		return bad(-GI_EPROTO, "Session: inside itself", why);
 	return 0;
 }
 
@@ -100,7 +104,7 @@ static int check_close(const Idfw__SessionClose *c, const char **why)
 {
 	if (c->id == 0)
 		return bad(-GI_EPROTO, "SessionClose: no id", why);
-	if ((unsigned int)c->reason > IDFW__END_REASON__END_KICK)
+	if ((unsigned int)c->reason > IDFW__END_REASON__END_CGROUP)
 		return bad(-GI_EPROTO, "SessionClose: unknown reason", why);
 	return 0;
 }
@@ -142,8 +146,11 @@ static int check_elem(const Idfw__Element *e, const char **why)
 		return bad(-GI_EPROTO, "Element: unknown set", why);
 	if (e->group >= WIRE_RULESET_GROUPS_MAX)
 		return bad(-GI_EPROTO, "Element: bad group", why);
-	if (!e->key.data || (e->key.len != 1 && e->key.len != 4 && e->key.len != 16))
+	if (!e->key.data ||
+		(e->key.len != 1 && e->key.len != 4 && e->key.len != 8 && e->key.len != 16))
 		return bad(-GI_EPROTO, "Element: bad key length", why);
+	if (e->lease_s > WIRE_LEASE_MAX_S || (e->ends && e->lease_s == 0))
+		return bad(-GI_EPROTO, "Element: bad lease", why);
 	return 0;
 }
 
@@ -212,6 +219,8 @@ static int check_ruleset_begin(const Idfw__RulesetBegin *b, const char **why)
 {
 	if (b->default_in > 2 || b->default_out > 2)
 		return bad(-GI_EPROTO, "RulesetBegin: unknown default", why);
+	if (b->revoke > 1)
+		return bad(-GI_EPROTO, "RulesetBegin: unknown way to revoke", why);
 	if (b->groups > WIRE_RULESET_GROUPS_MAX || b->rules > WIRE_RULESET_RULES_MAX ||
 		b->elements > WIRE_RULESET_ELEMS_MAX)
 		return bad(-GI_ELIMIT, "RulesetBegin: too many groups, rules or elements", why);
@@ -244,7 +253,7 @@ static int check_delta(const Idfw__Delta *d, const char **why)
 
 static int check_session_ready(const Idfw__SessionReady *s, const char **why)
 {
-	if (s->id == 0 || (unsigned int)s->state > IDFW__SESSION_READY__STATE__DEGRADED)
+	if (s->id == 0 || (unsigned int)s->state > IDFW__SESSION_READY__STATE__REFUSED)
 		return bad(-GI_EPROTO, "SessionReady: no id or unknown state", why);
 	return 0;
 }
@@ -268,9 +277,29 @@ static int check_applied(const Idfw__Applied *a, const char **why)
 static int check_marks(const Idfw__Marks *m, const char **why)
 {
 	for (size_t i = 0; i < m->n_elem; i++)
-		if (m->elem[i]->set < 1 || m->elem[i]->set > 5)
+		if ((m->elem[i]->set < 1 || m->elem[i]->set > 5) && m->elem[i]->set != 11)
 			return bad(-GI_EPROTO, "Marks: a set that has no marks", why);
 	return check_elems(m->elem, m->n_elem, why);
+}
+
+static int check_service_watch(const Idfw__ServiceWatch *w, const char **why)
+{
+	if (w->n_unit > WIRE_UNITS_MAX)
+		return bad(-GI_ELIMIT, "ServiceWatch: too many units", why);
+	for (size_t i = 0; i < w->n_unit; i++)
+		if (!text_ok(w->unit[i], 1, WIRE_UNIT_MAX))
+			return bad(-GI_EPROTO, "ServiceWatch: bad unit", why);
+	return 0;
+}
+
+static int check_alarm(const Idfw__Alarm *a, const char **why)
+{
+	if (a->kind == IDFW__ALARM__KIND__UNKNOWN ||
+		(unsigned int)a->kind > IDFW__ALARM__KIND__NO_CGROUPS)
+		return bad(-GI_EPROTO, "Alarm: unknown kind", why);
+	if (!text_ok(a->text, 0, WIRE_TEXT_MAX))
+		return bad(-GI_EPROTO, "Alarm: bad text", why);
+	return 0;
 }
 
 static int check_ctl_request(const Idfw__CtlRequest *r, const char **why)
@@ -370,6 +399,10 @@ int wire_check_envelope(const Idfw__Envelope *e, const char **ret_why)
 		return check_applied(e->applied, ret_why);
 	case IDFW__ENVELOPE__BODY_MARKS:
 		return check_marks(e->marks, ret_why);
+	case IDFW__ENVELOPE__BODY_SERVICE_WATCH:
+		return check_service_watch(e->service_watch, ret_why);
+	case IDFW__ENVELOPE__BODY_ALARM:
+		return check_alarm(e->alarm, ret_why);
 	case IDFW__ENVELOPE__BODY_CTL_REQUEST:
 		return check_ctl_request(e->ctl_request, ret_why);
 	case IDFW__ENVELOPE__BODY_CTL_ROW:
@@ -388,6 +421,7 @@ int wire_check_envelope(const Idfw__Envelope *e, const char **ret_why)
 	case IDFW__ENVELOPE__BODY_PONG:
 	case IDFW__ENVELOPE__BODY_EVENT_ACK:
 	case IDFW__ENVELOPE__BODY_RULESET_COMMIT:
+	case IDFW__ENVELOPE__BODY_LEASE:
 	case IDFW__ENVELOPE__BODY_CTL_DATA:
 	case IDFW__ENVELOPE__BODY_CTL_TEXT:
 		return 0; /* numbers of any value, bytes of any length that a frame holds */

@@ -47,6 +47,9 @@ static const struct right rights[] = {
 	{ IDFW__ENVELOPE__BODY_KICK, "Kick", 0, TO_AGENT },
 	{ IDFW__ENVELOPE__BODY_APPLIED, "Applied", 0, AGENT },
 	{ IDFW__ENVELOPE__BODY_MARKS, "Marks", 0, AGENT },
+	{ IDFW__ENVELOPE__BODY_LEASE, "Lease", 0, TO_AGENT },
+	{ IDFW__ENVELOPE__BODY_SERVICE_WATCH, "ServiceWatch", 0, TO_AGENT },
+	{ IDFW__ENVELOPE__BODY_ALARM, "Alarm", 0, AGENT },
 	/* idfwctl comes with the same package: its Hello is welcome, not demanded */
 	{ IDFW__ENVELOPE__BODY_CTL_REQUEST, "CtlRequest", CTL, CTL },
 	{ IDFW__ENVELOPE__BODY_CTL_DATA, "CtlData", 0, CTL },

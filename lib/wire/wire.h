@@ -48,6 +48,9 @@
 #define WIRE_RULE_SERVICES_MAX 64
 #define WIRE_GROUP_NETS_MAX 4096
 #define WIRE_SETS 11
+#define WIRE_LEASE_MAX_S (30u * 86400)
+#define WIRE_UNITS_MAX 256 /* in one ServiceWatch */
+#define WIRE_UNIT_MAX 256
 #define WIRE_PORT_AGENT 5005 /* vsock port, and the suffix of the per-VM unix socket */
 #define WIRE_PORT_FILE 5006  /* the same, of gi-fileagent */
 /* the file path */

@@ -45,6 +45,9 @@ static Idfw__SessionReady ready;
 static Idfw__Kick kick;
 static Idfw__Applied applied;
 static Idfw__Marks marks;
+static Idfw__Lease lease;
+static Idfw__ServiceWatch service_watch;
+static Idfw__Alarm alarm_msg;
 static Idfw__CtlRequest ctl_request;
 static Idfw__CtlData ctl_data;
 static Idfw__CtlRow ctl_row;
@@ -71,6 +74,8 @@ static Idfw__Op *op_list[1] = { &op };
 static Idfw__DirGroup *dir_group_list[1] = { &dir_group };
 static uint32_t peer_list[2] = { 0, 1 };
 static char *arg_list[1] = { ctl_arg };
+static char unit[] = "nginx.service", alarm_text[] = "table inet other, chain prerouting";
+static char *unit_list[1] = { unit };
 
 /* lists that a test may have bent */
 static void init_lists(void)
@@ -81,6 +86,7 @@ static void init_lists(void)
 	peer_list[0] = 0;
 	peer_list[1] = 1;
 	arg_list[0] = ctl_arg;
+	unit_list[0] = unit;
 }
 
 static void init_handshake(void)
@@ -211,6 +217,16 @@ static void init_pushes(void)
 	marks.first = marks.last = true;
 	marks.n_elem = 1;
 	marks.elem = element_list;
+	idfw__lease__init(&lease);
+	lease.generation = 3;
+	lease.version = 10;
+	idfw__service_watch__init(&service_watch);
+	service_watch.n_unit = 1;
+	service_watch.unit = unit_list;
+	idfw__alarm__init(&alarm_msg);
+	alarm_msg.kind = IDFW__ALARM__KIND__FOREIGN_CHAIN;
+	alarm_msg.over = true;
+	alarm_msg.text = alarm_text;
 }
 
 static void init_control(void)
@@ -293,6 +309,9 @@ void samples_init(struct sample ret[SAMPLES])
 	SAMPLE(KICK, kick, kick, WIRE_SVM_TO_AGENT, WIRE_OPEN);
 	SAMPLE(APPLIED, applied, applied, WIRE_AGENT, WIRE_OPEN);
 	SAMPLE(MARKS, marks, marks, WIRE_AGENT, WIRE_OPEN);
+	SAMPLE(LEASE, lease, lease, WIRE_SVM_TO_AGENT, WIRE_OPEN);
+	SAMPLE(SERVICE_WATCH, service_watch, service_watch, WIRE_SVM_TO_AGENT, WIRE_OPEN);
+	SAMPLE(ALARM, alarm, alarm_msg, WIRE_AGENT, WIRE_OPEN);
 	SAMPLE(CTL_REQUEST, ctl_request, ctl_request, WIRE_CTL, WIRE_NEW);
 	SAMPLE(CTL_DATA, ctl_data, ctl_data, WIRE_CTL, WIRE_OPEN);
 	SAMPLE(CTL_ROW, ctl_row, ctl_row, WIRE_SVM_TO_CTL, WIRE_OPEN);

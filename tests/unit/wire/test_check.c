@@ -27,6 +27,8 @@ static void test_check_texts_at_their_limits(void **state)
 	TEXT_LIMIT(RULESET_PART, ruleset_part->rule[0]->name, GI_NAME_MAX);
 	TEXT_LIMIT(KICK, kick->reason, WIRE_TEXT_MAX);
 	TEXT_LIMIT(APPLIED, applied->text, WIRE_TEXT_MAX);
+	TEXT_LIMIT(SERVICE_WATCH, service_watch->unit[0], WIRE_UNIT_MAX);
+	TEXT_LIMIT(ALARM, alarm->text, WIRE_TEXT_MAX);
 	TEXT_LIMIT(CTL_REQUEST, ctl_request->arg[0], WIRE_CTL_TEXT_MAX);
 	TEXT_LIMIT(CTL_END, ctl_end->text, WIRE_CTL_TEXT_MAX);
 	TEXT_LIMIT(DIR_LOOKUP, dir_lookup->name, WIRE_USER_MAX);
@@ -66,10 +68,18 @@ static void test_check_numbers_at_their_limits(void **state)
 	VALUE(RULESET_PART, ruleset_part->elem[0]->group, 4095, 4096, -GI_EPROTO);
 	VALUE(DELTA, delta->op[0]->elem->set, 0, 11, -GI_EPROTO);
 	VALUE(SESSION_READY, session_ready->id, 1, 0, -GI_EPROTO);
-	VALUE(SESSION_READY, session_ready->state, 2, 3, -GI_EPROTO);
+	VALUE(SESSION_READY, session_ready->state, 3, 4, -GI_EPROTO);
 	VALUE(KICK, kick->id, 1, 0, -GI_EPROTO);
 	VALUE(APPLIED, applied->result, 0, 3, -GI_EPROTO);
 	VALUE(MARKS, marks->elem[0]->set, 5, 6, -GI_EPROTO);
+	VALUE(EVENT, event->open->session->kind, 1, 2, -GI_EPROTO);
+	VALUE(EVENT, event->open->session->parent, 3, 7, -GI_EPROTO);
+	VALUE(RULESET_BEGIN, ruleset_begin->revoke, 1, 2, -GI_EPROTO);
+	VALUE(DELTA, delta->op[0]->elem->lease_s, WIRE_LEASE_MAX_S, WIRE_LEASE_MAX_S + 1,
+		-GI_EPROTO);
+	VALUE(DELTA, delta->op[0]->elem->ends, 0, 1, -GI_EPROTO);
+	VALUE(ALARM, alarm->kind, 6, 7, -GI_EPROTO);
+	VALUE(ALARM, alarm->kind, 1, 0, -GI_EPROTO);
 	VALUE(MARKS, marks->elem[0]->set, 1, 0, -GI_EPROTO);
 	VALUE(CTL_REQUEST, ctl_request->data_len, 4u << 20, (4u << 20) + 1, -GI_ELIMIT);
 	VALUE(CTL_END, ctl_end->status, 255, 256, -GI_EPROTO);
@@ -127,6 +137,7 @@ static void test_check_counts_at_their_limits(void **state)
 		WIRE_RULE_SERVICES_MAX);
 	COUNT(DELTA, delta->op, delta->n_op, WIRE_OPS_MAX);
 	COUNT(MARKS, marks->elem, marks->n_elem, WIRE_ELEMS_MAX);
+	COUNT(SERVICE_WATCH, service_watch->unit, service_watch->n_unit, WIRE_UNITS_MAX);
 	COUNT(CTL_REQUEST, ctl_request->arg, ctl_request->n_arg, WIRE_CTL_ARGS_MAX);
 	COUNT(DIR_RESULT, dir_result->group, dir_result->n_group, WIRE_DIR_GROUPS_MAX);
 	COUNT(DIR_CHANGED, dir_changed->sid, dir_changed->n_sid, WIRE_DIR_SIDS_MAX);
@@ -172,9 +183,9 @@ static void test_check_close_event(void **state)
 	e->event->close = &c;
 	REFUSES(-GI_EPROTO, e);
 	c.id = 7;
-	c.reason = IDFW__END_REASON__END_KICK;
+	c.reason = IDFW__END_REASON__END_CGROUP;
 	ACCEPTS(e);
-	c.reason = 6;
+	c.reason = 7;
 	REFUSES(-GI_EPROTO, e);
 }
 
