@@ -26,6 +26,8 @@ idfw_tls() {
 idfw_conf() { # LINES...: what svm-scan finds things with
 	install -d -o nobody -m 755 "$work/idfw" "$work/idfw"/{scan,tmp}
 	install -d -m 755 "$work/idfw"/{run,state}
+	# as below /run, where it is by default: engines make and remove a directory a file
+	mount -t tmpfs -o uid=nobody,mode=755 none "$work/idfw/tmp"
 	chmod 755 "$work"
 	printf '%s\n' 'listen "tcp:127.0.0.1:5444";' "ca \"$tls/ca.crt\";" "cert \"$tls/scan.crt\";" \
 		"key \"$tls/scan.key\";" 'mux-names host1;' 'user "nobody";' "state-dir \"$work/idfw/scan\";" \
@@ -79,6 +81,7 @@ start_idfw-hash() { # whatever is on the image is on the list: no scanner sees i
 }
 stop_idfw() {
 	stop_all
+	umount "$work/idfw/tmp"
 	rm -rf "$work/idfw"
 }
 stop_idfw-hash() { stop_idfw; }
