@@ -122,8 +122,8 @@ static void clamav_judge(cl_error_t rc, const char *virus, struct scan_finding *
 	}
 }
 
-static void clamav_scan(void *self, struct scan_content *content, const char *name, uint32_t ms,
-	struct scan_finding *ret)
+static void clamav_scan(
+	void *self, struct scan_content *content, uint32_t ms, struct scan_finding *ret)
 {
 	struct clamav *c = self;
 	unsigned long scanned = 0;
@@ -139,8 +139,8 @@ static void clamav_scan(void *self, struct scan_content *content, const char *na
 		return;
 	}
 	(void)cl_engine_set_num(c->engine, CL_ENGINE_MAX_SCANTIME, ms);
-	rc = cl_scanmap_callback(
-		map, name[0] ? name : NULL, &virus, &scanned, c->engine, &c->options, NULL);
+	/* no name: what is found counts for every file with this content */
+	rc = cl_scanmap_callback(map, NULL, &virus, &scanned, c->engine, &c->options, NULL);
 	clamav_judge(rc, virus, ret);
 	cl_fmap_close(map);
 }

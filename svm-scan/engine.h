@@ -18,11 +18,10 @@ struct scan_engine {
 	const char *name; /* static: "clamav" */
 	void *self;	  /* owned by the engine; close() frees */
 	/*
-	 * @c: filled up to its cap; @name: of the file, may be ""; @ms: what is left, not 0
+	 * @c: filled up to its cap; @ms: what is left, not 0
 	 * @ret: outcome, signature and text are set; zeroed before
 	 */
-	void (*scan)(void *self, struct scan_content *c, const char *name, uint32_t ms,
-		struct scan_finding *ret);
+	void (*scan)(void *self, struct scan_content *c, uint32_t ms, struct scan_finding *ret);
 	void (*close)(void *self);
 	char label[128];  /* "clamav 1.4.6 (44 signatures)" */
 	uint64_t version; /* libraries' numbers: part of the epoch, with label */

@@ -53,7 +53,6 @@ static int feed_job(struct feed *f)
 	feed_hash(f, 0, src->head, head);
 	job.id = f->id;
 	job.size = src->size;
-	job.name = (char *)src->name; /* borrowed for the call */
 	job.head.data = (uint8_t *)src->head;
 	job.head.len = head;
 	job.budget_ms = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;

@@ -22,7 +22,6 @@
 
 #define SCAN_EPOCH_LEN 16
 #define SCAN_SLOTS_MAX 256
-#define SCAN_NAME_MAX 256
 #define SCAN_WHY_MAX 256
 
 struct scan_epoch { /* names engines, signatures and limits; a prefix of a SHA-256 */
@@ -69,15 +68,14 @@ struct scan_pool_conf { /* all borrowed for scan_pool_new() only, but for note a
 };
 
 /*
- * Where content comes from. read() as eps_read(): blocks, 0 with *ret_len 0 is the end, else a
- * negative code that error() has words for. One thread at a time.
+ * Where content comes from; no name, as a finding counts for every file with this content. read()
+ * as eps_read(): blocks, 0 with *ret_len 0 is the end, else a negative code that error() has words
+ * for. One thread at a time.
  */
 struct scan_source {
 	uint64_t size;
 	const uint8_t *head; /* borrowed; its first bytes, may be NULL */
 	size_t head_len;
-	char name[SCAN_NAME_MAX +
-		  1]; /* last part of the path, for engines that care; clean UTF-8 */
 	int (*read)(void *arg, uint64_t offset, void *buf, size_t len, size_t *ret_len);
 	const char *(*error)(int err);
 	void *arg;

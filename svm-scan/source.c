@@ -4,7 +4,6 @@
  *
  * In a slot's thread; the one place where pool and libepsec meet.
  */
-#include <string.h>
 #include "svm-scan/pool.h"
 
 static int source_read(void *arg, uint64_t offset, void *buf, size_t len, size_t *ret_len)
@@ -15,9 +14,6 @@ static int source_read(void *arg, uint64_t offset, void *buf, size_t len, size_t
 void scan_source_event(struct scan_source *s, struct eps_event *ev)
 {
 	const struct eps_file *f = eps_event_file(ev);
-	const uint8_t *slash = f->path_len ? memrchr(f->path, '/', f->path_len) : NULL;
-	const uint8_t *name = slash ? slash + 1 : f->path;
-	size_t len = slash ? f->path_len - (size_t)(name - f->path) : f->path_len;
 
 	*s = (struct scan_source){ .size = f->size,
 		.head = f->head,
@@ -25,8 +21,4 @@ void scan_source_event(struct scan_source *s, struct eps_event *ev)
 		.read = source_read,
 		.error = eps_strerror,
 		.arg = ev };
-	len = len < SCAN_NAME_MAX ? len : SCAN_NAME_MAX;
-	if (len)
-		memcpy(s->name, name, len);
-	wire_text_sanitize(s->name, SCAN_NAME_MAX);
 }

@@ -231,8 +231,7 @@ static void worker_scan(struct scan_worker *w, const Idfw__ScanJob *job, uint64_
 		if (left == 0)
 			failed(&one, "out of time");
 		else
-			w->engine[i].scan(
-				w->engine[i].self, &w->content, job->name, (uint32_t)left, &one);
+			w->engine[i].scan(w->engine[i].self, &w->content, (uint32_t)left, &one);
 		(void)snprintf(one.engine, sizeof(one.engine), "%s", w->engine[i].name);
 		if (one.outcome == SCAN_FOUND) {
 			*ret = one;

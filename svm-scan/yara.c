@@ -105,13 +105,11 @@ static int yara_match(YR_SCAN_CONTEXT *context, int message, void *data, void *a
 	return CALLBACK_ABORT;
 }
 
-static void yara_scan(
-	void *self, struct scan_content *c, const char *name, uint32_t ms, struct scan_finding *ret)
+static void yara_scan(void *self, struct scan_content *c, uint32_t ms, struct scan_finding *ret)
 {
 	struct yara_rules *y = self;
 	int rc;
 
-	(void)name;
 	ret->outcome = SCAN_CLEAN;
 	rc = yr_rules_scan_mem(y->rules, c->buf, (size_t)c->have,
 		SCAN_FLAGS_FAST_MODE | SCAN_FLAGS_NO_TRYCATCH | SCAN_FLAGS_REPORT_RULES_MATCHING,

@@ -288,8 +288,6 @@ static int check_record(const Idfw__ScanRecord *r, const char **why)
 
 static int check_job(const Idfw__ScanJob *j, const char **why)
 {
-	if (!text_ok(j->name, WIRE_TEXT_MAX))
-		return bad(-GI_EPROTO, "ScanJob: bad name", why);
 	if (j->head.len > WIRE_DATA_MAX)
 		return bad(-GI_ELIMIT, "ScanJob: head is too large", why);
 	return 0;

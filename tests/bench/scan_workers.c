@@ -69,7 +69,7 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void tally_one(struct tally *t, struct bed *b, struct bed_content *c)
+static void tally_one(struct tally *t, struct bed *b, struct bed_content *c, const char *name)
 {
 	uint64_t start = now_ns();
 	struct scan_finding f;
@@ -83,7 +83,7 @@ static void tally_one(struct tally *t, struct bed *b, struct bed_content *c)
 	t->found += f.outcome == SCAN_FOUND;
 	t->failed += f.outcome == SCAN_FAILED;
 	if (f.outcome != SCAN_CLEAN)
-		(void)fprintf(stderr, "%s: %s%s\n", c->src.name, f.signature, f.text);
+		(void)fprintf(stderr, "%s: %s%s\n", name, f.signature, f.text);
 }
 
 static void tally_print(struct tally *t)
@@ -117,7 +117,7 @@ static void run_directory(struct bed *b, struct tally *t, const char *dir)
 		if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
 			continue;
 		bed_file(&c, path);
-		tally_one(t, b, &c);
+		tally_one(t, b, &c, path);
 		bed_file_close(&c);
 	}
 	if (d)
@@ -137,7 +137,7 @@ static void run_small(struct bed *b, struct tally *t)
 			text[k] = x >> 29 ? (char)('a' + (x >> 24) % 26) : '\n';
 		}
 		bed_memory(&c, text, sizeof(text));
-		tally_one(t, b, &c);
+		tally_one(t, b, &c, "made here");
 	}
 }
 

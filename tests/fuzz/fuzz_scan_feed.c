@@ -48,7 +48,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct scan_source src = { .size = SIZE,
 		.head = content,
 		.head_len = SIZE / 2,
-		.name = "x",
 		.read = source_read,
 		.error = gi_strerror,
 		.arg = content };

@@ -177,13 +177,11 @@ void bed_memory(struct bed_content *c, const void *data, size_t len)
 	content_init(c, len);
 	c->src.head = data;
 	c->src.head_len = len < HEAD_BYTES ? len : HEAD_BYTES;
-	(void)snprintf(c->src.name, sizeof(c->src.name), "memory");
 }
 
 void bed_file(struct bed_content *c, const char *path)
 {
 	uint8_t *head = malloc(HEAD_BYTES);
-	const char *name = strrchr(path, '/');
 	struct stat st;
 	ssize_t n;
 
@@ -194,8 +192,6 @@ void bed_file(struct bed_content *c, const char *path)
 	content_init(c, (uint64_t)st.st_size);
 	c->src.head = head;
 	c->src.head_len = (size_t)n;
-	(void)snprintf(c->src.name, sizeof(c->src.name), "%.200s", name ? name + 1 : path);
-	wire_text_sanitize(c->src.name, SCAN_NAME_MAX);
 }
 
 void bed_file_close(struct bed_content *c)

@@ -13,7 +13,7 @@ static char done_text[] = "read-only file system", rule[] = "etc", passed_reason
 static char counter_name[] = "passed_service_down", json[] = "{\"id\":\"00\"}";
 static char reply_text[] = "no such quarantine entry", log_text[] = "event 7: allow",
 	    vm[] = "web01";
-static char record_text[] = "restored", by[] = "root", job_name[] = "eicar.com";
+static char record_text[] = "restored", by[] = "root";
 static char engines[] = "clamav 1.4.3 (44 signatures)", no_error[] = "";
 static uint8_t path[] = "/srv/in/eicar\xff.com", new_path[] = "/srv/in/x", exe[] = "/usr/sbin/sshd";
 static uint8_t content[] = "X5O!P%@AP[4", epoch[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
@@ -211,7 +211,6 @@ static void init_worker(void)
 	idfw__scan_job__init(&job);
 	job.id = 1;
 	job.size = 68;
-	job.name = job_name;
 	job.head = TEXT_BYTES(content);
 	job.budget_ms = 900;
 	idfw__scan_need__init(&need);
