@@ -33,15 +33,16 @@
 #define EPS_AHEAD_DEFAULT (1u << 20)
 #define EPS_AHEAD_MAX (4u << 20)
 #define EPS_VMS_MAX 65536
-#define EPS_COMMANDS_MAX 64	   /* unanswered, to one guest */
-#define EPS_QUEUE_MAX (64u << 20)  /* bytes to one mux */
-#define EPS_BOX_KEEP (1u << 20)	   /* an empty box keeps at most this much memory */
-#define EPS_WRITES_MAX (32u << 20) /* bytes of eps_write() under way, in all */
-#define EPS_SILENCE_MS 10000	   /* a guest that answers no read or write for so long */
-#define EPS_DONE_MS 5000	   /* from a verdict to its FileDone */
-#define EPS_RANGES_MAX 8	   /* FileReads of one event under way */
-#define EPS_PIECE_LEAST 512	   /* bytes of a FileData that does not end its range */
-#define EPS_PENDING_MAX 16384	   /* verdicts of a guest whose outcome is not known */
+#define EPS_COMMANDS_MAX 64	  /* unanswered, to one guest */
+#define EPS_QUEUE_MAX (64u << 20) /* bytes to one mux */
+#define EPS_BOX_KEEP (1u << 20)	  /* an empty box keeps at most this much memory */
+#define EPS_WRITES_MAX \
+	(16u << 20)	     /* bytes of eps_write() under way, in all: half of a mux's max-queue */
+#define EPS_SILENCE_MS 10000 /* a guest that answers no read or write for so long */
+#define EPS_DONE_MS 5000     /* from a verdict to its FileDone */
+#define EPS_RANGES_MAX 8     /* FileReads of one event under way */
+#define EPS_PIECE_LEAST 512  /* bytes of a FileData that does not end its range */
+#define EPS_PENDING_MAX 16384 /* verdicts of a guest whose outcome is not known */
 #define EPS_MUX_NAME_MAX 255
 
 struct eps_link;

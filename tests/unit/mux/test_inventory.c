@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "epsec/eps_int.h"
 #include "mux/inventory.h"
 #include "mux/limit.h"
 
@@ -53,6 +54,9 @@ static void test_conf_defaults(void **state)
 	assert_int_equal(c.vsock_file_port, 5006);
 	assert_null(c.scan);
 	assert_int_equal(c.max_queue, 32 << 20);
+	/* what a scan service writes into one guest's files does not fill it: files are still held
+	 */
+	assert_true(c.max_queue >= 2 * EPS_WRITES_MAX);
 	assert_int_equal(c.max_queue_up, 1 << 20);
 	assert_int_equal(c.idle_ms, 10000);
 	assert_int_equal(c.deadline_ms, 10000);

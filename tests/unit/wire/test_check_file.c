@@ -58,7 +58,6 @@ static void test_check_file_texts_at_their_limits(void **state)
 	TEXT_LIMIT(SCAN_RECORD, scan_record->by, WIRE_USER_MAX);
 	TEXT_LIMIT(SCAN_RECORD, scan_record->actor->user, WIRE_USER_MAX);
 	TEXT_LIMIT(SCAN_RECORD, scan_record->fim->rule, WIRE_RULE_NAME_MAX);
-	TEXT_LIMIT(SCAN_JOB, scan_job->name, WIRE_TEXT_MAX);
 	TEXT_LIMIT(SCAN_RESULT, scan_result->engine, WIRE_ENGINE_MAX);
 	TEXT_LIMIT(SCAN_RESULT, scan_result->signature, WIRE_SIGNATURE_MAX);
 	TEXT_LIMIT(SCAN_RESULT, scan_result->text, WIRE_TEXT_MAX);
