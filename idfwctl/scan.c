@@ -32,10 +32,12 @@ static void put_service(const json_t *r, bool color)
 		ctl_tone_off(tone, color));
 	ctl_putf("  engines    %s; %" PRIu64 " hashes listed\n", ctl_row_text(r, "engines"),
 		ctl_row_number(r, "list_entries"));
-	ctl_putf("  loaded     %s, epoch %.16s%s%s\n",
-		ctl_time_format(ctl_row_number(r, "loaded_ms"), when), ctl_row_text(r, "epoch"),
-		ctl_row_text(r, "load_error")[0] ? "; the last load FAILED: " : "",
-		ctl_row_text(r, "load_error"));
+	ctl_putf("  loaded     %s, epoch %.16s\n",
+		ctl_time_format(ctl_row_number(r, "loaded_ms"), when), ctl_row_text(r, "epoch"));
+	if (ctl_row_text(r, "load_error")[0])
+		ctl_putf("  reload     %s: FAILED, the above goes on: %s\n",
+			ctl_time_format(ctl_row_number(r, "load_ms"), when),
+			ctl_row_text(r, "load_error"));
 	printf("  running    since %s (%s)\n",
 		ctl_time_format(ctl_row_number(r, "started_ms"), when),
 		ctl_span_format(ctl_row_number(r, "uptime_ms"), span));

@@ -15,8 +15,6 @@
 
 #include "lib/base/log.h"
 
-static const char summary[] = "reload";
-
 int scan_list_load(const char *path, struct gi_buf *out, struct scan_hashlist **ret)
 {
 	struct conf_diags diags;
@@ -96,14 +94,17 @@ static void load_ended(struct scan_service *s)
 	struct scan_judge_stats st;
 
 	log_lines(words);
+	s->load_ms = io_clock_real_ms();
 	if (r->err < 0) {
+		words = *words ? words : gi_strerror(r->err);
 		(void)snprintf(s->load_error, sizeof(s->load_error), "%.*s",
-			(int)strcspn(words, "\n"), *words ? words : gi_strerror(r->err));
+			(int)strcspn(words, "\n"), words);
+		wire_text_sanitize(s->load_error, WIRE_TEXT_MAX);
 		return;
 	}
 	s->load_error[0] = '\0';
 	memcpy(s->epoch, r->epoch, sizeof(s->epoch));
-	s->loaded_ms = io_clock_real_ms();
+	s->loaded_ms = s->load_ms;
 	scan_pool_engines(s->pool, engines);
 	scan_judge_stats(s->judge, &st);
 	(void)snprintf(text, sizeof(text), "loaded: %.160s, list of %zu", engines, st.list_entries);
@@ -227,15 +228,14 @@ static void conf_compare(const struct scan_conf *old, const struct scan_conf *ne
 static int conf_reload(struct scan_service *s)
 {
 	struct scan_conf *new = calloc(1, sizeof(*new));
-	bool debug = false;
-	int code = 0;
+	int err;
 
 	if (!new)
 		return -ENOMEM;
-	if (conf_main(
-		    s->argc, s->argv, "svm-scan", summary, &scan_conf_table, new, &debug, &code)) {
+	err = conf_again(s->argc, s->argv, "svm-scan", &scan_conf_table, new, &s->reload.text);
+	if (err < 0) {
 		free(new);
-		return -GI_ESYNTAX;
+		return err;
 	}
 	conf_compare(s->conf, new);
 	scan_vms_conf(s->vms, new);
@@ -257,15 +257,18 @@ int scan_reload_start(struct scan_service *s)
 		r->again = true;
 		return 0;
 	}
+	gi_buf_reset(&r->text);
 	err = conf_reload(s);
 	if (err == 0)
 		err = list_path_set(s);
-	if (err < 0) {
+	if (err < 0)
 		gi_err("reload: the new configuration is not usable; the old one goes on");
-		return err;
-	}
-	gi_buf_reset(&r->text);
-	err = -pthread_create(&r->thread, NULL, reload_main, s);
+	if (err == 0)
+		err = -pthread_create(&r->thread, NULL, reload_main, s);
 	r->running = err == 0;
+	if (err < 0) {
+		r->err = err;
+		load_ended(s);
+	}
 	return err;
 }

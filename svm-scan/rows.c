@@ -110,6 +110,7 @@ json_t *control_row_service(struct scan_service *s, bool *ret_ok)
 	put_num(o, "uptime_ms", now > s->started_ms ? now - s->started_ms : 0);
 	put_epoch(o, s->epoch);
 	put_num(o, "loaded_ms", s->loaded_ms);
+	put_num(o, "load_ms", s->load_ms);
 	put_text_or_null(o, "load_error", s->load_error);
 	put_pool(o, s, &pool);
 	put_judge(o, s);

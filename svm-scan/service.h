@@ -58,7 +58,8 @@ struct scan_service {
 	atomic_ullong worker_end_told_ms;
 	uint8_t epoch[EPS_EPOCH_MAX]; /* of the last load that went well */
 	uint64_t loaded_ms;
-	char load_error[WIRE_TEXT_MAX + 1]; /* of the last load; "" it went well */
+	uint64_t load_ms;		    /* when the last load ended, well or not */
+	char load_error[WIRE_TEXT_MAX + 1]; /* its first words; "" it went well */
 };
 
 extern const struct eps_ops scan_eps_ops; /* callbacks.c; arg: the service */
@@ -77,7 +78,8 @@ GI_MUST_CHECK int scan_list_load(const char *path, struct gi_buf *out, struct sc
  * scan_reload_start - configuration, hash list and signatures, as they are on disk
  * What can be changed while running is; the rest is named in the log. Ends with
  * scan_control_reloaded().
- * Errors: -GI_ESYNTAX (configuration: told on stderr), errno of pthread_create, -ENOMEM
+ * Errors: -GI_ESYNTAX and errno of the configuration, errno of pthread_create, -ENOMEM: in the log,
+ * and what the status shows
  */
 GI_MUST_CHECK int scan_reload_start(struct scan_service *s);
 /* at the start, in the caller's thread; the pool is new. Errors: as of a list, -ENOMEM */

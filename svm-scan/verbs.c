@@ -234,15 +234,6 @@ static void now_begin(struct scan_query *q)
 
 /* ---- scan-reload ---- */
 
-static void reload_begin(struct scan_query *q)
-{
-	int err = scan_reload_start(q->svc);
-
-	if (err < 0)
-		control_end(q, 1, "the configuration is not usable, or there is no memory: %s",
-			gi_strerror(err));
-}
-
 static void reload_ended(struct scan_query *q, int err, const char *text)
 {
 	json_t *full, *row;
@@ -262,6 +253,14 @@ static void reload_ended(struct scan_query *q, int err, const char *text)
 	json_decref(full);
 	control_row(q, row);
 	control_end(q, 0, "%s", "");
+}
+
+static void reload_begin(struct scan_query *q)
+{
+	int err = scan_reload_start(q->svc);
+
+	if (err < 0)
+		reload_ended(q, err, gi_buf_str(&q->svc->reload.text));
 }
 
 /* ---- quarantine ---- */

@@ -85,5 +85,14 @@ void conf_help(const struct conf_table *t, struct gi_buf *out);
  */
 GI_MUST_CHECK int conf_main(int argc, char **argv, const char *prog, const char *summary,
 	const struct conf_table *t, void *into, bool *ret_debug, int *ret_exit);
+/*
+ * conf_again - the configuration that conf_main() read, as it is on disk now: for SIGHUP
+ * @argc, @argv, @prog, @t: as conf_main() had them
+ * @into: zeroed; filled only when all is well
+ * @out: appended: what is wrong, for people; nothing is printed
+ * Errors: -GI_ESYNTAX, -errno of open and read, -ENOMEM
+ */
+GI_MUST_CHECK int conf_again(int argc, char **argv, const char *prog, const struct conf_table *t,
+	void *into, struct gi_buf *out);
 
 #endif

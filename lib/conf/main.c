@@ -57,26 +57,28 @@ static void main_help_config(const struct conf_table *t)
 	gi_buf_fini(&out);
 }
 
-static int main_load(const char *path, const struct conf_table *t, void *into)
+/* the whole configuration, checked; what is wrong with it is appended to @out */
+static int main_load(const char *path, const struct conf_table *t, void *into, struct gi_buf *out)
 {
 	struct conf_diags diags;
-	struct gi_buf out;
-	char *text = NULL;
+	char *text = NULL, why[256] = "";
 	size_t len = 0;
 	int err = conf_read_file(path, CONF_SOURCE_MAX, &text, &len);
 
 	if (err < 0) {
-		(void)fprintf(stderr, "%s: %s\n", path, gi_strerror(err));
+		gi_buf_printf(out, "%s: %s\n", path, gi_strerror(err));
 		return err;
 	}
 	conf_diags_init(&diags, path, text, len);
 	err = conf_parse(t, text, len, &diags, into);
-	gi_buf_init(&out, MAIN_TEXT_MAX);
-	conf_diags_render(&diags, &out);
-	(void)fputs(gi_buf_str(&out), stderr);
+	conf_diags_render(&diags, out);
 	if (err < 0 && err != -GI_ESYNTAX)
-		(void)fprintf(stderr, "%s: %s\n", path, gi_strerror(err));
-	gi_buf_fini(&out);
+		gi_buf_printf(out, "%s: %s\n", path, gi_strerror(err));
+	if (err == 0 && t->check && t->check(into, why) < 0) {
+		gi_buf_printf(out, "%s: error: %s\n", path, why);
+		conf_free(t, into);
+		err = -GI_ESYNTAX;
+	}
 	conf_diags_fini(&diags);
 	free(text);
 	return err;
@@ -125,24 +127,42 @@ static int main_options(int argc, char **argv, const char *prog, const char *sum
 	return 1;
 }
 
+static const char *main_file(const struct main_opts *o, const char *prog, char path[512])
+{
+	if (o->file)
+		return o->file;
+	(void)snprintf(path, 512, "%s/%s.conf", IDFW_SYSCONFDIR, prog);
+	return path;
+}
+
+int conf_again(int argc, char **argv, const char *prog, const struct conf_table *t, void *into,
+	struct gi_buf *out)
+{
+	struct main_opts o = { 0 };
+	char path[512];
+	int code = 0;
+
+	/* they were good at the start, and nothing was printed then either */
+	if (main_options(argc, argv, prog, "", t, &o, &code))
+		return -EINVAL;
+	return main_load(main_file(&o, prog, path), t, into, out);
+}
+
 int conf_main(int argc, char **argv, const char *prog, const char *summary,
 	const struct conf_table *t, void *into, bool *ret_debug, int *ret_exit)
 {
 	struct main_opts o = { 0 };
-	char path[512], why[256] = "";
+	struct gi_buf out;
+	char path[512];
+	int err;
 
 	if (main_options(argc, argv, prog, summary, t, &o, ret_exit))
 		return 1;
-	(void)snprintf(path, sizeof(path), "%s/%s.conf", IDFW_SYSCONFDIR, prog);
-	if (!o.file)
-		o.file = path;
-	if (main_load(o.file, t, into) < 0) {
-		*ret_exit = MAIN_EXIT_CONFIG;
-		return 1;
-	}
-	if (t->check && t->check(into, why) < 0) {
-		(void)fprintf(stderr, "%s: error: %s\n", o.file, why);
-		conf_free(t, into);
+	gi_buf_init(&out, MAIN_TEXT_MAX);
+	err = main_load(main_file(&o, prog, path), t, into, &out);
+	(void)fputs(gi_buf_str(&out), stderr);
+	gi_buf_fini(&out);
+	if (err < 0) {
 		*ret_exit = MAIN_EXIT_CONFIG;
 		return 1;
 	}

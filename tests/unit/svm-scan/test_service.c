@@ -354,6 +354,57 @@ static void test_reload_with_mistakes_keeps_what_is_there(void **state)
 	tg_free(t);
 }
 
+static json_t *load_error_of(struct svc_client *c)
+{
+	return json_object_get(json_array_get(c->rows, 0), "load_error");
+}
+
+static bool has_load_error(struct svc *s, void *arg)
+{
+	struct svc_client *c = svc_ask(s, "scan-status", NULL);
+	bool is = json_is_null(load_error_of(c)) != *(bool *)arg;
+
+	svc_client_free(c);
+	return is;
+}
+
+static void test_hup_with_a_broken_configuration_shows_in_the_status(void **state)
+{
+	struct svc *s = *state;
+	struct svc_client *c;
+	uint64_t loaded;
+	bool bad = true;
+
+	svc_start(s);
+	loaded = svc_stat(s, "loaded_ms");
+	assert_int_equal(svc_stat(s, "load_ms"), loaded);
+	(void)snprintf(s->extra, sizeof(s->extra), "on-open maybe;\nnonsense 1;");
+	svc_conf_write(s);
+	assert_int_equal(kill(s->pid, SIGHUP), 0);
+	svc_wait(s, has_load_error, &bad);
+	c = svc_ask(s, "scan-status", NULL);
+	assert_int_equal(c->status, 1);
+	assert_non_null(strstr(json_string_value(load_error_of(c)), "unknown name \"nonsense\""));
+	svc_client_free(c);
+	assert_int_equal(svc_stat(s, "loaded_ms"), loaded);
+	assert_true(svc_stat(s, "load_ms") >= loaded);
+	/* what the table cannot say is a mistake of the same kind */
+	(void)snprintf(s->extra, sizeof(s->extra), "on-open maybe;");
+	svc_conf_write(s);
+	c = svc_ask(s, "scan-reload", NULL);
+	assert_int_equal(c->status, 1);
+	assert_non_null(strstr(c->text, "error: on-open \"maybe\""));
+	svc_client_free(c);
+	s->extra[0] = '\0';
+	svc_conf_write(s);
+	assert_int_equal(kill(s->pid, SIGHUP), 0);
+	bad = false;
+	svc_wait(s, has_load_error, &bad);
+	c = svc_ask(s, "scan-status", NULL);
+	assert_int_equal(c->status, 0);
+	svc_client_free(c);
+}
+
 /* children of all threads of the service: the workers */
 static size_t children(pid_t pid, pid_t *ret, size_t max)
 {
@@ -652,6 +703,7 @@ int main(void)
 		T(test_empty_file_passes_unscanned),
 		T(test_reload_under_load_is_a_new_epoch_and_loses_nothing),
 		T(test_reload_with_mistakes_keeps_what_is_there),
+		T(test_hup_with_a_broken_configuration_shows_in_the_status),
 		T(test_killed_worker_costs_one_file),
 		T(test_records_survive_kill_and_come_once),
 		T(test_quota_answers_failed),
