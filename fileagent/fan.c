@@ -26,6 +26,9 @@
 #ifndef FAN_REPORT_PIDFD
 #define FAN_REPORT_PIDFD 0x00000080
 #endif
+#ifndef FAN_NOPIDFD
+#define FAN_NOPIDFD (-1)
+#endif
 #ifndef FAN_RENAME
 #define FAN_RENAME 0x10000000
 #endif
@@ -218,8 +221,8 @@ static void fan_infos(const uint8_t *p, size_t len, struct fan_event *ret)
 				memcpy(&ret->pidfd,
 					p + offsetof(struct fanotify_event_info_pidfd, pidfd),
 					sizeof(ret->pidfd));
-				if (ret->pidfd < 0) /* FAN_NOPIDFD, FAN_EPIDFD */
-					ret->pidfd = -1;
+				if (ret->pidfd < 0)
+					ret->pidfd = ret->pidfd == FAN_NOPIDFD ? FAN_GONE : -1;
 			}
 			break;
 		case FAN_EVENT_INFO_TYPE_DFID_NAME:

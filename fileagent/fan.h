@@ -32,10 +32,12 @@ enum fan_kind { FAN_PERM_GROUP, FAN_NOTIFY_GROUP, FAN_FIM_GROUP };
 #define FAN_EV_MODIFY 256u
 #define FAN_EV_DIR 512u
 
+#define FAN_GONE (-2) /* in place of a pidfd: the process had ended when its event was read */
+
 struct fan_event {
 	uint32_t what; /* FAN_EV_* */
 	int fd;	       /* PERM, NOTIFY: owned by the caller; -1 with OVERFLOW and in FIM */
-	int pidfd;     /* owned, or -1 */
+	int pidfd;     /* owned; -1: not told; FAN_GONE */
 	pid_t pid;     /* 0: outside our pid namespace */
 	/* FIM: handles of the directory (and of the new one, for a rename) and the names in it */
 	struct fan_name {

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "fileagent/fan.h"
 #include "fileagent/kinsess.h"
 #include "lib/base/text.h"
 
@@ -41,7 +42,10 @@ struct entry {
 struct fa_kin {
 	char proc[256];
 	struct fa_sessions sessions;
-	struct entry *by_pid; /* least recently used first */
+	struct entry *by_pid;	      /* least recently used first */
+	const struct fa_forks *forks; /* borrowed; NULL: the kernel tells nothing */
+	uint64_t tick_ns;	      /* of /proc's start times */
+	uint64_t slack;		      /* in ticks: a fork is written down so much after its start */
 	uint64_t walks;
 };
 
@@ -59,8 +63,15 @@ int fa_kin_new(const char *proc, const char *sessions_dir, struct fa_kin **ret)
 		free(k);
 		return err;
 	}
+	k->tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+	k->slack = FA_KIN_SLACK_MS * 1000000u / k->tick_ns;
 	*ret = k;
 	return 0;
+}
+
+void fa_kin_forks(struct fa_kin *k, const struct fa_forks *f)
+{
+	k->forks = f;
 }
 
 static void entry_free(struct fa_kin *k, struct entry *e)
@@ -160,47 +171,106 @@ static struct entry *entry_find(const struct fa_kin *k, uint32_t pid)
 	return e;
 }
 
+/*
+ * A process on the way up. Of one that the kernel's records tell of, the start is only known to lie
+ * shortly before its fork was written down.
+ */
+struct step {
+	uint32_t pid, ppid;
+	uint64_t from, to; /* its start, in ticks, lies there */
+	uint64_t ns;	   /* and not behind this */
+};
+
+static uint64_t ticks(const struct fa_kin *k, uint64_t ns)
+{
+	return ns / k->tick_ns;
+}
+
+static bool is_recorded(const struct fa_kin *k, const struct fa_fork *r, uint64_t start)
+{
+	return ticks(k, r->time_ns) >= start && ticks(k, r->time_ns) - start <= k->slack;
+}
+
+/* the process that had @pid at @ns: by its fork, which knows the real parent, else by /proc */
+static bool step_at(const struct fa_kin *k, uint32_t pid, uint64_t ns, struct step *ret)
+{
+	const struct fa_fork *r = k->forks ? fa_forks_find(k->forks, pid, ns) : NULL;
+	struct fa_stat st;
+
+	if (r && r->ppid) {
+		uint64_t to = ticks(k, r->time_ns);
+
+		*ret = (struct step){ .pid = pid,
+			.ppid = r->ppid,
+			.from = to > k->slack ? to - k->slack : 0,
+			.to = to,
+			.ns = r->time_ns };
+		return true;
+	}
+	/* one that is younger is somebody else with that number */
+	if (stat_read(k, pid, &st) < 0 || st.start > ticks(k, ns))
+		return false;
+	*ret = (struct step){ .pid = pid,
+		.ppid = st.ppid,
+		.from = st.start,
+		.to = st.start,
+		.ns = (st.start + 1) * k->tick_ns - 1 };
+	return true;
+}
+
 static void adopt(struct entry *e, uint64_t session, const char *user)
 {
 	e->adopted = session;
 	snprintf(e->adopted_user, sizeof(e->adopted_user), "%s", user);
 }
 
-/* true: @e has the session of @pid, which started at @start */
-static bool adopt_from(struct fa_kin *k, struct entry *e, uint32_t pid, uint64_t start)
+/* true: @e has the session of the process @s */
+static bool adopt_from(struct fa_kin *k, struct entry *e, const struct step *s)
 {
-	const struct fa_session *s = fa_sessions_find(&k->sessions, pid, start);
-	const struct entry *known = entry_find(k, pid);
+	const struct fa_session *live = fa_sessions_find(&k->sessions, s->pid, s->from, s->to);
+	const struct entry *known = entry_find(k, s->pid);
 
-	if (s)
-		adopt(e, s->id, s->user);
-	else if (known && known != e && known->start == start && known->adopted)
+	if (live)
+		adopt(e, live->id, live->user);
+	else if (known && known != e && known->start >= s->from && known->start <= s->to &&
+		 known->adopted)
 		adopt(e, known->adopted, known->adopted_user); /* its own parents may be gone */
 	else
 		return false;
 	return true;
 }
 
-/*
- * Up the parents. A parent that is younger than its child is somebody else with that number: the
- * real one has ended in between.
- */
+static void climb(struct fa_kin *k, struct entry *e, struct step s)
+{
+	for (int depth = 0; depth <= FA_KIN_DEPTH; depth++) {
+		if (adopt_from(k, e, &s) || s.ppid == 0 || !step_at(k, s.ppid, s.ns, &s))
+			return;
+	}
+}
+
+/* the same process as @e? its fork knows who made it, whoever adopted it since */
+static const struct fa_fork *fork_of(const struct fa_kin *k, const struct entry *e)
+{
+	const struct fa_fork *r = k->forks ? fa_forks_only(k->forks, e->pid) : NULL;
+
+	return r && is_recorded(k, r, e->start) ? r : NULL;
+}
+
 static void walk(struct fa_kin *k, struct entry *e)
 {
-	uint32_t pid = e->pid;
+	const struct fa_fork *r = fork_of(k, e);
+	struct step s = { .pid = e->pid,
+		.from = e->start,
+		.to = e->start,
+		.ns = (e->start + 1) * k->tick_ns - 1 };
 	struct fa_stat st;
 
 	k->walks++;
-	if (adopt_from(k, e, pid, e->start) || stat_read(k, pid, &st) < 0 || st.start != e->start)
-		return;
-	for (int depth = 0; depth < FA_KIN_DEPTH && st.ppid != 0; depth++) {
-		uint64_t child_start = st.start;
-
-		pid = st.ppid;
-		if (stat_read(k, pid, &st) < 0 || st.start > child_start ||
-			adopt_from(k, e, pid, st.start))
-			return;
-	}
+	if (r && r->ppid)
+		s.ppid = r->ppid;
+	else if (stat_read(k, e->pid, &st) == 0 && st.start == e->start)
+		s.ppid = st.ppid;
+	climb(k, e, s);
 }
 
 static void entry_judge(struct fa_kin *k, struct entry *e)
@@ -294,6 +364,47 @@ static struct entry *entry_get(struct fa_kin *k, uint32_t pid, int pidfd)
 	return e;
 }
 
+/*
+ * One that has ended, by its fork: whose session it was, and its name. Not its uid: nobody tells
+ * what it made of its maker's.
+ */
+static bool ended_actor(struct fa_kin *k, uint32_t pid, struct fa_actor *ret)
+{
+	const struct fa_fork *r = k->forks ? fa_forks_only(k->forks, pid) : NULL;
+	struct entry e = { .pid = pid, .status_fd = -1, .ruid = FA_UID_UNKNOWN };
+	struct entry *maker;
+	struct step s;
+
+	if (!r || !step_at(k, pid, UINT64_MAX, &s) || !r->ppid)
+		return false;
+	climb(k, &e, s);
+	memcpy(e.comm, r->comm, sizeof(r->comm));
+	maker = e.comm[0] ? NULL : entry_get(k, r->ppid, -1);
+	if (maker && maker->start <= s.to)
+		memcpy(e.comm, maker->comm, sizeof(e.comm)); /* no program of its own */
+	wire_text_sanitize(e.comm, WIRE_COMM_MAX);
+	ret->session = e.adopted;
+	memcpy(ret->user, e.adopted_user, sizeof(ret->user));
+	memcpy(ret->comm, e.comm, sizeof(ret->comm));
+	return true;
+}
+
+/* what was known of it while it lived; NULL when that was an earlier one with the number */
+static struct entry *entry_of_ended(struct fa_kin *k, uint32_t pid)
+{
+	struct entry *e = entry_find(k, pid);
+	const struct fa_fork *r = k->forks ? fa_forks_find(k->forks, pid, UINT64_MAX) : NULL;
+	struct fa_status st;
+
+	if (!e || status_read(e->status_fd, &st) == 0 || (r && r->ppid && !fork_of(k, e)))
+		return NULL;
+	if (r && r->comm[0]) { /* it may have begun another program since it was looked at */
+		memcpy(e->comm, r->comm, sizeof(r->comm));
+		wire_text_sanitize(e->comm, WIRE_COMM_MAX);
+	}
+	return e;
+}
+
 void fa_kin_actor(struct fa_kin *k, uint32_t pid, int pidfd, struct fa_actor *ret)
 {
 	struct entry *e;
@@ -304,9 +415,11 @@ void fa_kin_actor(struct fa_kin *k, uint32_t pid, int pidfd, struct fa_actor *re
 	if (pid == 0)
 		return;
 	fa_sessions_refresh(&k->sessions);
-	e = entry_get(k, pid, pidfd);
-	if (!e)
+	e = pidfd == FAN_GONE ? entry_of_ended(k, pid) : entry_get(k, pid, pidfd);
+	if (!e) {
+		(void)ended_actor(k, pid, ret);
 		return;
+	}
 	entry_judge(k, e);
 	ret->uid = e->euid;
 	ret->session = e->session;

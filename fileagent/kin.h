@@ -8,6 +8,8 @@
  * the session (unless it opened one of its own). Parents end and children are adopted by init: a
  * process once seen keeps its session; what was never seen before gets the only live session of
  * its real uid if there is exactly one - never so for root, whose processes are the system's.
+ * Where the kernel tells of forks (forks.h) the walk goes by who made whom, whoever adopted it; so
+ * the session and the name of a process that ended before anybody looked are found, too.
  * A small cache binds a pid to its process by an open file of /proc/PID, which goes dead with the
  * process: a pid used anew is never taken for the earlier one. What we cannot know stays unknown:
  * a wrong name is worse than none.
@@ -21,12 +23,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "fileagent/forks.h"
 #include "fileagent/worker.h"
 #include "lib/base/err.h"
 
 #define FA_KIN_CACHE 256
 #define FA_KIN_DEPTH 64
 #define FA_KIN_SESSIONS_MAX 8192 /* gi-netagent has no more */
+#define FA_KIN_SLACK_MS 1000	 /* a fork is written down at most so long after its start */
 #define FA_KIN_EXE_MAX 512	 /* kept; a longer path of a program is asked for anew */
 
 struct fa_kin;
@@ -37,11 +41,15 @@ struct fa_kin;
  */
 GI_MUST_CHECK int fa_kin_new(const char *proc, const char *sessions_dir, struct fa_kin **ret);
 void fa_kin_free(struct fa_kin *k);
+/* @f: borrows, or NULL; what it says of a process counts more than /proc's parents */
+void fa_kin_forks(struct fa_kin *k, const struct fa_forks *f);
 
 /*
  * fa_kin_actor - what is known of @pid now; of a process that ended, what was known last
- * @pidfd: of the event, or -1; borrowed. With it a process that ended is told from a later one
- * @ret: always filled; at the worst with the pid alone (uid FA_UID_UNKNOWN). exe as far as known
+ * @pidfd: of the event, or -1; borrowed. With it a process that ended is told from a later one.
+ *         FAN_GONE: it had ended when the event was read
+ * @ret: always filled; at the worst with the pid alone (uid FA_UID_UNKNOWN; also of
+ *       one that ended, whose session and comm the kernel's records told). exe as far as known
  */
 void fa_kin_actor(struct fa_kin *k, uint32_t pid, int pidfd, struct fa_actor *ret);
 /* the program of @pid, @len bytes; dropped when that process has ended, or runs another by now */

@@ -212,12 +212,12 @@ void fa_sessions_refresh(struct fa_sessions *t)
 }
 
 const struct fa_session *fa_sessions_find(
-	const struct fa_sessions *t, uint32_t leader, uint64_t start)
+	const struct fa_sessions *t, uint32_t leader, uint64_t from, uint64_t to)
 {
 	struct fa_session *s;
 
 	HASH_FIND(hh, t->by_leader, &leader, sizeof(leader), s);
-	return s && s->leader_start == start ? s : NULL;
+	return s && s->leader_start >= from && s->leader_start <= to ? s : NULL;
 }
 
 const struct fa_session *fa_sessions_only_of(const struct fa_sessions *t, uint32_t uid)

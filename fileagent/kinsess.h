@@ -37,9 +37,9 @@ GI_MUST_CHECK int fa_sessions_init(struct fa_sessions *t, const char *path);
 void fa_sessions_fini(struct fa_sessions *t);
 /* brings the table up to date */
 void fa_sessions_refresh(struct fa_sessions *t);
-/* borrowed until the next refresh; NULL: none */
+/* whose leader started between the two; borrowed until the next refresh; NULL: none */
 const struct fa_session *fa_sessions_find(
-	const struct fa_sessions *t, uint32_t leader, uint64_t start);
+	const struct fa_sessions *t, uint32_t leader, uint64_t from, uint64_t to);
 /* the only live session of @uid; NULL: none, or more than one */
 const struct fa_session *fa_sessions_only_of(const struct fa_sessions *t, uint32_t uid);
 size_t fa_sessions_count(const struct fa_sessions *t);

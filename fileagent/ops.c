@@ -21,6 +21,7 @@
 #include "fileagent/act_handle.h"
 #include "fileagent/fan.h"
 #include "fileagent/probe.h"
+#include "fileagent/tasks.h"
 #include "fileagent/vault.h"
 #include "lib/base/log.h"
 
@@ -170,6 +171,9 @@ static void job_do(struct fa_actor_thread *a, struct ops_job *j)
 		break;
 	case FA_OP_TEST:
 		err = fa_probe_start(j->rec.path, &fd);
+		break;
+	case FA_OP_TASKS:
+		err = fa_tasks_open(j->rec.value, &fd, &r->value);
 		break;
 	case FA_OP_HANDLE:
 		err = fa_handle_path(j->fds[0], j->rec.path, j->rec.path_len, r->path);

@@ -38,6 +38,7 @@ static const struct rec_op {
 	[FA_OP_VAULT_LIST] = { FA_WORKER, 0, 0, false },
 	[FA_OP_VAULT_RESTORE] = { FA_WORKER, 0, 0, false },
 	[FA_OP_VAULT_PURGE] = { FA_WORKER, 0, 0, false },
+	[FA_OP_TASKS] = { FA_WORKER, 0, 0, false },
 	[FA_OP_MARKS] = { FA_WORKER, 1, FA_REC_FDS_MAX, true },
 };
 

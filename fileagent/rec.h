@@ -59,6 +59,8 @@ enum fa_op {
 	FA_OP_VAULT_RESTORE, /* qid; reply: path */
 	FA_OP_VAULT_PURGE,   /* qid, or all zero: everything; reply: value = how many */
 	FA_OP_MARKS,	     /* fds; path = a struct fa_ident for each: FA_OP_MARK of all of them */
+	FA_OP_TASKS, /* value = processor; reply: fd = its records of forks (tasks.h), value =
+			how many processors there are */
 	FA_OP_COUNT
 };
 

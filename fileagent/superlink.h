@@ -40,9 +40,10 @@ bool fa_super_is_up(const struct fa_super *s);
  * @rec: borrows; its id is filled in here; path_len says how much of path counts
  * @fds: borrows, @n at most FA_REC_FDS_MAX: may be closed after the call
  * @cb: once, later, from the loop: rec->err and what rec.h says of that reply; takes nothing:
- *	@rec is borrowed, @fd (FA_OP_TMP, FA_OP_OPEN; else -1) is the callback's own to close.
- *	NULL: no reply is wanted; such a request is not kept: -EAGAIN (no room), -ENOTCONN.
- * Errors: -GI_EFULL (FA_SUPER_WAITING_MAX), -GI_ELIMIT (path, fds), -ENOMEM; @cb is not called then
+ *	@rec is borrowed, @fd (FA_OP_TMP, FA_OP_OPEN, FA_OP_TASKS; else -1) is the callback's own
+ *	to close. NULL: no reply is wanted; such a request is not kept: -EAGAIN (no room),
+ *-ENOTCONN. Errors: -GI_EFULL (FA_SUPER_WAITING_MAX), -GI_ELIMIT (path, fds), -ENOMEM; @cb is not
+ *called then
  */
 GI_MUST_CHECK int fa_super_request(struct fa_super *s, struct fa_rec *rec, const int *fds, size_t n,
 	void (*cb)(void *arg, const struct fa_rec *rec, int fd), void *arg);

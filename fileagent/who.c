@@ -2,8 +2,9 @@
 /*
  * who.c - who did it, for the worker's other parts: see worker.h, and kin.h for how it is found
  *
- * Runs in gi-fileagent's worker. The one thing that it cannot read itself is a process's program
- * (/proc/PID/exe needs the rights of a tracer): the supervisor is asked, once for all who wait for
+ * Runs in gi-fileagent's worker. What it cannot have itself the supervisor is asked for: the
+ * kernel's records of forks, once, and a process's program (/proc/PID/exe needs the rights of a
+ * tracer), once for all who wait for
  * the same process. Whoever asks is answered once, later, from the loop; without a program when
  * the process has ended or there is no supervisor.
  */
@@ -15,6 +16,7 @@
 
 #include "fileagent/faconf.h"
 #include "fileagent/kin.h"
+#include "fileagent/tasks.h"
 
 struct asked {
 	struct fa_who *who;
@@ -29,6 +31,9 @@ struct asked {
 struct fa_who {
 	struct fa_worker *worker;
 	struct fa_kin *kin;
+	struct fa_tasks *tasks; /* NULL: no memory */
+	uint64_t cpu, cpus;	/* asked for next; of so many */
+	bool following;
 	struct asked *first, **last;
 	size_t waiting;
 	struct io_idle answer;
@@ -52,6 +57,8 @@ int fa_who_new(struct fa_worker *w, struct fa_who **ret)
 		free(who);
 		return err;
 	}
+	if (fa_tasks_new(w->loop, &who->tasks) < 0)
+		who->tasks = NULL;
 	who->worker = w;
 	who->last = &who->first;
 	*ret = who;
@@ -71,7 +78,10 @@ void fa_who_free(struct fa_who *who)
 			fa_super_forget(who->worker->super, a);
 		free(a);
 	}
+	if (who->worker->super)
+		fa_super_forget(who->worker->super, who);
 	fa_kin_free(who->kin);
+	fa_tasks_free(who->tasks);
 	free(who);
 }
 
@@ -84,10 +94,56 @@ void fa_who_conf(struct fa_who *who)
 		return;
 	fa_kin_free(who->kin);
 	who->kin = kin;
+	if (who->following)
+		fa_kin_forks(kin, fa_tasks_now(who->tasks));
+}
+
+/* ---- the kernel's records of forks ---- */
+
+static bool cpu_ask(struct fa_who *who);
+
+static void cpu_cb(void *arg, const struct fa_rec *rec, int fd)
+{
+	struct fa_who *who = arg;
+	int err = rec->err;
+
+	if (err == 0)
+		err = fd < 0 ? -EIO : fa_tasks_add(who->tasks, fd, rec->value);
+	if (err == 0) {
+		who->cpus = rec->value;
+		who->following = true;
+		fa_kin_forks(who->kin, fa_tasks_now(who->tasks));
+	} else {
+		fa_debug("forks on processor %u are not seen: %s", (unsigned int)who->cpu,
+			gi_strerror(err));
+	}
+	who->cpu++;
+	if (who->cpu < who->cpus && cpu_ask(who))
+		return;
+	if (!who->following)
+		fa_notice("the kernel tells of no forks (%s): who ended at once is not known",
+			gi_strerror(err));
+}
+
+static bool cpu_ask(struct fa_who *who)
+{
+	struct fa_rec rec = { .op = FA_OP_TASKS, .value = who->cpu };
+
+	return fa_super_request(who->worker->super, &rec, NULL, 0, cpu_cb, who) == 0;
+}
+
+void fa_who_follow(struct fa_who *who)
+{
+	if (who->tasks && who->worker->super && who->cpus == 0) {
+		who->cpus = 1;
+		(void)cpu_ask(who);
+	}
 }
 
 void fa_who_actor(struct fa_who *who, pid_t pid, int pidfd, struct fa_actor *ret)
 {
+	if (who->following)
+		(void)fa_tasks_now(who->tasks);
 	fa_kin_actor(who->kin, pid > 0 ? (uint32_t)pid : 0, pidfd, ret);
 }
 

@@ -380,6 +380,7 @@ static void order_start(struct worker *w, const struct fa_rec *rec, const int *f
 	w->overdue_denied = atomic_load(&w->held->overdue_denied);
 	atomic_store(&w->held->worker_pid, (uint64_t)w->self);
 	w->started = true;
+	fa_who_follow(w->pub.who);
 	err = fa_fim_new(&w->pub, &w->pub.fim);
 	if (err < 0)
 		fa_err("no integrity monitoring: %s", gi_strerror(err));

@@ -77,11 +77,13 @@ GI_MUST_CHECK int fa_who_new(struct fa_worker *w, struct fa_who **ret);
 void fa_who_free(struct fa_who *who);
 /* the configuration is another one */
 void fa_who_conf(struct fa_who *who);
+/* there is a supervisor: the kernel's records of forks are asked for, unless they are there */
+void fa_who_follow(struct fa_who *who);
 /*
  * fa_who_actor - who a process is, walking up its parents to one that leads a session
- * @pidfd: borrows, or -1; says whether @pid is still the process that it was
- * Reads /proc and /run/idfw/sessions only: never blocks. All else than pid is left empty when the
- * process is gone. exe is left empty (fa_who_program).
+ * @pidfd: borrows, -1 or FAN_GONE; says whether @pid is still the process that it was
+ * Reads /proc, /run/idfw/sessions and what the kernel told of forks: never blocks. What is not
+ * known of a process that is gone is left empty. exe is left empty (fa_who_program).
  */
 void fa_who_actor(struct fa_who *who, pid_t pid, int pidfd, struct fa_actor *ret);
 /*

@@ -168,6 +168,8 @@ static void put_actor(struct gi_buf *b, const Idfw__FileActor *a, const struct w
 	else
 		gi_buf_printf(b, ",\"uid\":%u", a->uid);
 	put_number(b, "pid", a->pid);
+	if (a->pid && a->uid == UINT32_MAX && !a->session && !(a->comm && *a->comm))
+		put_text(b, "actor", "unknown: ended");
 	put_text(b, "comm", a->comm);
 	put_path(b, "exe", &a->exe);
 	if (who->claimed) { /* the guest's word only */

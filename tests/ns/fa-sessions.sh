@@ -14,9 +14,15 @@ chmod 777 "$mnt/w"
 chmod 755 "$dir/run" "$dir/run/sessions"
 fa_conf "fim site { paths $mnt/w; }"
 service_start
+as() { setpriv --reuid "$1" --regid "$1" --clear-groups "${@:2}"; }
+# adopted by init before there was an agent: only /proc tells of them
+early='until [ -e "$2" ]; do sleep 0.05; done; exec 9>"$1"; echo x >&9; exec 9>&-; sleep 1'
+for uid in 1001 1003 0; do
+	(as "$uid" setsid sh -c "$early" sh "$mnt/w/early$uid" "$dir/go$uid" &)
+done
 fa_start
 fa_says 'fim site: baseline built' "the baseline is built"
-as() { setpriv --reuid "$1" --regid "$1" --clear-groups "${@:2}"; }
+fa_perf() { ! grep -q 'tells of no forks' "$dir/agent.log"; }
 # a process that is there long enough to be looked at, whatever else runs on this machine
 slow='exec 9>"$1"; echo x >&9; exec 9>&-; sleep 1'
 
@@ -40,16 +46,26 @@ mark
 as 1002 sh -c 'sh -c "$1" sh "$2"; true' sh "$slow" "$mnt/w/as-other"
 reported "CREATE $mnt/w/as-other .* uid=1002 session=4711 user=alice" "as su to somebody else does it"
 
-echo "# adopted by init"
+echo "# adopted by init before the agent's time"
 mark
-(as 1001 setsid sh -c 'sleep 0.3; exec 9>"$1"; echo x >&9; exec 9>&-; sleep 1' sh "$mnt/w/daemon" &) # its parent ends at once
-reported "CREATE $mnt/w/daemon .* uid=1001 session=4711 user=alice" "the only session of its uid"
+: >"$dir/go1001"
+reported "CREATE $mnt/w/early1001 .* uid=1001 session=4711 user=alice" "the only session of its uid"
 mark
-(as 1003 setsid sh -c 'sleep 0.3; exec 9>"$1"; echo x >&9; exec 9>&-; sleep 1' sh "$mnt/w/daemon3" &)
-reported "CREATE $mnt/w/daemon3 .* uid=1003 session=0 user= " "no session of that uid: nobody"
+: >"$dir/go1003"
+reported "CREATE $mnt/w/early1003 .* uid=1003 session=0 user= " "no session of that uid: nobody"
 mark
-(setsid sh -c 'sleep 0.3; exec 9>"$1"; echo x >&9; exec 9>&-; sleep 1' sh "$mnt/w/daemon0" &)
-reported "CREATE $mnt/w/daemon0 .* uid=0 session=0 user= " "root's daemons are the system's"
+: >"$dir/go0"
+reported "CREATE $mnt/w/early0 .* uid=0 session=0 user= " "root's daemons are the system's"
+
+echo "# adopted by init under the agent's eyes"
+orphan='sleep 0.3; exec 9>"$1"; echo x >&9; exec 9>&-; sleep 1' # its parent ends at once
+for uid in 1001 1003 0; do
+	mark
+	(as "$uid" setsid sh -c "$orphan" sh "$mnt/w/orphan$uid" &)
+	if fa_perf; then
+		reported "CREATE $mnt/w/orphan$uid .* uid=$uid session=4711 user=alice" "uid $uid: whose session made it"
+	fi
+done
 
 echo "# the session is over"
 session_close

@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "fileagent/fan.h"
 #include "fileagent/kin.h"
 
 struct fixture {
@@ -417,6 +418,121 @@ static void test_exe_is_kept_for_the_same_program_only(void **state)
 	assert_string_equal(a.exe, "");
 }
 
+/* ---- the kernel's records of forks ---- */
+
+#define MS 1000000ull
+#define TICK_MS 10 /* start times of the made-up /proc are in ticks */
+
+static void gone(
+	struct fixture *f, uint32_t pid, uint64_t session, const char *user, const char *comm)
+{
+	struct fa_actor a;
+
+	fa_kin_actor(f->kin, pid, FAN_GONE, &a);
+	assert_int_equal(a.pid, pid);
+	assert_int_equal(a.uid, FA_UID_UNKNOWN);
+	assert_int_equal(a.session, session);
+	assert_string_equal(a.user, user);
+	assert_string_equal(a.comm, comm);
+}
+
+static void test_ended_process_is_found_by_its_fork(void **state)
+{
+	static const char rm[FA_FORK_COMM] = "rm";
+	struct fixture *f = *state;
+	struct fa_forks *forks;
+
+	assert_int_equal(sysconf(_SC_CLK_TCK), 1000 / TICK_MS);
+	assert_int_equal(fa_forks_new(&forks), 0);
+	fa_kin_forks(f->kin, forks);
+	usual(f);
+	gone(f, 300, 0, "", ""); /* of which nothing is known */
+	fa_forks_add(forks, 20000 * MS, 300, 202);
+	gone(f, 300, 77, "alice", "bash"); /* its maker's name, from /proc */
+	fa_forks_name(forks, 20010 * MS, 300, rm);
+	gone(f, 300, 77, "alice", "rm");
+	/* another one has the number by now: /proc is not asked */
+	proc(f, 300, 1, 9000, "cron", 0, 0);
+	gone(f, 300, 77, "alice", "rm");
+	/* and its fork is known, too: nobody can tell which of the two it was */
+	fa_forks_add(forks, 90000 * MS, 300, 1);
+	gone(f, 300, 0, "", "");
+	/* a maker that is younger than its child is somebody else */
+	proc(f, 250, 202, 9000, "young", 1001, 1001);
+	fa_forks_add(forks, 20000 * MS, 301, 250);
+	gone(f, 301, 0, "", "");
+	fa_forks_free(forks);
+}
+
+static void test_ended_leader_of_forks_has_its_session(void **state)
+{
+	struct fixture *f = *state;
+	struct fa_forks *forks;
+
+	assert_int_equal(fa_forks_new(&forks), 0);
+	fa_kin_forks(f->kin, forks);
+	/* all of them have ended; the leader's fork was written down 3 ticks after its start */
+	fa_forks_add(forks, 10030 * MS, 200, 100);
+	fa_forks_add(forks, 10100 * MS, 201, 200);
+	fa_forks_add(forks, 10200 * MS, 202, 201);
+	session(f, 77, 200, 1000, 1001, "alice");
+	gone(f, 202, 77, "alice", "");
+	session(f, 78, 200, 1004, 1002, "bob"); /* started behind that fork: not this one */
+	gone(f, 202, 0, "", "");
+	session(f, 78, 200, 1000 - FA_KIN_SLACK_MS / TICK_MS, 1002, "bob"); /* and far before it */
+	gone(f, 202, 0, "", "");
+	fa_forks_free(forks);
+}
+
+static void test_adopted_process_goes_by_who_made_it(void **state)
+{
+	struct fixture *f = *state;
+	struct fa_forks *forks;
+
+	assert_int_equal(fa_forks_new(&forks), 0);
+	fa_kin_forks(f->kin, forks);
+	usual(f);
+	proc(f, 400, 1, 1500, "daemon", 0, 0);
+	expect(f, 400, 0, "");
+	proc(f, 401, 1, 1500, "daemon", 0, 0);
+	fa_forks_add(forks, 14900 * MS, 399, 202); /* ended */
+	fa_forks_add(forks, 15005 * MS, 401, 399);
+	expect(f, 401, 77, "alice");
+	/* a fork long after its start is of another one with that number */
+	proc(f, 402, 1, 1500, "daemon", 0, 0);
+	fa_forks_add(forks, 15000 * MS + (FA_KIN_SLACK_MS + 20) * MS, 402, 202);
+	expect(f, 402, 0, "");
+	fa_forks_free(forks);
+}
+
+static void test_ended_process_seen_before_is_not_an_earlier_one(void **state)
+{
+	static const char mv[FA_FORK_COMM] = "mv";
+	struct fixture *f = *state;
+	struct fa_forks *forks;
+	struct fa_actor a;
+
+	assert_int_equal(fa_forks_new(&forks), 0);
+	fa_kin_forks(f->kin, forks);
+	usual(f);
+	expect(f, 203, 77, "alice");
+	fa_kin_actor(f->kin, 203, FAN_GONE, &a); /* lives: so it is not who has ended */
+	assert_int_equal(a.session, 0);
+	proc_gone(f, 203);
+	fa_kin_actor(f->kin, 203, FAN_GONE, &a);
+	assert_int_equal(a.session, 77);
+	assert_int_equal(a.uid, 1001);
+	fa_forks_add(forks, 10300 * MS, 203, 202);
+	fa_forks_name(forks, 10310 * MS, 203, mv); /* began another program before its end */
+	fa_kin_actor(f->kin, 203, FAN_GONE, &a);
+	assert_int_equal(a.session, 77);
+	assert_string_equal(a.comm, "mv");
+	fa_forks_add(forks, 90000 * MS, 203, 1); /* it may have been this one */
+	fa_kin_actor(f->kin, 203, FAN_GONE, &a);
+	assert_int_equal(a.session, 0);
+	fa_forks_free(forks);
+}
+
 /* ---- the real one ---- */
 
 static uint64_t real_start(pid_t pid)
@@ -512,6 +628,10 @@ int main(void)
 		T(test_cache_is_bounded),
 		T(test_comm_of_the_process_is_never_unclean),
 		T(test_exe_is_kept_for_the_same_program_only),
+		T(test_ended_process_is_found_by_its_fork),
+		T(test_ended_leader_of_forks_has_its_session),
+		T(test_adopted_process_goes_by_who_made_it),
+		T(test_ended_process_seen_before_is_not_an_earlier_one),
 		T(test_real_process_lives_dies_and_is_remembered),
 	};
 

@@ -50,7 +50,7 @@ static void test_check_each_op_side_and_descriptors(void **state)
 		{ FA_OP_HANDLE, FA_WORKER, 0, 0 }, { FA_OP_TEST, FA_WORKER, 0, 0 },
 		{ FA_OP_VAULT_LIST, FA_WORKER, 0, 0 }, { FA_OP_VAULT_RESTORE, FA_WORKER, 0, 0 },
 		{ FA_OP_VAULT_PURGE, FA_WORKER, 0, 0 },
-		{ FA_OP_MARKS, FA_WORKER, 1, FA_REC_FDS_MAX } };
+		{ FA_OP_MARKS, FA_WORKER, 1, FA_REC_FDS_MAX }, { FA_OP_TASKS, FA_WORKER, 0, 0 } };
 
 	(void)state;
 	assert_int_equal(GI_ARRAY_SIZE(ops), FA_OP_COUNT - 1);

@@ -39,6 +39,7 @@ bool replay_scan(struct run *r)
 	rec.boot_id.len = sizeof(boot);
 	actor.session = replay_number(r->words[3]);
 	actor.uid = (uint32_t)option_number(r, "uid", 5001);
+	actor.pid = (uint32_t)option_number(r, "pid", 0);
 	actor.user = (char *)(uintptr_t)(user ? user : "");
 	rec.actor = &actor;
 	rec.path.data = passed.path.data = fim.path.data = (uint8_t *)(uintptr_t)path;
