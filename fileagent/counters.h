@@ -23,6 +23,8 @@
 	X(answered_shared)       \
 	X(answered_verdict)      \
 	X(excluded)              \
+	X(deferred)              \
+	X(deferred_late)         \
 	X(marks_added)           \
 	X(marks_dropped)         \
 	X(marks_flushed)         \

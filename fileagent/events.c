@@ -18,10 +18,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#define PERM_TRY 8    /* rounds of one event until it is looked whether there are more */
 #define PERM_BURST 16 /* events a round: what they lead to is sent at its end */
-#define NOTIFY_BURST 16
 #define FIM_BURST 64
-#define BATCH_MS 2 /* written files wait for each other */
 #define MOUNTINFO "/proc/self/mountinfo"
 #define MOUNTS_MS 1000 /* how often it is read at most */
 
@@ -146,12 +145,12 @@ static void answer_now(struct worker *w, const struct fa_held *h, int err)
 
 /* ---- who is asking ---- */
 
-static bool is_own(const struct worker *w, pid_t pid)
+bool fa_events_own(const struct worker *w, pid_t pid)
 {
 	return pid == w->self || (pid == w->supervisor && pid != 0);
 }
 
-static bool uid_left_out(const struct worker *w, pid_t pid)
+bool fa_events_uid_out(const struct worker *w, pid_t pid)
 {
 	char path[32];
 	struct stat st;
@@ -162,8 +161,7 @@ static bool uid_left_out(const struct worker *w, pid_t pid)
 	return stat(path, &st) == 0 && !fa_filter_uid(w->filter, st.st_uid);
 }
 
-/* true: watched, and that op is too; fills what the path's policy says */
-static bool is_watched(
+bool fa_events_watched(
 	struct worker *w, int fd, uint64_t mnt, uint64_t now, uint32_t what, struct fa_policy *ret)
 {
 	fa_events_path(w, fd, w->path, sizeof(w->path));
@@ -264,8 +262,8 @@ static bool perm_cheap(struct worker *w, struct fa_held *h, uint32_t what, uint6
 		answer_now(w, h, 0);
 		return true;
 	}
-	if (!fa_scan_wants(w->pub.scan, h->op) || uid_left_out(w, (pid_t)h->pid) ||
-		!is_watched(w, h->fd, mnt, now, what, &policy)) {
+	if (!fa_scan_wants(w->pub.scan, h->op) || fa_events_uid_out(w, (pid_t)h->pid) ||
+		!fa_events_watched(w, h->fd, mnt, now, what, &policy)) {
 		w->count.excluded++;
 		answer_now(w, h, 0);
 		return true;
@@ -292,11 +290,12 @@ static bool perm_event(struct worker *w, const struct fan_event *ev, uint32_t sl
 	if (w->held_n > w->count.held_max)
 		w->count.held_max = w->held_n;
 	++*(what == FAN_EV_EXEC ? &w->count.events_exec : &w->count.events_open);
-	if (is_own(w, ev->pid)) {
+	if (fa_events_own(w, ev->pid)) {
 		w->count.events_own++;
 		answer_now(w, &h, 0);
 		return true;
 	}
+	fa_scan_stir(w->pub.scan, now);
 	if (perm_cheap(w, &h, what, now, &id, &mode))
 		return true;
 	slot_policy(w, &h, &id, now);
@@ -359,103 +358,17 @@ static bool perm_one(struct worker *w, bool first)
 static void perm_cb(struct io_fd *f, unsigned int events)
 {
 	struct worker *w = f->arg;
+	/* a lone opener asks for nothing more before his answer: the second read is in vain */
+	int i, most = w->perm_many || ++w->perm_rounds % PERM_TRY == 0 ? PERM_BURST : 1;
 
 	(void)events;
-	for (int i = 0; i < PERM_BURST && perm_one(w, i == 0); i++)
+	for (i = 0; i < most && perm_one(w, i == 0); i++)
 		;
-}
-
-/* ---- a writer closed a file ---- */
-
-static void overflow(struct worker *w)
-{
-	w->count.events_overflow++;
-	fa_warn("events of closed files were lost: everything is looked at anew");
-	fa_table_clear(w->table);
-	fa_worker_flush(w);
-}
-
-static void batch_cb(struct io_timer *t)
-{
-	struct worker *w = t->arg;
-
-	w->batching = false;
-	fa_scan_written_go(w->pub.scan, io_clock_mono_ms());
-	fa_events_resume(w);
-}
-
-static void notify_event(struct worker *w, const struct fan_event *ev)
-{
-	struct fa_held h = { .fd = ev->fd,
-		.slot = FA_NO_SLOT,
-		.pid = (uint32_t)ev->pid,
-		.pidfd = ev->pidfd,
-		.op = IDFW__FILE_OP__FILE_OP_CLOSE_WRITE };
-	struct fa_policy policy;
-	struct fa_ident id;
-	uint64_t mnt, now = io_clock_mono_ms();
-	uint32_t mode;
-
-	w->count.events_close_write++;
-	if (fa_events_stat(ev->fd, &id, &mode, &mnt) < 0 || !S_ISREG(mode)) {
-		fa_events_release(w, &h);
-		return;
-	}
-	if (fa_table_drop(w->table, id.dev, id.ino))
-		fa_worker_unmark(w, ev->fd);
-	if (is_own(w, ev->pid) || id.size == 0 ||
-		!fa_scan_wants(w->pub.scan, IDFW__FILE_OP__FILE_OP_CLOSE_WRITE) ||
-		uid_left_out(w, ev->pid) ||
-		!is_watched(w, ev->fd, mnt, now, FAN_EV_CLOSE_WRITE, &policy)) {
-		fa_events_release(w, &h);
-		return;
-	}
-	h.block_errno = policy.block_errno;
-	fa_scan_written(w->pub.scan, now, &h, &id, mode);
-	w->path_fd = -1;
-	fa_worker_tick_on(w);
-	if (!w->batching) {
-		w->batching = true;
-		io_timer_start(w->pub.loop, &w->batch, BATCH_MS, 0, batch_cb, w);
-	}
-}
-
-static void notify_cb(struct io_fd *f, unsigned int events)
-{
-	struct worker *w = f->arg;
-	struct fan_event ev;
-	int err = 0, i;
-
-	(void)events;
-	for (i = 0; i < NOTIFY_BURST && err == 0; i++) {
-		if (!fa_scan_takes_writes(w->pub.scan)) {
-			w->notify_paused = true;
-			io_fd_set(w->pub.loop, &w->notify, 0);
-			return;
-		}
-		err = fan_next(w->groups.notify, FAN_NOTIFY_GROUP, &ev);
-		if (err < 0)
-			continue;
-		if (ev.what & FAN_EV_OVERFLOW)
-			overflow(w);
-		if (ev.fd >= 0)
-			notify_event(w, &ev);
-	}
-	/* an event that was lost: its file may still have its mark. The first read's EAGAIN is a
-	 * write lease's, that somebody took behind his close */
-	if (err < 0 && (err != -EAGAIN || i == 1))
-		overflow(w);
+	w->perm_many = i > 1;
+	fa_writes_look(w, i ? i : 1);
 }
 
 /* ---- start and stop ---- */
-
-void fa_events_resume(struct worker *w)
-{
-	if (!w->notify_paused || w->stopping || !fa_scan_takes_writes(w->pub.scan))
-		return;
-	w->notify_paused = false;
-	io_fd_set(w->pub.loop, &w->notify, IO_READ);
-}
 
 void fa_events_conf(struct worker *w)
 {
@@ -518,7 +431,7 @@ void fa_events_start(struct worker *w)
 	w->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	mounts_read(w, io_clock_mono_ms());
 	io_fd_start(w->pub.loop, &w->perm, w->groups.perm, IO_READ, perm_cb, w);
-	io_fd_start(w->pub.loop, &w->notify, w->groups.notify, IO_READ, notify_cb, w);
+	fa_writes_start(w);
 	io_fd_start(w->pub.loop, &w->fim, w->groups.fim, IO_READ, fim_cb, w);
 }
 
@@ -528,6 +441,6 @@ void fa_events_stop(struct worker *w)
 	if (!w->started)
 		return;
 	io_fd_stop(w->pub.loop, &w->perm);
-	io_fd_stop(w->pub.loop, &w->notify);
+	fa_writes_stop(w);
 	io_fd_stop(w->pub.loop, &w->fim);
 }

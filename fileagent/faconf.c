@@ -42,6 +42,8 @@ static const struct conf_item items[] = {
 		"the longest that an opener waits" },
 	{ "max-scan", CONF_T_NUMBER, ITEM(max_scan_bytes), "0", 0, 0,
 		"larger files are not scanned: on-failure decides; 0: the service's bound" },
+	{ "write-scan-delay", CONF_T_NUMBER, ITEM(write_delay_ms), "1s", 0, 60000,
+		"what was written is scanned when nothing is opened or written, or after that" },
 	{ "cache-entries", CONF_T_NUMBER, ITEM(cache_entries), "65536", 1024, 4194304,
 		"verdicts that the agent remembers until the file changes" },
 	{ "threads", CONF_T_NUMBER, ITEM(threads), "2", 1, 64, "that read files for the service" },

@@ -48,6 +48,7 @@ struct fa_conf {
 	uint64_t deadline_rate; /* bytes a second */
 	uint64_t deadline_max_ms;
 	uint64_t max_scan_bytes; /* 0: the service's */
+	uint64_t write_delay_ms;
 	uint64_t cache_entries;
 	uint64_t threads;
 	uint64_t held_max;

@@ -27,8 +27,10 @@
 #include "fileagent/rec.h"
 #include "lib/base/err.h"
 
-#define FA_HELD_MAX 1024   /* events held at once; trap: out of descriptors the kernel denies */
-#define FA_WORKER_FDS 4096 /* RLIMIT_NOFILE of the worker: numbers that may have to be answered */
+#define FA_HELD_MAX 1024 /* events held at once; trap: out of descriptors the kernel denies */
+#define FA_WORKER_FDS                                                              \
+	12288 /* RLIMIT_NOFILE of the worker: numbers that may have to be answered \
+	       */
 
 #define FA_ASKED_PATH 480 /* longer ones are let through and not looked at later */
 

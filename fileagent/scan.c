@@ -3,8 +3,8 @@
  * scan.c - files under scan: who comes, who waits, what is asked next; see scan.h
  *
  * Runs in the worker. Verdicts are in scanverdict.c, what happens without one in scanfail.c,
- * content in scandata.c. Two queues: files with a held opener go before those that nobody waits
- * for.
+ * content in scandata.c, what was written in scanwrites.c. Three queues: files with a held opener
+ * go before those that somebody asked about, and these before those that nobody waits for.
  */
 #include "fileagent/scan_int.h"
 
@@ -18,7 +18,7 @@ static size_t ino_bucket(const struct fa_ident *id)
 	return (size_t)((id->ino * 0x9e3779b97f4a7c15ull ^ id->dev) >> 20) % SCAN_BUCKETS;
 }
 
-static struct scan_file *by_ino(const struct fa_scan *s, const struct fa_ident *id)
+struct scan_file *scan_by_ino(const struct fa_scan *s, const struct fa_ident *id)
 {
 	struct scan_file *f = s->by_ino[ino_bucket(id)];
 
@@ -62,7 +62,7 @@ static struct scan_queue *queue_of(struct fa_scan *s, const struct scan_file *f)
 {
 	if (f->state != SCAN_QUEUED)
 		return &s->others;
-	return f->urgent ? &s->urgent : &s->background;
+	return &s->line[f->line];
 }
 
 static void queue_remove(struct fa_scan *s, struct scan_file *f)
@@ -96,11 +96,19 @@ static void queue_front(struct scan_queue *q, struct scan_file *f)
 	q->first = f;
 }
 
-void scan_queue_put(struct fa_scan *s, struct scan_file *f, bool urgent)
+static enum scan_line line_of(const struct scan_file *f)
+{
+	if (scan_has_openers(f))
+		return SCAN_URGENT;
+	return f->op == IDFW__FILE_OP__FILE_OP_CLOSE_WRITE && !f->waiters ? SCAN_WRITTEN
+									  : SCAN_BACKGROUND;
+}
+
+void scan_queue_put(struct fa_scan *s, struct scan_file *f)
 {
 	queue_remove(s, f);
 	f->state = SCAN_QUEUED;
-	f->urgent = urgent;
+	f->line = line_of(f);
 	queue_append(queue_of(s, f), f);
 }
 
@@ -121,6 +129,7 @@ struct scan_file *scan_file_new(
 	f->op = h->op;
 	f->waiters_tail = &f->waiters;
 	f->deadline_ms = SCAN_NO_DEADLINE;
+	f->since_ms = s->now_ms;
 	f->ino_next = *bucket;
 	*bucket = f;
 	s->files++;
@@ -142,9 +151,6 @@ void scan_unask(struct fa_scan *s, struct scan_file *f)
 	id_remove(s, f);
 }
 
-static void written(struct fa_scan *s, const struct fa_held *h, const struct fa_ident *id,
-	uint32_t mode, struct fa_actor *actor);
-
 void scan_end(struct fa_scan *s, struct scan_file *f)
 {
 	struct fa_held later = f->later;
@@ -162,17 +168,18 @@ void scan_end(struct fa_scan *s, struct scan_file *f)
 	if (later.fd >= 0)
 		actor = f->actor;
 	else
-		free(f->actor);
+		scan_actor_put(f->actor);
 	if (f->verdict)
 		idfw__file_verdict__free_unpacked(f->verdict, NULL);
+	free(f->range);
 	free(f);
 	if (later.fd < 0)
 		return;
 	if (s->ops->stat(s->arg, later.fd, &id, &mode) == 0) {
-		written(s, &later, &id, mode, actor);
+		scan_written(s, &later, &id, mode, actor);
 		return;
 	}
-	free(actor);
+	scan_actor_put(actor);
 	s->ops->release(s->arg, &later);
 }
 
@@ -191,7 +198,7 @@ void scan_again(struct fa_scan *s, struct scan_file *f)
 	f->mode = mode;
 	queue_remove(s, f);
 	f->state = SCAN_QUEUED;
-	f->urgent = scan_has_openers(f);
+	f->line = line_of(f);
 	queue_front(queue_of(s, f), f);
 }
 
@@ -349,10 +356,12 @@ static void start(struct fa_scan *s, struct scan_file *f)
 /* with the breaker open one file at a time is sent, that nobody waits for */
 static struct scan_file *next_to_start(struct fa_scan *s)
 {
-	struct scan_file *f = s->urgent.first;
+	struct scan_file *f = s->line[SCAN_URGENT].first;
 
-	if (!f && !s->batching)
-		f = s->background.first;
+	if (!f)
+		f = s->line[SCAN_BACKGROUND].first;
+	if (!f)
+		f = scan_written_next(s);
 	if (!s->breaker || !f)
 		return f;
 	if (s->probes > 0 || s->now_ms < s->probe_ms)
@@ -394,7 +403,7 @@ void fa_scan_read_done(
 
 /* ---- who comes ---- */
 
-static bool too_large(const struct fa_scan *s, uint64_t size)
+bool scan_too_large(const struct fa_scan *s, uint64_t size)
 {
 	return (s->conf.max_bytes && size > s->conf.max_bytes) ||
 	       (s->max_bytes && size > s->max_bytes);
@@ -410,7 +419,7 @@ static bool at_once(
 	if (!s->have_settings && (!h->strict || s->now_ms >= s->lost_ms + s->conf.deadline_base_ms))
 		return true;
 	*ret = FA_R_TOO_LARGE;
-	return too_large(s, size);
+	return scan_too_large(s, size);
 }
 
 static void open_at_once(struct fa_scan *s, const struct fa_held *h, const struct fa_ident *id,
@@ -420,10 +429,10 @@ static void open_at_once(struct fa_scan *s, const struct fa_held *h, const struc
 
 	scan_pass(s, h, id, r);
 	if (s->breaker && s->have_settings && s->probes == 0 && s->now_ms >= s->probe_ms &&
-		!too_large(s, id->size) && !by_ino(s, id))
+		!scan_too_large(s, id->size) && !scan_by_ino(s, id))
 		f = scan_file_new(s, h, id, mode);
 	if (f)
-		scan_queue_put(s, f, true);
+		scan_queue_put(s, f);
 	else
 		s->ops->release(s->arg, h);
 	scan_pump(s);
@@ -445,15 +454,15 @@ static bool open_join(struct fa_scan *s, struct scan_file *f, const struct fa_he
 		return false;
 	if (first)
 		deadline_set(s, f);
-	if (f->state == SCAN_QUEUED && !(f->urgent && f->pprev))
-		scan_queue_put(s, f, true);
+	if (f->state == SCAN_QUEUED && !(f->line == SCAN_URGENT && f->pprev))
+		scan_queue_put(s, f);
 	return true;
 }
 
 /* it is judged, and about to go; only REPLACE has something for him who waits */
 static bool open_doomed(struct fa_scan *s, const struct fa_held *h, const struct fa_ident *id)
 {
-	struct scan_file *f = by_ino(s, id);
+	struct scan_file *f = scan_by_ino(s, id);
 
 	if (!f || f->state != SCAN_ACTING || memcmp(&f->ident, id, sizeof(*id)) != 0 ||
 		f->verdict->verdict == IDFW__FILE_VERDICT_KIND__FILE_VERDICT_REPLACE)
@@ -478,7 +487,7 @@ void fa_scan_open(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
 		open_at_once(s, h, id, mode, r);
 		return;
 	}
-	f = by_ino(s, id);
+	f = scan_by_ino(s, id);
 	if (f && open_join(s, f, h)) {
 		s->count->answered_shared++;
 		scan_pump(s); /* it may have waited for other written files */
@@ -490,56 +499,6 @@ void fa_scan_open(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
 			s->ops->release(s->arg, h);
 		else
 			scan_end(s, f);
-	}
-}
-
-static void written(struct fa_scan *s, const struct fa_held *h, const struct fa_ident *id,
-	uint32_t mode, struct fa_actor *actor)
-{
-	struct scan_file *f = NULL;
-
-	if (scan_can_ask(s) && !too_large(s, id->size))
-		f = scan_file_new(s, h, id, mode);
-	if (!f) {
-		if (!too_large(s, id->size)) {
-			s->ops->path(s->arg, h->fd, s->path, sizeof(s->path));
-			s->ops->later(s->arg, s->path, id);
-		}
-		s->ops->release(s->arg, h);
-		free(actor);
-		return;
-	}
-	f->actor = actor;
-	scan_queue_put(s, f, false);
-}
-
-void fa_scan_written(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
-	const struct fa_ident *id, uint32_t mode)
-{
-	struct scan_file *f = by_ino(s, id);
-	struct fa_actor *actor;
-
-	s->now_ms = now_ms;
-	if (f && f->later.fd >= 0) { /* a writer that never stops costs one look at a time */
-		s->ops->release(s->arg, h);
-		return;
-	}
-	actor = malloc(sizeof(*actor));
-	if (actor)
-		s->ops->actor(s->arg, h, actor);
-	if (!f) {
-		written(s, h, id, mode, actor);
-		s->batching = s->writes < SCAN_BATCH;
-		scan_pump(s);
-		return;
-	}
-	free(f->actor);
-	f->actor = actor;
-	if (f->state == SCAN_QUEUED) { /* what is read is what is there then */
-		f->ident = *id;
-		s->ops->release(s->arg, h);
-	} else {
-		f->later = *h;
 	}
 }
 
@@ -559,7 +518,7 @@ int fa_scan_submit(struct fa_scan *s, int fd, Idfw__FileOp op,
 		err = -ENOTCONN;
 	if (err < 0)
 		goto fail;
-	f = by_ino(s, &id);
+	f = scan_by_ino(s, &id);
 	shared = f != NULL;
 	if (!f)
 		f = scan_file_new(s, &h, &id, mode);
@@ -577,8 +536,8 @@ int fa_scan_submit(struct fa_scan *s, int fd, Idfw__FileOp op,
 	w->arg = arg;
 	if (shared)
 		s->ops->release(s->arg, &h);
-	else
-		scan_queue_put(s, f, false);
+	if (!shared || (f->state == SCAN_QUEUED && f->line == SCAN_WRITTEN))
+		scan_queue_put(s, f);
 	return 0; /* the next tick or message starts it: @done is never called from in here */
 fail:
 	s->ops->release(s->arg, &h);

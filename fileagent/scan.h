@@ -24,8 +24,8 @@ struct fa_actor;    /* worker.h */
 struct fa_counters; /* counters.h */
 struct fa_table;    /* table.h */
 
-#define FA_SCAN_WRITES_MAX 256 /* files that wait to be looked at after a writer closed them */
-#define FA_SCAN_FILES_MAX 4096
+#define FA_SCAN_WRITES_MAX 8192 /* files that wait to be looked at after a writer closed them */
+#define FA_SCAN_FILES_MAX (FA_SCAN_WRITES_MAX + 4096)
 #define FA_SCAN_ROUNDS 3      /* looks at a file that changes all the while, for one opener */
 #define FA_SCAN_RANGES_MAX 16 /* FileReads of one file under way */
 #define FA_SCAN_TICK_MS 20
@@ -35,7 +35,9 @@ struct fa_scan_conf { /* changes while it runs */
 	uint64_t deadline_base_ms;
 	uint64_t deadline_rate; /* bytes a second */
 	uint64_t deadline_max_ms;
-	uint64_t max_bytes; /* larger files are not scanned; 0: no bound of ours */
+	uint64_t max_bytes;	 /* larger files are not scanned; 0: no bound of ours */
+	uint64_t write_delay_ms; /* what was written waits so long for an idle moment; 0: it does
+				    not */
 };
 
 struct fa_held { /* an event that the kernel waits for, or (fd alone) a file to be looked at */
@@ -89,7 +91,9 @@ struct fa_scan_ops {
 	/* as fa_reads_write(), then fa_scan_write_done() */
 	int (*write_later)(
 		void *arg, uint64_t id, int fd, uint64_t off, const void *buf, size_t len);
-	void (*close)(void *arg, int fd); /* of an FA_OP_TMP */
+	void (*close)(void *arg, int fd); /* of an FA_OP_TMP; a pidfd */
+	/* of one that was written: does it lie where such files are to be looked at? */
+	bool (*watched)(void *arg, int fd);
 	/* NUL-terminated, "" when it has none */
 	void (*path)(void *arg, int fd, char *buf, size_t size);
 	int (*send)(void *arg, const Idfw__Envelope *e);
@@ -99,6 +103,8 @@ struct fa_scan_ops {
 	void (*flush)(void *arg); /* all marks go */
 	int (*action)(void *arg, const struct fa_action *a);
 	void (*actor)(void *arg, const struct fa_held *h, struct fa_actor *ret);
+	/* the same process as in the last call of actor(), and that was a moment ago */
+	bool (*same_actor)(void *arg, const struct fa_held *h);
 	/* is a report of that due (rate)? else it is counted, and comes as hidden of the next one
 	 */
 	bool (*report_due)(void *arg, enum fa_reason r, bool denied);
@@ -126,8 +132,12 @@ void fa_scan_open(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
 /* a writer closed a file (h->slot: FA_NO_SLOT); takes h->fd, h->pidfd */
 void fa_scan_written(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
 	const struct fa_ident *id, uint32_t mode);
-/* sends what was written: fa_scan_written() alone sends nothing, so that many go together */
-void fa_scan_written_go(struct fa_scan *s, uint64_t now_ms);
+/* somebody opened or wrote something: what nobody waits for is to wait (docs/scan.md "Written
+ * files") */
+void fa_scan_stir(struct fa_scan *s, uint64_t now_ms);
+/* sends what was written and may go now, every FA_SCAN_QUIET_MS as long as it returns true */
+#define FA_SCAN_QUIET_MS 2
+bool fa_scan_written_go(struct fa_scan *s, uint64_t now_ms);
 /* false: FA_SCAN_WRITES_MAX of them wait: leave the next in the kernel's queue */
 bool fa_scan_takes_writes(const struct fa_scan *s);
 /* is that op wanted by the service? As long as nothing is known: yes */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * scan_int.h - what scan.c, scanverdict.c, scanfail.c and scandata.c share; see scan.h
+ * scan_int.h - what scan.c, scanwrites.c, scanverdict.c, scanfail.c and scandata.c share; see
+ * scan.h
  *
  *   QUEUED -credit-> HEAD -head is read-> ASKED -verdict-> (gone)
  *     ^ changed, link lost     |                  \-delete, ...-> ACTING -> (gone)
@@ -14,10 +15,16 @@
 #include "fileagent/table.h"
 #include "fileagent/worker.h"
 
-#define SCAN_BUCKETS 1024 /* power of two */
+#define SCAN_BUCKETS 4096 /* power of two */
 #define SCAN_NO_DEADLINE UINT64_MAX
 
 enum scan_state { SCAN_QUEUED, SCAN_HEAD, SCAN_ASKED, SCAN_ACTING };
+enum scan_line {	 /* which queue of QUEUED; in this order */
+	SCAN_URGENT,	 /* somebody is held */
+	SCAN_BACKGROUND, /* somebody wants to know */
+	SCAN_WRITTEN,	 /* nobody does: they wait for an idle moment, scanwrites.c */
+	SCAN_LINES
+};
 
 struct scan_waiter { /* an opener, or somebody who called fa_scan_submit() */
 	struct scan_waiter *next;
@@ -55,8 +62,8 @@ struct scan_file {
 	struct scan_file *next, **pprev;      /* queue of QUEUED, else all others */
 	uint64_t id;			      /* new for each FileEvent */
 	enum scan_state state;
-	bool urgent; /* which queue */
-	bool probe;  /* nobody waits: is the service there? */
+	enum scan_line line;
+	bool probe; /* nobody waits: is the service there? */
 	bool reading;
 	struct fa_ident ident;
 	uint32_t mode;
@@ -65,17 +72,17 @@ struct scan_file {
 	struct fa_held later; /* fd >= 0: written to since: look again when this is over */
 	struct scan_waiter *waiters, **waiters_tail;
 	uint64_t deadline_ms, asked_ms;
+	uint64_t since_ms; /* it came */
 	unsigned int rounds;
-	struct fa_actor *actor;	    /* CLOSE_WRITE: found out at once, he may be gone soon */
+	struct fa_actor *actor; /* of scan_actor_new(). CLOSE_WRITE: found at once, he may be gone
+				   soon */
 	Idfw__FileVerdict *verdict; /* ACTING: a copy */
 	bool opener_denied;
-	struct scan_range range[FA_SCAN_RANGES_MAX];
+	struct scan_range *range; /* FA_SCAN_RANGES_MAX; NULL before the first */
 	unsigned int ranges;
 	struct scan_file *data_next, **data_pprev; /* of those that have ranges to answer */
 	struct scan_write *write;		   /* NULL: none */
 };
-
-#define SCAN_BATCH 64 /* written files that wait for each other at most */
 
 struct scan_queue {
 	struct scan_file *first, **last;
@@ -89,7 +96,7 @@ struct fa_scan {
 	struct fa_counters *count;
 	uint64_t now_ms; /* of the call that is being served */
 	struct scan_file *by_id[SCAN_BUCKETS], *by_ino[SCAN_BUCKETS];
-	struct scan_queue urgent, background, others;
+	struct scan_queue line[SCAN_LINES], others;
 	struct scan_queue data;
 	size_t files, writes; /* in all; CLOSE_WRITE among them */
 	size_t asked;	      /* credits in use */
@@ -106,7 +113,10 @@ struct fa_scan {
 	uint64_t probe_ms; /* not before */
 	size_t probes;	   /* under way */
 	bool pumping;
-	bool batching; /* files that nobody waits for wait for each other */
+	/* scanwrites.c */
+	uint64_t stir_ms;	 /* somebody opened or wrote something */
+	uint64_t trickle_ms;	 /* the last that went although */
+	struct fa_actor *writer; /* the last one's: most files have the same; a reference */
 	uint8_t head[WIRE_DATA_MAX];
 	char path[WIRE_PATH_MAX + 1];
 	struct fa_actor actor; /* scratch */
@@ -114,6 +124,8 @@ struct fa_scan {
 
 /* ---- scan.c ---- */
 struct scan_file *scan_by_id(struct fa_scan *s, uint64_t id);
+struct scan_file *scan_by_ino(const struct fa_scan *s, const struct fa_ident *id);
+bool scan_too_large(const struct fa_scan *s, uint64_t size);
 void scan_pump(struct fa_scan *s);
 /* to the front of the queue, for another look: ident is taken anew. It may fail: @f is gone then */
 void scan_again(struct fa_scan *s, struct scan_file *f);
@@ -134,9 +146,20 @@ bool scan_has_openers(const struct scan_file *f);
  */
 struct scan_file *scan_file_new(
 	struct fa_scan *s, const struct fa_held *h, const struct fa_ident *id, uint32_t mode);
-void scan_queue_put(struct fa_scan *s, struct scan_file *f, bool urgent);
+/* at the end of the line that its waiters call for */
+void scan_queue_put(struct fa_scan *s, struct scan_file *f);
 int scan_send(struct fa_scan *s, int body_case, void *msg);
 const char *scan_path(struct fa_scan *s, const struct scan_file *f);
+
+/* ---- scanwrites.c ---- */
+/* the next that may start now, nobody being held; NULL: they wait */
+struct scan_file *scan_written_next(struct fa_scan *s);
+/* @h was written to; takes its descriptors and @actor (may be NULL) */
+void scan_written(struct fa_scan *s, const struct fa_held *h, const struct fa_ident *id,
+	uint32_t mode, struct fa_actor *actor);
+/* counted: many files have the same writer. @a: copied. NULL: no memory */
+struct fa_actor *scan_actor_new(const struct fa_actor *a);
+void scan_actor_put(struct fa_actor *a); /* NULL is fine */
 
 /* ---- scanverdict.c ---- */
 void scan_verdict(struct fa_scan *s, const Idfw__FileVerdict *v);

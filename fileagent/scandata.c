@@ -123,6 +123,12 @@ void scan_read(struct fa_scan *s, const Idfw__FileRead *m)
 		s->ops->fail_link(s->arg, "FileRead: too many ranges of one file, or an empty one");
 		return;
 	}
+	if (!f->range)
+		f->range = calloc(FA_SCAN_RANGES_MAX, sizeof(*f->range));
+	if (!f->range) {
+		scan_fail(s, f, FA_R_SCAN_FAILED);
+		return;
+	}
 	f->range[f->ranges++] = (struct scan_range){ .offset = m->offset, .left = m->length };
 	if (!f->reading)
 		data_link(s, f);

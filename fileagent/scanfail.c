@@ -145,7 +145,7 @@ static void breaker_open(struct fa_scan *s)
 	s->count->breaker_opened++;
 	fa_warn("the scan service says nothing: on-failure decides at once until it answers");
 	fail_queue(s, &s->others, FA_R_SERVICE_DOWN);
-	fail_queue(s, &s->urgent, FA_R_SERVICE_DOWN);
+	fail_queue(s, &s->line[SCAN_URGENT], FA_R_SERVICE_DOWN);
 }
 
 /* ---- deadlines ---- */
@@ -202,23 +202,10 @@ void fa_scan_tick(struct fa_scan *s, uint64_t now_ms)
 	struct scan_file *f;
 
 	s->now_ms = now_ms;
-	s->batching = false;
 	expire_acting(s);
-	while ((f = overdue(s, &s->others)) || (f = overdue(s, &s->urgent)))
+	while ((f = overdue(s, &s->others)) || (f = overdue(s, &s->line[SCAN_URGENT])))
 		expire(s, f);
 	scan_pump(s);
-}
-
-void fa_scan_written_go(struct fa_scan *s, uint64_t now_ms)
-{
-	s->now_ms = now_ms;
-	s->batching = false;
-	scan_pump(s);
-}
-
-bool fa_scan_takes_writes(const struct fa_scan *s)
-{
-	return s->writes < FA_SCAN_WRITES_MAX;
 }
 
 /* ---- link and settings ---- */
@@ -262,14 +249,16 @@ static void put_back(struct fa_scan *s, struct scan_file *f)
 
 	scan_unask(s, f);
 	if (!openers && !f->waiters) {
-		s->ops->path(s->arg, f->own.fd, s->path, sizeof(s->path));
-		s->ops->later(s->arg, s->path, &f->ident);
+		if (s->ops->watched(s->arg, f->own.fd)) {
+			s->ops->path(s->arg, f->own.fd, s->path, sizeof(s->path));
+			s->ops->later(s->arg, s->path, &f->ident);
+		}
 		scan_end(s, f);
 		return;
 	}
 	if (openers && f->deadline_ms > grace)
 		f->deadline_ms = grace;
-	scan_queue_put(s, f, openers);
+	scan_queue_put(s, f);
 }
 
 void fa_scan_link_down(struct fa_scan *s, uint64_t now_ms)
@@ -281,7 +270,7 @@ void fa_scan_link_down(struct fa_scan *s, uint64_t now_ms)
 		s->lost_ms = now_ms;
 	s->have_settings = false;
 	s->breaker = false; /* a new connection starts with a clean sheet */
-	for (f = s->urgent.first; f; f = f->next)
+	for (f = s->line[SCAN_URGENT].first; f; f = f->next)
 		if (f->deadline_ms > s->lost_ms + s->conf.deadline_base_ms)
 			f->deadline_ms = s->lost_ms + s->conf.deadline_base_ms;
 	for (f = s->others.first; f; f = next) {
@@ -289,12 +278,13 @@ void fa_scan_link_down(struct fa_scan *s, uint64_t now_ms)
 		if (f->state != SCAN_ACTING)
 			put_back(s, f);
 	}
-	for (f = s->background.first; f; f = next) { /* nobody is told for now */
+	for (f = s->line[SCAN_BACKGROUND].first; f; f = next) { /* nobody is told for now */
 		next = f->next;
-		if (f->waiters)
-			scan_fail(s, f, FA_R_SERVICE_DOWN);
-		else
-			put_back(s, f);
+		scan_fail(s, f, FA_R_SERVICE_DOWN);
+	}
+	for (f = s->line[SCAN_WRITTEN].first; f; f = next) {
+		next = f->next;
+		put_back(s, f);
 	}
 }
 
@@ -352,8 +342,8 @@ int fa_scan_new(const struct fa_scan_conf *conf, struct fa_table *table,
 	s->ops = ops;
 	s->arg = arg;
 	s->now_ms = s->lost_ms = now_ms;
-	s->urgent.last = &s->urgent.first;
-	s->background.last = &s->background.first;
+	for (int i = 0; i < SCAN_LINES; i++)
+		s->line[i].last = &s->line[i].first;
 	s->others.last = &s->others.first;
 	s->data.last = &s->data.first;
 	*ret = s;
@@ -385,9 +375,11 @@ void fa_scan_free(struct fa_scan *s, uint64_t now_ms)
 		return;
 	s->now_ms = now_ms;
 	s->have_settings = false;
-	free_queue(s, &s->urgent);
+	free_queue(s, &s->line[SCAN_URGENT]);
 	free_queue(s, &s->others);
-	free_queue(s, &s->background);
+	free_queue(s, &s->line[SCAN_BACKGROUND]);
+	free_queue(s, &s->line[SCAN_WRITTEN]);
+	scan_actor_put(s->writer);
 	free(s);
 }
 

@@ -100,6 +100,20 @@ static void op_close(void *arg, int fd)
 	close(fd);
 }
 
+static bool op_watched(void *arg, int fd)
+{
+	struct worker *w = arg;
+	struct fa_policy policy;
+	struct fa_ident id;
+	uint32_t mode;
+	uint64_t mnt;
+	bool yes = fa_events_stat(fd, &id, &mode, &mnt) == 0 &&
+		   fa_events_watched(w, fd, mnt, io_clock_mono_ms(), FAN_EV_CLOSE_WRITE, &policy);
+
+	w->path_fd = -1; /* it may have another name by the time that is asked for */
+	return yes;
+}
+
 static void op_path(void *arg, int fd, char *buf, size_t size)
 {
 	struct worker *w = arg;
@@ -282,6 +296,13 @@ static void op_actor(void *arg, const struct fa_held *h, struct fa_actor *ret)
 		fa_who_actor(w->pub.who, (pid_t)h->pid, h->pidfd, ret);
 }
 
+static bool op_same_actor(void *arg, const struct fa_held *h)
+{
+	struct worker *w = arg;
+
+	return w->pub.who && fa_who_same(w->pub.who, (pid_t)h->pid, h->pidfd);
+}
+
 static bool op_report_due(void *arg, enum fa_reason r, bool denied)
 {
 	struct worker *w = arg;
@@ -341,6 +362,7 @@ const struct fa_scan_ops fa_worker_scan_ops = {
 	.read_later = op_read_later,
 	.write_later = op_write_later,
 	.close = op_close,
+	.watched = op_watched,
 	.path = op_path,
 	.send = op_send,
 	.has_room = op_has_room,
@@ -349,6 +371,7 @@ const struct fa_scan_ops fa_worker_scan_ops = {
 	.flush = op_flush,
 	.action = op_action,
 	.actor = op_actor,
+	.same_actor = op_same_actor,
 	.report_due = op_report_due,
 	.report = op_report,
 	.later = op_later,

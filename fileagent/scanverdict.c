@@ -219,10 +219,8 @@ static bool actor_keep(struct fa_scan *s, struct scan_file *f)
 
 	if (a == f->actor)
 		return true;
-	if (!f->actor)
-		f->actor = malloc(sizeof(*f->actor));
-	if (f->actor)
-		*f->actor = *a;
+	scan_actor_put(f->actor);
+	f->actor = scan_actor_new(a);
 	return f->actor != NULL;
 }
 

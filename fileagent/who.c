@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fileagent/faconf.h"
 #include "fileagent/kin.h"
@@ -37,6 +38,10 @@ struct fa_who {
 	struct asked *first, **last;
 	size_t waiting;
 	struct io_idle answer;
+	struct { /* whom fa_who_actor() was asked about last */
+		pid_t pid;
+		uint64_t ino, ms;
+	} seen;
 };
 
 static int kin_make(const struct fa_worker *w, struct fa_kin **ret)
@@ -140,8 +145,26 @@ void fa_who_follow(struct fa_who *who)
 	}
 }
 
+/* one for each process where the kernel has pidfs (6.9), the same for all before */
+static uint64_t pidfd_ino(int pidfd)
+{
+	struct stat st;
+
+	return pidfd >= 0 && fstat(pidfd, &st) == 0 ? st.st_ino : 0;
+}
+
+bool fa_who_same(const struct fa_who *who, pid_t pid, int pidfd)
+{
+	return pid > 0 && pid == who->seen.pid &&
+	       io_clock_mono_ms() < who->seen.ms + FA_WHO_SAME_MS &&
+	       pidfd_ino(pidfd) == who->seen.ino;
+}
+
 void fa_who_actor(struct fa_who *who, pid_t pid, int pidfd, struct fa_actor *ret)
 {
+	who->seen.pid = pid;
+	who->seen.ino = pidfd_ino(pidfd);
+	who->seen.ms = io_clock_mono_ms();
 	if (who->following)
 		(void)fa_tasks_now(who->tasks);
 	fa_kin_actor(who->kin, pid > 0 ? (uint32_t)pid : 0, pidfd, ret);

@@ -97,7 +97,7 @@ static void tick_cb(struct io_timer *t)
 
 	fa_scan_tick(w->pub.scan, io_clock_mono_ms());
 	fa_events_late(w);
-	fa_events_resume(w);
+	fa_writes_resume(w);
 	fa_rescans_pump(w->rescans);
 	link_check(w);
 	if (fa_scan_files(w->pub.scan) == 0 && w->late_n == 0) {
@@ -185,7 +185,7 @@ static void beat_cb(struct io_timer *t)
 
 	atomic_store_explicit(&w->held->beat_ms, io_clock_mono_ms(), memory_order_release);
 	fa_rescans_pump(w->rescans);
-	fa_events_resume(w);
+	fa_writes_resume(w);
 	log_soon(w);
 }
 
@@ -241,7 +241,7 @@ static void message_cb(void *arg, const Idfw__Envelope *e)
 	default:
 		fa_scan_message(w->pub.scan, io_clock_mono_ms(), e);
 	}
-	fa_events_resume(w);
+	fa_writes_resume(w);
 	link_check(w);
 	log_soon(w);
 }
@@ -272,7 +272,8 @@ static struct fa_scan_conf scan_conf(const struct fa_conf *c)
 	return (struct fa_scan_conf){ .deadline_base_ms = c->deadline_base_ms,
 		.deadline_rate = c->deadline_rate,
 		.deadline_max_ms = c->deadline_max_ms,
-		.max_bytes = c->max_scan_bytes };
+		.max_bytes = c->max_scan_bytes,
+		.write_delay_ms = c->write_delay_ms };
 }
 
 static int filter_make(struct worker *w)

@@ -86,6 +86,10 @@ void fa_who_follow(struct fa_who *who);
  * known of a process that is gone is left empty. exe is left empty (fa_who_program).
  */
 void fa_who_actor(struct fa_who *who, pid_t pid, int pidfd, struct fa_actor *ret);
+/* the process that fa_who_actor() was last asked about, at most FA_WHO_SAME_MS ago: what it said
+ * still holds. pid and pidfd as there */
+#define FA_WHO_SAME_MS 4
+bool fa_who_same(const struct fa_who *who, pid_t pid, int pidfd);
 /*
  * @done: once, with actor->exe filled in as far as the supervisor could say; @actor is copied.
  * NULL: so that it is known when it is asked for

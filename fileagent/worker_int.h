@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * worker_int.h - the worker's own state: worker.c, events.c, scanops.c and rescans.c share it
+ * worker_int.h - the worker's own state: worker.c, events.c, writes.c, scanops.c, rescans.c share
+ * it
  *
  * worker.c: life, orders of the supervisor, configuration, link, counters. events.c: from an event
- * to fa_scan_open(). scanops.c: what the core asks of the world. rescans.c: what was let through.
+ * to fa_scan_open(). writes.c: to fa_scan_written(). scanops.c: what the core asks of the world.
+ * rescans.c: what was let through.
  */
 #ifndef FILEAGENT_WORKER_INT_H
 #define FILEAGENT_WORKER_INT_H
@@ -58,16 +60,23 @@ struct worker {
 	char path[WIRE_PATH_MAX + 1]; /* of path_fd, while its event is being looked at */
 	int path_fd;		      /* -1 */
 	/* events.c */
-	bool perm_paused, notify_paused, batching;
+	bool perm_paused;
+	bool perm_many; /* the last round had more than one */
+	unsigned int perm_rounds;
 	bool any_strict; /* before the path is known: one watch is strict about opens or execs */
 	size_t held_n;
 	struct fa_held late[FA_HELD_MAX]; /* the supervisor was just answering them */
 	size_t late_n;
 	struct fa_mounts mounts;
-	int mounts_fd;	       /* tells when they changed */
-	int proc_fd;	       /* /proc/self/fd: half of the way to an event's path */
-	struct io_timer batch; /* files that were written are sent together */
+	int mounts_fd; /* tells when they changed */
+	int proc_fd;   /* /proc/self/fd: half of the way to an event's path */
 	uint64_t mounts_ms;
+	/* writes.c */
+	bool notify_paused;	  /* too many wait: the rest stays in the kernel */
+	bool notify_lazy;	  /* a burst: read when something else woke us, or each round */
+	uint64_t notify_ms;	  /* the last event of a closed file */
+	bool writes_on;		  /* the rounds */
+	struct io_timer writes;	  /* rounds, while written files wait */
 	const char *link_bad_why; /* the core found a message wrong */
 	uint64_t reports_ms;	  /* the second in which reports_n of them were made */
 	unsigned int reports_n;
@@ -82,9 +91,21 @@ void fa_events_conf(struct worker *w);
 void fa_events_late(struct worker *w);
 void fa_events_answer(struct worker *w, const struct fa_held *h, int err);
 void fa_events_release(struct worker *w, const struct fa_held *h);
-void fa_events_resume(struct worker *w);
+bool fa_events_own(const struct worker *w, pid_t pid);
+bool fa_events_uid_out(const struct worker *w, pid_t pid);
+/* true: watched, and that op is too; fills what the path's policy says */
+bool fa_events_watched(
+	struct worker *w, int fd, uint64_t mnt, uint64_t now, uint32_t what, struct fa_policy *ret);
 int fa_events_stat(int fd, struct fa_ident *ret, uint32_t *ret_mode, uint64_t *ret_mnt);
 void fa_events_path(const struct worker *w, int fd, char *buf, size_t size);
+
+/* ---- writes.c ---- */
+void fa_writes_start(struct worker *w);
+void fa_writes_stop(struct worker *w);
+/* openers were answered, @n of them: as many closed files may have come meanwhile */
+void fa_writes_look(struct worker *w, int n);
+/* there may be room again */
+void fa_writes_resume(struct worker *w);
 
 /* ---- scanops.c ---- */
 extern const struct fa_scan_ops fa_worker_scan_ops; /* arg: struct worker */

@@ -23,7 +23,9 @@
 #include "fileagent/table.h"
 #include "fileagent/worker.h"
 
+#ifndef FDS
 #define FDS 320
+#endif
 #define SENT_MAX 1024
 #define NOT_ANSWERED (-1)
 
@@ -37,6 +39,7 @@ struct sent {
 
 static struct fake {
 	struct fa_ident ident[FDS];
+	bool same_actor, elsewhere[FDS];
 	int stat_err[FDS], read_err[FDS];
 	int answer[FDS]; /* errno, or NOT_ANSWERED */
 	bool open[FDS];
@@ -146,6 +149,13 @@ static inline void op_close(void *arg, int fd)
 	fake.open[fd] = false;
 }
 
+static inline bool op_watched(void *arg, int fd)
+{
+	(void)arg;
+	assert_true(fake.open[fd]);
+	return !fake.elsewhere[fd];
+}
+
 static inline void op_path(void *arg, int fd, char *buf, size_t size)
 {
 	(void)arg;
@@ -245,6 +255,13 @@ static inline void op_actor(void *arg, const struct fa_held *h, struct fa_actor 
 	fake.actors++;
 }
 
+static inline bool op_same_actor(void *arg, const struct fa_held *h)
+{
+	(void)arg;
+	(void)h;
+	return fake.same_actor;
+}
+
 static inline bool op_report_due(void *arg, enum fa_reason r, bool denied)
 {
 	(void)arg;
@@ -281,6 +298,7 @@ static const struct fa_scan_ops ops = { .now_ms = op_now_ms,
 	.read_later = op_read_later,
 	.write_later = op_write_later,
 	.close = op_close,
+	.watched = op_watched,
 	.path = op_path,
 	.send = op_send,
 	.has_room = op_has_room,
@@ -289,6 +307,7 @@ static const struct fa_scan_ops ops = { .now_ms = op_now_ms,
 	.flush = op_flush,
 	.action = op_action,
 	.actor = op_actor,
+	.same_actor = op_same_actor,
 	.report_due = op_report_due,
 	.report = op_report,
 	.later = op_later };
@@ -385,7 +404,8 @@ static inline void written(int fd, int like)
 	fake.ident[fd] = fake.ident[like];
 	fake.open[fd] = true;
 	fa_scan_written(scan, fake.now, &h, &fake.ident[fd], 0100644);
-	fa_scan_written_go(scan, fake.now);
+	fake.now += FA_SCAN_QUIET_MS;
+	(void)fa_scan_written_go(scan, fake.now);
 }
 
 static inline const struct sent *last(int body)

@@ -67,42 +67,6 @@ static void test_credits_bound_what_is_asked_and_keep_order(void **state)
 	assert_int_equal(fake.answer[5], 0);
 }
 
-static void write_only(int fd)
-{
-	struct fa_held h = {
-		.fd = fd, .slot = FA_NO_SLOT, .pidfd = -1, .op = IDFW__FILE_OP__FILE_OP_CLOSE_WRITE
-	};
-
-	fake.open[fd] = true;
-	fa_scan_written(scan, fake.now, &h, &fake.ident[fd], 0100644);
-}
-
-static void test_written_files_are_sent_together(void **state)
-{
-	(void)state;
-	settings(16, "e1");
-	write_only(1);
-	write_only(2);
-	assert_int_equal(how_many(EVENT), 0);
-	open_file(3); /* does not wait for them, nor send them */
-	assert_int_equal(how_many(EVENT), 1);
-	allow(1);
-	assert_int_equal(fake.answer[3], 0);
-	assert_int_equal(how_many(EVENT), 1);
-	open_as(4, 2, false); /* nor one of them that is opened now */
-	assert_int_equal(how_many(EVENT), 2);
-	fa_scan_written_go(scan, fake.now);
-	assert_int_equal(how_many(EVENT), 3);
-	allow(2);
-	allow(3);
-	assert_int_equal(fake.answer[4], 0);
-	assert_int_equal(fake.marks, 2); /* of the opened ones; the others when they are */
-	write_only(5);
-	wait_ms(FA_SCAN_TICK_MS); /* nobody said go: the tick does */
-	assert_int_equal(how_many(EVENT), 4);
-	allow(4);
-}
-
 static void test_openers_go_before_files_that_nobody_waits_for(void **state)
 {
 	(void)state;
@@ -321,18 +285,6 @@ static void test_written_while_opener_waits_is_looked_at_after(void **state)
 	assert_int_equal(fake.answer[1], 0);
 	assert_int_equal(how_many(EVENT), 2);
 	allow(asked());
-}
-
-static void test_writes_are_bounded(void **state)
-{
-	(void)state;
-	settings(1, "e1");
-	assert_true(fa_scan_takes_writes(scan));
-	for (int fd = 0; fd < FA_SCAN_WRITES_MAX; fd++)
-		written(fd, fd);
-	assert_false(fa_scan_takes_writes(scan));
-	allow(asked());
-	assert_true(fa_scan_takes_writes(scan));
 }
 
 /* ---- no verdict ---- */
@@ -575,7 +527,6 @@ int main(void)
 		T(test_open_allowed_once_or_of_another_epoch_is_forgotten),
 		T(test_openers_of_one_file_share_one_scan),
 		T(test_credits_bound_what_is_asked_and_keep_order),
-		T(test_written_files_are_sent_together),
 		T(test_openers_go_before_files_that_nobody_waits_for),
 		T(test_slow_head_is_read_by_a_thread),
 		T(test_deny_answers_and_tells),
@@ -591,7 +542,6 @@ int main(void)
 		T(test_bad_verdict_on_changed_file_is_told_as_changed),
 		T(test_writer_that_never_stops_costs_one_scan_at_a_time),
 		T(test_written_while_opener_waits_is_looked_at_after),
-		T(test_writes_are_bounded),
 		T(test_deadline_lets_through_and_looks_later),
 		T(test_deadline_denies_where_strict),
 		T(test_deadline_grows_with_size_up_to_its_cap),

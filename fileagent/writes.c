@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * writes.c - a writer closed a file: from the kernel's event to scan.c
+ *
+ * Runs in the worker. Nobody is held by these events, and their writers want the processor: in a
+ * burst of them they do not wake us (lazy); they are read when an opener did, behind his answer,
+ * and in rounds of FA_SCAN_QUIET_MS. Never later: a store through a mapping leaves the file's
+ * ignore mark alone, so it is taken away here. When each is scanned, and whether it lies where we
+ * look: scanwrites.c. Invariant: an event that the kernel could not give us counts as an overflow:
+ * its file may have a mark.
+ */
+#include "fileagent/worker_int.h"
+
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NOTIFY_BURST 16 /* between two looks at the loop */
+#define ROUND_BURST 256 /* a round's */
+
+static void round_cb(struct io_timer *t);
+
+static void rounds_on(struct worker *w)
+{
+	if (w->writes_on)
+		return;
+	w->writes_on = true;
+	io_timer_start(w->pub.loop, &w->writes, FA_SCAN_QUIET_MS, FA_SCAN_QUIET_MS, round_cb, w);
+}
+
+static void overflow(struct worker *w)
+{
+	w->count.events_overflow++;
+	fa_warn("events of closed files were lost: everything is looked at anew");
+	fa_table_clear(w->table);
+	fa_worker_flush(w);
+}
+
+static void notify_event(struct worker *w, const struct fan_event *ev)
+{
+	struct fa_held h = { .fd = ev->fd,
+		.slot = FA_NO_SLOT,
+		.pid = (uint32_t)ev->pid,
+		.pidfd = ev->pidfd,
+		.op = IDFW__FILE_OP__FILE_OP_CLOSE_WRITE };
+	struct fa_ident id;
+	uint64_t now = io_clock_mono_ms();
+	uint32_t mode;
+
+	w->count.events_close_write++;
+	if (!fa_events_own(w, ev->pid))
+		fa_scan_stir(w->pub.scan, now);
+	if (fa_events_stat(ev->fd, &id, &mode, NULL) < 0 || !S_ISREG(mode)) {
+		fa_events_release(w, &h);
+		return;
+	}
+	if (fa_table_drop(w->table, id.dev, id.ino))
+		fa_worker_unmark(w, ev->fd);
+	if (fa_events_own(w, ev->pid) || id.size == 0 ||
+		!fa_scan_wants(w->pub.scan, IDFW__FILE_OP__FILE_OP_CLOSE_WRITE) ||
+		fa_events_uid_out(w, ev->pid)) {
+		fa_events_release(w, &h);
+		return;
+	}
+	fa_scan_written(w->pub.scan, now, &h, &id, mode);
+	fa_worker_tick_on(w);
+	rounds_on(w);
+}
+
+/* -EAGAIN of a read alone does not say so: a write lease on the file gives it, too */
+static bool one_waits(const struct worker *w)
+{
+	struct pollfd p = { .fd = w->groups.notify, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+static void pause_reading(struct worker *w)
+{
+	w->notify_paused = true;
+	io_fd_set(w->pub.loop, &w->notify, 0);
+}
+
+/* at most @n; @waits: one is there. Returns how many there were */
+static int take(struct worker *w, int n, bool waits)
+{
+	struct fan_event ev;
+	int i, err;
+
+	for (i = 0; i < n && (waits || one_waits(w)); i++, waits = false) {
+		if (!fa_scan_takes_writes(w->pub.scan)) {
+			pause_reading(w);
+			break;
+		}
+		err = fan_next(w->groups.notify, FAN_NOTIFY_GROUP, &ev);
+		if (err < 0 || (ev.what & FAN_EV_OVERFLOW))
+			overflow(w);
+		if (err == 0 && ev.fd >= 0)
+			notify_event(w, &ev);
+	}
+	return i;
+}
+
+static void lazy_set(struct worker *w, bool lazy)
+{
+	w->notify_lazy = lazy;
+	if (!w->notify_paused)
+		io_fd_set(w->pub.loop, &w->notify, lazy ? 0 : IO_READ);
+}
+
+static void notify_cb(struct io_fd *f, unsigned int events)
+{
+	struct worker *w = f->arg;
+	uint64_t now = io_clock_mono_ms();
+	bool burst = now < w->notify_ms + FA_SCAN_QUIET_MS;
+
+	(void)events;
+	w->notify_ms = now;
+	(void)take(w, NOTIFY_BURST, true);
+	if (burst) {
+		lazy_set(w, true);
+		rounds_on(w);
+	}
+}
+
+static void round_cb(struct io_timer *t)
+{
+	struct worker *w = t->arg;
+	uint64_t now = io_clock_mono_ms();
+	bool lazy = w->notify_lazy && !w->notify_paused, wait;
+
+	if (lazy && take(w, ROUND_BURST, false) > 0)
+		w->notify_ms = now;
+	else if (lazy && now >= w->notify_ms + FA_SCAN_QUIET_MS)
+		lazy_set(w, false);
+	wait = fa_scan_written_go(w->pub.scan, now);
+	fa_writes_resume(w);
+	if (!wait && !w->notify_lazy) {
+		w->writes_on = false;
+		io_timer_stop(w->pub.loop, t);
+	}
+}
+
+void fa_writes_look(struct worker *w, int n)
+{
+	if (w->notify_lazy && !w->notify_paused && !w->stopping && take(w, n, false) > 0)
+		w->notify_ms = io_clock_mono_ms();
+}
+
+void fa_writes_resume(struct worker *w)
+{
+	if (!w->notify_paused || w->stopping || !fa_scan_takes_writes(w->pub.scan))
+		return;
+	w->notify_paused = false;
+	w->notify_lazy = false;
+	io_fd_set(w->pub.loop, &w->notify, IO_READ);
+}
+
+void fa_writes_start(struct worker *w)
+{
+	io_fd_start(w->pub.loop, &w->notify, w->groups.notify, IO_READ, notify_cb, w);
+}
+
+void fa_writes_stop(struct worker *w)
+{
+	io_fd_stop(w->pub.loop, &w->notify);
+	w->notify_lazy = false;
+}
