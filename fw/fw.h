@@ -42,9 +42,13 @@
 #define FW_ELEMS_MAX 4000000  /* of one VM */
 #define FW_DELTA_MAX 1024     /* operations in one delta; more: full push */
 #define FW_MARK_LO UINT32_MAX /* of flows that began on loopback; nobody else's, never live */
+#define FW_LEASE_MIN_S 10     /* what a policy may ask for; shorter ones are for tests */
+#define FW_LEASE_MAX_S (30u * 24 * 3600)
 
 enum fw_dir { FW_OUT = 0, FW_IN = 1 };
 enum fw_action { FW_DROP = 0, FW_REJECT = 1, FW_ACCEPT = 2 };
+/* what running flows get when they are not allowed any more */
+enum fw_revoke { FW_REVOKE_DROP = 0, FW_REVOKE_RESET = 1 };
 
 /* numbers are on the wire (Element.set) */
 enum fw_set {

@@ -123,7 +123,10 @@ static void sum_up(struct pol_policy *p, struct pol_group *g)
 			g->families |= m->net.addr.family == 4 ? FAMILY_4 : FAMILY_6;
 			g->nets_bound++;
 		} else if (m->kind != POL_K_GROUP) {
-			g->has |= m->kind == POL_K_VM ? POL_HAS_VM : POL_HAS_ID;
+			g->has |= m->kind == POL_K_VM	  ? POL_HAS_VM
+				  : m->kind == POL_K_UNIT ? POL_HAS_UNIT
+				  : m->kind == POL_K_UID  ? POL_HAS_UID
+							  : POL_HAS_PERSON;
 			g->families = FAMILY_ALL;
 		} else if (m->group != POL_NONE) {
 			g->has |= p->groups[m->group].has;
@@ -289,6 +292,24 @@ static void check_source(const struct pol_rule *r, struct conf_diags *d)
 	}
 }
 
+/* every VM has every uid: as a destination it would say nothing */
+static void check_target(const struct pol_policy *p, const struct pol_rule *r, struct conf_diags *d)
+{
+	for (size_t i = 0; i < r->to.n; i++) {
+		const struct pol_member *m = &r->to.list[i];
+
+		if (m->kind == POL_K_UID)
+			conf_diag_add(d, CONF_ERROR, &m->pos,
+				"a uid is on every VM: it cannot be in `to`");
+		else if (m->kind == POL_K_GROUP && m->group != POL_NONE &&
+			 p->groups[m->group].has == POL_HAS_UID)
+			conf_diag_add(d, CONF_ERROR, &m->pos,
+				"group \"%s\" has only uids, which are on every VM: it cannot be "
+				"in `to`",
+				m->text);
+	}
+}
+
 static int rule_order_cmp(const void *a, const void *b, void *arg)
 {
 	const struct pol_policy *p = arg;
@@ -344,6 +365,7 @@ static int check_rules(struct pol_policy *p, struct conf_diags *d)
 	for (size_t i = 0; i < p->n_rules; i++) {
 		check_families(p, &p->rules[i], d);
 		check_source(&p->rules[i], d);
+		check_target(p, &p->rules[i], d);
 	}
 	return 0;
 }
@@ -363,6 +385,8 @@ int pol_check(struct pol_policy *p, struct conf_diags *d)
 	err = check_groups(p, d);
 	if (err == 0)
 		err = check_rules(p, d);
+	if (err == 0)
+		err = pol_session_check(p, d);
 	if (err == 0)
 		err = pol_warn(p, d);
 	if (err == 0)

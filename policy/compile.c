@@ -8,6 +8,7 @@
  * member by name and stands on that side; a list of which nothing can be here drops the rule from
  * that direction, it never widens it. A rule that forbids does not look at identity in inbound
  * `from`: there it is an address, shared by all who are on that VM, and would forbid them all.
+ * A uid is no destination: every VM has it.
  * Called by svm-idfw when the policy, or a VM's name or addresses, change.
  */
 #include "policy/tree.h"
@@ -35,7 +36,7 @@ struct end {
 	const uint16_t *list;
 	size_t n;
 	bool here;  /* the end that is this VM */
-	bool no_id; /* identity is not looked at */
+	uint8_t id; /* enum pol_has: the identity that is looked at, 0 none */
 };
 
 static int net_groups(struct build *b, const struct pol_vm *vm)
@@ -60,32 +61,29 @@ static int net_groups(struct build *b, const struct pol_vm *vm)
 	return 0;
 }
 
-/* can an end of this VM be a member of the group, other than by the VM's name? */
-static bool may_be_here(const struct build *b, uint16_t group)
-{
-	return (b->p->groups[group].has & POL_HAS_ID) || pol_set_has(&b->net, group);
-}
-
 static struct end end_new(
 	const struct build *b, bool any, const uint16_t *list, size_t n, bool here)
 {
-	struct end e = { .any = any, .list = list, .n = n, .here = here };
+	struct end e = { .any = any, .list = list, .n = n, .here = here, .id = POL_HAS_ID };
 
 	for (size_t i = 0; here && !e.any && i < n; i++)
 		e.any = pol_set_has(&b->member, list[i]);
 	return e;
 }
 
+/* can the end be a member of the group? This VM's, other than by the VM's name */
 static bool end_takes(const struct build *b, const struct end *e, uint16_t group)
 {
-	if (e->no_id)
-		return b->p->groups[group].has & (POL_HAS_VM | POL_HAS_NET);
-	return !e->here || may_be_here(b, group);
+	uint8_t has = b->p->groups[group].has;
+
+	if (has & e->id)
+		return true;
+	return e->here ? pol_set_has(&b->net, group) : (has & (POL_HAS_VM | POL_HAS_NET)) != 0;
 }
 
 static size_t end_slot(const struct build *b, const struct end *e, uint16_t group)
 {
-	return e->no_id && b->p->groups[group].has & POL_HAS_ID ? b->p->n_groups + group : group;
+	return !e->id && b->p->groups[group].has & POL_HAS_ID ? b->p->n_groups + group : group;
 }
 
 static bool end_possible(const struct build *b, const struct end *e)
@@ -111,7 +109,7 @@ static void end_uses(struct build *b, const struct end *e, enum fw_use fw_id, en
 
 		if (!end_takes(b, e, g))
 			continue;
-		if (has & POL_HAS_ID && !e->no_id) {
+		if (has & e->id) {
 			b->fw_use[at] |= (uint8_t)fw_id;
 			b->use[at] |= (uint8_t)id;
 		}
@@ -134,7 +132,9 @@ static void rule_ends(const struct build *b, const struct pol_rule *r, enum fw_d
 {
 	*ret_from = end_new(b, r->from_any, r->from_groups, r->n_from_groups, dir == FW_OUT);
 	*ret_to = end_new(b, r->to_any, r->to_groups, r->n_to_groups, dir == FW_IN);
-	ret_from->no_id = dir == FW_IN && r->action != FW_ACCEPT;
+	if (dir == FW_IN && r->action != FW_ACCEPT)
+		ret_from->id = 0;
+	ret_to->id = POL_HAS_SESSION;
 }
 
 static bool rule_concerns(const struct build *b, const struct pol_rule *r, enum fw_dir dir)

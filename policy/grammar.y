@@ -47,10 +47,6 @@
 
 static int pol_yylex(POL_YYSTYPE *val, struct conf_pos *pos, struct pol_parser *ctx);
 static void pol_yyerror(const struct conf_pos *pos, struct pol_parser *ctx, const char *text);
-static void add_ports(struct pol_parser *ctx, uint64_t lo, uint64_t hi, struct conf_pos pos);
-static void add_type(struct pol_parser *ctx, const char *name, uint64_t number, struct conf_pos pos);
-static void add_proto(struct pol_parser *ctx, uint64_t number, struct conf_pos pos);
-static void add_any(struct pol_parser *ctx);
 static void broken(struct pol_parser *ctx);
 }
 
@@ -64,6 +60,8 @@ static void broken(struct pol_parser *ctx);
 	enum fw_action action;
 	enum fw_dir dir;
 	uint8_t proto;
+	struct pol_how how;
+	struct pol_time time;
 }
 
 %token END 0 "end of file"
@@ -73,14 +71,18 @@ static void broken(struct pol_parser *ctx);
 %token <text> ADDRESS "address" ALLOW "allow" ANY "any" DEFAULT "default" DIRECTORY "directory"
 %token <text> DIRECTORY_DN "directory-dn" DIRECTORY_SID "directory-sid" DISABLED "disabled"
 %token <text> DROP "drop" FROM "from" GROUP "group" ICMP "icmp" ICMPV6 "icmpv6" IN "in" LOG "log"
+%token <text> LOGINS "logins" ON "on" ON_LOSS "on-loss" ON_REVOKE "on-revoke"
 %token <text> OUT "out" PROTO "proto" REJECT "reject" RULE "rule" SECTION "section"
-%token <text> SERVICE "service" TCP "tcp" TO "to" UDP "udp" USER "user" VM "vm"
+%token <text> SERVICE "service" TCP "tcp" TO "to" UDP "udp" UID "uid" UNIT "unit" USER "user"
+%token <text> VM "vm"
 
 %type <text> ident text rule_name
 %type <kind> text_kind
 %type <action> action
 %type <dir> direction
 %type <proto> port_proto icmp_proto
+%type <how> how revoke_how
+%type <time> time
 
 %%
 
@@ -91,6 +93,9 @@ policy:
 
 statement:
 	DEFAULT direction action ';'	{ pol_tree_default(ctx, $direction, $action, @$); }
+|	ON_LOSS how ';'	{ pol_session_on_loss(ctx, false, &$how, @$); }
+|	ON_REVOKE revoke_how ';'	{ pol_session_on_revoke(ctx, &$revoke_how, @$); }
+|	logins
 |	group_head '{' members '}'
 |	group_head '{' members error '}'	{ pol_tree_group_broken(ctx); yyerrok; }
 |	service_head '{' items '}'
@@ -110,8 +115,9 @@ junk:
 
 junk_item:
 	WORD | STRING | NUMBER | PREFIX | ADDRESS | ALLOW | ANY | DEFAULT | DIRECTORY | DIRECTORY_DN
-|	DIRECTORY_SID | DISABLED | DROP | FROM | GROUP | ICMP | ICMPV6 | IN | LOG | OUT | PROTO
-|	REJECT | RULE | SECTION | SERVICE | TCP | TO | UDP | USER | VM
+|	DIRECTORY_SID | DISABLED | DROP | FROM | GROUP | ICMP | ICMPV6 | IN | LOG | LOGINS | ON
+|	ON_LOSS | ON_REVOKE | OUT | PROTO | REJECT | RULE | SECTION | SERVICE | TCP | TO | UDP | UID
+|	UNIT | USER | VM
 |	';' | ',' | '-' | '(' | ')' | '=' | ':' | '/' | '!' | '{' junk '}'
 ;
 
@@ -128,11 +134,36 @@ action:
 
 /* words that are keywords only elsewhere may name services and rules */
 ident:
-	WORD | ICMP | ICMPV6 | TCP | UDP | DIRECTORY | USER | VM
+	WORD | ICMP | ICMPV6 | TCP | UDP | DIRECTORY | USER | VM | UNIT | UID | LOGINS | ON
 ;
 
 text:
 	WORD | STRING
+;
+
+/* ---- on-loss hold TIME; on-revoke drain TIME; the words are checked where they are used ---- */
+
+how:
+	WORD	{ $$ = (struct pol_how){ .word = $WORD, .pos = @WORD }; }
+|	WORD time	{ $$ = (struct pol_how){ $WORD, @WORD, true, $time }; }
+;
+
+revoke_how:
+	how
+|	DROP	{ $$ = (struct pol_how){ .word = $DROP, .pos = @DROP }; }
+;
+
+time:
+	NUMBER WORD	{ $$ = (struct pol_time){ $NUMBER, $WORD, @$ }; }
+|	NUMBER	{ $$ = (struct pol_time){ $NUMBER, "", @$ }; }
+;
+
+/* ---- logins NAME allow PEERS on PEERS; ---- */
+
+logins:
+	LOGINS rule_name	{ pol_session_logins(ctx, $rule_name, @rule_name); }
+	ALLOW peers	{ ctx->rule.from_pos = @5; ctx->to = true; }
+	ON peers ';'	{ ctx->rule.to_pos = @8; pol_session_logins_end(ctx); }
 ;
 
 /* ---- group NAME { KIND member, member...; ... } ---- */
@@ -150,6 +181,8 @@ member:
 	text_kind { ctx->kind = $text_kind; } texts ';'
 |	ADDRESS { ctx->kind = POL_K_NET; } prefixes ';'
 |	GROUP { ctx->kind = POL_K_GROUP; } group_names ';'
+|	UID uids ';'
+|	ON_LOSS how ';'	{ pol_session_on_loss(ctx, true, &$how, @$); }
 |	error ';'	{ pol_tree_group_broken(ctx); yyerrok; }
 ;
 
@@ -159,6 +192,7 @@ text_kind:
 |	DIRECTORY_SID	{ $$ = POL_K_DIRECTORY_SID; }
 |	USER	{ $$ = POL_K_USER; }
 |	VM	{ $$ = POL_K_VM; }
+|	UNIT	{ $$ = POL_K_UNIT; }
 ;
 
 texts:
@@ -174,6 +208,11 @@ prefixes:
 group_names:
 	WORD	{ pol_tree_member(ctx, $WORD, NULL, @WORD); }
 |	group_names ',' WORD	{ pol_tree_member(ctx, $WORD, NULL, @WORD); }
+;
+
+uids:
+	NUMBER	{ pol_tree_member_uid(ctx, $NUMBER, @NUMBER); }
+|	uids ',' NUMBER	{ pol_tree_member_uid(ctx, $NUMBER, @NUMBER); }
 ;
 
 /* ---- service NAME { PROTOCOL port, port-port...; ... } ---- */
@@ -210,9 +249,9 @@ ports:
 ;
 
 port:
-	NUMBER	{ add_ports(ctx, $1, $1, @$); }
-|	NUMBER '-' NUMBER	{ add_ports(ctx, $1, $3, @$); }
-|	ANY	{ add_any(ctx); }
+	NUMBER	{ pol_service_add_ports(ctx, $1, $1, @$); }
+|	NUMBER '-' NUMBER	{ pol_service_add_ports(ctx, $1, $3, @$); }
+|	ANY	{ pol_service_add_any(ctx); }
 ;
 
 types:
@@ -221,14 +260,14 @@ types:
 ;
 
 type:
-	WORD	{ add_type(ctx, $WORD, 0, @$); }
-|	NUMBER	{ add_type(ctx, NULL, $NUMBER, @$); }
-|	ANY	{ add_any(ctx); }
+	WORD	{ pol_service_add_type(ctx, $WORD, 0, @$); }
+|	NUMBER	{ pol_service_add_type(ctx, NULL, $NUMBER, @$); }
+|	ANY	{ pol_service_add_any(ctx); }
 ;
 
 protos:
-	NUMBER	{ add_proto(ctx, $1, @1); }
-|	protos ',' NUMBER	{ add_proto(ctx, $3, @3); }
+	NUMBER	{ pol_service_add_proto(ctx, $1, @1); }
+|	protos ',' NUMBER	{ pol_service_add_proto(ctx, $3, @3); }
 ;
 
 /* ---- section NAME { rule NAME [disabled] ACTION from PEERS to PEERS [service S] [log]; } ---- */
@@ -273,6 +312,7 @@ peer:
 |	WORD	{ pol_tree_peer(ctx, POL_K_GROUP, $WORD, NULL, @$); }
 |	PREFIX	{ pol_tree_peer(ctx, POL_K_NET, NULL, &$PREFIX, @$); }
 |	text_kind text	{ pol_tree_peer(ctx, $text_kind, $text, NULL, @text); }
+|	UID NUMBER	{ pol_tree_peer_uid(ctx, $NUMBER, @NUMBER); }
 ;
 
 options:
@@ -334,9 +374,10 @@ static const struct {
 	{ "directory", DIRECTORY }, { "directory-dn", DIRECTORY_DN },
 	{ "directory-sid", DIRECTORY_SID }, { "disabled", DISABLED }, { "drop", DROP },
 	{ "from", FROM }, { "group", GROUP }, { "icmp", ICMP }, { "icmpv6", ICMPV6 }, { "in", IN },
-	{ "log", LOG }, { "out", OUT }, { "proto", PROTO }, { "reject", REJECT }, { "rule", RULE },
+	{ "log", LOG }, { "logins", LOGINS }, { "on", ON }, { "on-loss", ON_LOSS },
+	{ "on-revoke", ON_REVOKE }, { "out", OUT }, { "proto", PROTO }, { "reject", REJECT }, { "rule", RULE },
 	{ "section", SECTION }, { "service", SERVICE }, { "tcp", TCP }, { "to", TO },
-	{ "udp", UDP }, { "user", USER }, { "vm", VM },
+	{ "udp", UDP }, { "uid", UID }, { "unit", UNIT }, { "user", USER }, { "vm", VM },
 };
 
 static int word_token(const char *word)
@@ -386,44 +427,6 @@ static void pol_yyerror(const struct conf_pos *pos, struct pol_parser *ctx, cons
 {
 	(void)text;
 	conf_diag_add(ctx->diags, CONF_ERROR, pos, "blocks are nested too deeply here");
-}
-
-static void add_ports(struct pol_parser *ctx, uint64_t lo, uint64_t hi, struct conf_pos pos)
-{
-	struct fw_service s;
-
-	if (pol_service_ports(ctx, lo, hi, pos, &s))
-		pol_tree_service_item(ctx, &s);
-	else
-		pol_tree_service_broken(ctx);
-}
-
-static void add_type(struct pol_parser *ctx, const char *name, uint64_t number, struct conf_pos pos)
-{
-	struct fw_service s;
-
-	if (name ? pol_service_icmp(ctx, name, pos, &s) :
-		   pol_service_icmp_number(ctx, number, pos, &s))
-		pol_tree_service_item(ctx, &s);
-	else
-		pol_tree_service_broken(ctx);
-}
-
-static void add_proto(struct pol_parser *ctx, uint64_t number, struct conf_pos pos)
-{
-	struct fw_service s;
-
-	if (pol_service_proto(ctx, number, pos, &s))
-		pol_tree_service_item(ctx, &s);
-	else
-		pol_tree_service_broken(ctx);
-}
-
-static void add_any(struct pol_parser *ctx)
-{
-	struct fw_service s = pol_service_any(ctx->proto);
-
-	pol_tree_service_item(ctx, &s);
 }
 
 /* a statement ended early: if it was a group or service, it may be empty for that reason alone */

@@ -28,6 +28,8 @@ static json_t *member_json(const struct pol_member *m)
 
 	if (m->kind == POL_K_NET)
 		return json_pack("{s:s}", "address", gi_prefix_format(&m->net, net));
+	if (m->kind == POL_K_UID)
+		return json_pack("{s:I}", "uid", (json_int_t)m->uid);
 	return json_pack("{s:s}", pol_kind_name(m->kind), m->text);
 }
 

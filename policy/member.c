@@ -11,6 +11,7 @@
 #include "policy/tree.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,6 +143,8 @@ static const char kind_letter[POL_K_COUNT] = {
 	[POL_K_DIRECTORY_SID] = 's',
 	[POL_K_USER] = 'u',
 	[POL_K_VM] = 'v',
+	[POL_K_UNIT] = 'n',
+	[POL_K_UID] = 'i',
 };
 
 static int make_key(enum pol_kind kind, const char *text, char key[KEY_MAX])
@@ -149,8 +152,8 @@ static int make_key(enum pol_kind kind, const char *text, char key[KEY_MAX])
 	key[0] = kind_letter[kind];
 	if (kind == POL_K_DIRECTORY_DN)
 		return pol_dn_fold(text, key + 1, KEY_MAX - 1);
-	if (kind == POL_K_VM)
-		return gi_text_copy(key + 1, KEY_MAX - 1, text); /* our own names: as they are */
+	if (kind == POL_K_VM || kind == POL_K_UNIT) /* no names of the directory: as they are */
+		return gi_text_copy(key + 1, KEY_MAX - 1, text);
 	return fold(text, key + 1, KEY_MAX - 1);
 }
 
@@ -185,19 +188,58 @@ static int add_keys(struct pol_policy *p, uint16_t group)
 	return 0;
 }
 
-/* keys are sorted, so the VMs stand together */
-static int list_vms(struct pol_policy *p)
+/* keys are sorted, so those of one kind stand together */
+static int list_names(
+	struct pol_policy *p, enum pol_kind kind, const char ***ret_list, size_t *ret_n)
 {
-	p->vms = pol_alloc(p, (p->n_keys + 1) * sizeof(p->vms[0]));
-	if (!p->vms)
+	const char **list = pol_alloc(p, (p->n_keys + 1) * sizeof(list[0]));
+	size_t n = 0;
+
+	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->n_keys; i++) {
 		const char *name = p->keys[i].text + 1;
 
-		if (p->keys[i].text[0] == 'v' &&
-			(p->n_vms == 0 || strcmp(p->vms[p->n_vms - 1], name) != 0))
-			p->vms[p->n_vms++] = name;
+		if (p->keys[i].text[0] == kind_letter[kind] &&
+			(n == 0 || strcmp(list[n - 1], name) != 0))
+			list[n++] = name;
 	}
+	*ret_list = list;
+	*ret_n = n;
+	return 0;
+}
+
+static int uid_cmp(const void *a, const void *b)
+{
+	uint32_t ua = *(const uint32_t *)a, ub = *(const uint32_t *)b;
+
+	return (ua > ub) - (ua < ub);
+}
+
+static int list_uids(struct pol_policy *p)
+{
+	size_t n = 0, kept = 0;
+
+	for (size_t i = 0; i < p->n_groups; i++)
+		n += p->groups[i].members.n;
+	p->uids = pol_alloc(p, (n + 1) * sizeof(p->uids[0]));
+	if (!p->uids)
+		return -ENOMEM;
+	n = 0;
+	for (size_t i = 0; i < p->n_groups; i++) {
+		const struct pol_members *m = &p->groups[i].members;
+
+		for (size_t k = 0; k < m->n; k++) {
+			if (m->list[k].kind == POL_K_UID)
+				p->uids[n++] = m->list[k].uid;
+		}
+	}
+	qsort(p->uids, n, sizeof(p->uids[0]), uid_cmp);
+	for (size_t i = 0; i < n; i++) {
+		if (kept == 0 || p->uids[kept - 1] != p->uids[i])
+			p->uids[kept++] = p->uids[i];
+	}
+	p->n_uids = kept;
 	return 0;
 }
 
@@ -217,18 +259,20 @@ int pol_member_index(struct pol_policy *p)
 			return err;
 	}
 	qsort(p->keys, p->n_keys, sizeof(p->keys[0]), key_cmp);
-	return list_vms(p);
+	err = list_names(p, POL_K_VM, &p->vms, &p->n_vms);
+	if (err == 0)
+		err = list_names(p, POL_K_UNIT, &p->units, &p->n_units);
+	return err ? err : list_uids(p);
 }
 
-/* adds every group that has this direct member */
-static void lookup(
-	const struct pol_policy *p, enum pol_kind kind, const char *text, struct pol_set *s)
+/* place of the first direct member with this key, or behind the last */
+static size_t find_key(
+	const struct pol_policy *p, enum pol_kind kind, const char *text, char key[KEY_MAX])
 {
-	char key[KEY_MAX];
 	size_t lo = 0, hi = p->n_keys;
 
 	if (!text || text[0] == '\0' || make_key(kind, text, key) != 0)
-		return; /* longer than any name that a policy can have */
+		return p->n_keys; /* longer than any name that a policy can have */
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
@@ -237,8 +281,30 @@ static void lookup(
 		else
 			hi = mid;
 	}
-	for (; lo < p->n_keys && strcmp(p->keys[lo].text, key) == 0; lo++)
-		pol_set_add(s, p->keys[lo].group);
+	return lo;
+}
+
+/* adds every group that has this direct member */
+static void lookup(
+	const struct pol_policy *p, enum pol_kind kind, const char *text, struct pol_set *s)
+{
+	char key[KEY_MAX];
+	size_t i = find_key(p, kind, text, key);
+
+	for (; i < p->n_keys && strcmp(p->keys[i].text, key) == 0; i++)
+		pol_set_add(s, p->keys[i].group);
+}
+
+bool pol_vm_in(const struct pol_policy *p, const char *vm, const struct pol_set *s)
+{
+	char key[KEY_MAX];
+	size_t i = find_key(p, POL_K_VM, vm, key);
+
+	for (; i < p->n_keys && strcmp(p->keys[i].text, key) == 0; i++) {
+		if (pol_set_has(s, p->keys[i].group))
+			return true;
+	}
+	return false;
 }
 
 int pol_groups_of_principal(
@@ -264,17 +330,36 @@ int pol_groups_of_principal(
 	return 0;
 }
 
-int pol_groups_of_vm(const struct pol_policy *p, const char *vm, struct pol_set *ret)
+static int groups_of(
+	const struct pol_policy *p, enum pol_kind kind, const char *text, struct pol_set *ret)
 {
 	struct pol_set s;
 	int err = pol_set_init(&s, p->n_groups);
 
 	if (err)
 		return err;
-	lookup(p, POL_K_VM, vm, &s);
+	lookup(p, kind, text, &s);
 	pol_set_close(p, &s);
 	*ret = s;
 	return 0;
+}
+
+int pol_groups_of_vm(const struct pol_policy *p, const char *vm, struct pol_set *ret)
+{
+	return groups_of(p, POL_K_VM, vm, ret);
+}
+
+int pol_groups_of_unit(const struct pol_policy *p, const char *unit, struct pol_set *ret)
+{
+	return groups_of(p, POL_K_UNIT, unit, ret);
+}
+
+int pol_groups_of_uid(const struct pol_policy *p, uint32_t uid, struct pol_set *ret)
+{
+	char text[16];
+
+	(void)snprintf(text, sizeof(text), "%u", uid);
+	return groups_of(p, POL_K_UID, text, ret);
 }
 
 size_t pol_group_count(const struct pol_policy *p)
@@ -295,4 +380,24 @@ size_t pol_vm_count(const struct pol_policy *p)
 const char *pol_vm_name(const struct pol_policy *p, size_t i)
 {
 	return p->vms[i];
+}
+
+size_t pol_unit_count(const struct pol_policy *p)
+{
+	return p->n_units;
+}
+
+const char *pol_unit_name(const struct pol_policy *p, size_t i)
+{
+	return p->units[i];
+}
+
+size_t pol_uid_count(const struct pol_policy *p)
+{
+	return p->n_uids;
+}
+
+uint32_t pol_uid(const struct pol_policy *p, size_t i)
+{
+	return p->uids[i];
 }

@@ -28,6 +28,8 @@ const char *pol_kind_name(enum pol_kind k)
 		[POL_K_DIRECTORY_SID] = "directory-sid",
 		[POL_K_USER] = "user",
 		[POL_K_VM] = "vm",
+		[POL_K_UNIT] = "unit",
+		[POL_K_UID] = "uid",
 		[POL_K_NET] = "address",
 	};
 

@@ -21,6 +21,12 @@
 #define POL_GROUPS_MAX FW_GROUPS_MAX
 #define POL_RULES_MAX (FW_RULES_MAX / 2) /* each may be compiled in both directions */
 #define POL_NEST_MAX 32			 /* groups within groups; cycles are errors */
+#define POL_LOGINS_MAX 1024
+#define POL_UNIT_MAX 256 /* bytes of a unit's name or a cgroup's path */
+#define POL_LEASE_MIN_S FW_LEASE_MIN_S
+#define POL_LEASE_MAX_S FW_LEASE_MAX_S
+#define POL_LEASE_DEFAULT_S (24u * 60 * 60)
+#define POL_DRAIN_MAX_S (24u * 60 * 60)
 
 struct pol_policy;
 
@@ -65,9 +71,45 @@ GI_MUST_CHECK int pol_groups_of_principal(
 	const struct pol_policy *p, const struct pol_principal *who, struct pol_set *ret);
 /* groups that the VM is in by name */
 GI_MUST_CHECK int pol_groups_of_vm(const struct pol_policy *p, const char *vm, struct pol_set *ret);
+/* groups that a system service is in, by the unit's name (or cgroup path) as the policy has it */
+GI_MUST_CHECK int pol_groups_of_unit(
+	const struct pol_policy *p, const char *unit, struct pol_set *ret);
+/* groups that a uid of the system is in, on every VM; it has no session */
+GI_MUST_CHECK int pol_groups_of_uid(const struct pol_policy *p, uint32_t uid, struct pol_set *ret);
+/* units and uids that the policy mentions, sorted, each once: what ServiceWatch asks for, and the
+ * subjects that exist without a session; names are borrowed */
+size_t pol_unit_count(const struct pol_policy *p);
+const char *pol_unit_name(const struct pol_policy *p, size_t i);
+size_t pol_uid_count(const struct pol_policy *p);
+uint32_t pol_uid(const struct pol_policy *p, size_t i);
 /* names of VMs that the policy mentions (for warnings about unknown ones); borrowed */
 size_t pol_vm_count(const struct pol_policy *p);
 const char *pol_vm_name(const struct pol_policy *p, size_t i);
+
+/* ---- what policy says about sessions (session.c) ---- */
+
+/*
+ * pol_group_lease_s - for how long what the group may do outlasts the control plane
+ * POL_LEASE_MIN_S .. POL_LEASE_MAX_S, whole seconds. The group's own `on-loss`, else the policy's,
+ * else POL_LEASE_DEFAULT_S. Those of groups that it holds, or that hold it, do not count: a lease
+ * belongs to the group that a rule names. Lists written in rules have the policy's.
+ */
+uint32_t pol_group_lease_s(const struct pol_policy *p, size_t group);
+
+/* what happens to flows that are not allowed any more; *ret_drain_s: 0, or what runs may go on for
+ * so long (then *ret is FW_REVOKE_DROP) */
+void pol_on_revoke(const struct pol_policy *p, enum fw_revoke *ret, uint32_t *ret_drain_s);
+
+/*
+ * pol_login_allowed - may this user have a session with identity on this VM?
+ * @vm: the inventory's name. Addresses do not count: the guest itself says which it has
+ * @member_of: pol_groups_of_principal(); NULL for an account that the directory does not know,
+ *	which is let in by `allow any` only
+ * @ret_rule: borrowed name of the statement that lets the user in, or of the first one that
+ *	covers the VM when none does; NULL when none covers it: then everybody may
+ */
+bool pol_login_allowed(const struct pol_policy *p, const char *vm, const struct pol_set *member_of,
+	const char **ret_rule);
 
 /* ---- compiling ---- */
 
@@ -79,8 +121,8 @@ struct pol_vm {
 
 /* how a group of a compiled ruleset is used: the planner sends only what is used */
 enum pol_use {
-	POL_USE_OUT_FROM = 1, /* sessions on this VM that are members: UID marks in sg_ */
-	POL_USE_IN_FROM = 2,  /* sessions elsewhere that are members: ADDR marks in sg_ */
+	POL_USE_OUT_FROM = 1, /* subjects on this VM that are members: their marks in sg_ */
+	POL_USE_IN_FROM = 2,  /* sessions (and uids) elsewhere that are: ADDR marks in sg_ */
 	POL_USE_TO = 4,	      /* VMs with a member's session: ia_ */
 	POL_USE_VM = 8,	      /* member VMs' addresses: ga_ */
 };
@@ -100,7 +142,8 @@ struct pol_compiled {
  * is "any"; by address it is its prefixes, so compile anew when @vm->addrs change. Peers of which
  * none can be at an end leave the rule out there: nothing widens by being empty (ADR 6). Rules in
  * FW_IN that forbid leave out the identity in their `from`: a policy group that has other members
- * too may then be two groups of the ruleset, the one without identity called "_addrN".
+ * too may then be two groups of the ruleset, the one without identity called "_addrN". Uids count
+ * in `from` only: every VM has them.
  * Errors: -ENOMEM; -GI_ELIMIT (over FW_GROUPS_MAX with those; else limits were checked by
  * pol_parse)
  */

@@ -156,6 +156,10 @@ static int resolve_groups(struct pol_policy *p, struct conf_diags *d)
 		resolve_members(p, &p->rules[i].from, words, d);
 		resolve_members(p, &p->rules[i].to, words, d);
 	}
+	for (size_t i = 0; i < p->n_logins; i++) {
+		resolve_members(p, &p->logins[i].users, words, d);
+		resolve_members(p, &p->logins[i].places, words, d);
+	}
 	free(words);
 	return 0;
 }
@@ -400,6 +404,15 @@ int pol_resolve(struct pol_policy *p, struct conf_diags *d)
 				p, &r->to, &r->to_pos, d, &r->to_groups, &r->n_to_groups);
 		if (err == 0)
 			err = resolve_services(p, r, d);
+	}
+	for (size_t i = 0; err == 0 && i < p->n_logins; i++) {
+		struct pol_logins *l = &p->logins[i];
+
+		err = resolve_peers(
+			p, &l->users, &l->users_pos, d, &l->user_groups, &l->n_user_groups);
+		if (err == 0)
+			err = resolve_peers(p, &l->places, &l->places_pos, d, &l->place_groups,
+				&l->n_place_groups);
 	}
 	return err;
 }

@@ -155,6 +155,47 @@ bool pol_service_proto(
 	return true;
 }
 
+static void add(struct pol_parser *c, bool usable, const struct fw_service *s)
+{
+	if (usable)
+		pol_tree_service_item(c, s);
+	else
+		pol_tree_service_broken(c);
+}
+
+void pol_service_add_ports(struct pol_parser *c, uint64_t lo, uint64_t hi, struct conf_pos pos)
+{
+	struct fw_service s;
+	bool usable = pol_service_ports(c, lo, hi, pos, &s);
+
+	add(c, usable, &s);
+}
+
+void pol_service_add_type(
+	struct pol_parser *c, const char *name, uint64_t number, struct conf_pos pos)
+{
+	struct fw_service s;
+	bool usable = name ? pol_service_icmp(c, name, pos, &s)
+			   : pol_service_icmp_number(c, number, pos, &s);
+
+	add(c, usable, &s);
+}
+
+void pol_service_add_proto(struct pol_parser *c, uint64_t number, struct conf_pos pos)
+{
+	struct fw_service s;
+	bool usable = pol_service_proto(c, number, pos, &s);
+
+	add(c, usable, &s);
+}
+
+void pol_service_add_any(struct pol_parser *c)
+{
+	struct fw_service s = pol_service_any(c->proto);
+
+	add(c, true, &s);
+}
+
 int pol_service_builtins(struct pol_policy *p)
 {
 	size_t own = p->n_services;

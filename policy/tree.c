@@ -9,6 +9,7 @@
 #include "policy/tree.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,8 +111,7 @@ void pol_tree_default(struct pol_parser *c, enum fw_dir dir, enum fw_action a, s
 	p->defaults[dir].pos = pos;
 }
 
-/* words of the lexer may have dots and any length; names of ours may not */
-static void check_name(struct pol_parser *c, const char *what, const char *name, size_t max,
+void pol_tree_name(struct pol_parser *c, const char *what, const char *name, size_t max,
 	const struct conf_pos *pos)
 {
 	if (strlen(name) > max)
@@ -125,8 +125,7 @@ static void check_name(struct pol_parser *c, const char *what, const char *name,
 			"a %s's name may not begin with \"_\": \"%s\"", what, name);
 }
 
-/* said once, at the first that is too many */
-static void limit_reached(
+void pol_tree_limit(
 	struct pol_parser *c, bool *said, const char *what, int max, const struct conf_pos *pos)
 {
 	if (!*said)
@@ -141,9 +140,9 @@ void pol_tree_group(struct pol_parser *c, const char *name, struct conf_pos pos)
 
 	if (c->err)
 		return;
-	check_name(c, "group", name, GI_NAME_MAX, &pos);
+	pol_tree_name(c, "group", name, GI_NAME_MAX, &pos);
 	if (p->n_groups == POL_GROUPS_MAX) {
-		limit_reached(c, &p->groups_over, "groups", POL_GROUPS_MAX, &pos);
+		pol_tree_limit(c, &p->groups_over, "groups", POL_GROUPS_MAX, &pos);
 		return;
 	}
 	c->err = pol_grow(p, (void **)&p->groups, p->n_groups, &p->groups_cap, sizeof(*g));
@@ -169,11 +168,49 @@ static bool hex_sid(const char *text)
 	return *text == '\0' && parts >= 2 && parts <= 16;
 }
 
+/* a name as systemd has them, or a path below the root of the cgroups in its one spelling */
+static bool unit_text(const char *text)
+{
+	static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789:_.@-\\";
+	static const char *const kinds[] = { ".service", ".scope", ".slice", ".socket", ".mount",
+		".swap" };
+	size_t len = strlen(text);
+
+	if (text[0] == '/')
+		return len > 1 && text[len - 1] != '/' && !strstr(text, "//") &&
+		       !strstr(text, "/./") && !strstr(text, "/../") &&
+		       strcmp(strrchr(text, '/'), "/.") != 0 &&
+		       strcmp(strrchr(text, '/'), "/..") != 0;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(kinds); i++) {
+		size_t n = strlen(kinds[i]);
+
+		if (len > n && strcmp(text + len - n, kinds[i]) == 0)
+			return strspn(text, chars) == len;
+	}
+	return false;
+}
+
+static void check_unit(struct pol_parser *c, const char *text, const struct conf_pos *pos)
+{
+	if (strlen(text) > POL_UNIT_MAX)
+		conf_diag_add(c->diags, CONF_ERROR, pos, "a unit has at most %d characters",
+			POL_UNIT_MAX);
+	else if (text[0] != '/' && !strpbrk(text, "./"))
+		conf_diag_add(c->diags, CONF_ERROR, pos,
+			"\"%s\" is not a unit; did you mean \"%s.service\"?", text, text);
+	else if (!unit_text(text))
+		conf_diag_add(c->diags, CONF_ERROR, pos,
+			"\"%s\" is neither a unit such as nginx.service nor the path of a cgroup "
+			"such as /system.slice/nginx.service",
+			text);
+}
+
 /* what a member of this kind must look like */
 static void check_member(
 	struct pol_parser *c, enum pol_kind kind, const char *text, const struct conf_pos *pos)
 {
-	if (kind == POL_K_NET)
+	if (kind == POL_K_NET || kind == POL_K_UID)
 		return;
 	if (text[0] == '\0')
 		conf_diag_add(
@@ -184,6 +221,8 @@ static void check_member(
 		conf_diag_add(c->diags, CONF_ERROR, pos,
 			"\"%s\" cannot be a VM: letters, digits, \"_\" and \"-\", at most %d", text,
 			GI_NAME_MAX);
+	else if (kind == POL_K_UNIT)
+		check_unit(c, text, pos);
 	else if (kind == POL_K_DIRECTORY_SID && !hex_sid(text))
 		conf_diag_add(c->diags, CONF_ERROR, pos,
 			"\"%s\" is not a SID; they look like "
@@ -218,6 +257,39 @@ void pol_tree_member(
 	members_add(c, &c->p->groups[c->p->n_groups - 1].members, &m);
 }
 
+/* false: no uid, and said. -1 means nobody in the system's calls */
+static bool uid_member(
+	struct pol_parser *c, uint64_t uid, struct conf_pos pos, struct pol_member *ret)
+{
+	char text[16];
+
+	if (uid >= UINT32_MAX) {
+		conf_diag_add(c->diags, CONF_ERROR, &pos, "a uid is a number from 0 to 4294967294");
+		return false;
+	}
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)uid);
+	*ret = (struct pol_member){ .kind = POL_K_UID,
+		.pos = pos,
+		.text = pol_strdup(c->p, text),
+		.uid = (uint32_t)uid,
+		.group = POL_NONE };
+	if (!ret->text)
+		c->err = -ENOMEM;
+	return ret->text;
+}
+
+void pol_tree_member_uid(struct pol_parser *c, uint64_t uid, struct conf_pos pos)
+{
+	struct pol_member m;
+
+	if (c->err || c->p->n_groups == 0)
+		return;
+	if (uid_member(c, uid, pos, &m))
+		members_add(c, &c->p->groups[c->p->n_groups - 1].members, &m);
+	else
+		pol_tree_group_broken(c);
+}
+
 void pol_tree_group_broken(struct pol_parser *c)
 {
 	if (c->p->n_groups)
@@ -230,9 +302,9 @@ void pol_tree_service(struct pol_parser *c, const char *name, struct conf_pos po
 
 	if (c->err)
 		return;
-	check_name(c, "service", name, GI_NAME_MAX, &pos);
+	pol_tree_name(c, "service", name, GI_NAME_MAX, &pos);
 	if (p->n_services == POL_SERVICES_MAX) {
-		limit_reached(c, &p->services_over, "services", POL_SERVICES_MAX, &pos);
+		pol_tree_limit(c, &p->services_over, "services", POL_SERVICES_MAX, &pos);
 		return;
 	}
 	c->err = pol_grow(
@@ -287,7 +359,7 @@ void pol_tree_section(struct pol_parser *c, const char *name, struct conf_pos po
 
 void pol_tree_rule(struct pol_parser *c, const char *name, struct conf_pos pos)
 {
-	check_name(c, "rule", name, POL_RULE_NAME_MAX, &pos);
+	pol_tree_name(c, "rule", name, POL_RULE_NAME_MAX, &pos);
 	c->rule = (struct pol_rule){ .name = name, .pos = pos, .section = c->section };
 	c->to = false;
 }
@@ -301,6 +373,14 @@ void pol_tree_peer(struct pol_parser *c, enum pol_kind kind, const char *text,
 		m.net = *net;
 	check_member(c, kind, text, &pos);
 	members_add(c, c->to ? &c->rule.to : &c->rule.from, &m);
+}
+
+void pol_tree_peer_uid(struct pol_parser *c, uint64_t uid, struct conf_pos pos)
+{
+	struct pol_member m;
+
+	if (!c->err && uid_member(c, uid, pos, &m))
+		members_add(c, c->to ? &c->rule.to : &c->rule.from, &m);
 }
 
 void pol_tree_peer_any(struct pol_parser *c)
@@ -342,7 +422,7 @@ void pol_tree_rule_end(struct pol_parser *c)
 		conf_diag_add(c->diags, CONF_ERROR, &r->service_pos,
 			"\"any\" already includes every other service in this list");
 	if (p->n_rules == POL_RULES_MAX) {
-		limit_reached(c, &p->rules_over, "rules", POL_RULES_MAX, &r->pos);
+		pol_tree_limit(c, &p->rules_over, "rules", POL_RULES_MAX, &r->pos);
 		return;
 	}
 	c->err = pol_grow(p, (void **)&p->rules, p->n_rules, &p->rules_cap, sizeof(*r));

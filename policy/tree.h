@@ -28,12 +28,22 @@ enum pol_kind {
 	POL_K_DIRECTORY_SID,
 	POL_K_USER,
 	POL_K_VM,
+	POL_K_UNIT, /* systemd unit or cgroup path */
+	POL_K_UID,
 	POL_K_NET,
 	POL_K_COUNT
 };
 
 /* what a group can match, nested groups included */
-enum pol_has { POL_HAS_ID = 1, POL_HAS_VM = 2, POL_HAS_NET = 4 };
+enum pol_has {
+	POL_HAS_PERSON = 1, /* users, directory groups */
+	POL_HAS_UNIT = 2,
+	POL_HAS_UID = 4,
+	POL_HAS_VM = 8,
+	POL_HAS_NET = 16,
+	POL_HAS_SESSION = POL_HAS_PERSON | POL_HAS_UNIT, /* identity that is on some VMs only */
+	POL_HAS_ID = POL_HAS_SESSION | POL_HAS_UID,
+};
 
 enum pol_section {
 	POL_S_EMERGENCY,
@@ -49,7 +59,14 @@ struct pol_member {
 	struct conf_pos pos;
 	const char *text;     /* NULL for POL_K_NET */
 	struct gi_prefix net; /* POL_K_NET */
+	uint32_t uid;	      /* POL_K_UID: @text is its decimal form */
 	uint16_t group;	      /* check: POL_K_GROUP */
+};
+
+struct pol_loss { /* `on-loss` */
+	bool given;
+	uint32_t lease_s;
+	struct conf_pos pos;
 };
 
 struct pol_members {
@@ -69,6 +86,7 @@ struct pol_group {
 	size_t nets_bound; /* check: upper bound of prefixes, nested ones included */
 	size_t depth;	   /* check: 1 + the deepest nested group's */
 	uint32_t hash;	   /* anonymous: of its members */
+	struct pol_loss loss;
 	struct pol_members members;
 };
 
@@ -105,6 +123,17 @@ struct pol_rule {
 	size_t n_services;
 };
 
+struct pol_logins { /* logins NAME allow PEERS on PEERS */
+	const char *name;
+	struct conf_pos pos, users_pos, places_pos;
+	bool users_any, places_any;
+	struct pol_members users, places;
+	/* check: */
+	uint16_t *user_groups, *place_groups; /* sorted, no duplicates */
+	size_t n_user_groups, n_place_groups;
+	struct pol_set holds; /* the place groups and all in them; bits on the arena */
+};
+
 struct pol_key {	  /* direct members by what a session or VM is looked up with */
 	const char *text; /* kind letter and folded name */
 	uint16_t group;
@@ -131,8 +160,18 @@ struct pol_policy {
 	size_t n_services, services_cap;
 	struct pol_rule *rules; /* in text order */
 	size_t n_rules, rules_cap;
+	struct pol_loss loss;
+	struct {
+		bool given;
+		enum fw_revoke mode;
+		uint32_t drain_s;
+		struct conf_pos pos;
+	} revoke;
+	struct pol_logins *logins; /* in text order */
+	size_t n_logins, logins_cap;
 
-	bool groups_over, services_over, rules_over; /* a limit was reached, and said */
+	bool groups_over, services_over, rules_over,
+		logins_over; /* a limit was reached, and said */
 
 	/* check: */
 	uint16_t *order;	 /* rules in order of evaluation, disabled ones too */
@@ -148,6 +187,10 @@ struct pol_policy {
 	size_t n_keys;
 	const char **vms; /* sorted names */
 	size_t n_vms;
+	const char **units; /* sorted names */
+	size_t n_units;
+	uint32_t *uids; /* sorted */
+	size_t n_uids;
 };
 
 /* ---- tree.c: memory ---- */
@@ -168,14 +211,15 @@ struct pol_parser {
 	enum pol_section section;
 	enum pol_kind kind;   /* of the members that follow */
 	uint8_t proto;	      /* of the service items that follow */
-	struct pol_rule rule; /* under construction */
-	bool to;	      /* peers go to `to` */
+	struct pol_rule rule; /* under construction; of a logins statement: its users and VMs */
+	bool to;	      /* peers go to `to`, or are the VMs of logins */
 };
 
 void pol_tree_default(struct pol_parser *c, enum fw_dir dir, enum fw_action a, struct conf_pos pos);
 void pol_tree_group(struct pol_parser *c, const char *name, struct conf_pos pos);
 void pol_tree_member(
 	struct pol_parser *c, const char *text, const struct gi_prefix *net, struct conf_pos pos);
+void pol_tree_member_uid(struct pol_parser *c, uint64_t uid, struct conf_pos pos);
 void pol_tree_group_broken(struct pol_parser *c);
 void pol_tree_service(struct pol_parser *c, const char *name, struct conf_pos pos);
 void pol_tree_service_item(struct pol_parser *c, const struct fw_service *item);
@@ -184,10 +228,42 @@ void pol_tree_section(struct pol_parser *c, const char *name, struct conf_pos po
 void pol_tree_rule(struct pol_parser *c, const char *name, struct conf_pos pos);
 void pol_tree_peer(struct pol_parser *c, enum pol_kind kind, const char *text,
 	const struct gi_prefix *net, struct conf_pos pos);
+void pol_tree_peer_uid(struct pol_parser *c, uint64_t uid, struct conf_pos pos);
 void pol_tree_peer_any(struct pol_parser *c);
 void pol_tree_svcref(
 	struct pol_parser *c, const char *name, const struct fw_service *item, struct conf_pos pos);
 void pol_tree_rule_end(struct pol_parser *c);
+
+/* says what is wrong with a name: words of the lexer may have dots and any length, ours may not */
+void pol_tree_name(struct pol_parser *c, const char *what, const char *name, size_t max,
+	const struct conf_pos *pos);
+/* said once, at the first that is too many */
+void pol_tree_limit(
+	struct pol_parser *c, bool *said, const char *what, int max, const struct conf_pos *pos);
+
+/* ---- session.c: on-loss, on-revoke, logins ---- */
+struct pol_time {
+	uint64_t number;
+	const char *unit; /* "s", "m", "h", "d" */
+	struct conf_pos pos;
+};
+
+struct pol_how { /* a word, and the time behind it */
+	const char *word;
+	struct conf_pos pos;
+	bool timed;
+	struct pol_time time;
+};
+
+/* @pos: of the whole statement */
+void pol_session_on_loss(
+	struct pol_parser *c, bool in_group, const struct pol_how *how, struct conf_pos pos);
+void pol_session_on_revoke(struct pol_parser *c, const struct pol_how *how, struct conf_pos pos);
+void pol_session_logins(struct pol_parser *c, const char *name, struct conf_pos pos);
+/* what pol_tree_peer() gathered since becomes a logins statement */
+void pol_session_logins_end(struct pol_parser *c);
+/* after groups are resolved and summed up; -ENOMEM */
+GI_MUST_CHECK int pol_session_check(struct pol_policy *p, struct conf_diags *d);
 
 /* ---- service.c: ports, types, predefined services ---- */
 /* range and name checks with diagnostics; false: @ret is not usable */
@@ -200,6 +276,13 @@ bool pol_service_icmp_number(
 bool pol_service_proto(
 	struct pol_parser *c, uint64_t proto, struct conf_pos pos, struct fw_service *ret);
 struct fw_service pol_service_any(uint8_t proto);
+/* the same, as items of the last service; c->proto says of what */
+void pol_service_add_ports(struct pol_parser *c, uint64_t lo, uint64_t hi, struct conf_pos pos);
+/* @name: or NULL, then @number */
+void pol_service_add_type(
+	struct pol_parser *c, const char *name, uint64_t number, struct conf_pos pos);
+void pol_service_add_proto(struct pol_parser *c, uint64_t number, struct conf_pos pos);
+void pol_service_add_any(struct pol_parser *c);
 /* adds the predefined services that the text does not define; -ENOMEM */
 GI_MUST_CHECK int pol_service_builtins(struct pol_policy *p);
 const char *pol_icmp_name(uint8_t proto, uint16_t type); /* NULL: has none */
@@ -221,6 +304,8 @@ uint16_t pol_group_find(const struct pol_policy *p, const char *name);
 
 /* ---- member.c ---- */
 GI_MUST_CHECK int pol_member_index(struct pol_policy *p); /* fills keys, vms; -ENOMEM */
+/* is the VM a direct member, by name, of a group in the set? */
+bool pol_vm_in(const struct pol_policy *p, const char *vm, const struct pol_set *s);
 /* adds every group that holds one of the set's, nested any deep */
 void pol_set_close(const struct pol_policy *p, struct pol_set *s);
 GI_MUST_CHECK int pol_set_init(struct pol_set *s, size_t n);

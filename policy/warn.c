@@ -21,6 +21,14 @@ static void mark_used(struct pol_policy *p)
 		for (size_t k = 0; k < r->n_to_groups; k++)
 			p->groups[r->to_groups[k]].used = true;
 	}
+	for (size_t i = 0; i < p->n_logins; i++) {
+		const struct pol_logins *l = &p->logins[i];
+
+		for (size_t k = 0; k < l->n_user_groups; k++)
+			p->groups[l->user_groups[k]].used = true;
+		for (size_t k = 0; k < l->n_place_groups; k++)
+			p->groups[l->place_groups[k]].used = true;
+	}
 	/* edges have children before parents: from the back, parents pass it down */
 	for (size_t i = p->n_edges; i-- > 0;) {
 		if (p->groups[p->edges[i].parent].used)
