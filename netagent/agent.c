@@ -34,12 +34,17 @@ static void pam_dropped(void *arg, uint32_t pid, uint32_t uid, const char *why)
 	gi_warn("PAM socket: peer pid %u uid %u dropped: %s", pid, uid, why);
 }
 
+static const struct na_place_ops place_ops = { .placed = na_open_placed,
+	.ready = na_open_place_ready };
+
 static const struct na_pam_ops pam_ops = { .event = na_life_pam_event, .dropped = pam_dropped };
 
 static void take_fd(struct na_agent *a, char what, int fd)
 {
 	if (what == NA_FD_PUSHER) {
 		na_rules_pusher(a, fd);
+	} else if (what == NA_FD_PLACER) {
+		na_place_attach(a->place, fd);
 	} else if (what == NA_FD_LISTENER && !a->pam) {
 		if (na_pam_new(a->loop, fd, &pam_ops, a, &a->pam) < 0)
 			gi_err("out of memory: no PAM socket");
@@ -83,6 +88,7 @@ static void opened_cb(void *arg)
 		na_sessions_count(&a->sessions));
 	a->link_bad = false;
 	na_rules_opened(a);
+	na_alarm_opened(a);
 }
 
 static void down_cb(void *arg, const char *why)
@@ -211,6 +217,13 @@ static int agent_state(struct na_agent *a)
 	return 0;
 }
 
+static int agent_cgroups(struct na_agent *a)
+{
+	a->have_cgroups = na_conf_cgroups(a->conf) &&
+			  na_cgroup_root_find(a->conf->cgroup_root, &a->cgroups) == 0;
+	return na_place_new(a->loop, &place_ops, a, &a->place);
+}
+
 static int agent_network(struct na_agent *a)
 {
 	struct io_endpoint mux;
@@ -257,6 +270,8 @@ int na_agent_run(const struct na_conf *conf, int keeper_fd)
 	if (err == 0)
 		err = io_loop_new(&a.loop);
 	if (err == 0)
+		err = agent_cgroups(&a);
+	if (err == 0)
 		err = agent_state(&a);
 	if (err == 0)
 		err = agent_network(&a);
@@ -271,6 +286,8 @@ int na_agent_run(const struct na_conf *conf, int keeper_fd)
 	na_push_free(a.push);
 	fw_wire_reader_free(a.reader);
 	na_addrs_free(a.addrs_watch);
+	na_open_stop(&a);
+	na_place_free(a.place);
 	na_life_stop(&a);
 	na_sessfile_close(&a.files);
 	na_sessions_fini(&a.sessions);

@@ -2,8 +2,9 @@
 /*
  * agent.h - the parsing process of gi-netagent: what its parts share
  *
- * agent.c owns everything and decides; sessions are in life.c (open, close, leaders, restart),
- * rulesets and deltas in rules.c. Runs as an unprivileged user behind a seccomp filter.
+ * agent.c owns everything and decides; sessions are in open.c (how they begin) and life.c (record,
+ * ends, restart), rulesets and deltas in rules.c. Runs as an unprivileged user behind a seccomp
+ * filter.
  */
 #ifndef NETAGENT_AGENT_H
 #define NETAGENT_AGENT_H
@@ -16,10 +17,13 @@
 #include "lib/io/spool.h"
 #include "lib/wire/wire.h"
 #include "netagent/addrs.h"
+#include "netagent/alarm.h"
+#include "netagent/cgroup.h"
 #include "netagent/events.h"
 #include "netagent/link.h"
 #include "netagent/naconf.h"
 #include "netagent/pamsock.h"
+#include "netagent/place.h"
 #include "netagent/push.h"
 #include "netagent/sessfile.h"
 #include "netagent/session.h"
@@ -35,6 +39,11 @@ struct na_agent {
 	struct io_spool *spool;
 	struct na_link *link;
 	struct na_pam *pam; /* NULL until the keeper gave us its listener */
+	struct na_place *place;
+	struct na_cgroup_root cgroups; /* mount "": we see none */
+	bool have_cgroups;	       /* the placer makes some; true until it says no */
+	struct na_opening *openings;
+	struct na_alarms alarms;
 	struct na_push *push;
 	struct na_addrs_watch *addrs_watch;
 	struct fw_wire_reader *reader;
@@ -72,6 +81,18 @@ void na_boot_dir(
 void na_boot_begin(struct na_agent *a);
 void na_boot_stop(struct na_agent *a);
 
+/* ---- open.c ---- */
+
+/* EVENT=open of PAM */
+void na_open_pam(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_event *ev,
+	struct na_pam_peer *peer);
+/* a close of a session that is not recorded yet: true, it ends as soon as it is */
+bool na_open_close(struct na_agent *a, uint32_t leader_pid);
+/* na_place_ops */
+void na_open_placed(void *arg, uint64_t session, int err, uint64_t cgroup);
+void na_open_place_ready(void *arg, int err);
+void na_open_stop(struct na_agent *a);
+
 /* ---- life.c ---- */
 
 /* what the spool remembers, into the table: io_spool_ops.restore */
@@ -82,6 +103,12 @@ void na_life_checkpoint(void *arg, struct gi_buf *out);
 void na_life_resume(struct na_agent *a);
 void na_life_pam_event(
 	void *arg, struct na_pam_conn *c, const struct na_pam_event *ev, struct na_pam_peer *peer);
+/* into the spool; on failure the session is not there any more */
+GI_MUST_CHECK int na_life_record_open(struct na_agent *a, struct na_session *s);
+/* @pidfd: takes; false: its leader cannot be watched */
+bool na_life_watch(struct na_agent *a, struct na_session *s, int pidfd);
+void na_life_file(struct na_agent *a, const struct na_session *s);
+void na_life_end(struct na_agent *a, struct na_session *s, Idfw__EndReason reason); /* frees @s */
 void na_life_addresses(struct na_agent *a, const struct na_addrs *now);
 void na_life_kick(struct na_agent *a, uint64_t id, const char *reason);
 /* says once when the spool gets bad and once when it is good again */

@@ -31,6 +31,10 @@ static void session_to_wire(const struct na_session *s, Idfw__Session *ret)
 	ret->opened_ms = s->opened_ms;
 	if (s->peer.family)
 		ret->peer_addr = addr_bytes(&s->peer);
+	ret->kind = s->is_service ? IDFW__SESSION__KIND__SERVICE : IDFW__SESSION__KIND__LOGIN;
+	ret->cgroup = s->cgroup;
+	ret->parent = s->parent;
+	ret->found = s->found;
 }
 
 int na_session_encode(const struct na_session *s, struct gi_buf *out)
@@ -54,6 +58,10 @@ static int session_from_wire(struct na_sessions *t, const Idfw__Session *w, stru
 		.leader_pid = w->leader_pid,
 		.leader_start = w->leader_start,
 		.opened_ms = w->opened_ms,
+		.cgroup = w->cgroup,
+		.parent = w->parent,
+		.found = w->found,
+		.is_service = w->kind == IDFW__SESSION__KIND__SERVICE,
 	};
 
 	if (w->peer_addr.len &&
@@ -205,6 +213,41 @@ bool na_frames_next(
 	return true;
 }
 
+/* a length that no frame has: an agent before this one stops here, with all sessions read */
+#define ENDED_MARK UINT32_MAX
+
+static void ended_write(struct gi_buf *out, const struct na_sessions *t)
+{
+	uint32_t mark = ENDED_MARK;
+	/* the oldest first */
+	unsigned int at = t->n_ended < NA_ENDED_MAX ? 0 : t->next_ended;
+
+	gi_buf_append(out, &mark, sizeof(mark));
+	for (unsigned int i = 0; i < t->n_ended; i++)
+		gi_buf_append(out, &t->ended[(at + i) % NA_ENDED_MAX], sizeof(struct na_ended));
+}
+
+/* what is behind the frames: nothing, or such a list */
+static int ended_read(const uint8_t *buf, size_t len, struct na_sessions *t)
+{
+	struct na_ended e;
+	uint32_t mark;
+
+	if (len == 0)
+		return 0;
+	if (len < sizeof(mark) || (len - sizeof(mark)) % sizeof(e) != 0 ||
+		len > sizeof(mark) + NA_ENDED_MAX * sizeof(e))
+		return -GI_EPROTO;
+	memcpy(&mark, buf, sizeof(mark));
+	if (mark != ENDED_MARK)
+		return -GI_EPROTO;
+	for (size_t at = sizeof(mark); at < len; at += sizeof(e)) {
+		memcpy(&e, buf + at, sizeof(e));
+		na_sessions_ended(t, e.cgroup, e.session);
+	}
+	return 0;
+}
+
 void na_checkpoint_write(
 	struct gi_buf *out, uint64_t seq, const struct na_sessions *t, const struct na_addrs *a)
 {
@@ -212,6 +255,8 @@ void na_checkpoint_write(
 	/* also without a session there is one part, so an error cannot look like an empty table */
 	if (na_snapshot_frames(out, seq, t, a) < 0 && gi_buf_error(out) == 0)
 		out->err = -ENOMEM;
+	if (t->n_ended)
+		ended_write(out, t);
 }
 
 static int addrs_from_wire(const Idfw__Addresses *w, struct na_addrs *a)
@@ -265,8 +310,8 @@ int na_checkpoint_read(const void *buf, size_t len, struct na_sessions *t, struc
 			err = part_read(env->snapshot, t, a);
 		wire_envelope_free(env);
 	}
-	if (err == 0 && at != len)
-		err = -GI_EPROTO;
+	if (err == 0)
+		err = ended_read(frames.data + at, len - at, t);
 	if (t->next_id < next_id)
 		t->next_id = next_id;
 	return err;

@@ -4,17 +4,18 @@
  */
 #include "netagent/fdpass.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-int na_fd_send(int sock, char what, int fd)
+int na_fd_send_rec(int sock, const void *rec, size_t len, int fd)
 {
 	union {
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof(int))];
 	} ctl = { .buf = { 0 } };
-	struct iovec iov = { .iov_base = &what, .iov_len = 1 };
+	struct iovec iov = { .iov_base = (void *)rec, .iov_len = len }; /* only read */
 	struct msghdr m = { .msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = ctl.buf,
@@ -25,33 +26,60 @@ int na_fd_send(int sock, char what, int fd)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	return sendmsg(sock, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-int na_fd_recv(int sock, char *ret_what, int *ret_fd)
+/* the only descriptor there is room for; -1: none came */
+static int descriptor_of(struct msghdr *m)
+{
+	const struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	int fd = -1;
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+		c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&fd, CMSG_DATA(c), sizeof(int));
+	return fd;
+}
+
+int na_fd_recv_rec(int sock, void *ret_rec, size_t len, int *ret_fd)
 {
 	union {
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof(int))];
 	} ctl;
-	char what;
-	struct iovec iov = { .iov_base = &what, .iov_len = 1 };
+	struct iovec iov = { .iov_base = ret_rec, .iov_len = len };
 	struct msghdr m = { .msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = ctl.buf,
 		.msg_controllen = sizeof(ctl.buf) };
-	const struct cmsghdr *c;
 	ssize_t n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	int fd;
 
 	if (n < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
 	if (n == 0)
 		return -GI_ECLOSED;
-	c = CMSG_FIRSTHDR(&m);
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-		c->cmsg_len != CMSG_LEN(sizeof(int)))
+	fd = descriptor_of(&m);
+	if (fd < 0 || (size_t)n != len || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+		if (fd >= 0)
+			close(fd);
 		return -GI_EPROTO;
-	memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
-	*ret_what = what;
+	}
+	*ret_fd = fd;
 	return 0;
+}
+
+int na_fd_send(int sock, char what, int fd)
+{
+	return na_fd_send_rec(sock, &what, 1, fd);
+}
+
+int na_fd_recv(int sock, char *ret_what, int *ret_fd)
+{
+	char what;
+	int err = na_fd_recv_rec(sock, &what, 1, ret_fd);
+
+	if (err == 0)
+		*ret_what = what;
+	return err;
 }

@@ -4,12 +4,14 @@
  *
  *   keeper (root) --+-- gi-netagent --agent    (user _idfw, no capability: parses peers' bytes)
  *                   +-- gi-netagent --pusher   (root with CAP_NET_ADMIN alone: fixed records)
+ *                   +-- gi-netagent --placer   (root without capabilities: fixed records)
  *
  * It binds the PAM socket (kept while the parsing process is started again: a login waits in the
  * backlog meanwhile), makes the spool's directory, and gives each parsing process the listener and
- * the socket of a fresh pusher. A parsing process that ends takes its pusher with it. Nothing is
- * ever read from a child. All lives of the children get the configuration that the keeper started
- * with, from memory: a mistake made in the file since then waits for a restart of the keeper.
+ * the sockets of a fresh pusher and placer. A parsing process that ends takes these with it.
+ * Nothing is ever read from a child. All lives of the children get the configuration that the
+ * keeper started with, from memory: a mistake made in the file since then waits for a restart of
+ * the keeper.
  */
 #include "netagent/keeper.h"
 
@@ -45,7 +47,7 @@
 
 struct role {
 	struct keeper *keeper;
-	const char *name; /* --agent, --pusher */
+	const char *name; /* --agent, --pusher, --placer */
 	struct io_child child;
 	struct io_timer again;
 	struct io_backoff backoff;
@@ -57,7 +59,7 @@ struct keeper {
 	struct io_loop *loop;
 	const struct na_conf *conf;
 	struct io_signal sigterm, sigint;
-	struct role agent, pusher;
+	struct role agent, pusher, placer;
 	int listen_fd;
 	int conf_fd;	    /* the configuration's text, in memory */
 	char conf_path[40]; /* by which the children, still root, open it */
@@ -66,21 +68,22 @@ struct keeper {
 
 static void role_start(struct role *r);
 
-/* a parsing process gets a pusher that nobody has talked to yet, or none until there is one */
-static void hand_over_pusher(struct keeper *k)
+/* a parsing process gets one that nobody has talked to yet, or none until there is one */
+static void hand_over(struct keeper *k, struct role *helper, char what)
 {
 	int err;
 
-	if (k->agent.child.pid <= 0 || k->pusher.child.pid <= 0 || k->pusher.child.fd < 0)
+	if (k->agent.child.pid <= 0 || helper->child.pid <= 0 || helper->child.fd < 0)
 		return;
-	err = na_fd_send(k->agent.child.fd, NA_FD_PUSHER, k->pusher.child.fd);
+	err = na_fd_send(k->agent.child.fd, what, helper->child.fd);
 	if (err < 0) {
-		gi_err("the pusher's socket cannot be handed over: %s", gi_strerror(err));
+		gi_err("the socket of %s cannot be handed over: %s", helper->name + 2,
+			gi_strerror(err));
 		io_child_kill(&k->agent.child);
 		return;
 	}
-	close(k->pusher.child.fd);
-	k->pusher.child.fd = -1;
+	close(helper->child.fd);
+	helper->child.fd = -1;
 }
 
 static void again_cb(struct io_timer *t)
@@ -121,12 +124,13 @@ static void role_start(struct role *r)
 	}
 	if (r == &k->pusher) {
 		(void)setsockopt(r->child.fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	} else {
+	} else if (r == &k->agent) {
 		err = na_fd_send(r->child.fd, NA_FD_LISTENER, k->listen_fd);
 		if (err < 0)
 			io_child_kill(&r->child);
 	}
-	hand_over_pusher(k);
+	hand_over(k, &k->pusher, NA_FD_PUSHER);
+	hand_over(k, &k->placer, NA_FD_PLACER);
 }
 
 /* execv() wants them writable and writes nothing */
@@ -286,7 +290,7 @@ static void raise_nofile(void)
 
 static int keeper_prepare(struct keeper *k, int argc, char **argv)
 {
-	static char agent[] = "--agent", pusher[] = "--pusher";
+	static char agent[] = "--agent", pusher[] = "--pusher", placer[] = "--placer";
 	int err = keep_conf(k, argc, argv);
 
 	if (err < 0)
@@ -308,6 +312,7 @@ static int keeper_prepare(struct keeper *k, int argc, char **argv)
 	raise_nofile();
 	role_init(&k->agent, k, argv[0], agent);
 	role_init(&k->pusher, k, argv[0], pusher);
+	role_init(&k->placer, k, argv[0], placer);
 	return io_loop_new(&k->loop);
 }
 
@@ -320,12 +325,16 @@ int na_keeper_run(const struct na_conf *conf, int argc, char **argv)
 		io_signal_start(k.loop, &k.sigterm, SIGTERM, signal_cb, &k);
 		io_signal_start(k.loop, &k.sigint, SIGINT, signal_cb, &k);
 		role_start(&k.pusher);
+		if (na_conf_cgroups(conf))
+			role_start(&k.placer);
 		role_start(&k.agent);
 		io_loop_run(k.loop);
 		io_timer_stop(k.loop, &k.agent.again);
 		io_timer_stop(k.loop, &k.pusher.again);
+		io_timer_stop(k.loop, &k.placer.again);
 		io_child_stop(k.loop, &k.agent.child);
 		io_child_stop(k.loop, &k.pusher.child);
+		io_child_stop(k.loop, &k.placer.child);
 		io_signal_stop(k.loop, &k.sigterm);
 		io_signal_stop(k.loop, &k.sigint);
 		unlink(conf->pam_socket);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * life.c - the life of sessions: opened by PAM, ended by PAM, by their leader's end, by a kick
+ * life.c - the life of sessions once they have begun (open.c): recorded, ended, resumed
  *
  * Runs in gi-netagent's parsing process. Each change is an event in the spool before anybody hears
  * of it; the table is what the events say. Failure directions: a session that cannot be recorded is
@@ -117,12 +117,14 @@ static const char *reason_word(Idfw__EndReason r)
 		return "its leader ended without closing it";
 	case IDFW__END_REASON__END_KICK:
 		return "kicked";
+	case IDFW__END_REASON__END_CGROUP:
+		return "its cgroup is gone";
 	default:
 		return "over";
 	}
 }
 
-static void session_end(struct na_agent *a, struct na_session *s, Idfw__EndReason reason)
+void na_life_end(struct na_agent *a, struct na_session *s, Idfw__EndReason reason)
 {
 	struct gi_buf ev;
 	uint64_t id = s->id;
@@ -149,7 +151,7 @@ static void leader_ended(void *arg, uint64_t id)
 	struct na_session *s = na_sessions_find(&a->sessions, id);
 
 	if (s)
-		session_end(a, s, IDFW__END_REASON__END_LEADER);
+		na_life_end(a, s, IDFW__END_REASON__END_LEADER);
 }
 
 void na_life_kick(struct na_agent *a, uint64_t id, const char *reason)
@@ -162,28 +164,18 @@ void na_life_kick(struct na_agent *a, uint64_t id, const char *reason)
 	}
 	gi_notice("session %" PRIu64 " of %s is kicked: %s", id, s->user,
 		reason[0] ? reason : "no reason given");
-	session_end(a, s, IDFW__END_REASON__END_KICK);
+	na_life_end(a, s, IDFW__END_REASON__END_KICK);
 }
 
-/* ---- beginnings ---- */
+/* ---- beginnings: open.c ---- */
 
-static bool leader_take(struct na_agent *a, struct na_session *s, int pidfd)
+bool na_life_watch(struct na_agent *a, struct na_session *s, int pidfd)
 {
 	return pidfd >= 0 &&
 	       na_leader_watch(a->loop, pidfd, s->id, leader_ended, a, &s->leader) == 0;
 }
 
-static void pam_opened(
-	struct na_pam_conn *c, const struct na_pam_event *ev, const struct na_session *s)
-{
-	if (ev->wait)
-		na_pam_wait(c, s->id, ev->timeout_ms);
-	else
-		na_pam_answer(c, NA_PAM_OK, s->id, s->leader ? NULL : "leader cannot be watched");
-}
-
-/* into the spool; on failure the session is not there any more */
-static int record_open(struct na_agent *a, struct na_session *s)
+int na_life_record_open(struct na_agent *a, struct na_session *s)
 {
 	struct gi_buf buf;
 	int err;
@@ -198,44 +190,9 @@ static int record_open(struct na_agent *a, struct na_session *s)
 	return err;
 }
 
-static void pam_open(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_event *ev,
-	struct na_pam_peer *peer)
+void na_life_file(struct na_agent *a, const struct na_session *s)
 {
-	/* without a start time it would not be known again after a restart */
-	uint32_t leader = peer->pidfd >= 0 && peer->start ? peer->pid : 0;
-	struct na_session *s =
-		ev->retry ? na_sessions_find_same(&a->sessions, ev, leader, peer->start) : NULL;
-	bool watched;
-	int err;
-
-	if (s) {
-		pam_opened(c, ev, s);
-		return;
-	}
-	err = na_sessions_open(&a->sessions, ev, leader, peer->start, io_clock_real_ms(), &s);
-	if (err == 0)
-		err = record_open(a, s);
-	if (err < 0) {
-		gi_err("login of %s refused: it cannot be recorded: %s", ev->user,
-			gi_strerror(err));
-		na_pam_answer(c, NA_PAM_REFUSED, 0, "the session cannot be recorded");
-		return;
-	}
-	gi_info("session %" PRIu64 " of %s (%s, uid %u, leader %u)", s->id, s->user, s->service,
-		s->uid, peer->pid);
-	if (peer->gone) { /* gave up on us and ended: for the audit trail, and for nothing else */
-		session_end(a, s, IDFW__END_REASON__END_LEADER);
-		na_pam_answer(c, NA_PAM_REFUSED, 0, "the session's process has ended");
-		return;
-	}
 	files_said(a, na_sessfile_put(&a->files, s));
-	watched = leader_take(a, s, peer->pidfd);
-	peer->pidfd = -1;
-	if (!watched)
-		gi_warn("session %" PRIu64
-			": leader %u cannot be watched: only close_session ends it",
-			s->id, peer->pid);
-	pam_opened(c, ev, s);
 }
 
 static void pam_close(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_event *ev,
@@ -246,8 +203,8 @@ static void pam_close(struct na_agent *a, struct na_pam_conn *c, const struct na
 	uint64_t id = s ? s->id : ev->session;
 
 	if (s)
-		session_end(a, s, IDFW__END_REASON__END_CLOSE);
-	else
+		na_life_end(a, s, IDFW__END_REASON__END_CLOSE);
+	else if (ev->session || !na_open_close(a, peer->pid))
 		gi_debug("close of a session that is over: %s (%s)", ev->user, ev->service);
 	na_pam_answer(c, NA_PAM_OK, id, NULL);
 }
@@ -256,7 +213,7 @@ void na_life_pam_event(
 	void *arg, struct na_pam_conn *c, const struct na_pam_event *ev, struct na_pam_peer *peer)
 {
 	if (ev->kind == NA_PAM_OPEN)
-		pam_open(arg, c, ev, peer);
+		na_open_pam(arg, c, ev, peer);
 	else
 		pam_close(arg, c, ev, peer);
 }
@@ -275,11 +232,11 @@ void na_life_resume(struct na_agent *a)
 		}
 		err = na_leader_reopen(s->leader_pid, s->leader_start, &pidfd);
 		if (err == -ESRCH) {
-			session_end(a, s, IDFW__END_REASON__END_LEADER);
+			na_life_end(a, s, IDFW__END_REASON__END_LEADER);
 			ended++;
 			continue;
 		}
-		if (err < 0 || !leader_take(a, s, pidfd))
+		if (err < 0 || !na_life_watch(a, s, pidfd))
 			gi_warn("session %" PRIu64 ": leader %u cannot be watched: %s", s->id,
 				s->leader_pid, err < 0 ? gi_strerror(err) : "out of memory");
 		kept++;

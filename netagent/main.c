@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * main.c - gi-netagent: one program, three processes
+ * main.c - gi-netagent: one program, four processes
  *
  *   gi-netagent             the keeper (keeper.c)
  *   gi-netagent --agent     started by the keeper: parses (agent.c)
  *   gi-netagent --pusher    started by the keeper: changes nftables (pusher.c)
+ *   gi-netagent --placer    started by the keeper: puts sessions into cgroups (placer.c)
  *
- * The two roles are no options of the user's: without the keeper's socket as descriptor 3 they end.
+ * The three roles are no options of the user's: without the keeper's socket as descriptor 3 they
+ * end.
  */
 #include <stdbool.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 #include "lib/io/child.h"
 #include "netagent/agent.h"
 #include "netagent/keeper.h"
+#include "netagent/placer.h"
 #include "netagent/pusher.h"
 
 #define PROG "gi-netagent"
@@ -25,7 +28,7 @@
 	"rules "                                                                                \
 	"that come back."
 
-enum role { ROLE_KEEPER, ROLE_AGENT, ROLE_PUSHER };
+enum role { ROLE_KEEPER, ROLE_AGENT, ROLE_PUSHER, ROLE_PLACER };
 
 static enum role role_of(int *argc, char ***argv)
 {
@@ -35,6 +38,8 @@ static enum role role_of(int *argc, char ***argv)
 		r = ROLE_AGENT;
 	else if (*argc > 1 && strcmp((*argv)[1], "--pusher") == 0)
 		r = ROLE_PUSHER;
+	else if (*argc > 1 && strcmp((*argv)[1], "--placer") == 0)
+		r = ROLE_PLACER;
 	if (r != ROLE_KEEPER) {
 		(*argv)[1] = (*argv)[0];
 		(*argc)--;
@@ -54,7 +59,7 @@ static bool has_keeper(void)
 
 int main(int argc, char **argv)
 {
-	static const char *const names[] = { PROG, PROG "/agent", PROG "/pusher" };
+	static const char *const names[] = { PROG, PROG "/agent", PROG "/pusher", PROG "/placer" };
 	struct na_conf conf = { 0 };
 	enum role role = role_of(&argc, &argv);
 	bool debug = false;
@@ -70,6 +75,8 @@ int main(int argc, char **argv)
 		rc = na_agent_run(&conf, IO_CHILD_FD);
 	} else if (role == ROLE_PUSHER) {
 		rc = na_pusher_run(IO_CHILD_FD);
+	} else if (role == ROLE_PLACER) {
+		rc = na_placer_run(&conf, IO_CHILD_FD);
 	} else {
 		rc = na_keeper_run(&conf, argc, argv);
 	}

@@ -4,6 +4,8 @@
  */
 #include "netagent/naconf.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +28,10 @@ static const struct conf_item items[] = {
 		"whom the parsing process becomes; it keeps no capability" },
 	{ "boot-id-file", CONF_T_PATH, ITEM(boot_id_file), "/proc/sys/kernel/random/boot_id", 1,
 		200, "a UUID that is another one after each boot" },
+	{ "session-cgroups", CONF_T_STRING, ITEM(session_cgroups), "auto", 1, 8,
+		"auto: each session gets a cgroup of its own; off: sessions are known by uid" },
+	{ "cgroup-root", CONF_T_STRING, ITEM(cgroup_root), "", 0, 200,
+		"where these are made, in the directory idfw; none: where cgroup v2 is mounted" },
 	{ "interfaces-exclude", CONF_T_LIST, ITEM(interfaces_exclude), "lo", 0, 64,
 		"interfaces whose addresses are not this guest's" },
 };
@@ -39,8 +45,29 @@ static const struct conf_section sections[] = {
 		.max = 1 },
 };
 
-const struct conf_table na_conf_table = { .sections = sections,
-	.n_sections = GI_ARRAY_SIZE(sections) };
+static int check(const void *conf, char ret_why[256])
+{
+	const struct na_conf *c = conf;
+
+	if (strcmp(c->session_cgroups, "auto") != 0 && strcmp(c->session_cgroups, "off") != 0) {
+		snprintf(ret_why, 256, "session-cgroups is auto or off");
+		return -EINVAL;
+	}
+	if (c->cgroup_root[0] && c->cgroup_root[0] != '/') {
+		snprintf(ret_why, 256, "cgroup-root is not an absolute path");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+const struct conf_table na_conf_table = {
+	.sections = sections, .n_sections = GI_ARRAY_SIZE(sections), .check = check
+};
+
+bool na_conf_cgroups(const struct na_conf *c)
+{
+	return strcmp(c->session_cgroups, "auto") == 0;
+}
 
 static int hex_digit(char c)
 {

@@ -17,8 +17,12 @@ struct na_conf {
 	char *user;
 	char *sessions_dir;
 	char *boot_id_file;
+	char *cgroup_root;     /* "": the one that is mounted */
+	char *session_cgroups; /* "auto", "off" */
 	struct conf_list interfaces_exclude;
 };
+
+bool na_conf_cgroups(const struct na_conf *c);
 
 extern const struct conf_table na_conf_table;
 

@@ -119,6 +119,22 @@ void na_pam_wait(struct na_pam_conn *c, uint64_t session, uint32_t timeout_ms)
 	io_timer_start(c->pam->loop, &c->deadline, ms, 0, conn_deadline_cb, c);
 }
 
+void na_pam_hold(struct na_pam_conn *c, uint64_t session)
+{
+	c->session = session;
+}
+
+struct na_pam_conn *na_pam_held(struct na_pam *p, uint64_t session)
+{
+	struct na_pam_conn *c;
+
+	DL_FOREACH (p->conns, c) {
+		if (c->session == session)
+			return c;
+	}
+	return NULL;
+}
+
 void na_pam_ready(struct na_pam *p, uint64_t session, enum na_pam_status s)
 {
 	struct na_pam_conn *c, *tmp;

@@ -33,7 +33,7 @@ struct na_pam_peer {
 struct na_pam_ops {
 	/*
 	 * a good event of a root peer; the callee answers in it (na_pam_answer) or makes it wait
-	 * (na_pam_wait)
+	 * (na_pam_wait, na_pam_hold)
 	 */
 	void (*event)(void *arg, struct na_pam_conn *c, const struct na_pam_event *ev,
 		struct na_pam_peer *peer);
@@ -47,6 +47,10 @@ GI_MUST_CHECK int na_pam_new(
 void na_pam_free(struct na_pam *p);
 /* sends and closes; the connection is gone then */
 void na_pam_answer(struct na_pam_conn *c, enum na_pam_status s, uint64_t session, const char *text);
+/* it waits for us, without a deadline of its own; na_pam_held() finds it again */
+void na_pam_hold(struct na_pam_conn *c, uint64_t session);
+/* who waits for this session; NULL: gave up */
+struct na_pam_conn *na_pam_held(struct na_pam *p, uint64_t session);
 /* answered by na_pam_ready(), or NA_PAM_TIMEOUT after @timeout_ms */
 void na_pam_wait(struct na_pam_conn *c, uint64_t session, uint32_t timeout_ms);
 /* answers whoever waits for this session */

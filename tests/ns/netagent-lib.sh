@@ -21,12 +21,30 @@ chmod 755 "$dir"
 na_pids=() # ours, to be ended
 na_keeper='' na_svm='' na_fails=0
 
+# a tree of cgroups of the test's own; "" where there is no cgroup v2
+cg=$(awk '/ - cgroup2 / && $4 == "/" { print $5 }' /proc/self/mountinfo | tail -1)
+cg=${cg:+$cg/idfw-test-$$}
+[ -z "$cg" ] || mkdir "$cg" 2>/dev/null || cg=
+cg_remove() { # and what runs there
+	local i
+	[ -n "$cg" ] && [ -d "$cg" ] || return 0
+	for i in {1..200}; do
+		find "$cg" -name cgroup.kill -path "*/idfw/*" -exec sh -c 'echo 1 >"$1"' _ {} \; 2>/dev/null || :
+		find "$cg" -depth -type d -exec rmdir {} + 2>/dev/null || :
+		[ -d "$cg" ] || return 0
+		sleep 0.02
+	done
+	echo "left behind: $cg"
+}
+cg_of() { sed -n 's/^0:://p' "/proc/$1/cgroup"; } # PID - its path
+cg_id() { stat -c %i "${cg%/idfw-test-*}$1"; }     # PATH, as a process shows it
 na_cleanup() {
 	local p
 	for p in $na_keeper $na_svm "${na_pids[@]}"; do
 		kill -9 "$p" 2>/dev/null || :
 	done
 	wait 2>/dev/null || :
+	cg_remove
 	umount -l /etc/pam.d "$dir/spool" 2>/dev/null || :
 	rm -rf "$dir"
 }
@@ -144,6 +162,8 @@ agent_conf() {
 		spool-max ${na_spool_max:-64MiB};
 		user "nobody";
 		boot-id-file "$dir/boot_id";
+		cgroup-root "$cg";
+		session-cgroups ${na_cgroups:-auto};
 	E
 }
 echo 01234567-89ab-cdef-0123-456789abcdef >"$dir/boot_id"

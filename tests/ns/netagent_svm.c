@@ -6,7 +6,9 @@
  * commands from stdin:
  *   ack on|off             acknowledge events as they come (default on)
  *   ready on|off           answer each SessionOpen with SessionReady enforced (default off)
- *   degraded ID            SessionReady degraded
+ *   refuse on|off          with SessionReady refused
+ *   degraded ID | refused ID   SessionReady
+ *   watch UNIT...          ServiceWatch
  *   kick ID                | drop (the connection) | mute on|off (no HelloAck)
  *   ruleset ... push       lines of tests/unit/fw/fixture.h between; sent whole
  *   delta FROM TO ... commit   "add ELEMENT" and "del ELEMENT" between
@@ -29,7 +31,7 @@
 
 struct svm {
 	int listen_fd, fd;
-	bool ack, ready, mute, scripting;
+	bool ack, ready, refuse, mute, scripting;
 	uint64_t acked; /* of this boot */
 	uint8_t boot_id[WIRE_BOOT_ID_LEN];
 	bool booted;
@@ -120,8 +122,10 @@ static void print_addrs(const Idfw__Addresses *a)
 
 static void print_session(const Idfw__Session *x)
 {
-	printf(" open id=%" PRIu64 " user=%s uid=%u service=%s tty=%s rhost=%s auth=%s leader=%u",
-		x->id, x->user, x->uid, x->service, x->tty, x->rhost, x->auth, x->leader_pid);
+	printf(" open id=%" PRIu64 " user=%s uid=%u service=%s tty=%s rhost=%s auth=%s leader=%u"
+	       " kind=%d cgroup=%" PRIu64 " parent=%" PRIu64 " found=%d",
+		x->id, x->user, x->uid, x->service, x->tty, x->rhost, x->auth, x->leader_pid,
+		(int)x->kind, x->cgroup, x->parent, x->found);
 }
 
 static void on_event(struct svm *s, const Idfw__Event *ev)
@@ -139,6 +143,8 @@ static void on_event(struct svm *s, const Idfw__Event *ev)
 	printf("\n");
 	if (s->ready && ev->body_case == IDFW__EVENT__BODY_OPEN)
 		send_ready(s, ev->open->session->id, IDFW__SESSION_READY__STATE__ENFORCED);
+	if (s->refuse && ev->body_case == IDFW__EVENT__BODY_OPEN)
+		send_ready(s, ev->open->session->id, IDFW__SESSION_READY__STATE__REFUSED);
 	if (!s->ack)
 		return;
 	s->acked = a.seq = ev->seq;
@@ -164,6 +170,11 @@ static void on_message(struct svm *s, const Idfw__Envelope *e)
 		for (size_t i = 0; i < e->snapshot->n_session; i++)
 			printf(" %" PRIu64, e->snapshot->session[i]->id);
 		printf("\n");
+		for (size_t i = 0; i < e->snapshot->n_session; i++) {
+			printf("in-snapshot");
+			print_session(e->snapshot->session[i]);
+			printf("\n");
+		}
 		break;
 	case IDFW__ENVELOPE__BODY_MARKS:
 		printf("marks gen=%" PRIu64 " ver=%" PRIu64 " n=%zu last=%d\n",
@@ -173,6 +184,10 @@ static void on_message(struct svm *s, const Idfw__Envelope *e)
 		printf("applied gen=%" PRIu64 " ver=%" PRIu64 " result=%d %s\n",
 			e->applied->generation, e->applied->version, (int)e->applied->result,
 			e->applied->text);
+		break;
+	case IDFW__ENVELOPE__BODY_ALARM:
+		printf("alarm kind=%d over=%d %s\n", (int)e->alarm->kind, e->alarm->over,
+			e->alarm->text);
 		break;
 	default:
 		printf("%s\n", wire_body_name((int)e->body_case));
@@ -286,6 +301,22 @@ static void cmd_kick(struct svm *s, uint64_t id)
 	send_env(s, &e);
 }
 
+/* @words: unit names with blanks before each */
+static void cmd_watch(struct svm *s, char *words)
+{
+	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+	Idfw__ServiceWatch w = IDFW__SERVICE_WATCH__INIT;
+	char *units[WIRE_UNITS_MAX], *at;
+
+	for (char *u = strtok_r(words, " ", &at); u && w.n_unit < WIRE_UNITS_MAX;
+		u = strtok_r(NULL, " ", &at))
+		units[w.n_unit++] = u;
+	w.unit = units;
+	e.body_case = IDFW__ENVELOPE__BODY_SERVICE_WATCH;
+	e.service_watch = &w;
+	send_env(s, &e);
+}
+
 static bool is_on(const char *line)
 {
 	return strstr(line, " on") != NULL;
@@ -316,6 +347,12 @@ static void command(struct svm *s, char *line)
 		s->mute = is_on(line);
 	else if (sscanf(line, "degraded %" SCNu64, &a) == 1)
 		send_ready(s, a, IDFW__SESSION_READY__STATE__DEGRADED);
+	else if (sscanf(line, "refused %" SCNu64, &a) == 1)
+		send_ready(s, a, IDFW__SESSION_READY__STATE__REFUSED);
+	else if (strncmp(line, "refuse ", 7) == 0)
+		s->refuse = is_on(line);
+	else if (strcmp(line, "watch") == 0 || strncmp(line, "watch ", 6) == 0)
+		cmd_watch(s, line + 5);
 	else if (sscanf(line, "kick %" SCNu64, &a) == 1)
 		cmd_kick(s, a);
 	else if (strcmp(line, "drop") == 0)

@@ -55,11 +55,14 @@ static struct na_session *session_open(
 	struct fixture *f, const char *user, uint32_t uid, uint32_t leader)
 {
 	struct na_pam_event ev = { .kind = NA_PAM_OPEN, .uid = uid };
+	struct na_origin from = {
+		.leader_pid = leader, .leader_start = 5555, .opened_ms = 1234, .cgroup = 77
+	};
 	struct na_session *s = NULL;
 
 	snprintf(ev.user, sizeof(ev.user), "%s", user);
 	snprintf(ev.service, sizeof(ev.service), "sshd");
-	assert_int_equal(na_sessions_open(&f->table, &ev, leader, 5555, 1234, &s), 0);
+	assert_int_equal(na_sessions_open(&f->table, &ev, &from, &s), 0);
 	return s;
 }
 

@@ -27,9 +27,10 @@ static struct na_pam_event login(const char *user, uint32_t uid)
 static struct na_session *open_one(struct na_sessions *t, const char *user, uint32_t pid)
 {
 	struct na_pam_event ev = login(user, 1000);
+	struct na_origin from = { .leader_pid = pid, .leader_start = 7, .opened_ms = 123456 };
 	struct na_session *s = NULL;
 
-	assert_int_equal(na_sessions_open(t, &ev, pid, 7, 123456, &s), 0);
+	assert_int_equal(na_sessions_open(t, &ev, &from, &s), 0);
 	assert_non_null(s);
 	return s;
 }
@@ -85,6 +86,7 @@ static void test_find_same_tells_logins_apart(void **state)
 
 static void test_open_over_the_maximum_is_elimit(void **state)
 {
+	struct na_origin from = { .leader_pid = 1, .leader_start = 1 };
 	struct na_pam_event ev = login("u", 1);
 	struct na_session *s = NULL;
 	struct na_sessions t;
@@ -92,9 +94,9 @@ static void test_open_over_the_maximum_is_elimit(void **state)
 	(void)state;
 	na_sessions_init(&t, 1);
 	for (int i = 0; i < NA_SESSIONS_MAX; i++)
-		assert_int_equal(na_sessions_open(&t, &ev, 1, 1, 1, &s), 0);
+		assert_int_equal(na_sessions_open(&t, &ev, &from, &s), 0);
 	s = NULL;
-	assert_int_equal(na_sessions_open(&t, &ev, 1, 1, 1, &s), -GI_ELIMIT);
+	assert_int_equal(na_sessions_open(&t, &ev, &from, &s), -GI_ELIMIT);
 	assert_null(s);
 	na_sessions_fini(&t);
 }
