@@ -4,7 +4,9 @@
  *
  * Runs in the worker; like every log the one thing with state of the file's own. A line is a head
  * and its text in a ring of bytes; a full ring leaves the new line out. What cannot be said is
- * counted, and the count goes out before the next line that can.
+ * counted, and the count goes out before the next line that can. There are two rings: what is for
+ * an operator (up to notice) has room and tokens that a flood of debug lines cannot take; as long
+ * as nobody floods, all lines leave in the order in which they came.
  */
 #include "fileagent/falog.h"
 
@@ -25,7 +27,15 @@
 struct head {
 	uint16_t len;
 	uint8_t level;
+	uint64_t n; /* of all lines: which one came first */
 };
+
+struct ring {
+	uint8_t *bytes;
+	size_t size, at, used;
+};
+
+static uint8_t said[FA_LOG_RING_SAID], chat[FA_LOG_RING];
 
 static struct {
 	int level;
@@ -35,30 +45,35 @@ static struct {
 	bool (*mux)(void *arg, int level, const char *text, uint64_t dropped);
 	void *mux_arg;
 	int syslog_fd;
-	uint8_t ring[FA_LOG_RING];
-	size_t at, used;
+	struct ring said, chat; /* up to notice, and the others */
+	uint64_t lines;
 	uint64_t tokens_milli, last_ms;
 	uint64_t dropped, dropped_told;
-} st = { .level = 5, .per_s = FA_LOG_PER_S, .prog = "gi-fileagent", .syslog_fd = -1 };
+} st = { .level = 5,
+	.per_s = FA_LOG_PER_S,
+	.prog = "gi-fileagent",
+	.syslog_fd = -1,
+	.said = { .bytes = said, .size = sizeof(said) },
+	.chat = { .bytes = chat, .size = sizeof(chat) } };
 
-static void ring_put(const void *buf, size_t len)
+static void ring_put(struct ring *r, const void *buf, size_t len)
 {
-	size_t end = (st.at + st.used) % sizeof(st.ring);
-	size_t first = len < sizeof(st.ring) - end ? len : sizeof(st.ring) - end;
+	size_t end = (r->at + r->used) % r->size;
+	size_t first = len < r->size - end ? len : r->size - end;
 
-	memcpy(st.ring + end, buf, first);
-	memcpy(st.ring, (const uint8_t *)buf + first, len - first);
-	st.used += len;
+	memcpy(r->bytes + end, buf, first);
+	memcpy(r->bytes, (const uint8_t *)buf + first, len - first);
+	r->used += len;
 }
 
 /* copies from @off bytes behind the ring's begin */
-static void ring_peek(size_t off, void *buf, size_t len)
+static void ring_peek(const struct ring *r, size_t off, void *buf, size_t len)
 {
-	size_t at = (st.at + off) % sizeof(st.ring);
-	size_t first = len < sizeof(st.ring) - at ? len : sizeof(st.ring) - at;
+	size_t at = (r->at + off) % r->size;
+	size_t first = len < r->size - at ? len : r->size - at;
 
-	memcpy(buf, st.ring + at, first);
-	memcpy((uint8_t *)buf + first, st.ring, len - first);
+	memcpy(buf, r->bytes + at, first);
+	memcpy((uint8_t *)buf + first, r->bytes, len - first);
 }
 
 bool fa_log_wants(int level)
@@ -69,7 +84,8 @@ bool fa_log_wants(int level)
 void fa_log(int level, const char *fmt, ...)
 {
 	char text[FA_LOG_LINE_MAX + 1];
-	struct head h = { .level = (uint8_t)level };
+	struct ring *r = level <= FA_LOG_SAID ? &st.said : &st.chat;
+	struct head h = { .level = (uint8_t)level, .n = st.lines };
 	va_list ap;
 	int n;
 
@@ -81,12 +97,13 @@ void fa_log(int level, const char *fmt, ...)
 	if (n < 0)
 		return;
 	h.len = (uint16_t)((size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
-	if (st.used + sizeof(h) + h.len > sizeof(st.ring)) {
+	if (r->used + sizeof(h) + h.len > r->size) {
 		st.dropped++;
 		return;
 	}
-	ring_put(&h, sizeof(h));
-	ring_put(text, h.len);
+	st.lines++;
+	ring_put(r, &h, sizeof(h));
+	ring_put(r, text, h.len);
 }
 
 static int syslog_connect(void)
@@ -185,9 +202,14 @@ static bool tell_dropped(void)
 	return true;
 }
 
+static uint64_t tokens_most(void)
+{
+	return st.per_s * FA_LOG_BURST_S * 1000;
+}
+
 static void refill(uint64_t now_ms)
 {
-	uint64_t most = st.per_s * FA_LOG_BURST_S * 1000;
+	uint64_t most = tokens_most();
 
 	if (st.last_ms == 0)
 		st.tokens_milli = most;
@@ -198,27 +220,44 @@ static void refill(uint64_t now_ms)
 	st.last_ms = now_ms;
 }
 
+/* whose turn it is; NULL: nobody's that may now */
+static struct ring *ring_next(struct head *ret)
+{
+	bool chats = st.chat.used && st.tokens_milli >= 1000 + tokens_most() / FA_LOG_SAID_PART;
+	bool says = st.said.used && st.tokens_milli >= 1000;
+	struct head chatted = { .n = UINT64_MAX };
+
+	if (chats)
+		ring_peek(&st.chat, 0, &chatted, sizeof(chatted));
+	if (says)
+		ring_peek(&st.said, 0, ret, sizeof(*ret));
+	if (says && ret->n < chatted.n)
+		return &st.said;
+	*ret = chatted;
+	return chats ? &st.chat : NULL;
+}
+
 bool fa_log_flush(uint64_t now_ms)
 {
 	char text[FA_LOG_LINE_MAX + 1];
+	struct ring *r;
 	struct head h;
 
-	if (st.used == 0)
+	if (st.said.used + st.chat.used == 0)
 		return false;
 	refill(now_ms);
-	while (st.used > 0 && st.tokens_milli >= 1000) {
-		ring_peek(0, &h, sizeof(h));
-		ring_peek(sizeof(h), text, h.len);
+	while ((r = ring_next(&h))) {
+		ring_peek(r, sizeof(h), text, h.len);
 		text[h.len] = '\0';
 		if (!tell_dropped() || !send_line(h.level, text, st.dropped - st.dropped_told))
 			return true;
 		if (st.dest == FA_LOG_MUX)
 			st.dropped_told = st.dropped;
 		st.tokens_milli -= 1000;
-		st.at = (st.at + sizeof(h) + h.len) % sizeof(st.ring);
-		st.used -= sizeof(h) + h.len;
+		r->at = (r->at + sizeof(h) + h.len) % r->size;
+		r->used -= sizeof(h) + h.len;
 	}
-	return st.used > 0;
+	return st.said.used + st.chat.used > 0;
 }
 
 uint64_t fa_log_dropped(void)

@@ -5,7 +5,8 @@
  * fa_log() only writes into a ring in memory; fa_log_flush(), once a loop round, sends what is
  * there: never while an event is being handled (the log file may be on a watched file system:
  * whoever writes it would be held by us), never blocking, never more than a token bucket allows;
- * what is left out is counted and said. Destinations: stderr; the guest's syslog, by a datagram
+ * what is left out is counted and said. A part of room and rate is kept for lines up to notice:
+ * they overtake a flood of debug lines. Destinations: stderr; the guest's syslog, by a datagram
  * socket that was connected before privileges fell; the host's log, by LogLine.
  */
 #ifndef FILEAGENT_FALOG_H
@@ -17,7 +18,10 @@
 #include "lib/base/err.h"
 
 #define FA_LOG_LINE_MAX 512 /* bytes of a line's text */
-#define FA_LOG_RING (64u << 10)
+#define FA_LOG_RING (48u << 10)
+#define FA_LOG_SAID 5		     /* lines up to notice: not behind debug lines */
+#define FA_LOG_RING_SAID (16u << 10) /* their room */
+#define FA_LOG_SAID_PART 4	     /* and the part of the burst that is left to them */
 #define FA_LOG_PER_S 50	 /* lines a second that leave, on average, unless set otherwise */
 #define FA_LOG_BURST_S 2 /* seconds' worth of them at once */
 

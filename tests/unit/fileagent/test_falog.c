@@ -88,12 +88,49 @@ static void test_flood_leaves_by_the_rate_and_is_counted(void **state)
 	assert_int_equal(strlen(got.text), FA_LOG_LINE_MAX);
 }
 
+static void test_notice_overtakes_a_flood_of_debug(void **state)
+{
+	uint64_t now = 900000000, before = fa_log_dropped();
+	bool more = true;
+
+	(void)state;
+	fa_log_set(7, FA_LOG_MUX, 10);
+	for (size_t n = 0; n < 5000; n++)
+		fa_debug("line %zu of a flood that no host's log should have to take", n);
+	assert_true(fa_log_dropped() > before); /* no room is left for such lines */
+	fa_notice("first");
+	fa_err("second");
+	assert_true(fa_log_flush(now));
+	assert_int_equal(got.lines, 15 + 2); /* a quarter of the burst is not for debug lines */
+	assert_int_equal(got.level, 3);
+	assert_string_equal(got.text, "second");
+	fa_warn("third");
+	assert_true(fa_log_flush(now)); /* and there is some left without waiting */
+	assert_string_equal(got.text, "third");
+	while (more)
+		more = fa_log_flush(now += 100000);
+	/* who does not flood keeps his order */
+	memset(&got, 0, sizeof(got));
+	fa_debug("a");
+	fa_notice("b");
+	fa_debug("c");
+	assert_false(fa_log_flush(now += 100000));
+	assert_int_equal(got.lines, 3);
+	assert_string_equal(got.text, "c");
+	fa_notice("d");
+	fa_debug("e");
+	fa_notice("f");
+	assert_false(fa_log_flush(now += 100000));
+	assert_string_equal(got.text, "f");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_level_decides, setup),
 		cmocka_unit_test_setup(test_full_receiver_keeps_the_line, setup),
 		cmocka_unit_test_setup(test_flood_leaves_by_the_rate_and_is_counted, setup),
+		cmocka_unit_test_setup(test_notice_overtakes_a_flood_of_debug, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
