@@ -55,39 +55,23 @@ void eps_link_down(struct eps_link *l, const char *why)
 
 void eps_link_refuse(struct eps_link *l, Idfw__Refused__Reason reason, const char *text)
 {
-	Idfw__Refused refused = IDFW__REFUSED__INIT;
-	Idfw__Routed r;
+	struct wire_routed m;
 
-	idfw__routed__init(&r);
-	refused.reason = reason;
-	refused.text = (char *)(uintptr_t)text;
-	r.body_case = IDFW__ROUTED__BODY_REFUSED;
-	r.refused = &refused;
-	eps_link_send(l, &r);
+	eps_link_send(l, wire_routed_refused(&m, reason, text));
 }
 
 void eps_link_ping(struct eps_link *l)
 {
-	Idfw__Ping ping = IDFW__PING__INIT;
-	Idfw__Routed r;
+	struct wire_routed m;
 
-	idfw__routed__init(&r);
-	r.body_case = IDFW__ROUTED__BODY_PING;
-	r.ping = &ping;
-	eps_link_send(l, &r);
+	eps_link_send(l, wire_routed_ping(&m, 0));
 }
 
 static void vm_close(struct eps_link *l, const char *vm, const char *why)
 {
-	Idfw__VmClose close = IDFW__VM_CLOSE__INIT;
-	Idfw__Routed r;
+	struct wire_routed m;
 
-	idfw__routed__init(&r);
-	close.why = (char *)(uintptr_t)why;
-	r.vm = (char *)(uintptr_t)vm;
-	r.body_case = IDFW__ROUTED__BODY_CLOSE;
-	r.close = &close;
-	eps_link_send(l, &r);
+	eps_link_send(l, wire_routed_close(&m, vm, why));
 }
 
 void eps_guest_drop(struct eps_guest *g, const char *why)
@@ -100,22 +84,18 @@ void eps_guest_drop(struct eps_guest *g, const char *why)
 
 static int hello(struct eps_link *l, const Idfw__Hello *h, const char **ret_why)
 {
-	Idfw__HelloAck ack = IDFW__HELLO_ACK__INIT;
+	struct wire_routed m;
 	char why[WIRE_TEXT_MAX];
-	Idfw__Routed r;
+	uint32_t version;
 
-	if (wire_version_choose(h, &ack.version, why) < 0) {
+	if (wire_version_choose(h, &version, why) < 0) {
 		eps_log(l->eps, EPS_LOG_WARN, "mux %s: %s", l->name, why);
 		eps_link_refuse(l, IDFW__REFUSED__REASON__VERSION, why);
 		*ret_why = "no common protocol version";
 		return -GI_EVERSION;
 	}
 	l->hello = true;
-	idfw__routed__init(&r);
-	ack.software = l->eps->software;
-	r.body_case = IDFW__ROUTED__BODY_HELLO_ACK;
-	r.hello_ack = &ack;
-	eps_link_send(l, &r);
+	eps_link_send(l, wire_routed_hello_ack(&m, version, l->eps->software));
 	return 0;
 }
 
@@ -184,18 +164,13 @@ static int vm_message(struct eps_link *l, const Idfw__Routed *r)
 
 static int link_message(struct eps_link *l, const Idfw__Routed *r, const char **ret_why)
 {
-	Idfw__Pong pong = IDFW__PONG__INIT;
-	Idfw__Routed answer;
+	struct wire_routed answer;
 
 	switch (r->body_case) {
 	case IDFW__ROUTED__BODY_HELLO:
 		return hello(l, r->hello, ret_why);
 	case IDFW__ROUTED__BODY_PING:
-		idfw__routed__init(&answer);
-		pong.token = r->ping->token;
-		answer.body_case = IDFW__ROUTED__BODY_PONG;
-		answer.pong = &pong;
-		eps_link_send(l, &answer);
+		eps_link_send(l, wire_routed_pong(&answer, r->ping->token));
 		return 0;
 	case IDFW__ROUTED__BODY_PONG:
 		return 0;

@@ -282,8 +282,7 @@ static void up_idle_cb(struct io_timer *w)
 {
 	struct mux_upstream *u = w->arg;
 	uint64_t now = io_clock_mono_ms(), silent = now - u->heard_ms;
-	Idfw__Ping ping = IDFW__PING__INIT;
-	Idfw__Routed r;
+	struct wire_routed m;
 	int err;
 
 	if (u->asked_ms && u->heard_ms < u->asked_ms) {
@@ -295,12 +294,8 @@ static void up_idle_cb(struct io_timer *w)
 		io_timer_start(u->loop, &u->timer, u->conf.idle_ms - silent, 0, up_idle_cb, u);
 		return;
 	}
-	idfw__routed__init(&r);
 	u->asked_ms = now;
-	ping.token = ++u->last_token;
-	r.body_case = IDFW__ROUTED__BODY_PING;
-	r.ping = &ping;
-	err = up_send_own(u, &r);
+	err = up_send_own(u, wire_routed_ping(&m, ++u->last_token));
 	if (err == -GI_EFULL)
 		err = 0; /* it does not read: the deadline decides */
 	if (err) {
@@ -312,15 +307,9 @@ static void up_idle_cb(struct io_timer *w)
 
 static void up_pong(struct mux_upstream *u, const Idfw__Ping *ping)
 {
-	Idfw__Pong pong = IDFW__PONG__INIT;
-	Idfw__Routed r;
-	int err;
+	struct wire_routed m;
+	int err = up_send_own(u, wire_routed_pong(&m, ping->token));
 
-	idfw__routed__init(&r);
-	pong.token = ping->token;
-	r.body_case = IDFW__ROUTED__BODY_PONG;
-	r.pong = &pong;
-	err = up_send_own(u, &r);
 	if (err && err != -GI_EFULL)
 		up_drop(u, gi_strerror(err));
 }

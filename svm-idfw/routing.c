@@ -42,55 +42,30 @@ static void routed_must_send(struct guest_link *l, const Idfw__Routed *r)
 
 void guests_refuse(struct guest_link *l, Idfw__Refused__Reason reason, const char *text)
 {
-	Idfw__Refused refused = IDFW__REFUSED__INIT;
-	Idfw__Routed r;
+	struct wire_routed m;
 
-	idfw__routed__init(&r);
-	refused.reason = reason;
-	refused.text = (char *)(uintptr_t)text;
-	r.body_case = IDFW__ROUTED__BODY_REFUSED;
-	r.refused = &refused;
-	routed_must_send(l, &r);
+	routed_must_send(l, wire_routed_refused(&m, reason, text));
 }
 
 void guests_ping(struct guest_link *l)
 {
-	Idfw__Ping ping = IDFW__PING__INIT;
-	Idfw__Routed r;
+	struct wire_routed m;
 
-	idfw__routed__init(&r);
-	r.body_case = IDFW__ROUTED__BODY_PING;
-	r.ping = &ping;
-	routed_must_send(l, &r);
+	routed_must_send(l, wire_routed_ping(&m, 0));
 }
 
 static void vm_close(struct guest_link *l, const char *vm, const char *why)
 {
-	Idfw__VmClose close = IDFW__VM_CLOSE__INIT;
-	Idfw__Routed r;
+	struct wire_routed m;
 
-	idfw__routed__init(&r);
-	close.why = (char *)(uintptr_t)why;
-	r.vm = (char *)(uintptr_t)vm;
-	r.body_case = IDFW__ROUTED__BODY_CLOSE;
-	r.close = &close;
-	routed_must_send(l, &r);
-}
-
-static void envelope_wrap(Idfw__Routed *r, const struct idfw_vm *vm, const uint8_t *buf, size_t len)
-{
-	idfw__routed__init(r);
-	r->vm = vm->name;
-	r->body_case = IDFW__ROUTED__BODY_ENVELOPE;
-	r->envelope.data = (uint8_t *)(uintptr_t)buf;
-	r->envelope.len = len;
+	routed_must_send(l, wire_routed_close(&m, vm, why));
 }
 
 void idfw_guests_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e)
 {
 	struct idfw_guests *g = arg;
 	struct guest *gu = guests_find(g, vm);
-	Idfw__Routed r;
+	struct wire_routed m;
 	int err;
 
 	if (!gu || gu->link->failed)
@@ -102,8 +77,7 @@ void idfw_guests_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e)
 			gi_strerror(err));
 		return;
 	}
-	envelope_wrap(&r, vm, g->inner.data, g->inner.len);
-	routed_must_send(gu->link, &r);
+	routed_must_send(gu->link, wire_routed_envelope(&m, vm->name, g->inner.data, g->inner.len));
 }
 
 struct batch { /* envelopes as routed frames: length, bytes, one after the other */
@@ -116,13 +90,12 @@ static int batch_add(void *arg, const uint8_t *buf, size_t len)
 {
 	struct batch *b = arg;
 	struct gi_buf *outer = &b->g->outer;
-	Idfw__Routed r;
+	struct wire_routed m;
 	uint32_t size;
 	int err;
 
-	envelope_wrap(&r, b->vm, buf, len);
 	gi_buf_reset(outer);
-	err = wire_routed_encode(&r, outer);
+	err = wire_routed_encode(wire_routed_envelope(&m, b->vm->name, buf, len), outer);
 	if (err < 0)
 		return err;
 	size = (uint32_t)outer->len;
@@ -199,22 +172,18 @@ void idfw_guests_close(void *arg, struct idfw_vm *vm, const char *why)
 
 static int hello(struct guest_link *l, const Idfw__Hello *h, const char **ret_why)
 {
-	Idfw__HelloAck ack = IDFW__HELLO_ACK__INIT;
-	Idfw__Routed r;
+	struct wire_routed m;
 	char why[WIRE_TEXT_MAX];
+	uint32_t version;
 
-	if (wire_version_choose(h, &ack.version, why) < 0) {
+	if (wire_version_choose(h, &version, why) < 0) {
 		gi_warn("mux %s: %s", l->name, why);
 		guests_refuse(l, IDFW__REFUSED__REASON__VERSION, why);
 		*ret_why = "no common protocol version";
 		return -GI_EVERSION;
 	}
 	l->hello = true;
-	idfw__routed__init(&r);
-	ack.software = (char *)(uintptr_t) "svm-idfw " PACKAGE_VERSION;
-	r.body_case = IDFW__ROUTED__BODY_HELLO_ACK;
-	r.hello_ack = &ack;
-	routed_must_send(l, &r);
+	routed_must_send(l, wire_routed_hello_ack(&m, version, "svm-idfw " PACKAGE_VERSION));
 	return 0;
 }
 
@@ -305,18 +274,13 @@ static void guest_message(struct guest_link *l, const Idfw__Routed *r)
 
 static int link_message(struct guest_link *l, const Idfw__Routed *r, const char **ret_why)
 {
-	Idfw__Pong pong = IDFW__PONG__INIT;
-	Idfw__Routed answer;
+	struct wire_routed answer;
 
 	switch (r->body_case) {
 	case IDFW__ROUTED__BODY_HELLO:
 		return hello(l, r->hello, ret_why);
 	case IDFW__ROUTED__BODY_PING:
-		idfw__routed__init(&answer);
-		pong.token = r->ping->token;
-		answer.body_case = IDFW__ROUTED__BODY_PONG;
-		answer.pong = &pong;
-		routed_must_send(l, &answer);
+		routed_must_send(l, wire_routed_pong(&answer, r->ping->token));
 		return 0;
 	case IDFW__ROUTED__BODY_PONG:
 		return 0;

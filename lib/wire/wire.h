@@ -122,6 +122,30 @@ GI_MUST_CHECK int wire_routed_encode(const Idfw__Routed *r, struct gi_buf *out);
 GI_MUST_CHECK int wire_routed_wrap(
 	const char *vm, size_t len, uint8_t ret[WIRE_ROUTED_HEAD_MAX], size_t *ret_len);
 
+/*
+ * A Routed with its body, for who sends one: each function fills @m in and returns what is to be
+ * encoded, good as long as @m and the texts, which are borrowed.
+ */
+struct wire_routed {
+	Idfw__Routed r;
+	union {
+		Idfw__HelloAck hello_ack;
+		Idfw__Refused refused;
+		Idfw__Ping ping;
+		Idfw__Pong pong;
+		Idfw__VmClose close;
+	} body;
+};
+const Idfw__Routed *wire_routed_hello_ack(
+	struct wire_routed *m, uint32_t version, const char *software);
+const Idfw__Routed *wire_routed_refused(
+	struct wire_routed *m, Idfw__Refused__Reason reason, const char *text);
+const Idfw__Routed *wire_routed_ping(struct wire_routed *m, uint64_t token);
+const Idfw__Routed *wire_routed_pong(struct wire_routed *m, uint64_t token);
+const Idfw__Routed *wire_routed_close(struct wire_routed *m, const char *vm, const char *why);
+const Idfw__Routed *wire_routed_envelope(
+	struct wire_routed *m, const char *vm, const void *buf, size_t len);
+
 /* highest common version, or -GI_EVERSION with words that name both ranges in @ret_why */
 GI_MUST_CHECK int wire_version_choose(
 	const Idfw__Hello *h, uint32_t *ret_version, char ret_why[WIRE_TEXT_MAX]);

@@ -148,6 +148,57 @@ static void test_routed_wrong_side_or_state_is_denied(void **state)
 	}
 }
 
+static void routed_built(const Idfw__Routed *m, enum wire_state state, Idfw__Routed **ret)
+{
+	const char *why = "";
+	struct gi_buf b;
+
+	gi_buf_init(&b, WIRE_ROUTED_MAX);
+	assert_int_equal(wire_routed_encode(m, &b), 0);
+	if (wire_routed_decode(b.data, b.len, false, state, ret, &why))
+		fail_msg("body %d: %s", (int)m->body_case, why);
+	gi_buf_fini(&b);
+}
+
+static void test_routed_builders_say_what_they_were_told(void **state)
+{
+	Idfw__Routed *got = NULL;
+	struct wire_routed m;
+
+	(void)state;
+	memset(&m, 0xff, sizeof(m)); /* whatever was on the stack */
+	routed_built(wire_routed_hello_ack(&m, 1, "us 1"), WIRE_NEW, &got);
+	assert_int_equal(got->body_case, IDFW__ROUTED__BODY_HELLO_ACK);
+	assert_int_equal(got->hello_ack->version, 1);
+	assert_string_equal(got->hello_ack->software, "us 1");
+	wire_routed_free(got);
+	routed_built(
+		wire_routed_refused(&m, IDFW__REFUSED__REASON__VERSION, "too old"), WIRE_NEW, &got);
+	assert_int_equal(got->body_case, IDFW__ROUTED__BODY_REFUSED);
+	assert_int_equal(got->refused->reason, IDFW__REFUSED__REASON__VERSION);
+	assert_string_equal(got->refused->text, "too old");
+	wire_routed_free(got);
+	routed_built(wire_routed_ping(&m, 7), WIRE_OPEN, &got);
+	assert_int_equal(got->body_case, IDFW__ROUTED__BODY_PING);
+	assert_int_equal(got->ping->token, 7);
+	wire_routed_free(got);
+	routed_built(wire_routed_pong(&m, 8), WIRE_OPEN, &got);
+	assert_int_equal(got->body_case, IDFW__ROUTED__BODY_PONG);
+	assert_int_equal(got->pong->token, 8);
+	wire_routed_free(got);
+	routed_built(wire_routed_close(&m, "vm1", "why not"), WIRE_OPEN, &got);
+	assert_int_equal(got->body_case, IDFW__ROUTED__BODY_CLOSE);
+	assert_string_equal(got->vm, "vm1");
+	assert_string_equal(got->close->why, "why not");
+	wire_routed_free(got);
+	routed_built(wire_routed_envelope(&m, "vm1", "abc", 3), WIRE_OPEN, &got);
+	assert_int_equal(got->body_case, IDFW__ROUTED__BODY_ENVELOPE);
+	assert_string_equal(got->vm, "vm1");
+	assert_int_equal(got->envelope.len, 3);
+	assert_memory_equal(got->envelope.data, "abc", 3);
+	wire_routed_free(got);
+}
+
 static void test_routed_largest_envelope_fits(void **state)
 {
 	static uint8_t big[WIRE_FRAME_MAX + 1];
@@ -425,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_envelope_every_truncation_is_refused),
 		cmocka_unit_test(test_routed_each_body_round_trip_and_truncation),
 		cmocka_unit_test(test_routed_wrong_side_or_state_is_denied),
+		cmocka_unit_test(test_routed_builders_say_what_they_were_told),
 		cmocka_unit_test(test_routed_largest_envelope_fits),
 		cmocka_unit_test(test_routed_wrap_is_the_encoding),
 		cmocka_unit_test(test_decode_over_frame_max_is_limit),
