@@ -15,6 +15,7 @@
 #include <clamav.h>
 #include "lib/base/log.h"
 
+#define CLAMAV_FEW 5000 /* signatures; docs/performance.md */
 #define LIMITS_PREFIX "Heuristics.Limits.Exceeded."
 
 struct clamav {
@@ -41,6 +42,17 @@ static void clamav_close(void *self)
 	free(c);
 }
 
+/*
+ * Few signatures: all of them in one matcher (Aho-Corasick), so that content is walked over once
+ * and not twice. The same is found; with many of them the trie costs more than the second walk.
+ */
+static bool clamav_is_small(const char *path)
+{
+	unsigned int n = 0;
+
+	return cl_countsigs(path, CL_COUNTSIGS_ALL, &n) == CL_SUCCESS && n <= CLAMAV_FEW;
+}
+
 static int clamav_set(
 	struct cl_engine *e, const struct scan_engines_conf *conf, const char *tmp_dir)
 {
@@ -56,6 +68,7 @@ static int clamav_set(
 		{ CL_ENGINE_BYTECODE_MODE, CL_BYTECODE_MODE_INTERPRETER },
 		{ CL_ENGINE_DISABLE_CACHE, 1 },
 		{ CL_ENGINE_DISABLE_PE_STATS, 1 },
+		{ CL_ENGINE_AC_ONLY, clamav_is_small(conf->clamav) },
 	};
 	cl_error_t rc = CL_SUCCESS;
 

@@ -315,6 +315,45 @@ static void test_run_over_the_memory_limit_fails_the_file(void **state)
 	assert_int_equal(f.outcome, SCAN_CLEAN);
 }
 
+/* so many that ClamAV has two matchers, and takes a while to load */
+static int setup_many(void **state)
+{
+	char line[128], path[128];
+	FILE *db;
+
+	(void)state;
+	bed_init(&bed);
+	(void)snprintf(path, sizeof(path), "%s/many.ndb", bed.db);
+	db = fopen(path, "we");
+	assert_non_null(db);
+	for (uint32_t i = 0; i < 60000; i++) {
+		(void)snprintf(line, sizeof(line), "Many-%u:0:*:%08x%08x%08x%08x\n", i,
+			i * 2654435761u, i ^ 0x5a5a5a5au, i * 40503u, ~i);
+		assert_true(fputs(line, db) >= 0);
+	}
+	assert_int_equal(fclose(db), 0);
+	bed.conf.recycle_jobs = 3;
+	bed_start(&bed);
+	return 0;
+}
+
+static void test_run_many_signatures_find_the_same_and_load_once(void **state)
+{
+	struct scan_pool_stats st;
+	struct scan_finding f;
+	size_t n, ok;
+
+	test_run_eicar_is_found_by_clamav(state);
+	scan_dir(BED_TESTFILES, 100u << 10, SCAN_FOUND, &n, &ok);
+	assert_true(n > 20);
+	assert_int_equal(ok, n);
+	bed_run_memory(&bed, "hello", 5, &f);
+	assert_int_equal(f.outcome, SCAN_CLEAN);
+	scan_pool_stats(bed.pool, &st);
+	assert_true(st.jobs > 20);
+	assert_int_equal(st.starts, 1); /* so few files are not worth another start */
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +371,8 @@ int main(int argc, char **argv)
 			test_run_scan_over_its_time_is_failed, setup_hurried, teardown),
 		cmocka_unit_test_setup_teardown(test_run_over_the_memory_limit_fails_the_file,
 			setup_little_memory, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_run_many_signatures_find_the_same_and_load_once, setup_many, teardown),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "--worker") == 0)
