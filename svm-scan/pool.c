@@ -354,7 +354,7 @@ static void slot_renew(struct scan_pool *p, unsigned int n)
 		slot_start(p, n);
 	else if (s->next)
 		slot_succeed(p, n);
-	else if (s->cur->jobs >= p->conf.recycle_jobs && pool_start_proc(p, &s->next) < 0)
+	else if (scan_proc_is_old(s->cur, p->conf.recycle_jobs) && pool_start_proc(p, &s->next) < 0)
 		s->next = NULL; /* at the next job */
 }
 

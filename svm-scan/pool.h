@@ -54,7 +54,8 @@ struct scan_pool_conf { /* all borrowed for scan_pool_new() only, but for note a
 	unsigned int workers;	/* slots, 1..SCAN_SLOTS_MAX */
 	uint32_t budget_ms;	/* of one job, reading included [30000] */
 	uint32_t start_ms;	/* to load the signatures [120000] */
-	uint32_t recycle_jobs;	/* a worker is replaced after so many [1000] */
+	uint32_t recycle_jobs;	/* a worker is replaced after so many, and twenty times the
+				   processor time that its start took [1000] */
 	uint64_t memory_bytes;	/* a worker's, on top of its loaded signatures [1 GiB]; UINT64_MAX:
 				   unbounded (sanitizers) */
 	const char *tmp_dir;	/* in its directory "workers" (made; emptied at start; one pool at a

@@ -25,6 +25,7 @@
 #include <unistd.h>
 #include "svm-scan/sandbox.h"
 
+#define JOBS_TO_LOAD 20 /* processor time of an old worker: its jobs to its start */
 #define ARGS_MAX 16
 
 struct scan_spawner {
@@ -305,6 +306,17 @@ int scan_proc_start(struct scan_spawner *s, int stop_fd, uint32_t start_ms, stru
 	return 0;
 }
 
+/* of the whole process, so far; 0: not known */
+static uint64_t proc_cpu_us(const struct scan_proc *p)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(p->child.pid, &clock) != 0 || clock_gettime(clock, &ts) < 0)
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 static int proc_take_ready(struct scan_proc *p, const Idfw__ScanReady *r, char why[SCAN_WHY_MAX])
 {
 	if (r->error[0]) {
@@ -317,6 +329,7 @@ static int proc_take_ready(struct scan_proc *p, const Idfw__ScanReady *r, char w
 	}
 	memcpy(p->epoch.id, r->epoch.data, sizeof(p->epoch.id));
 	(void)snprintf(p->engines, sizeof(p->engines), "%s", r->engines);
+	p->load_us = proc_cpu_us(p);
 	p->ready = true;
 	return 0;
 }
@@ -345,6 +358,11 @@ int scan_proc_ready(struct scan_proc *p, uint64_t deadline_ms, char why[SCAN_WHY
 				     : gi_strerror(err),
 		err == -GI_EPROTO && words[0] ? ": " : "", err == -GI_EPROTO ? words : "");
 	return err;
+}
+
+bool scan_proc_is_old(const struct scan_proc *p, uint32_t jobs)
+{
+	return p->jobs >= jobs && proc_cpu_us(p) >= (1 + JOBS_TO_LOAD) * p->load_us;
 }
 
 bool scan_proc_is_lost(struct scan_proc *p)

@@ -25,8 +25,9 @@ struct scan_proc {
 	char engines[SCAN_WHY_MAX + 1];
 	uint64_t start_end_ms; /* when it has to be ready */
 	uint32_t jobs;
-	int tmp_root; /* borrowed from the spawner */
-	char tmp[32]; /* name of its directory in there */
+	uint64_t load_us; /* processor time that it had taken when it was ready */
+	int tmp_root;	  /* borrowed from the spawner */
+	char tmp[32];	  /* name of its directory in there */
 };
 
 /*
@@ -55,6 +56,11 @@ GI_MUST_CHECK int scan_proc_ready(
 	struct scan_proc *p, uint64_t deadline_ms, char why[SCAN_WHY_MAX]);
 /* it said something, or ended, unasked: not to be used */
 bool scan_proc_is_lost(struct scan_proc *p);
+/*
+ * at least @jobs, and what it took to load is a twentieth of what it took for them: signatures that
+ * load in seconds are not loaded again for each thousand small files
+ */
+bool scan_proc_is_old(const struct scan_proc *p, uint32_t jobs);
 /*
  * scan_proc_end - kill, reap, remove its files, free; NULL is fine
  * @why: NULL, or gets how it had ended before: "killed by signal 11", "" when it had not

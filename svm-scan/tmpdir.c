@@ -86,10 +86,29 @@ static int tmp_round(int root, unsigned int *serial, bool *ret_again)
 	return err;
 }
 
+/* almost always: two calls. What cannot be read is looked at the long way */
+static bool tmp_is_empty(int dir_fd)
+{
+	_Alignas(struct dirent64) char
+		entries[1024]; /* "." and ".." are 48 bytes, anything more is more */
+	ssize_t n =
+		lseek(dir_fd, 0, SEEK_SET) == 0 ? getdents64(dir_fd, entries, sizeof(entries)) : -1;
+	size_t names = 0;
+
+	for (ssize_t at = 0; at < n; names++) {
+		const struct dirent64 *e = (const void *)(entries + at);
+
+		if (!is_dot(e->d_name))
+			return false;
+		at += e->d_reclen;
+	}
+	return names == 2 && getdents64(dir_fd, entries, sizeof(entries)) == 0;
+}
+
 int scan_tmp_empty(int dir_fd)
 {
 	unsigned int serial = 0;
-	bool again = true;
+	bool again = !tmp_is_empty(dir_fd);
 	int err = 0;
 
 	while (err == 0 && again) {

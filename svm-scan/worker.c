@@ -321,8 +321,14 @@ static int worker_start(int argc, char **argv, struct scan_worker *w, struct sca
 	if (err < 0)
 		(void)snprintf(why, SCAN_WHY_MAX, "worker: user %s: %s", conf.user ? conf.user : "",
 			gi_strerror(err));
+	/* its own directory is where it is: short paths, as each scan makes and removes one */
+	if (err == 0 && chdir(conf.sandbox.tmp_dir) < 0) {
+		err = -errno;
+		(void)snprintf(why, SCAN_WHY_MAX, "worker: %s: %s", conf.sandbox.tmp_dir,
+			gi_strerror(err));
+	}
 	if (err == 0)
-		err = worker_load(w, conf.sandbox.tmp_dir, ret_epoch, why);
+		err = worker_load(w, ".", ret_epoch, why);
 	if (err == 0) {
 		err = scan_content_init(&w->content, (size_t)conf.engines.buffer_bytes, &w->msgs);
 		if (err < 0)

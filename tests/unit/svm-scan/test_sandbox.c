@@ -391,6 +391,7 @@ static void test_shut_missing_directory_is_an_error(void **state)
 /* a tree as somebody would build it who wants to keep us busy, or out */
 static void test_tmp_empty_removes_whatever_is_there(void **state)
 {
+	static const char *const alone[] = { "a", "...", ".a", "..b" };
 	int root = open(tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC), at = dup(root), next;
 	char path[128], name[16];
 
@@ -413,6 +414,15 @@ static void test_tmp_empty_removes_whatever_is_there(void **state)
 		assert_int_equal(mkdirat(root, name, 0700), 0);
 	}
 	assert_int_equal(scan_tmp_empty(root), 0);
+	/* one name alone, and again when there is nothing, by the same descriptor */
+	for (size_t i = 0; i < GI_ARRAY_SIZE(alone); i++) {
+		next = openat(root, alone[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		assert_true(next >= 0);
+		(void)close(next);
+		assert_int_equal(scan_tmp_empty(root), 0);
+		assert_int_equal(faccessat(root, alone[i], F_OK, 0), -1);
+		assert_int_equal(scan_tmp_empty(root), 0);
+	}
 	(void)close(root);
 	assert_int_equal(rmdir(tmp), 0);
 	assert_int_equal(mkdir(tmp, 0700), 0);
