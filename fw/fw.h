@@ -8,8 +8,11 @@
  * How a packet is judged (ADR 0003; the rendered text is in tests/golden/):
  *   - `ct mark @live` first, in both directions: an accepted flow lives as long as its mark. An
  *     outgoing packet that could begin a flow must come from a socket of the mark's owner.
- *   - a flow's subject is looked up when it is new: outbound by socket uid (UID_MARK), inbound by
- *     source address (ADDR4_MARK/ADDR6_MARK), else the base mark of the family (BASE_MARK).
+ *   - a flow's subject is looked up when it is new: outbound by the socket's cgroup (CG_MARK,
+ *     levels 4 to 1, the deepest that is a key), then by its uid (UID_MARK), inbound by source
+ *     address (ADDR4_MARK/ADDR6_MARK), else the base mark of the family (BASE_MARK).
+ *   - a subject's mark that is not live (its lease ended) is replaced by what REMARK gives for it,
+ *     up to FW_LAPSES_MAX times: a lapse.
  *   - a flow whose mark is not live any more is judged again with the mark that REMARK gives
  *     (old -> new), or dropped when it gives none.
  *   - judging walks the rules of the flow's orientation (FW_OUT: this VM began it, FW_IN: the other
@@ -44,6 +47,7 @@
 #define FW_MARK_LO UINT32_MAX /* of flows that began on loopback; nobody else's, never live */
 #define FW_LEASE_MIN_S 10     /* what a policy may ask for; shorter ones are for tests */
 #define FW_LEASE_MAX_S (30u * 24 * 3600)
+#define FW_LAPSES_MAX 3 /* marks that may stand in for one that lapsed, one after the other */
 
 enum fw_dir { FW_OUT = 0, FW_IN = 1 };
 enum fw_action { FW_DROP = 0, FW_REJECT = 1, FW_ACCEPT = 2 };
@@ -52,8 +56,8 @@ enum fw_revoke { FW_REVOKE_DROP = 0, FW_REVOKE_RESET = 1 };
 
 /* numbers are on the wire (Element.set) */
 enum fw_set {
-	FW_LIVE = 0,	   /* set of marks whose flows are accepted */
-	FW_UID_MARK = 1,   /* map uid -> mark: subjects by socket owner, outbound */
+	FW_LIVE = 0,	   /* set of marks whose flows are accepted; elements may have a lease */
+	FW_UID_MARK = 1,   /* map uid -> mark: subjects by socket owner, outbound, no cgroup's */
 	FW_ADDR4_MARK = 2, /* map address -> mark: subjects by source address, inbound */
 	FW_ADDR6_MARK = 3,
 	FW_REMARK = 4,	  /* map mark -> mark: old epochs of live subjects */
@@ -64,7 +68,8 @@ enum fw_set {
 	FW_GA6 = 8,
 	FW_IA4 = 9, /* addresses of VMs with a member's session: identity as destination */
 	FW_IA6 = 10,
-	FW_SET_COUNT = 11,
+	FW_CG_MARK = 11, /* map cgroup id -> mark: sessions and services, outbound */
+	FW_SET_COUNT = 12,
 };
 
 /* which alternatives of a group rules must match; others are not rendered */
@@ -98,6 +103,7 @@ struct fw_rule {
 struct fw_ruleset {
 	uint64_t generation; /* of the policy it comes from */
 	enum fw_action default_in, default_out;
+	enum fw_revoke revoke;
 	struct fw_group *groups; /* owned */
 	size_t n_groups;
 	struct fw_rule *rules; /* owned, in order */
@@ -106,18 +112,29 @@ struct fw_ruleset {
 
 struct fw_key {
 	uint8_t set;	  /* enum fw_set */
-	uint16_t group;	  /* for FW_SG and above, else 0 */
-	uint8_t len;	  /* bytes of data used: 1, 4 or 16 */
-	uint8_t data[16]; /* mark, uid: big-endian; address; family: 4 or 6; rest zero */
+	uint16_t group;	  /* for the per-group sets, else 0 */
+	uint8_t len;	  /* bytes of data used: 1, 4, 8 or 16 */
+	uint8_t data[16]; /* mark, uid, cgroup id: big-endian; address; family: 4, 6; rest zero */
 };
 
+/*
+ * Lease (LIVE only, else 0 and false): the kernel drops the mark after lease_s seconds, counted
+ * from when it was written or renewed (fw_push_renew). 0: it stays. @ends: it is not renewed (a
+ * drain). A state says what was asked for, not what a kernel still holds.
+ */
 struct fw_elem {
 	struct fw_key key;
 	uint32_t mark; /* maps: the value; sets: 0 */
+	uint32_t lease_s;
+	bool ends;
 };
 
 struct fw_op {
-	bool del; /* del: mark is ignored. An add to a map whose key is there replaces the value */
+	/*
+	 * del: mark and lease are ignored. An add whose key is there replaces the value or the
+	 * lease, which begins anew; what is there just so is left alone, with the rest of its time.
+	 */
+	bool del;
 	struct fw_elem elem;
 };
 
@@ -131,19 +148,28 @@ struct fw_state; /* a ruleset, its elements (keyed-hash map), a version; model.c
 
 /* ---- elements: model.c ---- */
 struct fw_elem fw_elem_mark(enum fw_set set, uint16_t group, uint32_t mark); /* LIVE, SG */
-struct fw_elem fw_elem_uid(uint32_t uid, uint32_t mark);		     /* UID_MARK */
+struct fw_elem fw_elem_live(uint32_t mark, uint32_t lease_s, bool ends);
+struct fw_elem fw_elem_uid(uint32_t uid, uint32_t mark);	     /* UID_MARK */
+struct fw_elem fw_elem_cgroup(uint64_t id, uint32_t mark);	     /* CG_MARK; id not 0 */
 struct fw_elem fw_elem_addr(const struct gi_addr *a, uint32_t mark); /* ADDR4_MARK or ADDR6_MARK */
 struct fw_elem fw_elem_remark(uint32_t old_mark, uint32_t mark);
 struct fw_elem fw_elem_base(uint8_t family, uint32_t mark);
 /* FW_GA4 or FW_IA4: 6 is chosen by family */
 struct fw_elem fw_elem_group_addr(enum fw_set set4, uint16_t group, const struct gi_addr *a);
-/* shape: key length fits the set, group < n_groups and uses the set, marks not 0; -GI_EPROTO */
+/* same value and lease; the keys are the caller's */
+bool fw_elem_same_value(const struct fw_elem *a, const struct fw_elem *b);
+/*
+ * shape: key length fits the set, group < n_groups and uses the set, marks not 0, a lease of at
+ * most FW_LEASE_MAX_S and in LIVE only, ends with a lease only; -GI_EPROTO
+ */
 GI_MUST_CHECK int fw_elem_check(const struct fw_elem *e, const struct fw_ruleset *rs);
 /* the same without the value, for removals; @rs NULL: whatever needs no ruleset. -GI_EPROTO */
 GI_MUST_CHECK int fw_key_check(const struct fw_key *k, const struct fw_ruleset *rs);
 int fw_key_cmp(const struct fw_key *a, const struct fw_key *b); /* set, group, bytes */
 uint32_t fw_key_u32(const struct fw_key *k);			/* the number of a 4-byte key */
+uint64_t fw_key_u64(const struct fw_key *k);			/* of an 8-byte key */
 bool fw_set_is_map(enum fw_set set);
+bool fw_set_is_grouped(enum fw_set set); /* one each a group */
 bool fw_proto_has_ports(uint8_t proto);
 
 void fw_ruleset_free(struct fw_ruleset *rs); /* NULL is fine */
@@ -165,6 +191,7 @@ void fw_state_set_version(struct fw_state *s, uint64_t version);
 /* one change to the elements; 0, -GI_ELIMIT, -ENOMEM; deleting what is not there is fine */
 GI_MUST_CHECK int fw_state_apply(struct fw_state *s, const struct fw_op *op);
 bool fw_state_get(const struct fw_state *s, const struct fw_key *key, uint32_t *ret_mark);
+bool fw_state_get_elem(const struct fw_state *s, const struct fw_key *key, struct fw_elem *ret);
 size_t fw_state_count(const struct fw_state *s);
 /* every element, in a stable order (set, group, key) when sorted */
 GI_MUST_CHECK int fw_state_each(const struct fw_state *s, bool sorted,
@@ -185,7 +212,10 @@ void fw_delta_sort(struct fw_delta *d);
 
 /* ---- render: render.c ---- */
 #define FW_TABLE "idfw"
-/* name of a set in the kernel; @rs and @group matter for the per-group sets only */
+/*
+ * name of a set in the kernel; @rs and @group matter for the per-group sets only. CG_MARK has two
+ * names there in turns, this is the first: see render_int.h
+ */
 const char *fw_set_nft_name(const struct fw_ruleset *rs, uint8_t set, uint16_t group, char buf[64]);
 /*
  * fw_render - the nft text for a whole state

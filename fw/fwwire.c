@@ -3,7 +3,7 @@
  * fwwire.c - the firewall model as wire messages: the sender's side
  *
  * Runs in svm-idfw (states, deltas) and gi-netagent (marks). A state goes out in frames that stay
- * below WIRE_FRAME_MAX by their fixed counts: the largest part is PART_ELEMS elements of 31 bytes,
+ * below WIRE_FRAME_MAX by their fixed counts: the largest part is PART_ELEMS elements of 37 bytes,
  * or PART_NETS prefixes of 25 bytes with PART_GROUPS names, or PART_RULES rules of 1.5 KiB.
  * A group with more prefixes than fit goes on in the next part under the same name.
  */
@@ -25,6 +25,7 @@ static_assert(WIRE_RULE_PEERS_MAX == FW_PEERS_MAX, "docs/wire.md and fw.h agree"
 static_assert(WIRE_RULE_SERVICES_MAX == FW_SERVICES_MAX, "docs/wire.md and fw.h agree");
 static_assert(WIRE_GROUP_NETS_MAX == FW_NETS_MAX, "docs/wire.md and fw.h agree");
 static_assert((int)WIRE_SETS == (int)FW_SET_COUNT, "docs/wire.md and fw.h agree");
+static_assert(WIRE_LEASE_MAX_S == FW_LEASE_MAX_S, "docs/wire.md and fw.h agree");
 static_assert(WIRE_OPS_MAX == FW_DELTA_MAX, "docs/wire.md and fw.h agree");
 static_assert(PART_ELEMS <= WIRE_ELEMS_MAX && PART_ELEMS >= FW_DELTA_MAX, "one pool fits both");
 
@@ -107,6 +108,8 @@ static Idfw__Element *part_elem(struct part *p, const struct fw_elem *src)
 	m->group = src->key.group;
 	m->key = (ProtobufCBinaryData){ src->key.len, p->keys[i].key.data };
 	m->mark = src->mark;
+	m->lease_s = src->lease_s;
+	m->ends = src->ends;
 	p->elem_list[i] = m;
 	return m;
 }
@@ -211,6 +214,7 @@ static int write_begin(struct part *p, const struct fw_state *s, const struct fw
 	m.version = fw_state_version(s);
 	m.default_in = rs->default_in;
 	m.default_out = rs->default_out;
+	m.revoke = rs->revoke;
 	m.groups = (uint32_t)rs->n_groups;
 	m.rules = (uint32_t)rs->n_rules;
 	m.elements = (uint32_t)fw_state_count(s);
@@ -275,8 +279,10 @@ int fw_wire_write_delta(const struct fw_delta *d, fw_wire_emit *emit, void *arg)
 		idfw__op__init(&p->ops[i]);
 		p->ops[i].del = d->ops[i].del;
 		p->ops[i].elem = part_elem(p, &d->ops[i].elem);
-		if (d->ops[i].del)
-			p->ops[i].elem->mark = 0;
+		if (d->ops[i].del) {
+			p->ops[i].elem->mark = p->ops[i].elem->lease_s = 0;
+			p->ops[i].elem->ends = 0;
+		}
 		p->op_list[i] = &p->ops[i];
 	}
 	m.n_op = d->n_ops;

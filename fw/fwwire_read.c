@@ -56,6 +56,8 @@ static int on_begin(struct fw_wire_reader *r, const Idfw__RulesetBegin *m, const
 		return bad(-GI_ELIMIT, "ruleset is too large", why);
 	if (m->default_in > FW_ACCEPT || m->default_out > FW_ACCEPT)
 		return bad(-GI_EPROTO, "no such default action", why);
+	if (m->revoke > FW_REVOKE_RESET)
+		return bad(-GI_EPROTO, "no such way to revoke", why);
 	r->rs = calloc(1, sizeof(*r->rs));
 	if (!r->rs)
 		return bad(-ENOMEM, "out of memory", why);
@@ -68,6 +70,7 @@ static int on_begin(struct fw_wire_reader *r, const Idfw__RulesetBegin *m, const
 	r->version = m->version;
 	r->rs->default_in = (enum fw_action)m->default_in;
 	r->rs->default_out = (enum fw_action)m->default_out;
+	r->rs->revoke = (enum fw_revoke)m->revoke;
 	r->want_groups = m->groups;
 	r->want_rules = m->rules;
 	r->want_elems = m->elements;
@@ -187,7 +190,7 @@ static int read_rule(struct fw_wire_reader *r, const Idfw__Rule *m, const char *
 
 static int read_elem(const Idfw__Element *m, struct fw_elem *ret)
 {
-	struct fw_elem e = { .mark = m->mark };
+	struct fw_elem e = { .mark = m->mark, .lease_s = m->lease_s, .ends = m->ends != 0 };
 
 	if (m->set >= FW_SET_COUNT || m->group > UINT16_MAX || m->key.len > sizeof(e.key.data))
 		return -GI_EPROTO;
@@ -303,8 +306,10 @@ static int read_op(const Idfw__Op *m, struct fw_op *ret)
 
 	if (!m->elem || read_elem(m->elem, &op.elem) < 0)
 		return -GI_EPROTO;
-	if (op.del ? fw_key_check(&op.elem.key, NULL) < 0 || op.elem.mark != 0
-		   : fw_elem_check(&op.elem, NULL) < 0)
+	if (!op.del && fw_elem_check(&op.elem, NULL) < 0)
+		return -GI_EPROTO;
+	if (op.del && (fw_key_check(&op.elem.key, NULL) < 0 || op.elem.mark != 0 ||
+			      op.elem.lease_s != 0 || op.elem.ends))
 		return -GI_EPROTO;
 	*ret = op;
 	return 0;

@@ -31,6 +31,7 @@ static const struct set_shape set_shapes[FW_SET_COUNT] = {
 	[FW_GA6] = { 16, false, false, FW_USE_GA },
 	[FW_IA4] = { 4, false, false, FW_USE_IA },
 	[FW_IA6] = { 16, false, false, FW_USE_IA },
+	[FW_CG_MARK] = { 8, true, false, 0 },
 };
 
 static int check_group(const struct fw_group *g, const char **ret_why);
@@ -77,6 +78,28 @@ struct fw_elem fw_elem_mark(enum fw_set set, uint16_t group, uint32_t mark)
 	return elem_u32(set, group, mark, 0);
 }
 
+struct fw_elem fw_elem_live(uint32_t mark, uint32_t lease_s, bool ends)
+{
+	struct fw_elem e = elem_u32(FW_LIVE, 0, mark, 0);
+
+	e.lease_s = lease_s;
+	e.ends = ends;
+	return e;
+}
+
+struct fw_elem fw_elem_cgroup(uint64_t id, uint32_t mark)
+{
+	struct fw_elem e;
+
+	memset(&e, 0, sizeof(e));
+	e.key.set = FW_CG_MARK;
+	e.key.len = 8;
+	for (int i = 0; i < 8; i++)
+		e.key.data[i] = (uint8_t)(id >> (56 - 8 * i));
+	e.mark = mark;
+	return e;
+}
+
 struct fw_elem fw_elem_uid(uint32_t uid, uint32_t mark)
 {
 	return elem_u32(FW_UID_MARK, 0, uid, mark);
@@ -115,7 +138,9 @@ int fw_elem_check(const struct fw_elem *e, const struct fw_ruleset *rs)
 
 	if (rc < 0)
 		return rc;
-	if (e->mark == FW_MARK_LO)
+	if (e->mark == FW_MARK_LO || (e->ends && e->lease_s == 0))
+		return -GI_EPROTO;
+	if (e->lease_s > (e->key.set == FW_LIVE ? FW_LEASE_MAX_S : 0))
 		return -GI_EPROTO;
 	return set_shapes[e->key.set].map == (e->mark != 0) ? 0 : -GI_EPROTO;
 }
@@ -138,6 +163,8 @@ int fw_key_check(const struct fw_key *k, const struct fw_ruleset *rs)
 		return -GI_EPROTO;
 	/* uid -1 is "no uid" to the kernel and never owns a socket */
 	if (k->set == FW_UID_MARK && fw_key_u32(k) == UINT32_MAX)
+		return -GI_EPROTO;
+	if (k->set == FW_CG_MARK && fw_key_u64(k) == 0)
 		return -GI_EPROTO;
 	if (sh->use == 0)
 		return k->group == 0 ? 0 : -GI_EPROTO;
@@ -163,9 +190,28 @@ uint32_t fw_key_u32(const struct fw_key *k)
 	       k->data[3];
 }
 
+uint64_t fw_key_u64(const struct fw_key *k)
+{
+	uint64_t v = 0;
+
+	for (int i = 0; i < 8; i++)
+		v = v << 8 | k->data[i];
+	return v;
+}
+
+bool fw_elem_same_value(const struct fw_elem *a, const struct fw_elem *b)
+{
+	return a->mark == b->mark && a->lease_s == b->lease_s && a->ends == b->ends;
+}
+
 bool fw_set_is_map(enum fw_set set)
 {
 	return (unsigned int)set < FW_SET_COUNT && set_shapes[set].map;
+}
+
+bool fw_set_is_grouped(enum fw_set set)
+{
+	return (unsigned int)set < FW_SET_COUNT && set_shapes[set].use != 0;
 }
 
 bool fw_proto_has_ports(uint8_t proto)
@@ -208,6 +254,8 @@ int fw_ruleset_check(const struct fw_ruleset *rs, const char **ret_why)
 		return refuse(-GI_ELIMIT, "too many rules", ret_why);
 	if ((unsigned int)rs->default_in > FW_ACCEPT || (unsigned int)rs->default_out > FW_ACCEPT)
 		return refuse(-GI_EPROTO, "no such default action", ret_why);
+	if ((unsigned int)rs->revoke > FW_REVOKE_RESET)
+		return refuse(-GI_EPROTO, "no such way to revoke", ret_why);
 	for (size_t i = 0; i < rs->n_groups; i++) {
 		rc = check_group(&rs->groups[i], ret_why);
 		if (rc < 0)

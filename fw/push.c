@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * push.c - from the model to the kernel: whole rulesets, deltas, read-back
+ * push.c - from the model to the kernel: whole rulesets; deltas and leases are push_delta.c's, what
+ * is read back push_read.c's
  *
  * Runs in gi-netagent's pusher process, which holds CAP_NET_ADMIN. It checks everything itself and
  * remembers what the kernel was last told to hold; a delta is only applied on top of that. When a
@@ -12,28 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/netfilter.h>
 #include "fw/push_int.h"
 #include "fw/render_int.h"
 
 #define TEXT_MAX (1024u * 1024 * 1024) /* FW_ELEMS_MAX elements with both ends in IPv6 fit */
 #define OBJECT_NAME_MAX 120
-#define DUMP_TRIES 16
 
-/* keys of the map `stamp` */
-enum { STAMP_GEN_HI = 1, STAMP_GEN_LO = 2, STAMP_VER_HI = 3, STAMP_VER_LO = 4 };
-
-struct fw_push {
-	struct fw_mnl *mnl;	/* owned */
-	struct fw_state *state; /* owned; NULL: not known */
-};
-
-static int read_elems(struct fw_push *p, const struct fw_ruleset *rs, struct fw_state **ret);
 static int sweep(struct fw_push *p, const char *prepare, const char *commit, struct gi_buf *out);
-static int delta_check(const struct fw_push *p, const struct fw_delta *d, char ret_why[FW_WHY_MAX]);
-static int delta_sorted(const struct fw_delta *d, struct fw_delta *ret_copy);
-static void delta_batch(struct fw_push *p, const struct fw_delta *d);
-static int delta_remember(struct fw_push *p, const struct fw_delta *d);
 
 int fw_push_new(struct fw_push **ret, char ret_why[256])
 {
@@ -72,7 +58,7 @@ void fw_push_without_destroy(struct fw_push *p)
 	fw_mnl_without_destroy(p->mnl);
 }
 
-static int refuse(int rc, const char *words, char ret_why[FW_WHY_MAX])
+int fw_push_refuse(int rc, const char *words, char ret_why[FW_WHY_MAX])
 {
 	snprintf(ret_why, FW_WHY_MAX, "%s", words ? words : gi_strerror(rc));
 	return rc;
@@ -82,7 +68,7 @@ static int refuse(int rc, const char *words, char ret_why[FW_WHY_MAX])
 
 /* text of both transactions; with @have only the elements that differ from it */
 static int texts(struct fw_push *p, const struct fw_state *s, const struct fw_state *have,
-	struct gi_buf *prepare, struct gi_buf *all)
+	unsigned int cg, struct gi_buf *prepare, struct gi_buf *all)
 {
 	struct gi_buf commit;
 	int rc;
@@ -90,7 +76,7 @@ static int texts(struct fw_push *p, const struct fw_state *s, const struct fw_st
 	gi_buf_init(&commit, TEXT_MAX);
 	gi_buf_reset(prepare);
 	gi_buf_reset(all);
-	rc = fw_render_over(s, have, prepare, &commit);
+	rc = fw_render_over(s, have, cg, prepare, &commit);
 	if (rc == 0)
 		rc = sweep(p, gi_buf_str(prepare), gi_buf_str(&commit), all);
 	if (rc == 0) {
@@ -101,25 +87,88 @@ static int texts(struct fw_push *p, const struct fw_state *s, const struct fw_st
 	return rc;
 }
 
+struct fill_arg {
+	struct fw_push *p;
+	const char *name;
+	size_t n; /* in the open batch */
+};
+
+static int fill_cgroup(void *arg, const struct fw_elem *e)
+{
+	struct fill_arg *a = arg;
+	struct fw_raw r;
+	int rc = 0;
+
+	if (e->key.set != FW_CG_MARK)
+		return 0;
+	fw_raw_of_elem(e, &r);
+	fw_mnl_change(a->p->mnl, a->name, FW_CHANGE_ADD, &r, true);
+	if (++a->n == FW_BATCH_ELEMS) {
+		rc = fw_mnl_commit(a->p->mnl);
+		fw_mnl_begin(a->p->mnl);
+		a->n = 0;
+	}
+	return rc;
+}
+
+/* the map that the rules to come will look cgroups up in; nothing refers to it yet */
+static int fill_cgroups(struct fw_push *p, const struct fw_state *s, unsigned int cg)
+{
+	struct fill_arg a = { p, fw_render_cg_name(cg), 0 };
+	int rc;
+
+	fw_mnl_begin(p->mnl);
+	rc = fw_state_each(s, false, fill_cgroup, &a);
+	return rc < 0 ? rc : fw_mnl_commit(p->mnl);
+}
+
+/* the name that the running rules do not use; what stands under it is left from a failed push */
+static int free_cg_name(struct fw_push *p, unsigned int *ret)
+{
+	for (unsigned int cg = 1; cg <= 2; cg++) {
+		int rc = fw_mnl_delete_set(p->mnl, fw_render_cg_name(cg));
+
+		if (rc == 0 || rc == -ENOENT) {
+			*ret = cg;
+			return 0;
+		}
+		if (rc != -EBUSY)
+			return rc;
+	}
+	return -EBUSY;
+}
+
 /*
- * First the interval sets, which nothing refers to yet; then one transaction that empties the
- * chains, deletes what is not wanted any more and fills everything anew.
+ * First the interval sets and the map of cgroups, which nothing refers to yet; then one transaction
+ * that empties the chains, deletes what is not wanted any more and fills everything anew.
  */
 static int push_over(struct fw_push *p, const struct fw_state *s, const struct fw_state *have,
 	char ret_why[FW_WHY_MAX])
 {
 	struct gi_buf prepare, all;
+	unsigned int cg = 0;
 	int rc;
 
 	gi_buf_init(&prepare, TEXT_MAX);
 	gi_buf_init(&all, TEXT_MAX);
-	rc = texts(p, s, have, &prepare, &all);
+	rc = free_cg_name(p, &cg);
+	if (rc == 0)
+		rc = texts(p, s, have, cg, &prepare, &all);
 	if (rc < 0)
-		refuse(rc, NULL, ret_why);
+		fw_push_refuse(rc, NULL, ret_why);
 	else
 		rc = fw_nft_run(gi_buf_str(&prepare), ret_why);
+	if (rc == 0) {
+		rc = fill_cgroups(p, s, cg);
+		if (rc < 0)
+			fw_push_refuse(rc, NULL, ret_why);
+	}
 	if (rc == 0)
 		rc = fw_nft_run(gi_buf_str(&all), ret_why);
+	if (rc == 0)
+		p->cg = cg;
+	else if (cg)
+		(void)!fw_mnl_delete_set(p->mnl, fw_render_cg_name(cg));
 	gi_buf_fini(&prepare);
 	gi_buf_fini(&all);
 	return rc;
@@ -133,8 +182,8 @@ int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256])
 	int rc = rs ? fw_ruleset_check(rs, &why) : -EINVAL;
 
 	if (rc < 0)
-		return refuse(rc, why, ret_why);
-	rc = read_elems(p, rs, &have);
+		return fw_push_refuse(rc, why, ret_why);
+	rc = fw_push_read(p, rs, s, &have);
 	if (rc == 0)
 		rc = push_over(p, s, have, ret_why);
 	if (rc < 0) /* the sets are not as we think; somebody else at work */
@@ -250,7 +299,7 @@ static int sweep(struct fw_push *p, const char *prepare, const char *commit, str
 		goto out;
 	qsort(a.made.names, a.made.n, sizeof(*a.made.names), made_cmp);
 	rc = -EINTR;
-	for (int i = 0; i < DUMP_TRIES && rc == -EINTR; i++) {
+	for (int i = 0; i < FW_DUMP_TRIES && rc == -EINTR; i++) {
 		gi_buf_reset(&a.chains);
 		gi_buf_reset(&a.sets);
 		rc = fw_mnl_objects(p->mnl, sweep_object, &a);
@@ -269,311 +318,4 @@ out:
 	gi_buf_fini(&a.sets);
 	free(a.made.names);
 	return rc;
-}
-
-/* ---- deltas ---- */
-
-int fw_push_delta(struct fw_push *p, const struct fw_delta *d, char ret_why[256])
-{
-	struct fw_delta copy = { 0 };
-	int rc = delta_check(p, d, ret_why);
-
-	if (rc < 0)
-		return rc;
-	rc = delta_sorted(d, &copy);
-	if (rc < 0)
-		return refuse(rc, NULL, ret_why);
-	if (copy.ops)
-		d = &copy;
-	fw_mnl_begin(p->mnl);
-	delta_batch(p, d);
-	rc = fw_mnl_commit(p->mnl);
-	if (rc == 0)
-		rc = delta_remember(p, d);
-	else if (rc == -ENOBUFS)
-		fw_state_free(p->state), p->state = NULL;
-	free(copy.ops);
-	if (rc < 0)
-		return refuse(rc, NULL, ret_why);
-	ret_why[0] = '\0';
-	return 0;
-}
-
-static int delta_check(const struct fw_push *p, const struct fw_delta *d, char ret_why[FW_WHY_MAX])
-{
-	const struct fw_ruleset *rs = p->state ? fw_state_ruleset(p->state) : NULL;
-	int rc;
-
-	if (!rs)
-		return refuse(-GI_ESTATE, "no ruleset is known to run", ret_why);
-	if (d->generation != rs->generation || d->from_version != fw_state_version(p->state))
-		return refuse(-GI_ESTATE, "delta does not follow what runs", ret_why);
-	if (d->n_ops > FW_DELTA_MAX || fw_state_count(p->state) + d->n_ops > FW_ELEMS_MAX)
-		return refuse(-GI_ELIMIT, "too many operations or elements", ret_why);
-	for (size_t i = 0; i < d->n_ops; i++) {
-		const struct fw_op *op = &d->ops[i];
-
-		rc = op->del ? fw_key_check(&op->elem.key, rs) : fw_elem_check(&op->elem, rs);
-		if (rc < 0)
-			return refuse(rc, "an element does not fit the ruleset", ret_why);
-	}
-	return 0;
-}
-
-/* one operation a key, sorted: as it comes, or in a copy (@ret_copy->ops then is owned) */
-static int delta_sorted(const struct fw_delta *d, struct fw_delta *ret_copy)
-{
-	size_t i;
-
-	for (i = 1; i < d->n_ops; i++) {
-		const struct fw_op *a = &d->ops[i - 1], *b = &d->ops[i];
-
-		if (a->del == b->del ? fw_key_cmp(&a->elem.key, &b->elem.key) >= 0 : !a->del)
-			break;
-	}
-	if (i >= d->n_ops && !(d->n_ops > 1 && d->ops[0].del && !d->ops[d->n_ops - 1].del))
-		return 0; /* only removals or only additions, in order */
-	*ret_copy = *d;
-	ret_copy->ops = malloc(d->n_ops * sizeof(*d->ops));
-	if (!ret_copy->ops)
-		return -ENOMEM;
-	memcpy(ret_copy->ops, d->ops, d->n_ops * sizeof(*d->ops));
-	fw_delta_sort(ret_copy);
-	return 0;
-}
-
-/* the kernel keeps marks and uids in its own byte order, families by its own numbers */
-static void raw_of_elem(const struct fw_elem *e, struct fw_raw *r)
-{
-	uint32_t v = fw_key_u32(&e->key);
-
-	r->key_len = e->key.len;
-	r->data = e->mark;
-	switch (e->key.set) {
-	case FW_LIVE:
-	case FW_UID_MARK:
-	case FW_REMARK:
-	case FW_SG:
-		memcpy(r->key, &v, sizeof(v));
-		break;
-	case FW_BASE_MARK:
-		r->key[0] = e->key.data[0] == 4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
-		break;
-	default:
-		memcpy(r->key, e->key.data, e->key.len);
-	}
-}
-
-static void change(struct fw_push *p, bool del, const struct fw_elem *e)
-{
-	char name[64];
-	struct fw_raw r;
-
-	raw_of_elem(e, &r);
-	fw_set_nft_name(fw_state_ruleset(p->state), e->key.set, e->key.group, name);
-	fw_mnl_change(p->mnl, name, del, &r, fw_set_is_map(e->key.set));
-}
-
-static void change_u32(
-	struct fw_push *p, const char *set, bool del, uint32_t key, uint32_t data, bool map)
-{
-	struct fw_raw r = { .key_len = 4, .data = data };
-
-	memcpy(r.key, &key, sizeof(key));
-	fw_mnl_change(p->mnl, set, del, &r, map);
-}
-
-/* the helper set of current base marks; the other family may have the same mark */
-static void change_base(struct fw_push *p, bool del, const struct fw_op *op)
-{
-	struct fw_elem other = fw_elem_base(op->elem.key.data[0] == 4 ? 6 : 4, 0);
-	uint32_t old, mark;
-
-	if (!del)
-		change_u32(p, "base", false, op->elem.mark, 0, false);
-	else if (fw_state_get(p->state, &op->elem.key, &old) &&
-		 !(fw_state_get(p->state, &other.key, &mark) && mark == old))
-		change_u32(p, "base", true, old, 0, false);
-}
-
-/* the helper set of (uid, its mark) */
-static void change_owner(struct fw_push *p, bool del, const struct fw_elem *e, uint32_t mark)
-{
-	uint32_t pair[2] = { fw_key_u32(&e->key), mark };
-	struct fw_raw r = { .key_len = sizeof(pair) };
-
-	memcpy(r.key, pair, sizeof(pair));
-	fw_mnl_change(p->mnl, "owner", del, &r, false);
-}
-
-static void change_stamp(struct fw_push *p, uint32_t key, uint32_t have, uint32_t want)
-{
-	if (have == want)
-		return;
-	change_u32(p, "stamp", true, key, 0, true);
-	change_u32(p, "stamp", false, key, want, true);
-}
-
-/* all removals, among them those of values that are replaced, then all additions */
-static void delta_batch(struct fw_push *p, const struct fw_delta *d)
-{
-	uint64_t have = fw_state_version(p->state), want = d->version;
-	uint32_t old;
-
-	for (size_t i = 0; i < d->n_ops; i++) {
-		const struct fw_op *op = &d->ops[i];
-		bool known = fw_state_get(p->state, &op->elem.key, &old);
-		bool replaced = !op->del && known && old != op->elem.mark;
-
-		if (replaced || (op->del && (known || fw_mnl_has_destroy(p->mnl))))
-			change(p, true, &op->elem);
-		if ((replaced || op->del) && op->elem.key.set == FW_BASE_MARK)
-			change_base(p, true, op);
-		if (known && (replaced || op->del) && op->elem.key.set == FW_UID_MARK)
-			change_owner(p, true, &op->elem, old);
-	}
-	for (size_t i = 0; i < d->n_ops; i++) {
-		const struct fw_op *op = &d->ops[i];
-
-		if (op->del)
-			continue;
-		change(p, false, &op->elem);
-		if (op->elem.key.set == FW_BASE_MARK)
-			change_base(p, false, op);
-		if (op->elem.key.set == FW_UID_MARK)
-			change_owner(p, false, &op->elem, op->elem.mark);
-	}
-	change_stamp(p, STAMP_VER_HI, (uint32_t)(have >> 32), (uint32_t)(want >> 32));
-	change_stamp(p, STAMP_VER_LO, (uint32_t)have, (uint32_t)want);
-}
-
-/* the kernel has it; when memory runs out here, only a whole ruleset can follow */
-static int delta_remember(struct fw_push *p, const struct fw_delta *d)
-{
-	int rc = 0;
-
-	for (size_t i = 0; i < d->n_ops && rc == 0; i++)
-		rc = fw_state_apply(p->state, &d->ops[i]);
-	if (rc < 0) {
-		fw_state_free(p->state);
-		p->state = NULL;
-		return rc;
-	}
-	fw_state_set_version(p->state, d->version);
-	return 0;
-}
-
-/* ---- read-back ---- */
-
-struct read_arg {
-	struct fw_state *found;
-	enum fw_set set;
-	uint16_t group;
-	bool odd; /* something that was not put there by us */
-};
-
-static int on_elem(void *arg, const struct fw_raw *r)
-{
-	struct read_arg *a = arg;
-	struct fw_op op = { .elem = fw_elem_mark(a->set, a->group, 0) };
-	struct fw_key *k = &op.elem.key;
-	uint32_t v;
-
-	memcpy(&v, r->key, sizeof(v));
-	if (a->set == FW_LIVE || a->set == FW_SG)
-		op.elem = fw_elem_mark(a->set, a->group, v);
-	else if (a->set == FW_UID_MARK)
-		op.elem = fw_elem_uid(v, r->data);
-	else if (a->set == FW_REMARK)
-		op.elem = fw_elem_remark(v, r->data);
-	else if (a->set == FW_BASE_MARK)
-		op.elem = fw_elem_base(r->key[0] == NFPROTO_IPV4 ? 4 : 6, r->data);
-	else {
-		k->len = r->key_len;
-		memcpy(k->data, r->key, sizeof(k->data));
-		op.elem.mark = r->data;
-	}
-	if (fw_elem_check(&op.elem, NULL) < 0) {
-		a->odd = true;
-		return 0;
-	}
-	return fw_state_apply(a->found, &op);
-}
-
-/* a dump that starts again gives some twice: they end up in @a->found once */
-static int read_set(struct fw_push *p, const struct fw_ruleset *rs, struct read_arg *a)
-{
-	char name[64];
-	int rc = -EINTR;
-
-	fw_set_nft_name(rs, (uint8_t)a->set, a->group, name);
-	for (int i = 0; i < DUMP_TRIES && rc == -EINTR; i++)
-		rc = fw_mnl_elems(p->mnl, name, on_elem, a);
-	return rc;
-}
-
-/* all elements that the sets of @rs hold in the kernel; -GI_EPROTO when there are odd ones */
-static int read_elems(struct fw_push *p, const struct fw_ruleset *rs, struct fw_state **ret)
-{
-	struct read_arg a = { .odd = false };
-	int rc = fw_state_new(&a.found);
-
-	for (a.set = FW_LIVE; a.set < FW_SET_COUNT && rc == 0; a.set++) {
-		size_t n = a.set < FW_SG ? 1 : rs->n_groups;
-
-		for (size_t g = 0; g < n && rc == 0; g++) {
-			a.group = (uint16_t)g;
-			rc = read_set(p, rs, &a);
-		}
-	}
-	if (rc == 0 && a.odd)
-		rc = -GI_EPROTO;
-	if (rc < 0)
-		fw_state_free(a.found);
-	else
-		*ret = a.found;
-	return rc;
-}
-
-int fw_push_marks(struct fw_push *p, int (*cb)(void *arg, const struct fw_elem *e), void *arg)
-{
-	static const enum fw_set sets[] = { FW_UID_MARK, FW_ADDR4_MARK, FW_ADDR6_MARK, FW_REMARK,
-		FW_BASE_MARK };
-	struct read_arg a = { .odd = false };
-	int rc = fw_state_new(&a.found);
-
-	if (rc < 0)
-		return rc;
-	for (size_t i = 0; i < GI_ARRAY_SIZE(sets) && rc == 0; i++) {
-		a.set = sets[i];
-		rc = read_set(p, NULL, &a);
-	}
-	if (rc == 0)
-		rc = fw_state_each(a.found, true, cb, arg);
-	fw_state_free(a.found);
-	return rc;
-}
-
-static int on_stamp(void *arg, const struct fw_raw *r)
-{
-	uint32_t *stamp = arg, key;
-
-	memcpy(&key, r->key, sizeof(key));
-	if (key <= STAMP_VER_LO)
-		stamp[key] = r->data;
-	return 0;
-}
-
-int fw_push_running(struct fw_push *p, uint64_t *ret_generation, uint64_t *ret_version)
-{
-	uint32_t stamp[STAMP_VER_LO + 1] = { 0 };
-	int rc = -EINTR;
-
-	for (int i = 0; i < DUMP_TRIES && rc == -EINTR; i++)
-		rc = fw_mnl_elems(p->mnl, "stamp", on_stamp, stamp);
-	if (rc < 0)
-		return rc;
-	*ret_generation = (uint64_t)stamp[STAMP_GEN_HI] << 32 | stamp[STAMP_GEN_LO];
-	*ret_version = (uint64_t)stamp[STAMP_VER_HI] << 32 | stamp[STAMP_VER_LO];
-	return 0;
 }

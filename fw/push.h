@@ -48,7 +48,8 @@ GI_MUST_CHECK int fw_push_delta(struct fw_push *p, const struct fw_delta *d, cha
 const struct fw_state *fw_push_state(const struct fw_push *p); /* borrowed; NULL: unknown */
 
 /*
- * fw_push_marks - what the kernel holds now in UID_MARK, ADDR4_MARK, ADDR6_MARK, REMARK, BASE_MARK
+ * fw_push_marks - what the kernel holds now in UID_MARK, ADDR4_MARK, ADDR6_MARK, REMARK, BASE_MARK,
+ * CG_MARK
  * @cb: called for each element, sorted; no table: 0 and no call
  * Errors: @cb's, netlink's, -ENOMEM
  */

@@ -11,6 +11,7 @@
 #include "fw/push_int.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/common.h>
 #include <linux/netfilter.h>
@@ -20,20 +21,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 
 /* Linux 6.3; not in Debian 12's headers */
 #define MSG_DESTROYSETELEM 30
 #define BATCH_BYTES (512u * 1024)
 /* an attribute's length has 16 bits: a message's list of elements ends well before */
 #define LIST_BYTES 48000
-#define ELEM_BYTES 96 /* more than one element takes, with all its headers */
-#define MSG_BYTES 512 /* more than a message takes beside its elements */
+#define ELEM_BYTES 120 /* more than one element takes, with all its headers */
+#define MSG_BYTES 512  /* more than a message takes beside its elements */
 #define REPLY_BYTES 32768
 
 struct fw_mnl {
 	struct mnl_socket *nl; /* owned */
 	uint32_t seq, portid;
 	bool destroy;	/* the kernel knows DESTROYSETELEM */
+	bool update;	/* ... and gives an element that is there a new timeout */
 	uint8_t *buf;	/* owned, BATCH_BYTES */
 	uint8_t *reply; /* owned, REPLY_BYTES */
 	/* the batch that is being put together */
@@ -50,6 +53,20 @@ static void batch_close_msg(struct fw_mnl *m);
 static void batch_open_msg(struct fw_mnl *m, const char *table, const char *set, uint16_t type);
 static int batch_recv(struct fw_mnl *m, uint32_t first);
 static int dump(struct fw_mnl *m, uint16_t type, const char *set, mnl_cb_t cb, void *arg);
+
+/*
+ * By its number: older kernels take such a change without a word and do nothing, so there is
+ * nothing to try. Where a vendor has brought it to an older one, the longer way is right too.
+ */
+static bool kernel_at_least(unsigned int major, unsigned int minor)
+{
+	unsigned int have[2] = { 0, 0 };
+	struct utsname u;
+
+	if (uname(&u) < 0 || sscanf(u.release, "%u.%u", &have[0], &have[1]) != 2)
+		return false;
+	return have[0] > major || (have[0] == major && have[1] >= minor);
+}
 
 int fw_mnl_new(struct fw_mnl **ret, char ret_why[FW_WHY_MAX])
 {
@@ -69,6 +86,7 @@ int fw_mnl_new(struct fw_mnl **ret, char ret_why[FW_WHY_MAX])
 		goto out;
 	}
 	m->portid = mnl_socket_get_portid(m->nl);
+	m->update = kernel_at_least(6, 12);
 	fd = mnl_socket_get_fd(m->nl);
 	/* without the privilege to force it, the system's ceiling: smaller deltas only */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
@@ -105,9 +123,15 @@ bool fw_mnl_has_destroy(const struct fw_mnl *m)
 	return m->destroy;
 }
 
+bool fw_mnl_has_update(const struct fw_mnl *m)
+{
+	return m->update;
+}
+
 void fw_mnl_without_destroy(struct fw_mnl *m)
 {
 	m->destroy = false;
+	m->update = false;
 }
 
 /* ---- batches ---- */
@@ -141,28 +165,37 @@ static void batch_close_msg(struct fw_mnl *m)
 {
 	if (!m->msg)
 		return;
-	mnl_attr_nest_end(m->msg, m->list);
+	if (m->list)
+		mnl_attr_nest_end(m->msg, m->list);
 	m->len += m->msg->nlmsg_len;
 	m->msg = NULL;
 }
 
-static void put_elem(struct nlmsghdr *msg, const struct fw_raw *e, bool data)
+/* @values: not only the key */
+static void put_elem(struct nlmsghdr *msg, const struct fw_raw *e, bool map, bool values)
 {
 	struct nlattr *elem = mnl_attr_nest_start(msg, NFTA_LIST_ELEM);
 	struct nlattr *part = mnl_attr_nest_start(msg, NFTA_SET_ELEM_KEY);
 
 	mnl_attr_put(msg, NFTA_DATA_VALUE, e->key_len, e->key);
 	mnl_attr_nest_end(msg, part);
-	if (data) {
+	if (map && values) {
 		part = mnl_attr_nest_start(msg, NFTA_SET_ELEM_DATA);
 		mnl_attr_put(msg, NFTA_DATA_VALUE, sizeof(e->data), &e->data);
 		mnl_attr_nest_end(msg, part);
 	}
+	if (values && e->timeout_ms > 0) {
+		mnl_attr_put_u64(msg, NFTA_SET_ELEM_TIMEOUT, htobe64(e->timeout_ms));
+		/* what is left of it: else one that is there would keep what it has left */
+		mnl_attr_put_u64(msg, NFTA_SET_ELEM_EXPIRATION, htobe64(e->timeout_ms));
+	}
 	mnl_attr_nest_end(msg, elem);
 }
 
-void fw_mnl_change(struct fw_mnl *m, const char *set, bool del, const struct fw_raw *e, bool map)
+void fw_mnl_change(
+	struct fw_mnl *m, const char *set, enum fw_change how, const struct fw_raw *e, bool map)
 {
+	bool del = how == FW_CHANGE_DEL;
 	uint16_t type = !del	     ? NFT_MSG_NEWSETELEM
 			: m->destroy ? MSG_DESTROYSETELEM
 				     : NFT_MSG_DELSETELEM;
@@ -184,7 +217,7 @@ void fw_mnl_change(struct fw_mnl *m, const char *set, bool del, const struct fw_
 		m->msg_del = del;
 		batch_open_msg(m, FW_TABLE, set, type);
 	}
-	put_elem(m->msg, e, map && !del);
+	put_elem(m->msg, e, map, !del);
 }
 
 /* no answer is asked for: sendmsg(2) returns when the kernel is done, and only errors are queued */
@@ -242,10 +275,21 @@ static int probe_destroy(struct fw_mnl *m)
 
 	fw_mnl_begin(m);
 	batch_open_msg(m, "idfw-no-such-table", "none", MSG_DESTROYSETELEM);
-	put_elem(m->msg, &e, false);
+	put_elem(m->msg, &e, false, false);
 	rc = fw_mnl_commit(m);
 	m->destroy = rc == -ENOENT || rc == 0;
 	return rc == -EPERM || rc == -ENOBUFS ? rc : 0;
+}
+
+int fw_mnl_delete_set(struct fw_mnl *m, const char *set)
+{
+	fw_mnl_begin(m);
+	m->msg = nftnl_nlmsg_build_hdr(
+		(char *)batch_end(m), NFT_MSG_DELSET, NFPROTO_INET, 0, ++m->seq);
+	mnl_attr_put_strz(m->msg, NFTA_SET_TABLE, FW_TABLE);
+	mnl_attr_put_strz(m->msg, NFTA_SET_NAME, set);
+	m->list = NULL;
+	return fw_mnl_commit(m);
 }
 
 /* ---- dumps ---- */
@@ -338,6 +382,9 @@ static int on_elem(const struct nlattr *elem, struct elems_arg *a)
 			e.key_len = get_value(at, e.key, sizeof(e.key));
 		else if (mnl_attr_get_type(at) == NFTA_SET_ELEM_DATA)
 			(void)get_value(at, &e.data, sizeof(e.data));
+		else if (mnl_attr_get_type(at) == NFTA_SET_ELEM_TIMEOUT &&
+			 mnl_attr_validate(at, MNL_TYPE_U64) >= 0)
+			e.timeout_ms = be64toh(mnl_attr_get_u64(at));
 	}
 	return e.key_len ? a->cb(a->arg, &e) : 0;
 }

@@ -122,6 +122,8 @@ static bool all_zero(const void *data, size_t len)
 
 static bool fields_ok(const struct fw_rec *m, unsigned int used)
 {
+	uint8_t ends;
+
 	if (m->err != 0 || m->pad != 0)
 		return false;
 	if ((!(used & F_GENERATION) && m->generation != 0) ||
@@ -135,6 +137,9 @@ static bool fields_ok(const struct fw_rec *m, unsigned int used)
 	if (!(used & F_ADDR) && !all_zero(&m->addr, sizeof(m->addr)))
 		return false;
 	if (!(used & F_ELEM) && !all_zero(&m->elem, sizeof(m->elem)))
+		return false;
+	memcpy(&ends, &m->elem.ends, 1); /* a bool of another process is only a byte */
+	if (ends > 1)
 		return false;
 	if (!(used & F_NAME))
 		return all_zero(m->name, sizeof(m->name));
@@ -183,7 +188,7 @@ out:
 
 static int on_begin(struct fw_rec_reader *r, const struct fw_rec *m)
 {
-	if (m->a > FW_ACCEPT || m->b > FW_ACCEPT || m->c != 0)
+	if (m->a > FW_ACCEPT || m->b > FW_ACCEPT || m->c > FW_REVOKE_RESET)
 		return -GI_EPROTO;
 	if (m->n[0] > FW_GROUPS_MAX || m->n[1] > FW_RULES_MAX || m->n[2] > FW_ELEMS_MAX)
 		return -GI_EPROTO;
@@ -195,6 +200,7 @@ static int on_begin(struct fw_rec_reader *r, const struct fw_rec *m)
 	r->rs->generation = m->generation;
 	r->rs->default_in = m->a;
 	r->rs->default_out = m->b;
+	r->rs->revoke = m->c;
 	r->cap_groups = m->n[0];
 	r->want_rules = m->n[1];
 	r->want_elems = m->n[2];
@@ -386,6 +392,11 @@ static int on_delta(struct fw_rec_reader *r, const struct fw_rec *m)
 	return 0;
 }
 
+static bool value_none(const struct fw_elem *e)
+{
+	return e->mark == 0 && e->lease_s == 0 && !e->ends;
+}
+
 static int on_op(struct fw_rec_reader *r, const struct fw_rec *m)
 {
 	struct fw_delta *d = r->delta;
@@ -393,7 +404,7 @@ static int on_op(struct fw_rec_reader *r, const struct fw_rec *m)
 
 	if (r->want_ops == 0 || m->a > 1)
 		return -GI_EPROTO;
-	if (m->a == 1 ? fw_key_check(&m->elem.key, NULL) < 0 || m->elem.mark != 0
+	if (m->a == 1 ? fw_key_check(&m->elem.key, NULL) < 0 || !value_none(&m->elem)
 		      : fw_elem_check(&m->elem, NULL) < 0)
 		return -GI_EPROTO;
 	if (d->n_ops > 0 && m->a == 1 && !d->ops[d->n_ops - 1].del)
@@ -495,13 +506,15 @@ static int emit_rule(const struct fw_rule *r, const struct emitter *em)
 	return rc;
 }
 
-static void rec_set_elem(struct fw_rec *m, const struct fw_elem *e, bool with_mark)
+static void rec_set_elem(struct fw_rec *m, const struct fw_elem *e, bool with_value)
 {
 	m->elem.key.set = e->key.set;
 	m->elem.key.group = e->key.group;
 	m->elem.key.len = e->key.len;
 	memcpy(m->elem.key.data, e->key.data, sizeof(m->elem.key.data));
-	m->elem.mark = with_mark ? e->mark : 0;
+	m->elem.mark = with_value ? e->mark : 0;
+	m->elem.lease_s = with_value ? e->lease_s : 0;
+	m->elem.ends = with_value && e->ends;
 }
 
 static int emit_elem(void *arg, const struct fw_elem *e)
@@ -539,6 +552,7 @@ int fw_rec_write_state(
 	m.version = fw_state_version(s);
 	m.a = (uint8_t)rs->default_in;
 	m.b = (uint8_t)rs->default_out;
+	m.c = (uint8_t)rs->revoke;
 	m.n[0] = (uint32_t)rs->n_groups;
 	m.n[1] = (uint32_t)rs->n_rules;
 	m.n[2] = (uint32_t)fw_state_count(s);

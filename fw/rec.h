@@ -14,7 +14,7 @@
 #include "fw/fw.h"
 
 enum fw_rec_type {
-	FW_REC_BEGIN = 1, /* generation, version, a: default_in, b: _out, n: groups, rules, elems */
+	FW_REC_BEGIN = 1, /* generation, version, a: default_in, b: _out, c: revoke, n: counts */
 	FW_REC_GROUP,	  /* name, a: uses, n[0]: nets */
 	FW_REC_NET,	  /* addr, a: length; belongs to the last GROUP */
 	FW_REC_RULE,	  /* name, a: dir, b: action, c: log, n[0..2]: from, to, services */

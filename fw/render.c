@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * render.c - a whole state as nft text: sets, maps, base chains; the rules are render_rules.c's
+ * render.c - a whole state as nft text: sets and maps; base chains are render_base.c's, the rules
+ * render_rules.c's
  *
  * Runs in the pusher, and in svm-idfw for `idfwctl render`. Only names that passed
  * fw_ruleset_check() and numbers are printed, so the text can hold no host name and no include.
@@ -25,8 +26,7 @@
 #include "fw/siphash.h"
 
 #define ELEMS_PER_LINE 8
-#define LO_MARK "0xffffffff" /* FW_MARK_LO */
-#define TEXT_FORMAT "3"	     /* of what is not in the rules' chains: another hash when it changes */
+#define TEXT_FORMAT "4" /* of what is not in the rules' chains: another hash when it changes */
 
 /* fixed: the names must be the same in every process and version */
 static const uint64_t name_key[2] = { UINT64_C(0x6964667720666972), UINT64_C(0x6577616c6c206e66) };
@@ -36,7 +36,7 @@ static const struct {
 	const char *type;
 	unsigned int use; /* FW_USE_* of the groups that have one */
 } set_texts[FW_SET_COUNT] = {
-	[FW_LIVE] = { "live", "mark", 0 },
+	[FW_LIVE] = { "live", "mark; flags timeout", 0 },
 	[FW_UID_MARK] = { "uid_mark", "uid : mark", 0 },
 	[FW_ADDR4_MARK] = { "addr4_mark", "ipv4_addr : mark", 0 },
 	[FW_ADDR6_MARK] = { "addr6_mark", "ipv6_addr : mark", 0 },
@@ -47,16 +47,16 @@ static const struct {
 	[FW_GA6] = { "ga6_", "ipv6_addr", FW_USE_GA },
 	[FW_IA4] = { "ia4_", "ipv4_addr", FW_USE_IA },
 	[FW_IA6] = { "ia6_", "ipv6_addr", FW_USE_IA },
+	[FW_CG_MARK] = { FW_CG_NAME, "cgroupsv2 : mark", 0 },
 };
 
 static int net_names_new(const struct fw_ruleset *rs, struct fw_net_names **ret);
 static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_names *nets, bool again,
 	struct gi_buf *out);
 static int render_sets(const struct fw_state *s, const struct fw_state *have, struct gi_buf *out);
-static int render_owners(const struct fw_state *s, struct gi_buf *out);
-static void render_stamps(const struct fw_state *s, uint64_t rules_hash, struct gi_buf *out);
-static void render_base_chains(
-	const struct fw_ruleset *rs, uint64_t rules_hash, struct gi_buf *out);
+static int render_own(const struct fw_state *s, struct gi_buf *out);
+static void render_stamps(
+	const struct fw_state *s, unsigned int cg, uint64_t rules_hash, struct gi_buf *out);
 
 const char *fw_set_nft_name(const struct fw_ruleset *rs, uint8_t set, uint16_t group, char buf[64])
 {
@@ -65,13 +65,31 @@ const char *fw_set_nft_name(const struct fw_ruleset *rs, uint8_t set, uint16_t g
 	return buf;
 }
 
-int fw_render(const struct fw_state *s, struct gi_buf *prepare, struct gi_buf *commit)
+const char *fw_render_cg_name(unsigned int cg)
 {
-	return fw_render_over(s, NULL, prepare, commit);
+	return cg == 2 ? FW_CG_NAME "2" : FW_CG_NAME;
 }
 
-int fw_render_over(const struct fw_state *s, const struct fw_state *have, struct gi_buf *prepare,
-	struct gi_buf *commit)
+/* for the reader: nft's text knows cgroups by path only */
+static int note_cgroup(void *arg, const struct fw_elem *e)
+{
+	if (e->key.set == FW_CG_MARK)
+		gi_buf_printf(arg, "# " FW_CG_NAME ": cgroup %" PRIu64 " : 0x%x\n",
+			fw_key_u64(&e->key), e->mark);
+	return gi_buf_error(arg);
+}
+
+int fw_render(const struct fw_state *s, struct gi_buf *prepare, struct gi_buf *commit)
+{
+	int rc = fw_render_over(s, NULL, 1, prepare, commit);
+
+	if (rc == 0)
+		rc = fw_state_each(s, true, note_cgroup, prepare);
+	return rc;
+}
+
+int fw_render_over(const struct fw_state *s, const struct fw_state *have, unsigned int cg,
+	struct gi_buf *prepare, struct gi_buf *commit)
 {
 	const struct fw_ruleset *rs = fw_state_ruleset(s);
 	struct fw_net_names *nets = NULL;
@@ -96,15 +114,17 @@ int fw_render_over(const struct fw_state *s, const struct fw_state *have, struct
 	rules_hash = fw_sip_end(&sip);
 
 	render_prepare(rs, nets, !have, prepare);
+	gi_buf_printf(prepare, "add map inet " FW_TABLE " %s { type %s; }\n", fw_render_cg_name(cg),
+		set_texts[FW_CG_MARK].type);
 	gi_buf_printf(commit, "add table inet " FW_TABLE "\nflush table inet " FW_TABLE "\n");
 	rc = render_sets(s, have, commit);
 	if (rc == 0)
-		rc = render_owners(s, commit);
+		rc = render_own(s, commit);
 	if (rc < 0)
 		goto out;
-	render_stamps(s, rules_hash, commit);
+	render_stamps(s, cg, rules_hash, commit);
 	gi_buf_printf(commit, "table inet " FW_TABLE " {\n");
-	render_base_chains(rs, rules_hash, commit);
+	fw_render_base(rs, fw_render_cg_name(cg), rules_hash, commit);
 	gi_buf_append(commit, rules.data, rules.len);
 	gi_buf_printf(commit, "}\n");
 	rc = gi_buf_error(prepare);
@@ -215,6 +235,8 @@ static bool cursor_exists(const struct set_cursor *c)
 {
 	unsigned int use = set_texts[c->set].use;
 
+	if (c->set == FW_CG_MARK)
+		return false;
 	if (use == 0)
 		return c->group == 0;
 	return c->group < c->rs->n_groups && (c->rs->groups[c->group].uses & use);
@@ -280,11 +302,14 @@ static void render_key(const struct fw_key *k, struct gi_buf *out)
 static int render_elem(void *arg, const struct fw_elem *e)
 {
 	struct set_cursor *c = arg;
-	uint32_t mark;
+	struct fw_elem other;
 
 	if (fw_elem_check(e, c->rs) < 0)
 		return -GI_EPROTO;
-	if (c->other && fw_state_get(c->other, &e->key, &mark) && mark == e->mark)
+	if (e->key.set == FW_CG_MARK)
+		return 0; /* not by text: push.c fills the map */
+	if (c->other && fw_state_get_elem(c->other, &e->key, &other) &&
+		fw_elem_same_value(&other, e))
 		return 0;
 	while (c->set != e->key.set || c->group != e->key.group) {
 		cursor_close(c);
@@ -300,6 +325,8 @@ static int render_elem(void *arg, const struct fw_elem *e)
 	render_key(&e->key, c->out);
 	if (fw_set_is_map(c->set) && !c->removing)
 		gi_buf_printf(c->out, " : 0x%x", e->mark);
+	if (e->lease_s > 0 && !c->removing)
+		gi_buf_printf(c->out, " timeout %us", e->lease_s);
 	c->n_elems++;
 	return gi_buf_error(c->out);
 }
@@ -333,40 +360,41 @@ static int render_sets(const struct fw_state *s, const struct fw_state *have, st
 	return rc < 0 ? rc : render_pass(&c, s);
 }
 
-struct owners {
+struct own {
 	struct gi_buf *out;
 	size_t n;
 };
 
-static int render_owner(void *arg, const struct fw_elem *e)
+static int render_own_pair(void *arg, const struct fw_elem *e)
 {
-	struct owners *o = arg;
+	struct own *o = arg;
 
-	if (e->key.set != FW_UID_MARK)
+	if (e->key.set != FW_LIVE)
 		return 0;
-	gi_buf_printf(o->out, "%s%s%u . 0x%x",
-		o->n > 0 ? "," : "add element inet " FW_TABLE " owner {",
-		o->n % ELEMS_PER_LINE ? " " : "\n\t", fw_key_u32(&e->key), e->mark);
+	gi_buf_printf(o->out, "%s%s0x%x . 0x%x",
+		o->n > 0 ? "," : "add element inet " FW_TABLE " own {",
+		o->n % ELEMS_PER_LINE ? " " : "\n\t", fw_key_u32(&e->key), fw_key_u32(&e->key));
 	o->n++;
 	return gi_buf_error(o->out);
 }
 
-/* uid_mark as pairs: a rule cannot compare what a map gives with the mark that a flow has */
-static int render_owners(const struct fw_state *s, struct gi_buf *out)
+/* each mark with itself: a rule cannot compare a packet's subject with its flow's mark */
+static int render_own(const struct fw_state *s, struct gi_buf *out)
 {
-	struct owners o = { .out = out };
+	struct own o = { .out = out };
 	int rc;
 
 	gi_buf_printf(out, "add set inet " FW_TABLE
-			   " owner { type uid . mark; }\nflush set inet " FW_TABLE " owner\n");
-	rc = fw_state_each(s, true, render_owner, &o);
+			   " own { type mark . mark; }\nflush set inet " FW_TABLE " own\n");
+	rc = fw_state_each(s, true, render_own_pair, &o);
 	if (rc == 0 && o.n > 0)
 		gi_buf_printf(out, "\n}\n");
 	return rc;
 }
 
 /* what the pusher keeps beside the model's sets: current base marks, numbers, the rules' hash */
-static void render_stamps(const struct fw_state *s, uint64_t rules_hash, struct gi_buf *out)
+static void render_stamps(
+	const struct fw_state *s, unsigned int cg, uint64_t rules_hash, struct gi_buf *out)
 {
 	uint64_t gen = fw_state_ruleset(s)->generation, ver = fw_state_version(s);
 
@@ -381,133 +409,11 @@ static void render_stamps(const struct fw_state *s, uint64_t rules_hash, struct 
 	gi_buf_printf(out, "add map inet " FW_TABLE
 			   " stamp { type mark : mark; }\nflush map inet " FW_TABLE " stamp\n");
 	gi_buf_printf(out,
-		"add element inet " FW_TABLE " stamp { 1 : 0x%x, 2 : 0x%x, 3 : 0x%x, 4 : 0x%x }\n",
-		(uint32_t)(gen >> 32), (uint32_t)gen, (uint32_t)(ver >> 32), (uint32_t)ver);
+		"add element inet " FW_TABLE " stamp { 1 : 0x%x, 2 : 0x%x, 3 : 0x%x, 4 : 0x%x, "
+		"5 : 0x%x }\n",
+		(uint32_t)(gen >> 32), (uint32_t)gen, (uint32_t)(ver >> 32), (uint32_t)ver, cg);
 	gi_buf_printf(out, "add set inet " FW_TABLE " gen_%016" PRIx64 " { type nf_proto; }\n",
 		rules_hash);
 	gi_buf_printf(out, "add element inet " FW_TABLE " gen_%016" PRIx64 " { ipv4, ipv6 }\n",
 		rules_hash);
-}
-
-/* ---- base chains ---- */
-
-static bool rejects(const struct fw_ruleset *rs)
-{
-	if (rs->default_in == FW_REJECT || rs->default_out == FW_REJECT)
-		return true;
-	for (size_t i = 0; i < rs->n_rules; i++)
-		if (rs->rules[i].action == FW_REJECT)
-			return true;
-	return false;
-}
-
-/*
- * @live: what becomes of packets of live flows
- * @lo: how loopback is recognized
- */
-static void render_hook(const char *hook, const char *live, const char *lo, const char *orig,
-	const char *reply, bool with_rejects, struct gi_buf *out)
-{
-	gi_buf_printf(out,
-		"\tchain %s {\n"
-		"\t\ttype filter hook %s priority 0; policy drop;\n"
-		"\t\tct mark @live %s\n"
-		"\t\t%s \"lo\" ct mark 0 ct mark set " LO_MARK " accept\n"
-		"\t\t%s \"lo\" accept\n"
-		"\t\tct state untracked icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } "
-		"accept\n",
-		hook, hook, live, lo, lo);
-	if (with_rejects)
-		gi_buf_printf(out,
-			"\t\tct state related tcp flags & rst == rst accept\n"
-			"\t\tct state related icmp type destination-unreachable accept\n"
-			"\t\tct state related icmpv6 type destination-unreachable accept\n");
-	gi_buf_printf(out,
-		"\t\tct state related drop\n"
-		"\t\tct direction reply ct mark " LO_MARK " drop\n"
-		"\t\tmeta mark set 0\n"
-		"\t\tct direction original goto %s\n"
-		"\t\tct direction reply goto %s\n"
-		"\t}\n",
-		orig, reply);
-}
-
-/* @subject: the lookups that turn meta mark from the base mark into the subject's, if it has one */
-static void render_flow(const char *dir, const char *first, const char *subject,
-	uint64_t rules_hash, struct gi_buf *out)
-{
-	gi_buf_printf(out,
-		"\tchain %s_flow {\n"
-		"\t\tct mark { 0, " LO_MARK " } goto %s_new\n"
-		"\t\tmeta mark set ct mark map @remark meta mark != @base goto %s_judge\n"
-		"\t\tmeta mark 0 drop\n"
-		"%s"
-		"\t\tgoto %s_judge\n"
-		"\t}\n",
-		dir, dir, dir, subject, dir);
-	gi_buf_printf(out,
-		"\tchain %s_new {\n"
-		"%s"
-		"\t\tmeta mark set meta nfproto map @base_mark\n"
-		"%s"
-		"\t\tgoto %s_judge\n"
-		"\t}\n",
-		dir, first, subject, dir);
-	gi_buf_printf(out,
-		"\tchain %s_judge {\n"
-		"\t\tmeta mark 0 drop\n"
-		"\t\tmeta nfproto != @gen_%016" PRIx64 " drop\n"
-		"\t\tgoto %s_rules\n"
-		"\t}\n",
-		dir, rules_hash, dir);
-	gi_buf_printf(out,
-		"\tchain %s_accept {\n"
-		"\t\tmeta mark @live ct mark set meta mark accept\n"
-		"\t\tdrop\n"
-		"\t}\n"
-		"\tchain %s_accept_base {\n"
-		"\t\tct mark set meta nfproto map @base_mark meta nfproto @gen_%016" PRIx64
-		" accept\n"
-		"\t\tct mark set 0 drop\n"
-		"\t}\n",
-		dir, dir, rules_hash);
-}
-
-/*
- * Ports and ICMP identifiers are free again when their socket is closed, and conntrack knows the
- * flow for longer: the next to take them may be another user. So an outgoing packet that could
- * begin a flow (all but TCP without SYN) must come from the owner of the flow's mark, else it is
- * judged as a new one, whatever mark the flow has.
- */
-static void render_live(struct gi_buf *out)
-{
-	gi_buf_printf(out,
-		"\tchain out_live {\n"
-		"\t\tct direction reply accept\n"
-		"\t\tmeta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn accept\n"
-		"\t\tct mark @base accept\n"
-		"\t\tmeta skuid . ct mark @owner accept\n"
-		"\t\toifname \"lo\" accept\n"
-		"\t\tct state related accept\n"
-		"\t\tmeta mark set 0\n"
-		"\t\tgoto out_new\n"
-		"\t}\n"
-		"\tchain out_begin {\n"
-		"\t\tmeta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn goto out_flow\n"
-		"\t\tgoto out_new\n"
-		"\t}\n");
-}
-
-static void render_base_chains(const struct fw_ruleset *rs, uint64_t rules_hash, struct gi_buf *out)
-{
-	render_hook("output", "goto out_live", "oifname", "out_begin", "in_flow", rejects(rs), out);
-	render_hook("input", "accept", "iifname", "in_flow", "out_flow", false, out);
-	render_live(out);
-	render_flow("out", "", "\t\tmeta mark set meta skuid map @uid_mark\n", rules_hash, out);
-	render_flow("in",
-		"\t\tmeta l4proto tcp ct state new tcp flags & (fin | syn | rst | ack) != syn "
-		"drop\n",
-		"\t\tmeta mark set ct original ip saddr map @addr4_mark\n"
-		"\t\tmeta mark set ct original ip6 saddr map @addr6_mark\n",
-		rules_hash, out);
 }

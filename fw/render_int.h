@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * render_int.h - between render.c (sets, base chains), render_rules.c (the rules' chains), push.c
+ * render_int.h - between render.c (sets), render_base.c and render_rules.c (chains), and push.c
  */
 #ifndef FW_RENDER_INT_H
 #define FW_RENDER_INT_H
@@ -24,11 +24,24 @@ GI_MUST_CHECK int fw_render_rules(
 	const struct fw_ruleset *rs, const struct fw_net_names *nets, struct gi_buf *out);
 
 /*
+ * The map CG_MARK is filled by netlink alone, since nft's text knows cgroups only by a path below
+ * /sys/fs/cgroup. So that a ruleset and its cgroups change together, it is made and filled before
+ * the transaction that refers to it, under that of two names that is not in use (@cg 1 or 2).
+ */
+#define FW_CG_NAME "cg_mark"
+const char *fw_render_cg_name(unsigned int cg);
+
+/* the base chains, and what leads from them to the rules */
+void fw_render_base(
+	const struct fw_ruleset *rs, const char *cg_name, uint64_t rules_hash, struct gi_buf *out);
+
+/*
  * fw_render_over - as fw_render(), over sets that stand in the kernel
  * @have: borrows; exactly the elements that the sets of @s's ruleset hold now (sets that are not
  *     there hold none). NULL: not known, sets are emptied and filled
+ * @cg: which name the map of cgroups gets; @prepare makes it, empty
  */
 GI_MUST_CHECK int fw_render_over(const struct fw_state *s, const struct fw_state *have,
-	struct gi_buf *prepare, struct gi_buf *commit);
+	unsigned int cg, struct gi_buf *prepare, struct gi_buf *commit);
 
 #endif

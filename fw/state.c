@@ -19,11 +19,13 @@
 /* up to here a sort is by insertion and needs no memory */
 #define SORT_SMALL 24
 
+#define SLOT_ENDS (UINT32_C(1) << 31)
+
 struct slot { /* a packed struct fw_elem; len 0: free */
 	uint8_t set, len;
 	uint16_t group;
 	uint8_t data[16];
-	uint32_t mark;
+	uint32_t value; /* mark; for LIVE, which has none, the lease and SLOT_ENDS */
 };
 _Static_assert(sizeof(struct slot) == 24, "slots are packed");
 
@@ -96,11 +98,21 @@ size_t fw_state_count(const struct fw_state *s)
 
 /* ---- the table ---- */
 
-static struct slot slot_of_key(const struct fw_key *k, uint32_t mark)
+static struct slot slot_of_key(const struct fw_key *k)
 {
-	struct slot sl = { .set = k->set, .len = k->len, .group = k->group, .mark = mark };
+	struct slot sl = { .set = k->set, .len = k->len, .group = k->group };
 
 	memcpy(sl.data, k->data, sizeof(sl.data));
+	return sl;
+}
+
+static struct slot slot_of_elem(const struct fw_elem *e)
+{
+	struct slot sl = slot_of_key(&e->key);
+
+	sl.value = e->mark;
+	if (e->key.set == FW_LIVE)
+		sl.value = (e->lease_s & ~SLOT_ENDS) | (e->ends ? SLOT_ENDS : 0);
 	return sl;
 }
 
@@ -113,7 +125,12 @@ static struct fw_elem elem_of_slot(const struct slot *sl)
 	e.key.group = sl->group;
 	e.key.len = sl->len;
 	memcpy(e.key.data, sl->data, sizeof(e.key.data));
-	e.mark = sl->mark;
+	if (sl->set == FW_LIVE) {
+		e.lease_s = sl->value & ~SLOT_ENDS;
+		e.ends = (sl->value & SLOT_ENDS) != 0;
+	} else {
+		e.mark = sl->value;
+	}
 	return e;
 }
 
@@ -128,7 +145,7 @@ static size_t slot_home(const struct fw_state *s, const struct slot *sl)
 
 static bool slot_same_key(const struct slot *a, const struct slot *b)
 {
-	return memcmp(a, b, offsetof(struct slot, mark)) == 0;
+	return memcmp(a, b, offsetof(struct slot, value)) == 0;
 }
 
 /* where @key is, or the free slot where it belongs; there is always one free slot */
@@ -194,7 +211,7 @@ static void slots_remove(struct fw_state *s, size_t at)
 
 int fw_state_apply(struct fw_state *s, const struct fw_op *op)
 {
-	struct slot sl = slot_of_key(&op->elem.key, op->elem.mark);
+	struct slot sl = slot_of_elem(&op->elem);
 	size_t at;
 	int rc;
 
@@ -204,7 +221,7 @@ int fw_state_apply(struct fw_state *s, const struct fw_op *op)
 		if (op->del)
 			slots_remove(s, at);
 		else
-			s->slots[at].mark = sl.mark;
+			s->slots[at].value = sl.value;
 		return 0;
 	}
 	if (op->del)
@@ -222,16 +239,32 @@ int fw_state_apply(struct fw_state *s, const struct fw_op *op)
 	return 0;
 }
 
-bool fw_state_get(const struct fw_state *s, const struct fw_key *key, uint32_t *ret_mark)
+static const struct slot *slot_get(const struct fw_state *s, const struct fw_key *key)
 {
-	struct slot sl = slot_of_key(key, 0);
+	struct slot sl = slot_of_key(key);
 	size_t at;
 
 	if (s->n_slots == 0 || sl.len == 0 || sl.len > sizeof(sl.data) || !slot_find(s, &sl, &at))
-		return false;
-	if (ret_mark)
-		*ret_mark = s->slots[at].mark;
-	return true;
+		return NULL;
+	return &s->slots[at];
+}
+
+bool fw_state_get(const struct fw_state *s, const struct fw_key *key, uint32_t *ret_mark)
+{
+	const struct slot *sl = slot_get(s, key);
+
+	if (sl && ret_mark)
+		*ret_mark = sl->set == FW_LIVE ? 0 : sl->value;
+	return sl != NULL;
+}
+
+bool fw_state_get_elem(const struct fw_state *s, const struct fw_key *key, struct fw_elem *ret)
+{
+	const struct slot *sl = slot_get(s, key);
+
+	if (sl)
+		*ret = elem_of_slot(sl);
+	return sl != NULL;
 }
 
 /* ---- walking ---- */
@@ -311,8 +344,10 @@ static int diff_add(struct fw_delta *d, bool del, const struct fw_elem *e)
 	memset(op, 0, sizeof(*op));
 	op->del = del;
 	op->elem = *e;
-	if (del)
-		op->elem.mark = 0;
+	if (del) {
+		op->elem.mark = op->elem.lease_s = 0;
+		op->elem.ends = false;
+	}
 	return 0;
 }
 
@@ -331,9 +366,9 @@ static int diff_removed(void *arg, const struct fw_elem *e)
 static int diff_added(void *arg, const struct fw_elem *e)
 {
 	struct diff_arg *a = arg;
-	uint32_t mark;
+	struct fw_elem have;
 
-	if (fw_state_get(a->other, &e->key, &mark) && mark == e->mark)
+	if (fw_state_get_elem(a->other, &e->key, &have) && fw_elem_same_value(&have, e))
 		return 0;
 	return diff_add(a->d, false, e);
 }

@@ -47,7 +47,7 @@
 #define WIRE_RULE_PEERS_MAX 64
 #define WIRE_RULE_SERVICES_MAX 64
 #define WIRE_GROUP_NETS_MAX 4096
-#define WIRE_SETS 11
+#define WIRE_SETS 12
 #define WIRE_LEASE_MAX_S (30u * 86400)
 #define WIRE_UNITS_MAX 256 /* in one ServiceWatch */
 #define WIRE_UNIT_MAX 256

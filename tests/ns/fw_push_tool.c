@@ -38,7 +38,10 @@ static int print_elem(void *arg, const struct fw_elem *e)
 	printf("elem %u ", e->key.set);
 	for (int i = 0; i < e->key.len; i++)
 		printf("%02x", e->key.data[i]);
-	printf(" 0x%x\n", e->mark);
+	printf(" 0x%x", e->mark);
+	if (e->lease_s > 0)
+		printf(" %u%s", e->lease_s, e->ends ? " ends" : "");
+	printf("\n");
 	return 0;
 }
 
@@ -69,8 +72,10 @@ static void do_op(struct tool *t, bool del, const char *line)
 		answer(-EINVAL, line);
 		return;
 	}
-	if (del)
-		op->elem.mark = 0;
+	if (del) {
+		op->elem.mark = op->elem.lease_s = 0;
+		op->elem.ends = false;
+	}
 	t->delta.n_ops++;
 }
 

@@ -164,6 +164,10 @@ int fx_ruleset_line(struct fw_ruleset *rs, const char *line)
 	n = split(copy, w);
 	if (n == 2 && strcmp(w[0], "generation") == 0)
 		return number(w[1], UINT64_MAX, &rs->generation);
+	if (n == 2 && strcmp(w[0], "revoke") == 0) {
+		rs->revoke = strcmp(w[1], "reset") == 0 ? FW_REVOKE_RESET : FW_REVOKE_DROP;
+		return 0;
+	}
 	if (n == 3 && strcmp(w[0], "default") == 0)
 		return action_of(
 			w[2], strcmp(w[1], "in") == 0 ? &rs->default_in : &rs->default_out);
@@ -185,8 +189,11 @@ int fx_elem_line(const struct fw_ruleset *rs, const char *line, struct fw_elem *
 	if (gi_text_copy(copy, sizeof(copy), line) < 0)
 		return -EINVAL;
 	n = split(copy, w);
-	if (n == 2 && strcmp(w[0], "live") == 0 && number(w[1], UINT32_MAX, &k) == 0) {
-		*ret = fw_elem_mark(FW_LIVE, 0, (uint32_t)k);
+	if (n >= 2 && n <= 4 && strcmp(w[0], "live") == 0 && number(w[1], UINT32_MAX, &k) == 0) {
+		if ((n > 2 && number(w[2], UINT32_MAX, &v) < 0) ||
+			(n == 4 && strcmp(w[3], "ends") != 0))
+			return -EINVAL;
+		*ret = fw_elem_live((uint32_t)k, (uint32_t)v, n == 4);
 		return 0;
 	}
 	if (n != 3)
@@ -206,9 +213,11 @@ int fx_elem_line(const struct fw_ruleset *rs, const char *line, struct fw_elem *
 		*ret = fw_elem_addr(&a, (uint32_t)v);
 		return 0;
 	}
-	if (number(w[1], UINT32_MAX, &k) < 0)
+	if (number(w[1], strcmp(w[0], "cgroup") == 0 ? UINT64_MAX : UINT32_MAX, &k) < 0)
 		return -EINVAL;
-	if (strcmp(w[0], "uid") == 0)
+	if (strcmp(w[0], "cgroup") == 0)
+		*ret = fw_elem_cgroup(k, (uint32_t)v);
+	else if (strcmp(w[0], "uid") == 0)
 		*ret = fw_elem_uid((uint32_t)k, (uint32_t)v);
 	else if (strcmp(w[0], "remark") == 0)
 		*ret = fw_elem_remark((uint32_t)k, (uint32_t)v);

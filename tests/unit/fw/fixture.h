@@ -7,8 +7,9 @@
  *   generation N | version N | default in|out ACTION
  *   group NAME USES [PREFIX...]       USES: of "sgni" (sg, ga, nets, ia), "-" none
  *   rule NAME out|in ACTION [log] [from G,G] [to G,G] [SERVICE...]   tcp:22 udp:1-99 icmp:8 47 any
- *   live MARK | uid UID MARK | addr ADDR MARK | remark OLD NEW | base 4|6 MARK
- *   sg GROUP MARK | ga GROUP ADDR | ia GROUP ADDR                    elements
+ *   revoke drop|reset
+ *   live MARK [LEASE_S [ends]] | uid UID MARK | cgroup ID MARK | addr ADDR MARK | remark OLD NEW |
+ * base 4|6 MARK sg GROUP MARK | ga GROUP ADDR | ia GROUP ADDR                    elements
  */
 #ifndef TESTS_FW_FIXTURE_H
 #define TESTS_FW_FIXTURE_H

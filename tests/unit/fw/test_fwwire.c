@@ -75,10 +75,10 @@ static int read_all(const struct frames *f, size_t skip, struct fw_state **ret, 
 
 static int elem_in(void *arg, const struct fw_elem *e)
 {
-	uint32_t mark = 0;
+	struct fw_elem other;
 
-	assert_true(fw_state_get(arg, &e->key, &mark));
-	assert_int_equal(mark, e->mark);
+	assert_true(fw_state_get_elem(arg, &e->key, &other));
+	assert_true(fw_elem_same_value(&other, e));
 	return 0;
 }
 
@@ -116,6 +116,7 @@ static void assert_same(struct fw_state *x, struct fw_state *y)
 	assert_int_equal(a->generation, b->generation);
 	assert_int_equal(a->default_in, b->default_in);
 	assert_int_equal(a->default_out, b->default_out);
+	assert_int_equal(a->revoke, b->revoke);
 	assert_int_equal(a->n_groups, b->n_groups);
 	for (size_t i = 0; i < a->n_groups; i++) {
 		assert_string_equal(a->groups[i].name, b->groups[i].name);
@@ -131,12 +132,13 @@ static void assert_same(struct fw_state *x, struct fw_state *y)
 }
 
 static const char product[] =
-	"generation 7; version 12; default in reject; default out drop;"
+	"generation 7; version 12; default in reject; default out drop; revoke reset;"
 	"group eng si; group db gn 10.77.3.0/24 fd77:3::/64; group mgmt n 10.77.9.0/24;"
 	"rule infra/dns out accept udp:53 tcp:53;"
 	"rule app/db out accept log from eng to db tcp:5432 icmp:8;"
 	"rule app/ssh in accept from mgmt tcp:22;"
-	"live 100; live 101; uid 1000 100; addr 10.77.1.99 101; addr fd77:1::99 101;"
+	"live 100; live 101; live 102 86400; live 103 30 ends; cgroup 0xfedcba9876543210 102; uid "
+	"1000 100; addr 10.77.1.99 101; addr fd77:1::99 101;"
 	"remark 99 100; base 4 1; base 6 2; sg eng 100; ga db 10.77.3.10; ga db fd77:3::10;"
 	"ia eng 10.77.1.10";
 
@@ -294,6 +296,7 @@ BEND(begin_groups, e->ruleset_begin->groups = FW_GROUPS_MAX + 1)
 BEND(begin_rules, e->ruleset_begin->rules = FW_RULES_MAX + 1)
 BEND(begin_elems, e->ruleset_begin->elements = FW_ELEMS_MAX + 1)
 BEND(begin_action, e->ruleset_begin->default_in = 3)
+BEND(begin_revoke, e->ruleset_begin->revoke = 2)
 BEND(begin_fewer_groups, e->ruleset_begin->groups--)
 BEND(begin_fewer_rules, e->ruleset_begin->rules--)
 BEND(begin_fewer_elems, e->ruleset_begin->elements--)
@@ -307,6 +310,12 @@ static void bend_elem_mark(Idfw__Envelope *e)
 		e->ruleset_part->elem[0]->mark ^= e->ruleset_part->elem[0]->mark ? UINT32_MAX : 1;
 	for (size_t i = 0; i < e->ruleset_part->n_elem; i++)
 		e->ruleset_part->elem[i]->group = 999;
+}
+static void bend_elem_lease(Idfw__Envelope *e)
+{
+	for (size_t i = 0; i < e->ruleset_part->n_elem; i++)
+		if (e->ruleset_part->elem[i]->set != FW_LIVE)
+			e->ruleset_part->elem[i]->lease_s = 10;
 }
 static void bend_elem_twice(Idfw__Envelope *e)
 {
@@ -348,6 +357,8 @@ static const struct bent bent_cases[] = {
 	{ "too many rules", BODY(BEGIN), -GI_ELIMIT, bend_begin_rules },
 	{ "too many elements", BODY(BEGIN), -GI_ELIMIT, bend_begin_elems },
 	{ "no such action", BODY(BEGIN), -GI_EPROTO, bend_begin_action },
+	{ "no such way to revoke", BODY(BEGIN), -GI_EPROTO, bend_begin_revoke },
+	{ "a lease of what has none", BODY(PART), -GI_EPROTO, bend_elem_lease },
 	{ "more groups than announced", BODY(BEGIN), -GI_EPROTO, bend_begin_fewer_groups },
 	{ "more rules than announced", BODY(BEGIN), -GI_EPROTO, bend_begin_fewer_rules },
 	{ "more elements than announced", BODY(BEGIN), -GI_EPROTO, bend_begin_fewer_elems },

@@ -55,6 +55,13 @@ static void test_fw_elem_constructors_have_the_documented_shape(void **state)
 	assert_true(
 		fw_set_is_map(FW_BASE_MARK) && fw_set_is_map(FW_REMARK) && !fw_set_is_map(FW_LIVE));
 	assert_false(fw_set_is_map(FW_SET_COUNT));
+	assert_true(fw_set_is_map(FW_CG_MARK));
+	assert_true(fw_set_is_grouped(FW_SG));
+	assert_false(fw_set_is_grouped(FW_CG_MARK));
+	assert_false(fw_set_is_grouped(FW_SET_COUNT));
+	assert_int_equal(fw_elem_cgroup(UINT64_C(0x0102030405060708), 9).key.data[7], 8);
+	assert_true(fw_key_u64(&(struct fw_key){ .data = { 1, 2, 3, 4, 5, 6, 7, 8 } }) ==
+		    UINT64_C(0x0102030405060708));
 }
 
 static void test_fw_elem_check_valid_accepts(void **state)
@@ -65,6 +72,11 @@ static void test_fw_elem_check_valid_accepts(void **state)
 	const struct fw_elem good[] = {
 		fw_elem_mark(FW_LIVE, 0, 1),
 		fw_elem_mark(FW_SG, 1, 1),
+		fw_elem_live(1, 0, false),
+		fw_elem_live(1, 1, true),
+		fw_elem_live(1, FW_LEASE_MAX_S, false),
+		fw_elem_cgroup(1, 1),
+		fw_elem_cgroup(UINT64_MAX, 1),
 		fw_elem_uid(0, 1),
 		fw_elem_addr(&four, 1),
 		fw_elem_remark(1, 2),
@@ -95,7 +107,12 @@ static void test_fw_elem_check_malformed_eproto(void **state)
 		fw_elem_remark(0, 1),
 		fw_elem_remark(1, 0),
 		fw_elem_base(5, 1),
-		fw_elem_mark(FW_LIVE, 0, 1), /* patched below */
+		fw_elem_cgroup(0, 1), /* no cgroup */
+		fw_elem_cgroup(7, 0),
+		fw_elem_live(1, 0, true), /* ends, but when? */
+		fw_elem_live(1, FW_LEASE_MAX_S + 1, false),
+		{ .key = fw_elem_uid(7, 1).key, .mark = 1, .lease_s = 10 }, /* only marks lapse */
+		fw_elem_mark(FW_LIVE, 0, 1),				    /* patched below */
 		fw_elem_mark(FW_LIVE, 0, 1),
 		fw_elem_mark(FW_LIVE, 0, 1),
 		fw_elem_mark(FW_LIVE, 0, 1),

@@ -15,12 +15,13 @@
 #define RECS_MAX 4096
 
 static const char script[] =
-	"generation 77; version 3; default in reject; default out accept\n"
+	"generation 77; version 3; default in reject; default out accept; revoke reset\n"
 	"group a sgni 10.0.0.0/9 2001:db8::/32; group b s; group c n 192.168.0.0/16\n"
 	"rule s/r out accept log from a,b to c tcp:1-2 icmp:8 47 any; rule t in reject udp:53; "
 	"rule u in drop\n"
 	"live 1; base 4 1; base 6 1; uid 1000 2; live 2; sg a 2; sg b 2; ga a 10.1.1.1; ia a "
 	"2001:db8::7\n"
+	"live 3 30; live 4 40 ends; cgroup 0x1122334455667788 3\n"
 	"addr 10.5.5.5 2; addr 2001:db8::9 2; remark 9 2";
 
 struct recs {
@@ -54,7 +55,8 @@ static struct fw_delta *a_delta(void)
 {
 	struct fw_state *have = fx_state("generation 7; version 3; live 1; uid 5 1; remark 4 1");
 	struct fw_state *want =
-		fx_state("generation 7; version 4; live 2; uid 5 2; addr 10.0.0.1 2");
+		fx_state("generation 7; version 4; live 2 9 ends; cgroup 6 2; uid 5 2; "
+			 "addr 10.0.0.1 2");
 	struct fw_delta *d = NULL;
 
 	assert_int_equal(fw_state_diff(have, want, &d), 0);
@@ -335,7 +337,7 @@ static void test_fw_rec_bad_values_eproto(void **state)
 	for (size_t i = 0; i < all->n; i++) {
 		struct fw_rec keep_rec = all->r[i], *m = &all->r[i];
 
-		for (int how = 0; how < 8; how++) {
+		for (int how = 0; how < 10; how++) {
 			*m = keep_rec;
 			switch (how) {
 			case 0:
@@ -361,6 +363,12 @@ static void test_fw_rec_bad_values_eproto(void **state)
 				break;
 			case 7:
 				m->elem.key.set = 99;
+				break;
+			case 8:
+				m->elem.lease_s = UINT32_MAX;
+				break;
+			case 9:
+				memcpy(&m->elem.ends, &(uint8_t){ 2 }, 1);
 				break;
 			}
 			if (how == 0 && m->type == FW_REC_SERVICE)

@@ -41,6 +41,7 @@ static const struct {
 		"live 0x11; live 0x12; live 0x20; base 4 0x11; base 6 0x12; uid 1000 0x20; uid "
 		"1001 0x21\n"
 		"addr 10.1.2.3 0x30; addr 2001:db8::5 0x31; remark 0x10 0x20\n"
+		"live 0x21 30; live 0x22 2592000 ends; cgroup 4711 0x21; remark 0x21 0x20\n"
 		"sg eng 0x20; ga db 10.0.0.9; ga db 2001:db8::9; ia away 10.7.7.7\n" },
 	{ "product", "generation 2\n"
 		     "group a sg; group b sg; group c gi; group d gi\n"
@@ -171,7 +172,7 @@ static void test_fw_render_over_writes_differences_only(void **state)
 	(void)state;
 	gi_buf_init(&a, TEXT_MAX);
 	gi_buf_init(&b, TEXT_MAX);
-	assert_int_equal(fw_render_over(want, have, &a, &b), 0);
+	assert_int_equal(fw_render_over(want, have, 1, &a, &b), 0);
 	text = gi_buf_str(&b);
 	assert_non_null(strstr(text, "delete element inet idfw live {\n\t0x3\n}\n"));
 	assert_non_null(strstr(text, "delete element inet idfw uid_mark {\n\t6, 7\n}\n"));
@@ -184,7 +185,7 @@ static void test_fw_render_over_writes_differences_only(void **state)
 	assert_true(strstr(text, "delete element inet idfw ga4_g") <
 		    strstr(text, "add element inet idfw live"));
 	gi_buf_reset(&b);
-	assert_int_equal(fw_render_over(want, want, &a, &b), 0);
+	assert_int_equal(fw_render_over(want, want, 1, &a, &b), 0);
 	assert_null(strstr(gi_buf_str(&b), "element inet idfw live"));
 	assert_null(strstr(gi_buf_str(&b), "element inet idfw uid_mark"));
 	gi_buf_fini(&a);

@@ -178,6 +178,9 @@ static void test_fw_state_diff_cases(void **state)
 		{ "generation 1",
 			"live 9; uid 1 9; addr 10.0.0.1 9; addr fd00::1 9; remark 1 9; base 4 1",
 			6 },
+		{ "live 1 10", "live 1 20", 1 }, /* a changed lease is an addition */
+		{ "live 1 10; live 2", "live 1 10 ends; live 2 10", 2 },
+		{ "live 1 10; cgroup 1 1", "live 1 10; cgroup 4294967297 1", 2 },
 		{ "live 3; live 1; uid 7 1; remark 3 1", "live 1; live 2; uid 8 2; uid 7 2", 5 },
 	};
 

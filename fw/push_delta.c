@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * push_delta.c - from the model to the kernel: deltas, one transaction each, by netlink alone
+ *
+ * The hot path of gi-netagent's pusher process: a login or a logout. Checked against the state that
+ * the kernel was last told to hold, then one batch, then remembered. The kernel drops a leased
+ * mark by itself when nobody renews it; the state keeps it, as what was asked for. So nothing here
+ * may fail because a mark of LIVE is gone already.
+ */
+#include "fw/push.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "fw/push_int.h"
+#include "fw/render_int.h"
+
+static int delta_check(const struct fw_push *p, const struct fw_delta *d, char ret_why[FW_WHY_MAX]);
+static int delta_sorted(const struct fw_delta *d, struct fw_delta *ret_copy);
+static void delta_batch(struct fw_push *p, const struct fw_delta *d);
+static int delta_remember(struct fw_push *p, const struct fw_delta *d);
+
+int fw_push_delta(struct fw_push *p, const struct fw_delta *d, char ret_why[256])
+{
+	struct fw_delta copy = { 0 };
+	int rc = delta_check(p, d, ret_why);
+
+	if (rc < 0)
+		return rc;
+	rc = delta_sorted(d, &copy);
+	if (rc < 0)
+		return fw_push_refuse(rc, NULL, ret_why);
+	if (copy.ops)
+		d = &copy;
+	fw_mnl_begin(p->mnl);
+	delta_batch(p, d);
+	rc = fw_mnl_commit(p->mnl);
+	if (rc == 0)
+		rc = delta_remember(p, d);
+	else if (rc == -ENOBUFS)
+		fw_state_free(p->state), p->state = NULL;
+	free(copy.ops);
+	if (rc < 0)
+		return fw_push_refuse(rc, NULL, ret_why);
+	ret_why[0] = '\0';
+	return 0;
+}
+
+static int delta_check(const struct fw_push *p, const struct fw_delta *d, char ret_why[FW_WHY_MAX])
+{
+	const struct fw_ruleset *rs = p->state ? fw_state_ruleset(p->state) : NULL;
+	int rc;
+
+	if (!rs)
+		return fw_push_refuse(-GI_ESTATE, "no ruleset is known to run", ret_why);
+	if (d->generation != rs->generation || d->from_version != fw_state_version(p->state))
+		return fw_push_refuse(-GI_ESTATE, "delta does not follow what runs", ret_why);
+	if (d->n_ops > FW_DELTA_MAX || fw_state_count(p->state) + d->n_ops > FW_ELEMS_MAX)
+		return fw_push_refuse(-GI_ELIMIT, "too many operations or elements", ret_why);
+	for (size_t i = 0; i < d->n_ops; i++) {
+		const struct fw_op *op = &d->ops[i];
+
+		rc = op->del ? fw_key_check(&op->elem.key, rs) : fw_elem_check(&op->elem, rs);
+		if (rc < 0)
+			return fw_push_refuse(rc, "an element does not fit the ruleset", ret_why);
+	}
+	return 0;
+}
+
+/* one operation a key, sorted: as it comes, or in a copy (@ret_copy->ops then is owned) */
+static int delta_sorted(const struct fw_delta *d, struct fw_delta *ret_copy)
+{
+	size_t i;
+
+	for (i = 1; i < d->n_ops; i++) {
+		const struct fw_op *a = &d->ops[i - 1], *b = &d->ops[i];
+
+		if (a->del == b->del ? fw_key_cmp(&a->elem.key, &b->elem.key) >= 0 : !a->del)
+			break;
+	}
+	if (i >= d->n_ops && !(d->n_ops > 1 && d->ops[0].del && !d->ops[d->n_ops - 1].del))
+		return 0; /* only removals or only additions, in order */
+	*ret_copy = *d;
+	ret_copy->ops = malloc(d->n_ops * sizeof(*d->ops));
+	if (!ret_copy->ops)
+		return -ENOMEM;
+	memcpy(ret_copy->ops, d->ops, d->n_ops * sizeof(*d->ops));
+	fw_delta_sort(ret_copy);
+	return 0;
+}
+
+static void change(struct fw_push *p, enum fw_change how, const struct fw_elem *e)
+{
+	char name[64];
+	struct fw_raw r;
+
+	fw_raw_of_elem(e, &r);
+	if (e->key.set == FW_CG_MARK)
+		snprintf(name, sizeof(name), "%s", fw_render_cg_name(p->cg));
+	else
+		fw_set_nft_name(fw_state_ruleset(p->state), e->key.set, e->key.group, name);
+	fw_mnl_change(p->mnl, name, how, &r, fw_set_is_map(e->key.set));
+}
+
+static void change_u32(struct fw_push *p, const char *set, enum fw_change how, uint32_t key,
+	uint32_t data, bool map)
+{
+	struct fw_raw r = { .key_len = 4, .data = data };
+
+	memcpy(r.key, &key, sizeof(key));
+	fw_mnl_change(p->mnl, set, how, &r, map);
+}
+
+/* the helper set of current base marks; the other family may have the same mark */
+static void change_base(struct fw_push *p, bool del, const struct fw_op *op)
+{
+	struct fw_elem other = fw_elem_base(op->elem.key.data[0] == 4 ? 6 : 4, 0);
+	uint32_t old, mark;
+
+	if (!del)
+		change_u32(p, "base", FW_CHANGE_ADD, op->elem.mark, 0, false);
+	else if (fw_state_get(p->state, &op->elem.key, &old) &&
+		 !(fw_state_get(p->state, &other.key, &mark) && mark == old))
+		change_u32(p, "base", FW_CHANGE_DEL, old, 0, false);
+}
+
+/* the helper set of pairs (mark, the same mark), of all live ones */
+static void change_own(struct fw_push *p, enum fw_change how, const struct fw_elem *e)
+{
+	uint32_t pair[2] = { fw_key_u32(&e->key), fw_key_u32(&e->key) };
+	struct fw_raw r = { .key_len = sizeof(pair) };
+
+	memcpy(r.key, pair, sizeof(pair));
+	fw_mnl_change(p->mnl, "own", how, &r, false);
+}
+
+static void change_stamp(struct fw_push *p, uint32_t key, uint32_t have, uint32_t want)
+{
+	if (have == want)
+		return;
+	change_u32(p, "stamp", FW_CHANGE_DEL, key, 0, true);
+	change_u32(p, "stamp", FW_CHANGE_ADD, key, want, true);
+}
+
+/*
+ * All removals, among them those of values that are replaced, then all additions. A lease that is
+ * replaced is updated in place where the kernel can.
+ */
+static void delta_batch(struct fw_push *p, const struct fw_delta *d)
+{
+	uint64_t have = fw_state_version(p->state), want = d->version;
+	bool update = fw_mnl_has_update(p->mnl);
+
+	for (size_t i = 0; i < d->n_ops; i++) {
+		const struct fw_op *op = &d->ops[i];
+		uint8_t set = op->elem.key.set;
+		struct fw_elem old;
+		bool known = fw_state_get_elem(p->state, &op->elem.key, &old);
+		bool replaced = !op->del && known && !fw_elem_same_value(&old, &op->elem);
+
+		if ((replaced && !(set == FW_LIVE && update)) ||
+			(op->del && (known || fw_mnl_has_destroy(p->mnl))))
+			change(p, FW_CHANGE_DEL, &op->elem);
+		if ((replaced || op->del) && set == FW_BASE_MARK)
+			change_base(p, true, op);
+		if (op->del && set == FW_LIVE && (known || fw_mnl_has_destroy(p->mnl)))
+			change_own(p, FW_CHANGE_DEL, &op->elem);
+	}
+	for (size_t i = 0; i < d->n_ops; i++) {
+		const struct fw_op *op = &d->ops[i];
+		struct fw_elem old;
+
+		if (op->del)
+			continue;
+		if (fw_state_get_elem(p->state, &op->elem.key, &old) &&
+			fw_elem_same_value(&old, &op->elem))
+			continue;
+		change(p, FW_CHANGE_ADD, &op->elem);
+		if (op->elem.key.set == FW_BASE_MARK)
+			change_base(p, false, op);
+		if (op->elem.key.set == FW_LIVE)
+			change_own(p, FW_CHANGE_ADD, &op->elem);
+	}
+	change_stamp(p, FW_STAMP_VER_HI, (uint32_t)(have >> 32), (uint32_t)(want >> 32));
+	change_stamp(p, FW_STAMP_VER_LO, (uint32_t)have, (uint32_t)want);
+}
+
+/* the kernel has it; when memory runs out here, only a whole ruleset can follow */
+static int delta_remember(struct fw_push *p, const struct fw_delta *d)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < d->n_ops && rc == 0; i++)
+		rc = fw_state_apply(p->state, &d->ops[i]);
+	if (rc < 0) {
+		fw_state_free(p->state);
+		p->state = NULL;
+		return rc;
+	}
+	fw_state_set_version(p->state, d->version);
+	return 0;
+}
