@@ -73,23 +73,45 @@ lab_in() {
 		lab_say "$1 is not up"
 		return 125
 	}
+	local m=$1 ns=(--mount="/proc/$pid/ns/mnt" --net="/proc/$pid/ns/net" --uts="/proc/$pid/ns/uts"
+		--pid="/proc/$pid/ns/pid_for_children")
 	shift
-	nsenter --mount="/proc/$pid/ns/mnt" --net="/proc/$pid/ns/net" --uts="/proc/$pid/ns/uts" \
-		--pid="/proc/$pid/ns/pid_for_children" -- "$@"
+	if [ -z "$LAB_CGROUP" ]; then
+		nsenter "${ns[@]}" -- "$@"
+		return
+	fi
+	# shellcheck disable=SC2016
+	sh -c 'echo $$ >"$1/cgroup.procs" || exit 125; shift; exec "$@"' in "$LAB_CGROUP/$m" \
+		nsenter "${ns[@]}" --cgroup="/proc/$pid/ns/cgroup" -- "$@"
+}
+
+# Each machine is a cgroup (v2) and its root is what the machine sees as /: sessions of two machines
+# never meet. Without cgroup v2 the lab works as well, and its agents know sessions by their uid.
+LAB_CGROUP=$(awk '/ - cgroup2 / && $4 == "/" { print $5 }' /proc/self/mountinfo | tail -n 1)
+[ -z "$LAB_CGROUP" ] || LAB_CGROUP=$LAB_CGROUP/idfw-lab-$LAB
+[ -d "$LAB_CGROUP" ] || [ -w "${LAB_CGROUP%/*}" ] || LAB_CGROUP=
+lab_cgroup_rm() { # DIR - and all below it; 0 when nothing is left
+	[ -n "$1" ] && [ -d "$1" ] || return 0
+	find "$1" -depth -type d -exec rmdir {} + 2>/dev/null || true
+	[ ! -d "$1" ]
 }
 
 # lab_machine_start MACHINE - namespaces and process 1; the machine is ready when its file says so.
 lab_machine_start() {
 	local m=$1
+	[ -z "$LAB_CGROUP" ] || mkdir -p "$LAB_CGROUP/$m"
 	# The shell writes down who it is before it becomes the holder: a crash in between leaves
 	# nothing that lab_down would not find.
 	# shellcheck disable=SC2016
 	setsid bash -c '
-		record=$1; shift
+		record=$1 cgroup=$2; shift 2
 		stat=$(<"/proc/$$/stat"); read -r -a field <<<"${stat##*) }"
 		echo "$$ ${field[19]}" >"$record"
-		exec unshare --mount --net --uts --pid --fork --kill-child --mount-proc "$@"' \
-		holder "$LAB_DIR/pid/$m" "$LAB_TOP/lab/machine" "$m" "$LAB_DIR" "$LAB_BUILD" \
+		[ -z "$cgroup" ] || echo "$$" >"$cgroup/cgroup.procs"
+		export LAB_OWN_CGROUP=$cgroup
+		exec unshare --mount --net --uts --pid ${cgroup:+--cgroup} --fork --kill-child --mount-proc "$@"' \
+		holder "$LAB_DIR/pid/$m" "${LAB_CGROUP:+$LAB_CGROUP/$m}" \
+		"$LAB_TOP/lab/machine" "$m" "$LAB_DIR" "$LAB_BUILD" \
 		</dev/null >>"$LAB_DIR/log/machine-$m.log" 2>&1 9>&- &
 	disown
 }
@@ -105,6 +127,8 @@ lab_machine_stop() {
 		lab_say "$1 (pid $pid) does not end"
 		return 1
 	}
+	[ -z "$LAB_CGROUP" ] || lab_wait_for 10 lab_cgroup_rm "$LAB_CGROUP/$1" ||
+		lab_say "left behind: cgroup $LAB_CGROUP/$1"
 }
 lab_gone() { ! lab_holder "$1" >/dev/null; }
 
@@ -248,11 +272,17 @@ lab_reboot() {
 # ---- processes in machines -----------------------------------------------------------------------
 
 # lab_spawn MACHINE NAME CMD... - in the background, its own session; log in $LAB_DIR/log/MACHINE-NAME.log.
+# As a service manager does it, in a cgroup of its own: system.slice/NAME.service.
 lab_spawn() {
 	local m=$1 name=$2
 	shift 2
 	# shellcheck disable=SC2016
-	lab_in "$m" sh -c 'name=$1; shift; setsid "$@" & echo $! >"/run/lab/pid/$name"' spawn "$name" "$@" \
+	lab_in "$m" sh -c 'name=$1; unit=/run/lab/cgroup/system.slice/$name.service; shift
+		if [ -d /run/lab/cgroup ]; then
+			rmdir "$unit" 2>/dev/null
+			mkdir -p "$unit" && echo $$ >"$unit/cgroup.procs"
+		fi
+		setsid "$@" & echo $! >"/run/lab/pid/$name"' spawn "$name" "$@" \
 		</dev/null >>"$LAB_DIR/log/$m-$name.log" 2>&1 9>&-
 }
 
@@ -268,7 +298,11 @@ lab_signal() {
 	pid=$(lab_pid "$1" "$2") || return 0
 	lab_in "$1" kill "-$3" "$pid" || return 0
 	case $3 in
-	TERM | KILL) lab_wait_for 10 lab_ended "$1" "$2" || lab_die "$2 on $1 does not end" ;;
+	TERM | KILL)
+		lab_wait_for 10 lab_ended "$1" "$2" || lab_die "$2 on $1 does not end"
+		# its unit is gone, if nothing else runs in it
+		lab_in "$1" rmdir "/run/lab/cgroup/system.slice/$2.service" 2>/dev/null || true
+		;;
 	esac
 }
 lab_ended() { ! lab_pid "$1" "$2" >/dev/null; }
@@ -460,6 +494,7 @@ lab_down() {
 	for m in "$LAB_DIR"/m/*/home.img; do
 		[ ! -e "$m" ] || lab_wait_for 10 lab_disk_free "$m" || lab_say "left behind: a loop device of $m"
 	done
+	lab_wait_for 10 lab_cgroup_rm "$LAB_CGROUP" || true
 	rm -rf --one-file-system "$LAB_DIR"
 	lab_left
 }
@@ -470,6 +505,7 @@ lab_left() {
 	local found=
 	[ ! -e "$LAB_DIR" ] || found+=" files:$LAB_DIR"
 	! grep -qF "/${LAB_DIR##*/}/" /proc/self/mountinfo || found+=" mounts"
+	[ -z "$LAB_CGROUP" ] || [ ! -e "$LAB_CGROUP" ] || found+=" cgroup:$LAB_CGROUP"
 	[ -z "$(lab_processes)" ] || found+=" processes:$(lab_processes | tr '\n' ' ')"
 	[ -z "$found" ] || {
 		lab_say "left behind:$found"

@@ -111,7 +111,6 @@ lab_conf_vm() {
 		spool-dir "/var/lib/idfw/spool";
 		boot-id-file "/run/lab/boot_id";
 		user "_idfw";
-		session-cgroups off;	# until each machine has a tree of its own
 	E
 }
 

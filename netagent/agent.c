@@ -220,7 +220,7 @@ static int agent_state(struct na_agent *a)
 static int agent_cgroups(struct na_agent *a)
 {
 	a->have_cgroups = na_conf_cgroups(a->conf) &&
-			  na_cgroup_root_find(a->conf->cgroup_root, &a->cgroups) == 0;
+			  na_cgroup_root_find(na_conf_cgroup_root(a->conf), &a->cgroups) == 0;
 	return na_place_new(a->loop, &place_ops, a, &a->place);
 }
 

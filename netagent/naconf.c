@@ -45,6 +45,11 @@ static const struct conf_section sections[] = {
 		.max = 1 },
 };
 
+const char *na_conf_cgroup_root(const struct na_conf *c)
+{
+	return c->cgroup_root ? c->cgroup_root : "";
+}
+
 static int check(const void *conf, char ret_why[256])
 {
 	const struct na_conf *c = conf;
@@ -53,7 +58,7 @@ static int check(const void *conf, char ret_why[256])
 		snprintf(ret_why, 256, "session-cgroups is auto or off");
 		return -EINVAL;
 	}
-	if (c->cgroup_root[0] && c->cgroup_root[0] != '/') {
+	if (*na_conf_cgroup_root(c) && *na_conf_cgroup_root(c) != '/') {
 		snprintf(ret_why, 256, "cgroup-root is not an absolute path");
 		return -EINVAL;
 	}

@@ -17,12 +17,13 @@ struct na_conf {
 	char *user;
 	char *sessions_dir;
 	char *boot_id_file;
-	char *cgroup_root;     /* "": the one that is mounted */
+	char *cgroup_root;     /* NULL, "": where cgroup v2 is mounted */
 	char *session_cgroups; /* "auto", "off" */
 	struct conf_list interfaces_exclude;
 };
 
 bool na_conf_cgroups(const struct na_conf *c);
+const char *na_conf_cgroup_root(const struct na_conf *c); /* "": none given */
 
 extern const struct conf_table na_conf_table;
 

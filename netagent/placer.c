@@ -355,7 +355,7 @@ static int open_dir(struct placer *p, const struct na_conf *conf)
 {
 	struct na_cgroup_root r;
 	char ours[NA_CGROUP_PATH_MAX];
-	int err = na_cgroup_root_find(conf->cgroup_root, &r);
+	int err = na_cgroup_root_find(na_conf_cgroup_root(conf), &r);
 
 	if (err < 0)
 		return err;

@@ -188,6 +188,7 @@ echo "# session-cgroups off: nothing is made, nothing is said"
 na_cgroups=off
 agent_off() { [ -n "$(role_pid agent)" ]; }
 agent_conf
+sed -i /cgroup-root/d "$dir/conf" # as most have it
 svm_mark
 ASAN_OPTIONS=detect_leaks=0 "$na_build/netagent/gi-netagent" -d -c "$dir/conf" >>"$dir/agent.log" 2>&1 &
 na_keeper=$!
