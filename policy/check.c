@@ -388,8 +388,8 @@ int pol_check(struct pol_policy *p, struct conf_diags *d)
 	if (err == 0)
 		err = pol_session_check(p, d);
 	if (err == 0)
-		err = pol_warn(p, d);
-	if (err == 0)
 		err = pol_member_index(p);
+	if (err == 0)
+		err = pol_warn(p, d);
 	return err;
 }

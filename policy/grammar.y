@@ -389,7 +389,7 @@ static int word_token(const char *word)
 	return WORD;
 }
 
-static int pol_yylex(POL_YYSTYPE *val, struct conf_pos *pos, struct pol_parser *ctx)
+static int next_token(POL_YYSTYPE *val, struct conf_pos *pos, struct pol_parser *ctx)
 {
 	int kind;
 
@@ -420,6 +420,13 @@ static int pol_yylex(POL_YYSTYPE *val, struct conf_pos *pos, struct pol_parser *
 	default:
 		return kind; /* punctuation and the end */
 	}
+}
+
+static int pol_yylex(POL_YYSTYPE *val, struct conf_pos *pos, struct pol_parser *ctx)
+{
+	ctx->before = ctx->token;
+	ctx->token = next_token(val, pos, ctx);
+	return ctx->token;
 }
 
 /* only for what is no syntax error: the parser's stack is full */
@@ -485,10 +492,16 @@ static bool expects_char(const yysymbol_kind_t *expected, int n, char c)
 	return false;
 }
 
-static void expected_text(const yysymbol_kind_t *expected, int n, struct gi_buf *out)
+static void expected_text(const struct pol_parser *ctx, const yysymbol_kind_t *expected, int n,
+	struct gi_buf *out)
 {
 	char buf[32];
 
+	if (ctx->before == ON_LOSS || ctx->before == ON_REVOKE) { /* words that are no keywords */
+		gi_buf_printf(out, "; expected %s",
+			ctx->before == ON_LOSS ? POL_LOSS_WORDS : POL_REVOKE_WORDS);
+		return;
+	}
 	if (expects(expected, n, YYSYMBOL_WORD) && expects(expected, n, YYSYMBOL_TCP) &&
 		expects(expected, n, YYSYMBOL_VM)) {
 		gi_buf_printf(out, "; expected a name"); /* an ident: any word that is free here */
@@ -567,7 +580,7 @@ static int yyreport_syntax_error(const yypcontext_t *yyctx, struct pol_parser *c
 	if (near)
 		gi_buf_printf(&words, "; did you mean \"%s\"?", near);
 	else
-		expected_text(expected, n, &words);
+		expected_text(ctx, expected, n, &words);
 	if (got == YYSYMBOL_WORD)
 		conf_diag_add(ctx->diags, CONF_ERROR, pos, "unexpected \"%s\"%s", ctx->tok.text,
 			gi_buf_str(&words));

@@ -135,15 +135,37 @@ static json_t *rule_json(const struct pol_rule *r)
 	return o;
 }
 
+static json_t *loss_json(uint32_t lease_s)
+{
+	return json_pack("{s:I}", "hold", (json_int_t)lease_s);
+}
+
+static json_t *revoke_json(const struct pol_policy *p)
+{
+	if (p->revoke.drain_s)
+		return json_pack("{s:I}", "drain", (json_int_t)p->revoke.drain_s);
+	return json_string(p->revoke.mode == FW_REVOKE_RESET ? "reset" : "drop");
+}
+
+static json_t *group_json(const struct pol_group *g)
+{
+	json_t *o = json_object();
+
+	if (!o || !put(o, "name", json_string(g->name)) ||
+		(g->loss.given && !put(o, "on-loss", loss_json(g->loss.lease_s))) ||
+		!put(o, "members", members_json(&g->members))) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
 static json_t *groups_json(const struct pol_policy *p)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; list && i < p->n_named; i++) {
-		const struct pol_group *g = &p->groups[i];
-
-		if (!push(list, json_pack("{s:s, s:o}", "name", g->name, "members",
-					members_json(&g->members)))) {
+		if (!push(list, group_json(&p->groups[i]))) {
 			json_decref(list);
 			return NULL;
 		}
@@ -161,6 +183,32 @@ static json_t *services_json(const struct pol_policy *p)
 		if (s->builtin)
 			continue;
 		if (!push(list, json_pack("{s:s, s:o}", "name", s->name, "items", items_json(s)))) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *login_json(const struct pol_logins *l)
+{
+	json_t *o = json_object();
+
+	if (!o || !put(o, "name", json_string(l->name)) ||
+		!put(o, "allow", l->users_any ? json_string("any") : members_json(&l->users)) ||
+		!put(o, "on", l->places_any ? json_string("any") : members_json(&l->places))) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+static json_t *logins_json(const struct pol_policy *p)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < p->n_logins; i++) {
+		if (!push(list, login_json(&p->logins[i]))) {
 			json_decref(list);
 			return NULL;
 		}
@@ -198,7 +246,9 @@ static json_t *policy_json(const struct pol_policy *p)
 		!put(o, "default",
 			json_pack("{s:s, s:s}", "in", pol_action_name(p->defaults[FW_IN].action),
 				"out", pol_action_name(p->defaults[FW_OUT].action))) ||
-		!put(o, "groups", groups_json(p)) || !put(o, "services", services_json(p)) ||
+		!put(o, "on-loss", loss_json(pol_default_lease_s(p))) ||
+		!put(o, "on-revoke", revoke_json(p)) || !put(o, "groups", groups_json(p)) ||
+		!put(o, "services", services_json(p)) || !put(o, "logins", logins_json(p)) ||
 		!put(o, "sections", sections_json(p))) {
 		json_decref(o);
 		return NULL;

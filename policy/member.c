@@ -63,6 +63,15 @@ void pol_set_close(const struct pol_policy *p, struct pol_set *s)
 	}
 }
 
+/* edges have children before parents, so from the back */
+void pol_set_open(const struct pol_policy *p, struct pol_set *s)
+{
+	for (size_t i = p->n_edges; i-- > 0;) {
+		if (pol_set_has(s, p->edges[i].parent))
+			pol_set_add(s, p->edges[i].child);
+	}
+}
+
 /* ---- folding ---- */
 
 static int hex_value(char c)

@@ -26,6 +26,7 @@
 #define POL_LEASE_MIN_S FW_LEASE_MIN_S
 #define POL_LEASE_MAX_S FW_LEASE_MAX_S
 #define POL_LEASE_DEFAULT_S (24u * 60 * 60)
+#define POL_LEASES_MAX 4 /* different ones in one policy: FW_LAPSES_MAX, and the last */
 #define POL_DRAIN_MAX_S (24u * 60 * 60)
 
 struct pol_policy;

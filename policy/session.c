@@ -13,7 +13,7 @@
 
 /* ---- times ---- */
 
-/* @text: the words for it in messages; false: said what is wrong */
+/* false: it is none of these, and said */
 static bool time_seconds(
 	struct pol_parser *c, const struct pol_time *t, uint64_t min, uint64_t max, uint32_t *ret_s)
 {
@@ -29,7 +29,8 @@ static bool time_seconds(
 			continue;
 		if (t->number > max / factor || t->number * factor < min) {
 			conf_diag_add(c->diags, CONF_ERROR, &t->pos,
-				"this time is from %llus to %llud", (unsigned long long)min,
+				"this time is at least %llus and at most %llud",
+				(unsigned long long)min,
 				(unsigned long long)(max / (24 * 60 * 60)));
 			return false;
 		}
@@ -96,7 +97,7 @@ void pol_session_on_loss(
 	if (in_group)
 		loss = &p->groups[p->n_groups - 1].loss;
 	new.lease_s = POL_LEASE_MIN_S;
-	if (!known_word(c, how, words, GI_ARRAY_SIZE(words), "\"close\" or \"hold\" and a time") ||
+	if (!known_word(c, how, words, GI_ARRAY_SIZE(words), POL_LOSS_WORDS) ||
 		!right_form(c, how, hold) ||
 		(hold && !time_seconds(
 				 c, &how->time, POL_LEASE_MIN_S, POL_LEASE_MAX_S, &new.lease_s)))
@@ -114,8 +115,7 @@ void pol_session_on_revoke(struct pol_parser *c, const struct pol_how *how, stru
 	struct pol_policy *p = c->p;
 	uint32_t drain_s = 0;
 
-	if (!known_word(c, how, words, GI_ARRAY_SIZE(words),
-		    "\"drop\", \"reset\" or \"drain\" and a time") ||
+	if (!known_word(c, how, words, GI_ARRAY_SIZE(words), POL_REVOKE_WORDS) ||
 		!right_form(c, how, drain) ||
 		(drain && !time_seconds(c, &how->time, 1, POL_DRAIN_MAX_S, &drain_s)))
 		return;
@@ -129,11 +129,16 @@ void pol_session_on_revoke(struct pol_parser *c, const struct pol_how *how, stru
 	p->revoke.mode = strcmp(how->word, "reset") == 0 ? FW_REVOKE_RESET : FW_REVOKE_DROP;
 }
 
+uint32_t pol_default_lease_s(const struct pol_policy *p)
+{
+	return p->loss.given ? p->loss.lease_s : POL_LEASE_DEFAULT_S;
+}
+
 uint32_t pol_group_lease_s(const struct pol_policy *p, size_t group)
 {
-	if (p->groups[group].loss.given)
-		return p->groups[group].loss.lease_s;
-	return p->loss.given ? p->loss.lease_s : POL_LEASE_DEFAULT_S;
+	const struct pol_loss *own = &p->groups[group].loss;
+
+	return own->given ? own->lease_s : pol_default_lease_s(p);
 }
 
 void pol_on_revoke(const struct pol_policy *p, enum fw_revoke *ret, uint32_t *ret_drain_s)
@@ -218,7 +223,7 @@ static void check_peers(const struct pol_policy *p, const struct pol_members *pe
 	}
 }
 
-/* all groups in which a VM is covered: edges have children before parents, so from the back */
+/* all groups whose VMs are covered */
 static int find_holds(struct pol_policy *p, struct pol_logins *l)
 {
 	l->holds.n = p->n_groups;
@@ -227,10 +232,7 @@ static int find_holds(struct pol_policy *p, struct pol_logins *l)
 		return -ENOMEM;
 	for (size_t i = 0; i < l->n_place_groups; i++)
 		pol_set_add(&l->holds, l->place_groups[i]);
-	for (size_t i = p->n_edges; i-- > 0;) {
-		if (pol_set_has(&l->holds, p->edges[i].parent))
-			pol_set_add(&l->holds, p->edges[i].child);
-	}
+	pol_set_open(p, &l->holds);
 	return 0;
 }
 
@@ -247,10 +249,37 @@ static void check_name(const struct pol_policy *p, size_t index, struct conf_dia
 	}
 }
 
+/* a flow that outlives one lapse after the other does so by marks, of which there are few */
+static void check_leases(const struct pol_policy *p, struct conf_diags *d)
+{
+	uint32_t seen[POL_LEASES_MAX] = { pol_default_lease_s(p) };
+	size_t n = 1;
+
+	for (size_t i = 0; i < p->n_named; i++) {
+		const struct pol_loss *loss = &p->groups[i].loss;
+		size_t k = 0;
+
+		if (!loss->given)
+			continue;
+		while (k < n && seen[k] != loss->lease_s)
+			k++;
+		if (k == POL_LEASES_MAX) {
+			conf_diag_add(d, CONF_ERROR, &loss->pos,
+				"more than %d different times on-loss, the one for all groups "
+				"included",
+				POL_LEASES_MAX);
+			return;
+		}
+		if (k == n)
+			seen[n++] = loss->lease_s;
+	}
+}
+
 int pol_session_check(struct pol_policy *p, struct conf_diags *d)
 {
 	int err = 0;
 
+	check_leases(p, d);
 	for (size_t i = 0; err == 0 && i < p->n_logins; i++) {
 		struct pol_logins *l = &p->logins[i];
 

@@ -88,6 +88,8 @@ struct pol_group {
 	uint32_t hash;	   /* anonymous: of its members */
 	struct pol_loss loss;
 	struct pol_members members;
+	bool named; /* check: a rule names it, not only a group that holds it */
+	bool infra; /* check: every rule that names it is in section infrastructure */
 };
 
 struct pol_service {
@@ -207,6 +209,7 @@ struct pol_parser {
 	struct conf_lexer *lex;
 	struct conf_token tok; /* the last one read */
 	struct conf_pos last;  /* where the one before it stands */
+	int token, before;     /* the same two, as the grammar numbers them */
 	int err;	       /* 0, -ENOMEM: parsing stops at the next token */
 	enum pol_section section;
 	enum pol_kind kind;   /* of the members that follow */
@@ -242,6 +245,8 @@ void pol_tree_limit(
 	struct pol_parser *c, bool *said, const char *what, int max, const struct conf_pos *pos);
 
 /* ---- session.c: on-loss, on-revoke, logins ---- */
+#define POL_LOSS_WORDS "\"close\" or \"hold\" and a time"
+#define POL_REVOKE_WORDS "\"drop\", \"reset\" or \"drain\" and a time"
 struct pol_time {
 	uint64_t number;
 	const char *unit; /* "s", "m", "h", "d" */
@@ -259,6 +264,7 @@ struct pol_how { /* a word, and the time behind it */
 void pol_session_on_loss(
 	struct pol_parser *c, bool in_group, const struct pol_how *how, struct conf_pos pos);
 void pol_session_on_revoke(struct pol_parser *c, const struct pol_how *how, struct conf_pos pos);
+uint32_t pol_default_lease_s(const struct pol_policy *p);
 void pol_session_logins(struct pol_parser *c, const char *name, struct conf_pos pos);
 /* what pol_tree_peer() gathered since becomes a logins statement */
 void pol_session_logins_end(struct pol_parser *c);
@@ -308,6 +314,8 @@ GI_MUST_CHECK int pol_member_index(struct pol_policy *p); /* fills keys, vms; -E
 bool pol_vm_in(const struct pol_policy *p, const char *vm, const struct pol_set *s);
 /* adds every group that holds one of the set's, nested any deep */
 void pol_set_close(const struct pol_policy *p, struct pol_set *s);
+/* adds every group that one of the set's holds, nested any deep */
+void pol_set_open(const struct pol_policy *p, struct pol_set *s);
 GI_MUST_CHECK int pol_set_init(struct pol_set *s, size_t n);
 void pol_set_add(struct pol_set *s, size_t group);
 /* lower case (ASCII), one spelling of escapes, no white space around = , +; -GI_ELIMIT */

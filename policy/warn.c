@@ -2,24 +2,35 @@
 /*
  * warn.c - what is allowed in a policy but hardly meant: warnings
  *
- * Unused groups and services, rules that an earlier one hides, and a policy that would cut VMs off
- * from what they need. Silent about what can only be a consequence of an error.
+ * Unused groups and services, rules that an earlier one hides, a policy that would cut VMs off from
+ * what they need, on-loss without effect or too soon, uids of people, logins on a VM whose name is
+ * nearly another's. Silent about what can only be a consequence of an error.
  */
 #include "policy/tree.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#define PERSON_UID_MIN 1000 /* login.defs(5) UID_MIN, UID_MAX */
+#define PERSON_UID_MAX 60000
 #define EFFORT_MAX 20000000 /* comparisons; comparing 4096 rules takes less than half */
+
+static void mark_named(struct pol_group *g, bool infra)
+{
+	g->infra = infra && (g->infra || !g->named);
+	g->used = g->named = true;
+}
 
 static void mark_used(struct pol_policy *p)
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct pol_rule *r = &p->rules[i];
+		bool infra = r->section == POL_S_INFRASTRUCTURE;
 
 		for (size_t k = 0; k < r->n_from_groups; k++)
-			p->groups[r->from_groups[k]].used = true;
+			mark_named(&p->groups[r->from_groups[k]], infra);
 		for (size_t k = 0; k < r->n_to_groups; k++)
-			p->groups[r->to_groups[k]].used = true;
+			mark_named(&p->groups[r->to_groups[k]], infra);
 	}
 	for (size_t i = 0; i < p->n_logins; i++) {
 		const struct pol_logins *l = &p->logins[i];
@@ -52,6 +63,126 @@ static void warn_unused(const struct pol_policy *p, struct conf_diags *d)
 			conf_diag_add(
 				d, CONF_WARNING, &s->pos, "no rule uses service \"%s\"", s->name);
 	}
+}
+
+/* on-loss is about the group that a rule names, and about who is in it by identity */
+static void warn_loss(const struct pol_policy *p, struct conf_diags *d)
+{
+	for (size_t i = 0; i < p->n_named; i++) {
+		const struct pol_group *g = &p->groups[i];
+
+		if (!g->loss.given || !g->used)
+			continue;
+		if (!(g->has & POL_HAS_ID))
+			conf_diag_add(d, CONF_WARNING, &g->loss.pos,
+				"on-loss changes nothing: group \"%s\" has no identity, and what "
+				"VMs and addresses may do always stays",
+				g->name);
+		else if (!g->named)
+			conf_diag_add(d, CONF_WARNING, &g->loss.pos,
+				"on-loss changes nothing: no rule names group \"%s\", and that of "
+				"the group that a rule names counts",
+				g->name);
+		else if (g->infra && g->loss.lease_s == POL_LEASE_MIN_S)
+			conf_diag_add(d, CONF_WARNING, &g->loss.pos,
+				"group \"%s\" stands in rules of section infrastructure only: "
+				"closing them with the service may cut off who repairs it",
+				g->name);
+	}
+}
+
+/* uids that useradd(8) gives to people: a service's uid is below */
+static void warn_person(const struct pol_members *m, struct conf_diags *d)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		const struct pol_member *it = &m->list[i];
+
+		if (it->kind == POL_K_UID && it->uid >= PERSON_UID_MIN && it->uid <= PERSON_UID_MAX)
+			conf_diag_add(d, CONF_WARNING, &it->pos,
+				"uid %u is a person's on most systems: \"user\" and \"directory\" "
+				"are for people",
+				it->uid);
+	}
+}
+
+static void warn_persons(const struct pol_policy *p, struct conf_diags *d)
+{
+	for (size_t i = 0; i < p->n_named; i++)
+		warn_person(&p->groups[i].members, d);
+	for (size_t i = 0; i < p->n_rules; i++) {
+		warn_person(&p->rules[i].from, d);
+		warn_person(&p->rules[i].to, d);
+	}
+}
+
+/* ---- logins of a VM that no rule knows, but has one with nearly the same name: everybody may log
+ * in on that one ---- */
+
+struct vms {
+	struct pol_set in_rules; /* groups that rules name, and all that they hold */
+	const char **names;	 /* VMs in those */
+	size_t n;
+};
+
+static void vms_fini(struct vms *v)
+{
+	pol_set_fini(&v->in_rules);
+	free(v->names);
+}
+
+static int vms_init(struct vms *v, const struct pol_policy *p)
+{
+	int err = pol_set_init(&v->in_rules, p->n_groups);
+
+	v->names = calloc(p->n_vms + 1, sizeof(v->names[0]));
+	if (err || !v->names)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n_groups; i++) {
+		if (p->groups[i].named)
+			pol_set_add(&v->in_rules, i);
+	}
+	pol_set_open(p, &v->in_rules);
+	for (size_t i = 0; i < p->n_vms; i++) {
+		if (pol_vm_in(p, p->vms[i], &v->in_rules))
+			v->names[v->n++] = p->vms[i];
+	}
+	return 0;
+}
+
+static void warn_vms(const struct pol_policy *p, const struct vms *v, const struct pol_members *m,
+	struct conf_diags *d)
+{
+	for (size_t i = 0; i < m->n && d->n < CONF_DIAG_MAX; i++) {
+		const struct pol_member *it = &m->list[i];
+		const char *near;
+
+		if (it->kind != POL_K_VM || pol_vm_in(p, it->text, &v->in_rules))
+			continue;
+		near = conf_suggest(it->text, v->names, v->n);
+		if (near)
+			conf_diag_add(d, CONF_WARNING, &it->pos,
+				"VM \"%s\" stands in no rule, only in logins; did you mean \"%s\"?",
+				it->text, near);
+	}
+}
+
+static int warn_logins(const struct pol_policy *p, struct conf_diags *d)
+{
+	struct vms v = { .n = 0 };
+	int err = p->n_logins ? vms_init(&v, p) : 0;
+
+	for (size_t i = 0; err == 0 && i < p->n_logins; i++)
+		warn_vms(p, &v, &p->logins[i].places, d);
+	for (size_t g = 0; err == 0 && g < p->n_named; g++) {
+		bool covered = false;
+
+		for (size_t i = 0; i < p->n_logins && !covered; i++)
+			covered = pol_set_has(&p->logins[i].holds, g);
+		if (covered)
+			warn_vms(p, &v, &p->groups[g].members, d);
+	}
+	vms_fini(&v);
+	return err;
 }
 
 static bool peers_cover(
@@ -145,7 +276,9 @@ int pol_warn(struct pol_policy *p, struct conf_diags *d)
 	if (d->n_errors)
 		return 0; /* first things first */
 	warn_unused(p, d);
+	warn_loss(p, d);
+	warn_persons(p, d);
 	warn_hidden(p, d);
 	warn_cut_off(p, d);
-	return 0;
+	return warn_logins(p, d);
 }

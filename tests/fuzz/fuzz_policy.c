@@ -45,6 +45,51 @@ static void compile(const struct pol_policy *p, const struct pol_vm *vm, struct 
 	pol_compiled_free(c);
 }
 
+static bool has_any(const struct pol_set *s)
+{
+	for (size_t g = 0; g < s->n; g++) {
+		if (pol_set_has(s, g))
+			return true;
+	}
+	return false;
+}
+
+/* what the policy says is in bounds, and what it lists can be looked up */
+static void sessions(const struct pol_policy *p, const struct pol_set *member_of)
+{
+	enum fw_revoke mode;
+	const char *rule;
+	uint32_t drain_s;
+	struct pol_set s;
+
+	for (size_t g = 0; g < pol_group_count(p); g++) {
+		if (pol_group_lease_s(p, g) < POL_LEASE_MIN_S ||
+			pol_group_lease_s(p, g) > POL_LEASE_MAX_S)
+			abort();
+	}
+	pol_on_revoke(p, &mode, &drain_s);
+	if (drain_s > POL_DRAIN_MAX_S || (drain_s && mode != FW_REVOKE_DROP))
+		abort();
+	/* who is in no group is let in by whatever lets in those whom nobody knows */
+	if (pol_login_allowed(p, "db01", NULL, &rule) && rule &&
+		!pol_login_allowed(p, "db01", member_of, &rule))
+		abort();
+	for (size_t i = 0; i < pol_unit_count(p); i++) {
+		if (pol_groups_of_unit(p, pol_unit_name(p, i), &s) != 0)
+			return;
+		if (!has_any(&s))
+			abort();
+		pol_set_fini(&s);
+	}
+	for (size_t i = 0; i < pol_uid_count(p); i++) {
+		if (pol_groups_of_uid(p, pol_uid(p, i), &s) != 0)
+			return;
+		if (!has_any(&s))
+			abort();
+		pol_set_fini(&s);
+	}
+}
+
 static void use(const struct pol_policy *p)
 {
 	static const struct pol_dirgroup group = { "eng", "CN=eng,DC=x", "S-1-5-21-1-2-3-512" };
@@ -70,8 +115,10 @@ static void use(const struct pol_policy *p)
 			memcmp(gi_buf_str(&out), gi_buf_str(&again), out.len) != 0)
 			abort();
 	}
-	if (pol_groups_of_principal(p, &who, &set) == 0)
+	if (pol_groups_of_principal(p, &who, &set) == 0) {
+		sessions(p, &set);
 		pol_set_fini(&set);
+	}
 	gi_buf_fini(&out);
 	gi_buf_fini(&again);
 }

@@ -91,6 +91,18 @@ static void test_pol_compile_ends(void **state)
 		{ "10.0.0.0/8", "any", "x", "fd00::1", "-", "-", "N", "any" },
 		{ "any", "fd00::/8", "x", "fd00::1", "any", "N", "any", "N" },
 		{ "any", "fd00::/8", "x", "fe00::1", "any", "N", "-", "-" },
+		/* services: exact where the traffic begins; their VMs' addresses at the other end
+		 */
+		{ "unit n.service", "any", "x", NULL, "S", "any", "S", "any" },
+		{ "unit n.service", "vm x", "x", NULL, "S", "G", "S", "any" },
+		{ "unit n.service", "vm x", "y", NULL, "S", "G", "-", "-" },
+		{ "any", "unit n.service", "x", NULL, "any", "I", "any", "I" },
+		{ "vm x", "unit n.service", "y", NULL, "-", "-", "G", "I" },
+		{ "uid 33", "any", "x", NULL, "S", "any", "S", "any" },
+		{ "uid 33", "vm x", "x", NULL, "S", "G", "S", "any" },
+		{ "uid 33", "vm x", "y", NULL, "S", "G", "-", "-" },
+		{ "uid 33, vm y", "10.0.0.0/8", "x", "10.0.0.1", "SG", "N", "SG", "N" },
+		{ "uid 33, 10.0.0.0/8", "vm z", "z", "11.0.0.1", "SN", "G", "SN", "any" },
 		/* mixed lists: each end needs only what can be there */
 		{ "user u, vm y, 10.0.0.0/8", "vm z", "x", "11.0.0.1", "S", "G", "-", "-" },
 		{ "user u, vm y, 10.0.0.0/8", "vm z", "x", "10.0.0.1", "SN", "G", "-", "-" },
@@ -133,6 +145,11 @@ static void test_pol_compile_forbidding_identity_ends_at_the_source(void **state
 		{ "drop from user u to vm z", "z", "S", "-" },
 		{ "reject from directory d to any", "z", "S", "-" },
 		{ "drop from user u, vm y to vm z", "z", "S", "G" },
+		{ "allow from unit n.service, uid 33 to vm z", "z", "S", "S" },
+		{ "drop from unit n.service to vm z", "z", "S", "-" },
+		{ "reject from uid 33 to any", "z", "S", "-" },
+		{ "drop from uid 33, unit n.service, vm y to vm z", "z", "S", "G" },
+		{ "reject from uid 33, 10.0.0.0/8 to any", "z", "S", "N" },
 		{ "reject from user u, 10.0.0.0/8 to any", "z", "S", "N" },
 		{ "drop from vm y to vm z", "z", "-", "G" },
 		{ "drop from any to vm z", "z", "any", "any" },
@@ -181,6 +198,38 @@ static void test_pol_compile_forbidding_leaves_allowing_alone(void **state)
 	assert_string_equal(rs->groups[drop].name, "_addr1");
 	pol_compiled_free(c);
 	pol_free(p);
+}
+
+/* every VM has every uid: a group's uids do not make it a destination, its other members do */
+static void test_pol_compile_uids_are_no_destination(void **state)
+{
+	static const struct {
+		const char *members, *vm;
+		const char *out_to, *in_to; /* of "from any to g" */
+	} cases[] = {
+		{ "uid 33; user u;", "x", "I", "I" },
+		{ "uid 33; unit n.service;", "x", "I", "I" },
+		{ "uid 33; vm y;", "x", "G", "-" },
+		{ "uid 33; vm y;", "y", "G", "any" },
+		{ "uid 33; address 10.0.0.0/8;", "x", "N", "-" },
+	};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(cases); i++) {
+		struct pol_policy *p;
+		struct pol_compiled *c;
+
+		snprintf(text, sizeof(text),
+			"group g { %s }\nsection infrastructure { rule r allow from any to g; }",
+			cases[i].members);
+		p = fx_policy(text);
+		c = compile(p, cases[i].vm, "11.0.0.1");
+		check_end(c, find(c, FW_OUT), false, cases[i].out_to, text);
+		check_end(c, find(c, FW_IN), false, cases[i].in_to, text);
+		pol_compiled_free(c);
+		pol_free(p);
+	}
 }
 
 /* the use that the planner sees, by end and direction */
@@ -282,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_pol_compile_ends),
 		cmocka_unit_test(test_pol_compile_forbidding_identity_ends_at_the_source),
 		cmocka_unit_test(test_pol_compile_forbidding_leaves_allowing_alone),
+		cmocka_unit_test(test_pol_compile_uids_are_no_destination),
 		cmocka_unit_test(test_pol_compile_use_tells_the_planner),
 		cmocka_unit_test(test_pol_compile_disabled_rules_are_left_out),
 		cmocka_unit_test(test_pol_compile_sections_have_their_order),

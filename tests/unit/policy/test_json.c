@@ -14,11 +14,16 @@
 
 static const char text[] =
 	"default in reject; default out allow;\n"
+	"on-loss hold 2h; on-revoke drain 90s;\n"
+	"group svc { on-loss close; unit \"nginx.service\", \"/a b\\\\x\"; uid 33, 4294967294; }\n"
 	"group eng { directory \"eng\\\"\\\\x\"; user alice; vm db01; address 10.0.0.0/8, ::1; }\n"
 	"group all { group eng; directory-sid \"S-1-5-32-544\"; directory-dn \"CN=a,DC=b\"; }\n"
 	"service s { tcp 1, 2-3; udp any; icmp 8, 77; icmpv6 any; proto 50; }\n"
+	"logins l allow eng, user carol on vm db01, all; logins k allow any on vm y;\n"
+	"logins j allow directory ops on any;\n"
 	"section application { rule b disabled drop from any to all, 10.0.0.1, vm x; }\n"
-	"section infrastructure { rule a allow from eng, user \"bob\" to any\n"
+	"section infrastructure { rule a allow from eng, svc, uid 9, unit \"x.scope\", user "
+	"\"bob\" to any\n"
 	"	service s, dns, tcp 5-6, icmp echo-request log; }\n";
 
 static json_t *json_of(const char *policy)
@@ -44,12 +49,14 @@ static void member_text(json_t *member, bool bare_group, struct gi_buf *out)
 
 	assert_int_equal(json_object_size(member), 1);
 	if (json_is_integer(value)) {
-		gi_buf_printf(out, "%s %d", kind, (int)json_integer_value(value));
+		gi_buf_printf(out, "%s %" JSON_INTEGER_FORMAT, kind,
+			(json_int_t)json_integer_value(value));
 		return;
 	}
 	if (!bare_group || (strcmp(kind, "group") != 0 && strcmp(kind, "address") != 0))
 		gi_buf_printf(out, "%s ", kind);
-	if (strcmp(kind, "user") != 0 && strncmp(kind, "directory", 9) != 0) {
+	if (strcmp(kind, "user") != 0 && strcmp(kind, "unit") != 0 &&
+		strncmp(kind, "directory", 9) != 0) {
 		gi_buf_printf(out, "%s", json_string_value(value));
 		return;
 	}
@@ -83,8 +90,12 @@ static void block_text(json_t *list, const char *word, const char *key, struct g
 
 	json_array_foreach(list, i, it)
 	{
+		json_t *hold = json_object_get(json_object_get(it, "on-loss"), "hold");
+
 		gi_buf_printf(
 			out, "%s %s { ", word, json_string_value(json_object_get(it, "name")));
+		if (hold)
+			gi_buf_printf(out, "on-loss hold %ds; ", (int)json_integer_value(hold));
 		json_array_foreach(json_object_get(it, key), k, member)
 		{
 			member_text(member, false, out);
@@ -107,6 +118,29 @@ static void rule_text(json_t *r, struct gi_buf *out)
 	gi_buf_printf(out, "%s;\n", json_is_true(json_object_get(r, "log")) ? " log" : "");
 }
 
+static void sessions_text(json_t *o, struct gi_buf *out)
+{
+	json_t *revoke = json_object_get(o, "on-revoke"), *l;
+	json_t *hold = json_object_get(json_object_get(o, "on-loss"), "hold");
+	json_t *drain = json_object_get(revoke, "drain");
+	size_t i;
+
+	gi_buf_printf(out, "on-loss hold %ds;\n", (int)json_integer_value(hold));
+	if (drain)
+		gi_buf_printf(out, "on-revoke drain %ds;\n", (int)json_integer_value(drain));
+	else
+		gi_buf_printf(out, "on-revoke %s;\n", json_string_value(revoke));
+	json_array_foreach(json_object_get(o, "logins"), i, l)
+	{
+		gi_buf_printf(
+			out, "logins %s allow ", json_string_value(json_object_get(l, "name")));
+		list_text(json_object_get(l, "allow"), out);
+		gi_buf_printf(out, " on ");
+		list_text(json_object_get(l, "on"), out);
+		gi_buf_printf(out, ";\n");
+	}
+}
+
 static void policy_text(json_t *o, struct gi_buf *out)
 {
 	json_t *d = json_object_get(o, "default"), *s, *r;
@@ -115,6 +149,7 @@ static void policy_text(json_t *o, struct gi_buf *out)
 	gi_buf_printf(out, "default in %s; default out %s;\n",
 		json_string_value(json_object_get(d, "in")),
 		json_string_value(json_object_get(d, "out")));
+	sessions_text(o, out);
 	block_text(json_object_get(o, "groups"), "group", "members", out);
 	block_text(json_object_get(o, "services"), "service", "items", out);
 	json_array_foreach(json_object_get(o, "sections"), i, s)
@@ -137,7 +172,8 @@ static void test_pol_to_json_loses_nothing(void **state)
 	second = json_of(gi_buf_str(&again));
 	if (!json_equal(first, second))
 		fail_msg("not the same policy:\n%s", gi_buf_str(&again));
-	assert_int_equal(json_array_size(json_object_get(first, "groups")), 2);
+	assert_int_equal(json_array_size(json_object_get(first, "groups")), 3);
+	assert_int_equal(json_array_size(json_object_get(first, "logins")), 3);
 	assert_int_equal(json_array_size(json_object_get(first, "sections")), 4);
 	gi_buf_fini(&again);
 	json_decref(first);

@@ -13,9 +13,13 @@
 
 static char good[] =
 	"default out reject; group a { user alice; vm x; address 10.0.0.0/8, 10.1.0.0/16; }\n"
+	"on-loss close; on-revoke reset; group c { unit \"a.service\"; uid 1, 2; on-loss hold 1h; "
+	"}\n"
+	"logins l allow user carl, b on vm x, a; logins k allow any on vm w;\n"
 	"group b { group a; directory \"eng\"; address fd00::/8; }\n"
 	"service s { tcp 1, 2, 3, 4, 5, 6; icmp any; }\n"
-	"section infrastructure { rule r allow from b to vm y, 10.0.0.1 service s, dns log; }\n"
+	"section infrastructure { rule r allow from b, c, uid 3 to vm y, 10.0.0.1 service s, dns "
+	"log; }\n"
 	"section application { rule t drop from any to user bob, group-not; }\n";
 
 static int parse(void *arg)
