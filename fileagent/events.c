@@ -88,7 +88,8 @@ void fa_events_answer(struct worker *w, const struct fa_held *h, int err)
 {
 	const struct fa_slot *slot = &w->held->slot[h->slot];
 
-	if (fa_inflight_win(w->held, h->slot)) {
+	w->answer_late = !fa_inflight_win(w->held, h->slot);
+	if (!w->answer_late) {
 		/* -ENOENT: the opener was killed */
 		(void)!fan_answer(w->groups.perm, h->fd, err,
 			(w->groups.start_bits & FA_START_ERRNO_OK) != 0);
@@ -107,6 +108,7 @@ static void release_now(struct worker *w, const struct fa_held *h)
 		close(h->pidfd);
 	if (h->slot == FA_NO_SLOT)
 		return;
+	fa_worker_overdue(w, h->slot);
 	fa_inflight_release(w->held, h->slot);
 	w->held_n--;
 	if (w->perm_paused && w->held_n < w->conf.held_max && !w->stopping) {
@@ -235,7 +237,8 @@ static void slot_policy(
 
 	slot->strict = h->strict;
 	slot->deadline_ms = now + fa_scan_allowance_ms(w->pub.scan, id->size);
-	fa_inflight_note(w->held, h->slot, id, w->path);
+	fa_inflight_note(
+		w->held, h->slot, &(struct fa_note){ id, w->path, h->pid, (uint32_t)h->op, now });
 }
 
 /* known, empty, not watched: true, answered. Else @h and the rest are filled for the core */
@@ -411,22 +414,9 @@ static void fim_cb(struct io_fd *f, unsigned int events)
 	}
 }
 
-/* whom the supervisor let through when the worker before us ended: nobody else knows of them */
-static void passed_before(struct worker *w)
-{
-	char path[FA_ASKED_PATH];
-	struct fa_ident id;
-
-	for (uint32_t iter = 0; fa_inflight_unseen(w->held, &iter, &id, path);) {
-		fa_worker_report(
-			w, FA_R_WORKER_ENDED, false, IDFW__FILE_OP__FILE_OP_OPEN, path, NULL);
-		fa_rescans_add(w->rescans, path, &id);
-	}
-}
-
 void fa_events_start(struct worker *w)
 {
-	passed_before(w);
+	fa_worker_unseen(w);
 	w->mounts_fd = open(MOUNTINFO, O_RDONLY | O_CLOEXEC);
 	w->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	mounts_read(w, io_clock_mono_ms());

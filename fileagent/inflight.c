@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INFLIGHT_MAGIC 0x66614832u /* "2Haf": another layout gets another number */
+#define INFLIGHT_MAGIC 0x66614833u /* "3Haf": another layout gets another number */
 #define INFLIGHT_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "shared memory");
@@ -92,6 +92,8 @@ int fa_inflight_claim(struct fa_inflight *t, int fd, uint32_t pid, uint64_t dead
 		s->pid = pid;
 		s->strict = strict;
 		t->asked[slot].len = 0;
+		t->asked[slot].pid = pid;
+		t->asked[slot].held_ms = 0;
 		atomic_store(&t->asked[slot].passed, 0);
 		atomic_store_explicit(&s->state, FA_HELD, memory_order_release);
 		t->next = slot + 1;
@@ -178,38 +180,68 @@ bool fa_inflight_orphan(struct fa_inflight *t, uint32_t *iter, int *ret_fd, bool
 	return false;
 }
 
-void fa_inflight_note(
-	struct fa_inflight *t, uint32_t slot, const struct fa_ident *id, const char *path)
+void fa_inflight_note(struct fa_inflight *t, uint32_t slot, const struct fa_note *n)
 {
 	struct fa_asked *a = &t->asked[slot];
-	size_t len = strlen(path);
+	size_t len = strlen(n->path);
 
-	a->dev = id->dev;
-	a->ino = id->ino;
-	a->btime_ns = id->btime_ns;
-	if (len >= sizeof(a->path))
-		return;
-	memcpy(a->path, path, len);
+	a->dev = n->id->dev;
+	a->ino = n->id->ino;
+	a->btime_ns = n->id->btime_ns;
+	a->held_ms = n->now_ms;
+	a->pid = n->pid;
+	a->op = n->op;
+	a->cut = len >= sizeof(a->path);
+	if (a->cut)
+		len = sizeof(a->path) - 1;
+	memcpy(a->path, n->path, len);
 	a->len = (uint32_t)len;
 }
 
-void fa_inflight_passed(struct fa_inflight *t, uint32_t slot)
+uint32_t fa_inflight_spare(const struct fa_inflight *t, uint32_t from)
 {
-	atomic_store(&t->asked[slot].passed, 1);
+	for (uint32_t i = 0; i < FA_HELD_MAX; i++) {
+		uint32_t slot = (from + i) % FA_HELD_MAX;
+
+		if (atomic_load(&t->asked[slot].passed) == FA_PASSED_NOT)
+			return slot;
+	}
+	return from % FA_HELD_MAX; /* the counters still say how many */
 }
 
-bool fa_inflight_unseen(struct fa_inflight *t, uint32_t *iter, struct fa_ident *ret, char *ret_path)
+void fa_inflight_passed(struct fa_inflight *t, uint32_t slot, bool denied)
+{
+	atomic_store(&t->asked[slot].passed, denied ? FA_PASSED_DENIED : FA_PASSED_ALLOWED);
+}
+
+bool fa_inflight_seen(struct fa_inflight *t, uint32_t slot, struct fa_unseen *ret)
+{
+	struct fa_asked *a = &t->asked[slot];
+	uint32_t how = atomic_load_explicit(&a->passed, memory_order_acquire), len = a->len;
+
+	if (how == FA_PASSED_NOT)
+		return false;
+	atomic_store(&a->passed, FA_PASSED_NOT);
+	if (len >= sizeof(ret->path))
+		len = 0; /* not what we wrote */
+	*ret = (struct fa_unseen){
+		.id = { .dev = a->dev, .ino = a->ino, .btime_ns = a->btime_ns },
+		.held_ms = a->held_ms,
+		.pid = a->pid,
+		.op = a->op,
+		.denied = how == FA_PASSED_DENIED,
+		.cut = a->cut != 0,
+	};
+	memcpy(ret->path, a->path, len);
+	ret->path[len] = '\0';
+	return true;
+}
+
+bool fa_inflight_unseen(struct fa_inflight *t, uint32_t *iter, struct fa_unseen *ret)
 {
 	while (*iter < FA_HELD_MAX) {
-		struct fa_asked *a = &t->asked[(*iter)++];
-		uint32_t len = a->len;
-
-		if (!atomic_exchange(&a->passed, 0) || len == 0 || len >= sizeof(a->path))
-			continue;
-		*ret = (struct fa_ident){ .dev = a->dev, .ino = a->ino, .btime_ns = a->btime_ns };
-		memcpy(ret_path, a->path, len);
-		ret_path[len] = '\0';
-		return true;
+		if (fa_inflight_seen(t, (*iter)++, ret))
+			return true;
 	}
 	return false;
 }

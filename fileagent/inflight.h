@@ -32,7 +32,7 @@
 	12288 /* RLIMIT_NOFILE of the worker: numbers that may have to be answered \
 	       */
 
-#define FA_ASKED_PATH 480 /* longer ones are let through and not looked at later */
+#define FA_ASKED_PATH 480 /* of longer ones the beginning is told; they are not looked at later */
 
 enum fa_slot_state { FA_FREE, FA_HELD, FA_ANSWERING, FA_ANSWERED };
 
@@ -44,12 +44,33 @@ struct fa_slot {
 	uint32_t strict; /* 1: the answer at the deadline is an error, 0: allow */
 };
 
-/* what the opener of the slot with that number asks for: to be looked at, if he is let through
- * without a look and the worker that held him is no more */
+enum fa_passed_how { FA_PASSED_NOT, FA_PASSED_ALLOWED, FA_PASSED_DENIED };
+
+/* what the opener of the slot with that number asks for: to be told and looked at, if the
+ * supervisor answers him in the worker's place */
 struct fa_asked {
 	uint64_t dev, ino, btime_ns;
-	_Atomic uint32_t passed; /* 1: it was let through by the supervisor */
-	uint32_t len;		 /* of path; 0: not known, or too long */
+	uint64_t held_ms;	 /* CLOCK_MONOTONIC; 0: not known */
+	_Atomic uint32_t passed; /* enum fa_passed_how */
+	uint32_t pid, op;	 /* Idfw__FileOp */
+	uint32_t len;		 /* of path; 0: not known */
+	uint32_t cut;		 /* 1: the path is longer */
+	char path[FA_ASKED_PATH];
+};
+
+struct fa_note { /* borrows */
+	const struct fa_ident *id;
+	const char *path; /* "": not known */
+	uint32_t pid, op;
+	uint64_t now_ms;
+};
+
+struct fa_unseen { /* whom the supervisor answered; as far as known, and as the table says */
+	struct fa_ident id;
+	uint64_t held_ms;
+	uint32_t pid, op;
+	bool denied;
+	bool cut; /* path is only the beginning */
 	char path[FA_ASKED_PATH];
 };
 
@@ -101,17 +122,18 @@ bool fa_inflight_due(struct fa_inflight *t, uint64_t now_ms, uint32_t *iter, uin
  */
 bool fa_inflight_orphan(struct fa_inflight *t, uint32_t *iter, int *ret_fd, bool *ret_strict);
 
-/* the worker, of a slot that it holds; the supervisor, of any while no worker lives */
-void fa_inflight_note(
-	struct fa_inflight *t, uint32_t slot, const struct fa_ident *id, const char *path);
-/* supervisor: it let that one through */
-void fa_inflight_passed(struct fa_inflight *t, uint32_t slot);
+/* the worker, of a slot that it holds; the supervisor, of a spare one while no worker lives */
+void fa_inflight_note(struct fa_inflight *t, uint32_t slot, const struct fa_note *n);
+/* supervisor, while no worker lives: one whose note nobody waits for, from @from on, if any */
+uint32_t fa_inflight_spare(const struct fa_inflight *t, uint32_t from);
+/* supervisor: it answered that one; before answered(), so that a worker that lives can tell it */
+void fa_inflight_passed(struct fa_inflight *t, uint32_t slot, bool denied);
+/* the worker, before it releases @slot: true, once, if the supervisor answered it */
+bool fa_inflight_seen(struct fa_inflight *t, uint32_t slot, struct fa_unseen *ret);
 /*
- * fa_inflight_unseen - a new worker, before it claims: what the last one's openers were let through
- * to, each once, from @*iter on
- * @ret_path: at least FA_ASKED_PATH bytes
+ * fa_inflight_unseen - a new worker, before it claims: whom the supervisor answered in place of the
+ * last one, each once, from @*iter on
  */
-bool fa_inflight_unseen(
-	struct fa_inflight *t, uint32_t *iter, struct fa_ident *ret, char *ret_path);
+bool fa_inflight_unseen(struct fa_inflight *t, uint32_t *iter, struct fa_unseen *ret);
 
 #endif

@@ -25,6 +25,7 @@
 #include "fileagent/handover.h"
 #include "fileagent/mounts.h"
 #include "lib/base/log.h"
+#include "lib/wire/wire.h"
 
 #define TICK_MS 100
 #define GRACE_MS 300	   /* behind the worker's own deadline */
@@ -83,16 +84,31 @@ static bool event_strict(
 	return *ret_watched && (p.strict & ev->what);
 }
 
-/* let through without a look: the next worker is to look */
-static void drain_passed(struct fa_sup *s, const struct fan_event *ev, const char *path)
+/* the next worker is to tell of it, and to look */
+static void note_passed(struct fa_sup *s, const struct fa_note *n, bool strict)
 {
-	uint32_t slot = s->keep.drained++ % FA_HELD_MAX;
+	uint32_t slot = fa_inflight_spare(s->table, s->keep.drained);
+
+	s->keep.drained = slot + 1;
+	fa_inflight_note(s->table, slot, n);
+	fa_inflight_passed(s->table, slot, strict);
+}
+
+static void drain_passed(
+	struct fa_sup *s, const struct fan_event *ev, const char *path, bool strict)
+{
 	struct fa_ident id;
 
 	if (fa_ident_of(ev->fd, &id) < 0 || id.size == 0)
 		return;
-	fa_inflight_note(s->table, slot, &id, path);
-	fa_inflight_passed(s->table, slot);
+	note_passed(s,
+		&(struct fa_note){ .id = &id,
+			.path = path,
+			.pid = (uint32_t)ev->pid,
+			.op = ev->what & FAN_EV_EXEC ? IDFW__FILE_OP__FILE_OP_EXEC
+						     : IDFW__FILE_OP__FILE_OP_OPEN,
+			.now_ms = io_clock_mono_ms() },
+		strict);
 }
 
 static void drain_one(struct fa_sup *s, const struct fan_event *ev)
@@ -105,8 +121,8 @@ static void drain_one(struct fa_sup *s, const struct fan_event *ev)
 
 		if (answer(s, ev->fd, strict) == 0)
 			count(&s->table->ended, &s->table->ended_denied, strict);
-		if (watched && !strict)
-			drain_passed(s, ev, path);
+		if (watched)
+			drain_passed(s, ev, path, strict);
 		(void)close(ev->fd);
 	}
 	if (ev->pidfd >= 0)
@@ -161,6 +177,7 @@ static void drain_set(struct fa_sup *s, bool on)
 
 void fa_keep_settle(struct fa_sup *s)
 {
+	static const struct fa_ident unknown;
 	bool strict = any_strict(s);
 	uint32_t iter = 0, n = 0;
 	int fd;
@@ -168,8 +185,7 @@ void fa_keep_settle(struct fa_sup *s)
 	while (fa_inflight_orphan(s->table, &iter, &fd, &strict)) {
 		if (answer(s, fd, strict) == 0) {
 			count(&s->table->ended, &s->table->ended_denied, strict);
-			if (!strict)
-				fa_inflight_passed(s->table, iter - 1);
+			fa_inflight_passed(s->table, iter - 1, strict);
 			n++;
 		}
 	}
@@ -178,6 +194,7 @@ void fa_keep_settle(struct fa_sup *s)
 	for (fd = 0; fd < FA_WORKER_FDS; fd++) {
 		if (answer(s, fd, strict) == 0) {
 			count(&s->table->ended, &s->table->ended_denied, strict);
+			note_passed(s, &(struct fa_note){ .id = &unknown, .path = "" }, strict);
 			n++;
 		}
 	}
@@ -397,13 +414,12 @@ static void answer_due(struct fa_sup *s)
 		s->table, now > GRACE_MS ? now - GRACE_MS : 0, &iter, &slot, &fd, &strict, &next)) {
 		int err = answer(s, fd, strict);
 
-		fa_inflight_answered(s->table, slot);
 		if (err == 0) {
 			count(&s->table->overdue, &s->table->overdue_denied, strict);
-			if (!strict)
-				fa_inflight_passed(s->table, slot);
+			fa_inflight_passed(s->table, slot, strict);
 			n++;
 		}
+		fa_inflight_answered(s->table, slot);
 	}
 	if (n)
 		gi_warn("%u openers were answered at their deadline, by on-failure", n);

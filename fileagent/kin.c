@@ -428,6 +428,23 @@ void fa_kin_actor(struct fa_kin *k, uint32_t pid, int pidfd, struct fa_actor *re
 	memcpy(ret->exe, e->exe, sizeof(e->exe));
 }
 
+void fa_kin_actor_before(struct fa_kin *k, uint32_t pid, uint64_t boot_ms, struct fa_actor *ret)
+{
+	uint64_t ns = boot_ms * 1000000u;
+	const struct fa_fork *r = k->forks ? fa_forks_find(k->forks, pid, UINT64_MAX) : NULL;
+	struct fa_stat st;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->pid = pid;
+	ret->uid = FA_UID_UNKNOWN;
+	if (r && r->time_ns > ns)
+		return;
+	if (stat_read(k, pid, &st) == 0 && st.start <= ticks(k, ns))
+		fa_kin_actor(k, pid, -1, ret);
+	else
+		fa_kin_actor(k, pid, FAN_GONE, ret);
+}
+
 void fa_kin_exe(struct fa_kin *k, uint32_t pid, const char *comm, const char *exe, size_t len)
 {
 	struct entry *e = entry_find(k, pid);

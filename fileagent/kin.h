@@ -52,6 +52,9 @@ void fa_kin_forks(struct fa_kin *k, const struct fa_forks *f);
  *       one that ended, whose session and comm the kernel's records told). exe as far as known
  */
 void fa_kin_actor(struct fa_kin *k, uint32_t pid, int pidfd, struct fa_actor *ret);
+/* the same of the process that had @pid at @boot_ms (CLOCK_BOOTTIME); one that began later is not
+ * it */
+void fa_kin_actor_before(struct fa_kin *k, uint32_t pid, uint64_t boot_ms, struct fa_actor *ret);
 /* the program of @pid, @len bytes; dropped when that process has ended, or runs another by now */
 void fa_kin_exe(struct fa_kin *k, uint32_t pid, const char *comm, const char *exe, size_t len);
 /* @a's program, if it is known and @a is still the same process; else left as it is */

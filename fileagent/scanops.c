@@ -343,7 +343,10 @@ void fa_worker_report(struct worker *w, enum fa_reason r, bool denied, Idfw__Fil
 static void op_report(void *arg, enum fa_reason r, bool denied, Idfw__FileOp op, const char *path,
 	const struct fa_actor *actor)
 {
-	fa_worker_report(arg, r, denied, op, path, actor);
+	const struct worker *w = arg;
+
+	if (!w->answer_late) /* else unseen.c tells it */
+		fa_worker_report(arg, r, denied, op, path, actor);
 }
 
 static void op_later(void *arg, const char *path, const struct fa_ident *ident)

@@ -170,6 +170,14 @@ void fa_who_actor(struct fa_who *who, pid_t pid, int pidfd, struct fa_actor *ret
 	fa_kin_actor(who->kin, pid > 0 ? (uint32_t)pid : 0, pidfd, ret);
 }
 
+void fa_who_before(struct fa_who *who, pid_t pid, uint64_t ms_ago, struct fa_actor *ret)
+{
+	if (who->following)
+		(void)fa_tasks_now(who->tasks);
+	fa_kin_actor_before(
+		who->kin, pid > 0 ? (uint32_t)pid : 0, io_clock_boot_ms() - ms_ago, ret);
+}
+
 /* ---- programs ---- */
 
 static void unlink_asked(struct fa_who *who, struct asked **at)

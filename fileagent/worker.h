@@ -90,6 +90,8 @@ void fa_who_actor(struct fa_who *who, pid_t pid, int pidfd, struct fa_actor *ret
  * still holds. pid and pidfd as there */
 #define FA_WHO_SAME_MS 4
 bool fa_who_same(const struct fa_who *who, pid_t pid, int pidfd);
+/* the same of the process that had @pid @ms_ago: a later one with that number is not named */
+void fa_who_before(struct fa_who *who, pid_t pid, uint64_t ms_ago, struct fa_actor *ret);
 /*
  * @done: once, with actor->exe filled in as far as the supervisor could say; @actor is copied.
  * NULL: so that it is known when it is asked for

@@ -67,6 +67,7 @@ struct worker {
 	size_t held_n;
 	struct fa_held late[FA_HELD_MAX]; /* the supervisor was just answering them */
 	size_t late_n;
+	bool answer_late; /* the last one: the supervisor had answered already */
 	struct fa_mounts mounts;
 	int mounts_fd; /* tells when they changed */
 	int proc_fd;   /* /proc/self/fd: half of the way to an event's path */
@@ -116,6 +117,12 @@ void fa_worker_flush(struct worker *w);
 /* FilePassed, for openers that the core never saw */
 void fa_worker_report(struct worker *w, enum fa_reason r, bool denied, Idfw__FileOp op,
 	const char *path, const struct fa_actor *actor);
+
+/* ---- unseen.c ---- */
+/* a new worker, before it reads: of the last one's openers */
+void fa_worker_unseen(struct worker *w);
+/* before a slot is released: did the supervisor answer it? */
+void fa_worker_overdue(struct worker *w, uint32_t slot);
 
 /* ---- rescans.c ---- */
 GI_MUST_CHECK int fa_rescans_new(struct worker *w, struct fa_rescans **ret);

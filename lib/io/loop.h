@@ -76,6 +76,7 @@ void io_wake_stop(struct io_loop *l, struct io_wake *w);
 /* clocks, the only place that reads them */
 uint64_t io_clock_mono_ms(void);
 uint64_t io_clock_mono_us(void);
+uint64_t io_clock_boot_ms(void); /* CLOCK_BOOTTIME: as /proc's start times */
 uint64_t io_clock_real_ms(void); /* Unix time in milliseconds */
 
 #endif

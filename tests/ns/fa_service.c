@@ -267,6 +267,9 @@ static void take_report(struct service *s, const Idfw__FileReport *m)
 {
 	Idfw__FileReportAck a = IDFW__FILE_REPORT_ACK__INIT;
 
+	if (m->body_case == IDFW__FILE_REPORT__BODY_PASSED && m->actor)
+		printf("passed by pid=%u uid=%u session=%" PRIu64 " comm=%s\n", m->actor->pid,
+			m->actor->uid, m->actor->session, m->actor->comm);
 	if (m->body_case == IDFW__FILE_REPORT__BODY_PASSED)
 		printf("passed %s %s %.*s\n", m->passed->reason,
 			m->passed->denied ? "denied" : "allowed", (int)m->passed->path.len,

@@ -179,44 +179,92 @@ static void test_orphan_after_death_in_each_state(void **state)
 	}
 }
 
-/* what was let through is told to the next worker once; what was not, or whose slot was used again,
- * is not; nothing in the table is believed */
-static void test_unseen_is_what_was_passed_with_its_path(void **state)
+static void note(struct fa_inflight *t, uint32_t slot, const char *path, uint32_t pid)
 {
 	const struct fa_ident id = { .dev = 1, .ino = 2, .btime_ns = 3 };
-	char path[FA_ASKED_PATH], longer[FA_ASKED_PATH + 1];
-	uint32_t a, b, c, d, iter = 0;
-	struct fa_ident got;
+
+	fa_inflight_note(t, slot,
+		&(struct fa_note){ .id = &id, .path = path, .pid = pid, .op = 3, .now_ms = 77 });
+}
+
+/* whom the supervisor answered is told to the next worker once, with what is known; who was not, or
+ * whose slot was used again, is not; nothing in the table is believed */
+static void test_unseen_is_whom_the_supervisor_answered(void **state)
+{
+	char longer[FA_ASKED_PATH + 1];
+	uint32_t a, b, c, d, e, iter = 0;
+	struct fa_unseen u;
 	int fd;
 	struct fa_inflight *t = make(&fd);
 
 	(void)state;
 	memset(longer, 'x', FA_ASKED_PATH);
 	longer[FA_ASKED_PATH] = '\0';
-	assert_int_equal(fa_inflight_claim(t, 1, 1, 1, false, &a), 0);
-	assert_int_equal(fa_inflight_claim(t, 2, 1, 1, false, &b), 0);
-	assert_int_equal(fa_inflight_claim(t, 3, 1, 1, false, &c), 0);
-	assert_int_equal(fa_inflight_claim(t, 4, 1, 1, false, &d), 0);
-	fa_inflight_note(t, a, &id, "/a");
-	fa_inflight_note(t, b, &id, "/b");
-	fa_inflight_note(t, c, &id, longer);
-	fa_inflight_note(t, d, &id, "/d");
-	fa_inflight_passed(t, a);
-	fa_inflight_passed(t, c);
-	fa_inflight_passed(t, d);
-	t->asked[d].len = FA_ASKED_PATH; /* a lie */
-	assert_true(fa_inflight_unseen(t, &iter, &got, path));
-	assert_string_equal(path, "/a");
-	assert_memory_equal(&got, &id, sizeof(id));
-	assert_false(fa_inflight_unseen(t, &iter, &got, path));
+	assert_int_equal(fa_inflight_claim(t, 1, 11, 1, false, &a), 0);
+	assert_int_equal(fa_inflight_claim(t, 2, 12, 1, false, &b), 0);
+	assert_int_equal(fa_inflight_claim(t, 3, 13, 1, false, &c), 0);
+	assert_int_equal(fa_inflight_claim(t, 4, 14, 1, false, &d), 0);
+	assert_int_equal(fa_inflight_claim(t, 5, 15, 1, false, &e), 0);
+	note(t, a, "/a", 11);
+	note(t, b, "/b", 12);
+	note(t, c, longer, 13);
+	note(t, d, "/d", 14);
+	fa_inflight_passed(t, a, false);
+	fa_inflight_passed(t, c, true);
+	fa_inflight_passed(t, d, false);
+	fa_inflight_passed(t, e, false);     /* claimed, and not noted yet */
+	t->asked[d].len = FA_ASKED_PATH + 1; /* a lie */
+	assert_true(fa_inflight_unseen(t, &iter, &u));
+	assert_string_equal(u.path, "/a");
+	assert_int_equal(u.id.dev, 1);
+	assert_int_equal(u.id.ino, 2);
+	assert_int_equal(u.id.btime_ns, 3);
+	assert_int_equal(u.pid, 11);
+	assert_int_equal(u.op, 3);
+	assert_int_equal(u.held_ms, 77);
+	assert_false(u.denied || u.cut);
+	assert_true(fa_inflight_unseen(t, &iter, &u));
+	assert_int_equal(u.pid, 13);
+	assert_true(u.denied && u.cut);
+	assert_int_equal(strlen(u.path), FA_ASKED_PATH - 1);
+	assert_true(fa_inflight_unseen(t, &iter, &u));
+	assert_int_equal(u.pid, 14);
+	assert_string_equal(u.path, "");
+	assert_true(fa_inflight_unseen(t, &iter, &u));
+	assert_int_equal(u.pid, 15);
+	assert_int_equal(u.held_ms, 0);
+	assert_string_equal(u.path, "");
+	assert_false(fa_inflight_unseen(t, &iter, &u));
 	iter = 0;
-	assert_false(fa_inflight_unseen(t, &iter, &got, path));
-	fa_inflight_passed(t, b);
+	assert_false(fa_inflight_unseen(t, &iter, &u));
+	fa_inflight_passed(t, b, false);
 	fa_inflight_release(t, b);
 	for (uint32_t slot = FA_HELD_MAX; slot != b;)
 		(void)!fa_inflight_claim(t, 5, 1, 1, false, &slot);
 	iter = 0;
-	assert_false(fa_inflight_unseen(t, &iter, &got, path));
+	assert_false(fa_inflight_unseen(t, &iter, &u));
+	fa_inflight_unmap(t);
+	(void)close(fd);
+}
+
+static void test_spare_note_overwrites_none_that_waits(void **state)
+{
+	struct fa_unseen u;
+	uint32_t slot = 0, iter = 0, n = 0;
+	int fd;
+	struct fa_inflight *t = make(&fd);
+
+	(void)state;
+	for (uint32_t i = 0; i < FA_HELD_MAX; i++) {
+		slot = fa_inflight_spare(t, i * 7);
+		note(t, slot, "/x", i + 1);
+		fa_inflight_passed(t, slot, false);
+	}
+	assert_int_equal(fa_inflight_spare(t, FA_HELD_MAX + 5), 5); /* all wait: one is lost */
+	while (fa_inflight_unseen(t, &iter, &u))
+		n++;
+	assert_int_equal(n, FA_HELD_MAX);
+	assert_false(fa_inflight_seen(t, slot, &u));
 	fa_inflight_unmap(t);
 	(void)close(fd);
 }
@@ -299,7 +347,8 @@ int main(void)
 		cmocka_unit_test(test_due_wins_in_order_of_deadline_only),
 		cmocka_unit_test(test_due_skips_numbers_that_cannot_be),
 		cmocka_unit_test(test_orphan_after_death_in_each_state),
-		cmocka_unit_test(test_unseen_is_what_was_passed_with_its_path),
+		cmocka_unit_test(test_unseen_is_whom_the_supervisor_answered),
+		cmocka_unit_test(test_spare_note_overwrites_none_that_waits),
 		cmocka_unit_test(test_race_two_processes_one_answer_each),
 	};
 

@@ -533,6 +533,32 @@ static void test_ended_process_seen_before_is_not_an_earlier_one(void **state)
 	fa_forks_free(forks);
 }
 
+static void test_actor_before_is_not_a_later_one_with_the_number(void **state)
+{
+	struct fixture *f = *state;
+	struct fa_forks *forks;
+	struct fa_actor a;
+
+	usual(f);
+	fa_kin_actor_before(f->kin, 203, 10300, &a); /* started at 10300 ms */
+	assert_int_equal(a.session, 77);
+	assert_int_equal(a.uid, 1001);
+	proc(f, 204, 202, 1030, "late", 1001, 1001);
+	fa_kin_actor_before(f->kin, 204, 10299, &a);
+	assert_int_equal(a.pid, 204);
+	assert_int_equal(a.session, 0);
+	assert_int_equal(a.uid, FA_UID_UNKNOWN);
+	/* gone by now, and its fork is known: it was there then, or not yet */
+	assert_int_equal(fa_forks_new(&forks), 0);
+	fa_kin_forks(f->kin, forks);
+	fa_forks_add(forks, 20000 * MS, 301, 202);
+	fa_kin_actor_before(f->kin, 301, 20001, &a);
+	assert_int_equal(a.session, 77);
+	fa_kin_actor_before(f->kin, 301, 19999, &a);
+	assert_int_equal(a.session, 0);
+	fa_forks_free(forks);
+}
+
 /* ---- the real one ---- */
 
 static uint64_t real_start(pid_t pid)
@@ -632,6 +658,7 @@ int main(void)
 		T(test_ended_leader_of_forks_has_its_session),
 		T(test_adopted_process_goes_by_who_made_it),
 		T(test_ended_process_seen_before_is_not_an_earlier_one),
+		T(test_actor_before_is_not_a_later_one_with_the_number),
 		T(test_real_process_lives_dies_and_is_remembered),
 	};
 
