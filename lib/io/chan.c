@@ -3,9 +3,10 @@
  * chan.c - framed, bounded, non-blocking channel over a connected stream socket or TLS
  *
  * Every stream between idfw's processes and machines is one of these: guest to mux, mux to
- * svm-idfw, parent to child, idfwctl. Bytes are read in gulps of at least CHAN_GULP into one
- * buffer that exists only while it holds something; frames are handed out in place. What is
- * sent in one round goes out in one write at its end.
+ * svm-idfw, parent to child, idfwctl. Bytes are read in gulps of at least IO_LOOP_GULP into the
+ * loop's buffer, and frames handed out in place; a part of a frame moves into a buffer of the
+ * channel's own, that exists only while it holds something. What is sent in one round goes out in
+ * one write at its end. OpenSSL reads ahead: what it holds back is asked for (unread).
  * Invariants: callbacks run only from the loop, never from inside io_chan_send(), _new() or
  * _free(); closed() is the last one. Source: docs/wire.md "Frames".
  */
@@ -17,21 +18,16 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "lib/io/bytes.h"
 #include "lib/io/frame.h"
 #include "lib/io/tls_ops.h"
 
-#define CHAN_GULP (64u << 10)
 #define CHAN_TLS_RECORD (16u << 10) /* most payload bytes of a record, RFC 8446 5.1 */
 #define CHAN_REST_GULPS 16
 #define CHAN_FLUSH_BYTES (64u << 10) /* written in one round: others wait for their turn */
 #define CHAN_KEEP_BYTES (16u << 10)  /* an empty send queue keeps at most this much memory */
 
 enum chan_state { CHAN_CONNECTING, CHAN_HANDSHAKE, CHAN_OPEN, CHAN_CLOSED };
-
-struct chan_bytes {
-	uint8_t *data;	     /* owned */
-	size_t at, end, cap; /* [at, end) is live */
-};
 
 struct io_chan {
 	struct io_loop *loop;
@@ -41,12 +37,14 @@ struct io_chan {
 	struct io_chan_conf conf;
 	struct io_fd watch;
 	struct io_idle round; /* flush, and delivery after a resume */
-	struct chan_bytes in, out;
+	struct io_timer more; /* what TLS holds back, when others had their turn */
+	struct io_bytes in, out;
 	uint64_t frames_in, frames_out;
 	enum chan_state state;
 	int fd;
 	unsigned int busy; /* depth of our functions that still need the struct */
 	bool paused, was_full, freed;
+	bool unread;	 /* TLS holds back what could be read: poll does not tell */
 	bool want_write; /* the last write or TLS step waits for the socket to take bytes */
 };
 
@@ -54,6 +52,7 @@ static void chan_enter(struct io_chan *c);
 static void chan_leave(struct io_chan *c);
 static void chan_fd_cb(struct io_fd *w, unsigned int events);
 static void chan_round_cb(struct io_idle *w);
+static void chan_more_cb(struct io_timer *w);
 static void chan_connect_step(struct io_chan *c);
 static void chan_handshake_step(struct io_chan *c);
 static void chan_open(struct io_chan *c);
@@ -64,8 +63,6 @@ static void chan_flush(struct io_chan *c);
 static void chan_watch(struct io_chan *c);
 static void chan_fail(struct io_chan *c, int err, const char *why);
 static void chan_destroy(struct io_chan *c);
-static int chan_in_room(struct chan_bytes *b, size_t max_frame);
-static int chan_out_room(struct chan_bytes *b, size_t more);
 static int chan_write_some(struct io_chan *c, size_t max);
 
 static bool chan_live(const struct io_chan *c)
@@ -116,6 +113,7 @@ void io_chan_free(struct io_chan *c)
 	c->freed = true;
 	io_fd_stop(c->loop, &c->watch);
 	io_idle_stop(c->loop, &c->round);
+	io_timer_stop(c->loop, &c->more);
 	if (c->tls)
 		c->tls->ops->free(c->tls);
 	c->tls = NULL;
@@ -142,7 +140,7 @@ int io_chan_send2(struct io_chan *c, const void *head, size_t head_len, const vo
 		return -GI_ELIMIT;
 	if (total > c->conf.max_queue || io_chan_queued(c) > c->conf.max_queue - total)
 		return -GI_EFULL;
-	err = chan_out_room(&c->out, total);
+	err = io_bytes_out_room(&c->out, total);
 	if (err < 0)
 		return err;
 	at = c->out.data + c->out.end;
@@ -253,8 +251,22 @@ static void chan_round_cb(struct io_idle *w)
 
 	chan_enter(c);
 	chan_deliver(c);
+	if (chan_live(c) && c->unread && !c->paused)
+		(void)chan_read(c);
 	if (chan_live(c) && !c->want_write)
 		chan_flush(c);
+	if (chan_live(c))
+		chan_watch(c);
+	chan_leave(c);
+}
+
+static void chan_more_cb(struct io_timer *w)
+{
+	struct io_chan *c = w->arg;
+
+	chan_enter(c);
+	if (c->unread && !c->paused)
+		(void)chan_read(c);
 	if (chan_live(c))
 		chan_watch(c);
 	chan_leave(c);
@@ -298,6 +310,9 @@ static void chan_handshake_step(struct io_chan *c)
 static void chan_open(struct io_chan *c)
 {
 	c->state = CHAN_OPEN;
+	c->unread = c->tls && c->tls->ops->holds_back(c->tls); /* came with the handshake's end */
+	if (c->unread)
+		io_idle_once(c->loop, &c->round, chan_round_cb, c);
 	if (c->ops->ready)
 		c->ops->ready(c->arg, c);
 	if (chan_live(c) && io_chan_queued(c) > 0)
@@ -307,7 +322,7 @@ static void chan_open(struct io_chan *c)
 /* one step of reading; 0 (*ret_len 0: end of stream), -EAGAIN, other negative */
 static int chan_read_some(struct io_chan *c, size_t *ret_len, const char **ret_why)
 {
-	struct chan_bytes *b = &c->in;
+	struct io_bytes *b = &c->in;
 	ssize_t n;
 	int err;
 
@@ -335,10 +350,32 @@ static int chan_read_some(struct io_chan *c, size_t *ret_len, const char **ret_w
 	return 0;
 }
 
+/* after a record of @n bytes, @sum in all: there may be another one */
+static bool chan_tls_more(const struct io_chan *c, size_t n, size_t sum)
+{
+	return chan_live(c) && !c->paused && c->tls && sum < IO_LOOP_GULP &&
+	       (n == CHAN_TLS_RECORD || c->tls->ops->holds_back(c->tls));
+}
+
+/* what is left of a gulp stays, in memory of our own */
+static void chan_in_settle(struct io_chan *c)
+{
+	int err = 0;
+
+	if (chan_live(c) && c->in.at < c->in.end)
+		err = io_bytes_in_keep(&c->in, c->loop, c->conf.max_frame);
+	else
+		io_bytes_drop(&c->in, c->loop);
+	if (err < 0) {
+		io_bytes_drop(&c->in, c->loop);
+		chan_fail(c, err, gi_strerror(err));
+	}
+}
+
 /*
- * One gulp: plain one read; TLS record by record, as long as they are full ones. A record fits
- * into the room of a gulp, so OpenSSL never holds back what poll would not tell. True when bytes
- * came in.
+ * One gulp: plain one read; TLS record by record, as long as they are full ones or OpenSSL has
+ * more. What it still has then is read in a later round, so that others have theirs; a part of a
+ * record (EAGAIN) is announced by poll. True when bytes came in.
  */
 static bool chan_read(struct io_chan *c)
 {
@@ -346,9 +383,10 @@ static bool chan_read(struct io_chan *c)
 	size_t n, sum = 0;
 	int err;
 
+	c->unread = false;
 	do {
 		n = 0;
-		err = chan_in_room(&c->in, c->conf.max_frame);
+		err = io_bytes_in_room(&c->in, c->loop, c->conf.max_frame);
 		if (err == 0)
 			err = chan_read_some(c, &n, &why);
 		if (err == -EAGAIN)
@@ -359,17 +397,18 @@ static bool chan_read(struct io_chan *c)
 						: "closed by the peer";
 		}
 		if (err < 0) {
+			io_bytes_drop(&c->in, c->loop);
 			chan_fail(c, err, why ? why : gi_strerror(err));
 			return false;
 		}
 		sum += n;
 		c->in.end += n;
 		chan_deliver(c);
-	} while (chan_live(c) && !c->paused && c->tls && n == CHAN_TLS_RECORD && sum < CHAN_GULP);
-	if (chan_live(c) && c->in.at == c->in.end) {
-		free(c->in.data);
-		c->in = (struct chan_bytes){ 0 };
-	}
+	} while (chan_tls_more(c, n, sum));
+	chan_in_settle(c);
+	c->unread = err == 0 && chan_live(c) && c->tls && c->tls->ops->holds_back(c->tls);
+	if (c->unread && !c->paused)
+		io_timer_start(c->loop, &c->more, 0, 0, chan_more_cb, c);
 	return sum > 0;
 }
 
@@ -409,7 +448,7 @@ static void chan_deliver(struct io_chan *c)
  */
 static int chan_write_some(struct io_chan *c, size_t max)
 {
-	struct chan_bytes *b = &c->out;
+	struct io_bytes *b = &c->out;
 	size_t begin = b->at;
 	ssize_t n = 0;
 	size_t done;
@@ -439,7 +478,7 @@ static int chan_write_some(struct io_chan *c, size_t max)
 		b->at = b->end = 0;
 		if (b->cap > CHAN_KEEP_BYTES) {
 			free(b->data);
-			*b = (struct chan_bytes){ 0 };
+			*b = (struct io_bytes){ 0 };
 		}
 	}
 	return err;
@@ -484,65 +523,13 @@ static void chan_fail(struct io_chan *c, int err, const char *why)
 	c->state = CHAN_CLOSED;
 	io_fd_stop(c->loop, &c->watch);
 	io_idle_stop(c->loop, &c->round);
+	io_timer_stop(c->loop, &c->more);
 	c->ops->closed(c->arg, c, err, why);
 }
 
 static void chan_destroy(struct io_chan *c)
 {
-	free(c->in.data);
-	free(c->out.data);
+	io_bytes_drop(&c->in, c->loop);
+	io_bytes_drop(&c->out, c->loop);
 	free(c);
-}
-
-static int chan_bytes_move(struct chan_bytes *b, size_t cap)
-{
-	size_t live = b->end - b->at;
-	uint8_t *data = malloc(cap);
-
-	if (!data)
-		return -ENOMEM;
-	if (live)
-		memcpy(data, b->data + b->at, live);
-	free(b->data);
-	*b = (struct chan_bytes){ .data = data, .end = live, .cap = cap };
-	return 0;
-}
-
-/*
- * Room for one gulp behind end. Less than one frame is live here, so the buffer stays below
- * CHAN_GULP and a frame, and at most one part of a frame moves for a gulp.
- */
-static int chan_in_room(struct chan_bytes *b, size_t max_frame)
-{
-	size_t live = b->end - b->at, frame, cap;
-
-	(void)!io_frame_next(b->data ? b->data + b->at : NULL, live, max_frame, &frame);
-	cap = CHAN_GULP + IO_FRAME_HEAD + frame;
-	if (b->cap < cap)
-		return chan_bytes_move(b, cap);
-	if (b->cap - b->end < CHAN_GULP) {
-		memmove(b->data, b->data + b->at, live);
-		b->at = 0;
-		b->end = live;
-	}
-	return 0;
-}
-
-/*
- * Room for @more bytes to send. What is live moves to the front only when at least half of the
- * buffer is behind us, so each byte moves less than once on average.
- */
-static int chan_out_room(struct chan_bytes *b, size_t more)
-{
-	size_t live = b->end - b->at, cap = b->cap ? b->cap * 2 : 1024;
-
-	if (b->cap - b->end >= more)
-		return 0;
-	if (b->cap - live >= more && b->at >= b->cap / 2) {
-		memmove(b->data, b->data + b->at, live);
-		b->at = 0;
-		b->end = live;
-		return 0;
-	}
-	return chan_bytes_move(b, cap > live + more ? cap : live + more);
 }

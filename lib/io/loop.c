@@ -10,7 +10,6 @@
 #include "lib/io/loop.h"
 
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -29,8 +28,10 @@ int io_loop_new(struct io_loop **ret)
 
 	if (!l)
 		return -ENOMEM;
-	l->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+	l->gulp = malloc(IO_LOOP_GULP);
+	l->ev = l->gulp ? ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV) : NULL;
 	if (!l->ev) {
+		free(l->gulp);
 		free(l);
 		return -ENOMEM;
 	}
@@ -45,6 +46,7 @@ void io_loop_free(struct io_loop *l)
 	if (!l)
 		return;
 	ev_loop_destroy(l->ev);
+	free(l->gulp);
 	free(l);
 }
 
@@ -180,6 +182,19 @@ void io_wake_send(struct io_loop *l, struct io_wake *w)
 void io_wake_stop(struct io_loop *l, struct io_wake *w)
 {
 	ev_async_stop(l->ev, &w->ev);
+}
+
+uint8_t *io_loop_gulp_take(struct io_loop *l)
+{
+	if (l->gulp_taken)
+		return NULL;
+	l->gulp_taken = true;
+	return l->gulp;
+}
+
+void io_loop_gulp_give(struct io_loop *l)
+{
+	l->gulp_taken = false;
 }
 
 uint64_t io_clock_mono_ms(void)

@@ -10,12 +10,17 @@
 #ifndef IO_LOOP_H
 #define IO_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <ev.h>
 #include "lib/base/err.h"
 
+#define IO_LOOP_GULP (64u << 10)
+
 struct io_loop {
 	struct ev_loop *ev;
+	uint8_t *gulp; /* owned; what channels read into, one at a time */
+	bool gulp_taken;
 };
 
 enum io_events { IO_READ = 1, IO_WRITE = 2 };
@@ -72,6 +77,13 @@ void io_wake_start(struct io_loop *l, struct io_wake *w, void (*cb)(struct io_wa
  */
 void io_wake_send(struct io_loop *l, struct io_wake *w);
 void io_wake_stop(struct io_loop *l, struct io_wake *w);
+
+/*
+ * IO_LOOP_GULP bytes to read into, within one callback: always the same memory, so it is in the
+ * cache, and nothing is asked of malloc. NULL: somebody has it.
+ */
+uint8_t *io_loop_gulp_take(struct io_loop *l);
+void io_loop_gulp_give(struct io_loop *l);
 
 /* clocks, the only place that reads them */
 uint64_t io_clock_mono_ms(void);

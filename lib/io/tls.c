@@ -49,6 +49,7 @@ static const struct io_tls_ops tls_ops = {
 	.read = io_tls_read,
 	.write = io_tls_write,
 	.wants_write = io_tls_wants_write,
+	.holds_back = io_tls_holds_back,
 	.why = io_tls_why,
 	.free = io_tls_free,
 };
@@ -82,6 +83,8 @@ int io_tls_ctx_new(const struct io_tls_conf *conf, char ret_why[256], struct io_
 	SSL_CTX_set_mode(ctx->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
 					   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 					   SSL_MODE_RELEASE_BUFFERS);
+	/* a record's head and its body by one read(2); chan.c asks for what is held back then */
+	SSL_CTX_set_read_ahead(ctx->ssl, 1);
 	SSL_CTX_set_session_cache_mode(ctx->ssl, SSL_SESS_CACHE_OFF);
 	if (SSL_CTX_set_num_tickets(ctx->ssl, 0) != 1)
 		goto out;
@@ -209,6 +212,11 @@ int io_tls_write(struct io_tls *t, const void *buf, size_t len, size_t *ret_len)
 bool io_tls_wants_write(const struct io_tls *t)
 {
 	return tls_conn_const(t)->wants_write;
+}
+
+bool io_tls_holds_back(const struct io_tls *t)
+{
+	return SSL_has_pending(tls_conn_const(t)->ssl) == 1;
 }
 
 const char *io_tls_why(const struct io_tls *t)

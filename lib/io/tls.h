@@ -41,6 +41,7 @@ int io_tls_handshake(struct io_tls *t, int fd);
 int io_tls_read(struct io_tls *t, void *buf, size_t len, size_t *ret_len);
 int io_tls_write(struct io_tls *t, const void *buf, size_t len, size_t *ret_len);
 bool io_tls_wants_write(const struct io_tls *t);
+bool io_tls_holds_back(const struct io_tls *t);
 const char *io_tls_why(const struct io_tls *t); /* text of the last failure */
 
 #endif

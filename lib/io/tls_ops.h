@@ -19,6 +19,9 @@ struct io_tls_ops {
 	int (*read)(struct io_tls *t, void *buf, size_t len, size_t *ret_len);
 	int (*write)(struct io_tls *t, const void *buf, size_t len, size_t *ret_len);
 	bool (*wants_write)(const struct io_tls *t);
+	/* it has taken bytes from the socket that read() did not give: poll does not tell of them
+	 */
+	bool (*holds_back)(const struct io_tls *t);
 	const char *(*why)(const struct io_tls *t);
 	void (*free)(struct io_tls *t); /* says goodbye when it can, without waiting */
 };

@@ -202,6 +202,72 @@ static void test_pause_keeps_what_tls_already_decrypted(void **state)
 	}
 }
 
+/* a record each of @n frames of @len bytes, all of them in b's socket before it reads one */
+static void send_while_paused(uint64_t n, size_t len)
+{
+	static uint8_t buf[MAX_FRAME];
+
+	io_chan_read_pause(pair.b.chan);
+	for (uint64_t i = 0; i < n; i++) {
+		assert_int_equal(io_chan_send(pair.a.chan, buf, len), 0);
+		io_loop_run_once(pair.loop, 0);
+	}
+	assert_int_equal(io_chan_queued(pair.a.chan), 0);
+	assert_int_equal(pair.b.frames, 0);
+}
+
+/* OpenSSL takes them from the socket together; poll tells of none of them any more */
+static void test_read_ahead_hands_out_all_records(void **state)
+{
+	(void)state;
+	good_pair();
+	send_while_paused(50, 10);
+	io_chan_read_resume(pair.b.chan);
+	pair_until(&pair, pair.b.frames == 50);
+	assert_int_equal(pair.b.bytes, 500);
+}
+
+static void test_read_ahead_pause_keeps_records(void **state)
+{
+	(void)state;
+	good_pair();
+	send_while_paused(50, 10);
+	pair.b.on_frame = pause_on_frame;
+	for (uint64_t i = 1; i <= 50; i++) {
+		io_chan_read_resume(pair.b.chan);
+		pair_until(&pair, pair.b.frames == i);
+		io_loop_run_once(pair.loop, 0);
+		assert_int_equal(pair.b.frames, i);
+	}
+}
+
+/* more than one gulp: it stops for others, and goes on without another byte from the peer */
+static void test_read_ahead_goes_on_after_a_gulp(void **state)
+{
+	int room = 1 << 20;
+
+	(void)state;
+	good_pair();
+	assert_int_equal(
+		setsockopt(io_chan_fd(pair.a.chan), SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)), 0);
+	send_while_paused(60, 3001);
+	io_chan_read_resume(pair.b.chan);
+	pair_until(&pair, pair.b.frames == 60);
+	assert_int_equal(pair.b.bytes, 60 * 3001);
+}
+
+static void test_read_ahead_end_comes_behind_the_records(void **state)
+{
+	(void)state;
+	good_pair();
+	send_while_paused(20, 10);
+	end_free(&pair.a);
+	io_chan_read_resume(pair.b.chan);
+	pair_until(&pair, pair.b.closed);
+	assert_int_equal(pair.b.frames, 20);
+	assert_int_equal(pair.b.err, -GI_ECLOSED);
+}
+
 static void test_close_is_eclosed_with_close_notify(void **state)
 {
 	(void)state;
@@ -454,6 +520,10 @@ int main(void)
 		T(test_send_before_the_handshake_waits_for_it),
 		T(test_send_megabytes_arrive_whole),
 		T(test_pause_keeps_what_tls_already_decrypted),
+		T(test_read_ahead_hands_out_all_records),
+		T(test_read_ahead_pause_keeps_records),
+		T(test_read_ahead_goes_on_after_a_gulp),
+		T(test_read_ahead_end_comes_behind_the_records),
 		T(test_close_is_eclosed_with_close_notify),
 		T(test_close_without_close_notify_is_etls),
 		T(test_client_refuses_bad_servers),
