@@ -15,20 +15,20 @@
 int eps_box_encode(const struct eps_guest *g, const Idfw__Envelope *env, struct gi_buf *inner,
 	struct gi_buf *outer)
 {
-	Idfw__Routed r;
+	uint8_t head[WIRE_ROUTED_HEAD_MAX];
+	size_t head_len = 0;
 	int err;
 
 	gi_buf_reset(inner);
 	gi_buf_reset(outer);
 	err = wire_envelope_encode(env, inner);
+	if (err == 0)
+		err = wire_routed_wrap(g->vm->name, inner->len, head, &head_len);
 	if (err < 0)
 		return err;
-	idfw__routed__init(&r);
-	r.vm = g->vm->name;
-	r.body_case = IDFW__ROUTED__BODY_ENVELOPE;
-	r.envelope.data = inner->data;
-	r.envelope.len = inner->len;
-	return wire_routed_encode(&r, outer);
+	gi_buf_append(outer, head, head_len);
+	gi_buf_append(outer, inner->data, inner->len);
+	return gi_buf_error(outer);
 }
 
 bool eps_box_post(struct eps_guest *g, const struct gi_buf *routed)

@@ -133,13 +133,17 @@ static void guest_up(struct eps_link *l, const char *name)
 	}
 }
 
-static void guest_envelope(struct eps_guest *g, const ProtobufCBinaryData *b)
+static void guest_envelope(struct eps_link *l, const char *vm, const uint8_t *buf, size_t len)
 {
-	struct eps *e = g->eps;
+	struct eps *e = l->eps;
+	struct eps_guest *g = guest_find(e, vm);
 	Idfw__Envelope *env = NULL;
 	const char *why = "";
-	int err = wire_envelope_decode(b->data, b->len, WIRE_FILE_AGENT, g->state, &env, &why);
+	int err;
 
+	if (!g || g->link != l)
+		return;
+	err = wire_envelope_decode(buf, len, WIRE_FILE_AGENT, g->state, &env, &why);
 	if (err == 0)
 		err = eps_guest_message(g, env, &why);
 	if (err < 0 && g->link) {
@@ -148,18 +152,12 @@ static void guest_envelope(struct eps_guest *g, const ProtobufCBinaryData *b)
 	}
 }
 
-static int vm_message(struct eps_link *l, const Idfw__Routed *r)
+static void guest_down(struct eps_link *l, const char *vm, const char *why)
 {
-	struct eps_guest *g = guest_find(l->eps, r->vm);
+	struct eps_guest *g = guest_find(l->eps, vm);
 
-	if (!g || g->link != l)
-		return 0;
-	if (r->body_case == IDFW__ROUTED__BODY_ENVELOPE)
-		guest_envelope(g, &r->envelope);
-	else
-		eps_guest_gone(
-			g, r->down->why && *r->down->why ? r->down->why : "its connection ended");
-	return 0;
+	if (g && g->link == l)
+		eps_guest_gone(g, why && *why ? why : "its connection ended");
 }
 
 static int link_message(struct eps_link *l, const Idfw__Routed *r, const char **ret_why)
@@ -178,8 +176,11 @@ static int link_message(struct eps_link *l, const Idfw__Routed *r, const char **
 		guest_up(l, r->vm);
 		return 0;
 	case IDFW__ROUTED__BODY_DOWN:
+		guest_down(l, r->vm, r->down->why);
+		return 0;
 	case IDFW__ROUTED__BODY_ENVELOPE:
-		return vm_message(l, r);
+		guest_envelope(l, r->vm, r->envelope.data, r->envelope.len);
+		return 0;
 	default:
 		*ret_why = "a message that no mux sends";
 		return -GI_EPROTO;
@@ -188,9 +189,16 @@ static int link_message(struct eps_link *l, const Idfw__Routed *r, const char **
 
 int eps_link_frame(struct eps_link *l, const uint8_t *buf, size_t len, const char **ret_why)
 {
+	char vm[GI_NAME_MAX + 1];
+	const uint8_t *inner;
 	Idfw__Routed *r = NULL;
-	int err = wire_routed_decode(buf, len, true, l->hello ? WIRE_OPEN : WIRE_NEW, &r, ret_why);
+	int err;
 
+	if (l->hello && wire_routed_unwrap(buf, len, vm, &inner, &len)) {
+		guest_envelope(l, vm, inner, len);
+		return 0;
+	}
+	err = wire_routed_decode(buf, len, true, l->hello ? WIRE_OPEN : WIRE_NEW, &r, ret_why);
 	if (err == 0)
 		err = link_message(l, r, ret_why);
 	if (err < 0)

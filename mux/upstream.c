@@ -340,6 +340,8 @@ static void up_message(struct mux_upstream *u, const Idfw__Routed *r)
 static void up_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len)
 {
 	struct mux_upstream *u = arg;
+	char vm[GI_NAME_MAX + 1];
+	const uint8_t *inner;
 	Idfw__Routed *r = NULL;
 	const char *why = "";
 	int err;
@@ -348,6 +350,10 @@ static void up_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t le
 	u->stats.frames_in++;
 	u->stats.bytes_in += len;
 	u->heard_ms = io_clock_mono_ms();
+	if (u->state == UP_OPEN && wire_routed_unwrap(buf, len, vm, &inner, &len)) {
+		u->ops->envelope(u->arg, vm, inner, len);
+		return;
+	}
 	err = wire_routed_decode(
 		buf, len, false, u->state == UP_OPEN ? WIRE_OPEN : WIRE_NEW, &r, &why);
 	if (err) {

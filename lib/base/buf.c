@@ -34,13 +34,21 @@ void gi_buf_fini(struct gi_buf *b)
 	gi_buf_init(b, max);
 }
 
-void gi_buf_append(struct gi_buf *b, const void *data, size_t len)
+uint8_t *gi_buf_extend(struct gi_buf *b, size_t len)
 {
-	if (len == 0 || !buf_reserve(b, len))
-		return;
-	memcpy(b->data + b->len, data, len);
+	if (!buf_reserve(b, len))
+		return NULL;
 	b->len += len;
 	b->data[b->len] = '\0';
+	return b->data + b->len - len;
+}
+
+void gi_buf_append(struct gi_buf *b, const void *data, size_t len)
+{
+	uint8_t *at = len > 0 ? gi_buf_extend(b, len) : NULL;
+
+	if (at)
+		memcpy(at, data, len);
 }
 
 void gi_buf_printf(struct gi_buf *b, const char *fmt, ...)

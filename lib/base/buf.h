@@ -23,6 +23,8 @@ struct gi_buf {
 void gi_buf_init(struct gi_buf *b, size_t max);
 void gi_buf_fini(struct gi_buf *b); /* also wipes the content (explicit_bzero) */
 void gi_buf_append(struct gi_buf *b, const void *data, size_t len);
+/* @len more bytes, for the caller to fill at once; NULL: the error is set */
+uint8_t *gi_buf_extend(struct gi_buf *b, size_t len);
 void gi_buf_printf(struct gi_buf *b, const char *fmt, ...) GI_PRINTF(2, 3);
 void gi_buf_consume(struct gi_buf *b, size_t len); /* drops the first len bytes (len <= b->len) */
 void gi_buf_reset(struct gi_buf *b);		   /* length 0, error 0, memory kept */

@@ -119,13 +119,14 @@ static int unpack(const ProtobufCMessageDescriptor *desc, const void *buf, size_
 
 static int pack(const ProtobufCMessage *m, size_t max, struct gi_buf *out)
 {
-	uint8_t flat[WIRE_ROUTED_MAX];
 	size_t size = protobuf_c_message_get_packed_size(m);
+	uint8_t *at;
 
-	if (size > max || size > sizeof(flat))
+	if (size > max)
 		return -GI_ELIMIT;
-	protobuf_c_message_pack(m, flat);
-	gi_buf_append(out, flat, size);
+	at = gi_buf_extend(out, size);
+	if (at)
+		protobuf_c_message_pack(m, at);
 	return gi_buf_error(out);
 }
 
@@ -230,7 +231,9 @@ int wire_routed_encode(const Idfw__Routed *r, struct gi_buf *out)
 	return err ? err : pack(&r->base, WIRE_ROUTED_MAX, out);
 }
 
-/* protobuf: fields in order, each a tag (number, type 2: bytes), a varint length, the bytes */
+#define TAG_VM (1 << 3 | 2) /* protobuf: number 1, of type 2: a varint length, so many bytes */
+#define TAG_ENVELOPE (2 << 3 | 2)
+
 int wire_routed_wrap(const char *vm, size_t len, uint8_t ret[WIRE_ROUTED_HEAD_MAX], size_t *ret_len)
 {
 	size_t n = strlen(vm), at = 0;
@@ -239,16 +242,46 @@ int wire_routed_wrap(const char *vm, size_t len, uint8_t ret[WIRE_ROUTED_HEAD_MA
 		return -GI_EPROTO;
 	if (len == 0 || len > WIRE_FRAME_MAX)
 		return -GI_ELIMIT;
-	ret[at++] = 1 << 3 | 2;
+	ret[at++] = TAG_VM;
 	ret[at++] = (uint8_t)n; /* a name is shorter than 128 */
 	memcpy(ret + at, vm, n);
 	at += n;
-	ret[at++] = 2 << 3 | 2;
+	ret[at++] = TAG_ENVELOPE;
 	for (; len >= 0x80; len >>= 7)
 		ret[at++] = (uint8_t)(len | 0x80);
 	ret[at++] = (uint8_t)len;
 	*ret_len = at;
 	return 0;
+}
+
+/* exactly what wire_routed_wrap() makes is taken; anything else is the decoder's */
+bool wire_routed_unwrap(const void *buf, size_t len, char ret_vm[GI_NAME_MAX + 1],
+	const uint8_t **ret, size_t *ret_len)
+{
+	const uint8_t *p = buf, *end = p + len;
+	size_t n = len >= 2 ? p[1] : 0, body = 0;
+	char vm[GI_NAME_MAX + 1];
+
+	if (n == 0 || n > GI_NAME_MAX || len - 2 < n + 2 || p[0] != TAG_VM ||
+		p[2 + n] != TAG_ENVELOPE)
+		return false;
+	memcpy(vm, p + 2, n);
+	vm[n] = '\0';
+	p += 2 + n + 1;
+	for (unsigned int shift = 0;; shift += 7, p++) {
+		if (p == end || shift > 14)
+			return false;
+		body |= (size_t)(*p & 0x7f) << shift;
+		if (*p < 0x80)
+			break;
+	}
+	if (*p++ == 0 || body != (size_t)(end - p) || body > WIRE_FRAME_MAX || strlen(vm) != n ||
+		!gi_text_is_name(vm, GI_NAME_MAX))
+		return false;
+	memcpy(ret_vm, vm, n + 1);
+	*ret = p;
+	*ret_len = body;
+	return true;
 }
 
 int wire_session_encode(const Idfw__Session *s, struct gi_buf *out)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
+#include "lib/base/text.h"
 #include "idfw.pb-c.h"
 
 #define WIRE_VERSION_MIN 1
@@ -121,6 +122,14 @@ GI_MUST_CHECK int wire_routed_encode(const Idfw__Routed *r, struct gi_buf *out);
  */
 GI_MUST_CHECK int wire_routed_wrap(
 	const char *vm, size_t len, uint8_t ret[WIRE_ROUTED_HEAD_MAX], size_t *ret_len);
+/*
+ * wire_routed_unwrap - the other way, for most of what comes: no copy, no memory
+ * @ret: borrows of @buf: the packed Envelope, not looked at, of @ret_len bytes
+ * true: @buf is what wire_routed_wrap() puts before an Envelope, exactly; wire_routed_decode()
+ * would say the same (to whoever may send one now: the caller's to know). false: ask that
+ */
+bool wire_routed_unwrap(const void *buf, size_t len, char ret_vm[GI_NAME_MAX + 1],
+	const uint8_t **ret, size_t *ret_len);
 
 /*
  * A Routed with its body, for who sends one: each function fills @m in and returns what is to be

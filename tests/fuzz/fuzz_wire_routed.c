@@ -7,6 +7,7 @@
  */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include "lib/wire/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -25,6 +26,25 @@ static void inner(const Idfw__Routed *r, bool from_mux, bool files)
 		wire_envelope_free(e);
 }
 
+/* the short way says what the decoder says */
+static void unwrap(const uint8_t *data, size_t size)
+{
+	char vm[GI_NAME_MAX + 1];
+	const uint8_t *in = NULL;
+	const char *why = NULL;
+	Idfw__Routed *r = NULL;
+	size_t len = 0;
+
+	if (!wire_routed_unwrap(data, size, vm, &in, &len))
+		return;
+	if (in < data || in + len != data + size ||
+		wire_routed_decode(data, size, true, WIRE_OPEN, &r, &why) < 0 ||
+		r->body_case != IDFW__ROUTED__BODY_ENVELOPE || strcmp(r->vm, vm) != 0 ||
+		r->envelope.len != len || memcmp(r->envelope.data, in, len) != 0)
+		abort();
+	wire_routed_free(r);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	Idfw__Routed *r = NULL, *again = NULL;
@@ -35,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
+	unwrap(data + 1, size - 1);
 	from_mux = data[0] & 1;
 	state = data[0] & 0x80 ? WIRE_OPEN : WIRE_NEW;
 	if (wire_routed_decode(data + 1, size - 1, from_mux, state, &r, &why) < 0) {

@@ -91,6 +91,25 @@ static void test_printf_formats_behind_the_end(void **state)
 	gi_buf_fini(&b);
 }
 
+static void test_extend_gives_room_up_to_max(void **state)
+{
+	struct gi_buf b;
+	uint8_t *at;
+
+	(void)state;
+	gi_buf_init(&b, 10);
+	gi_buf_append(&b, "ab", 2);
+	at = gi_buf_extend(&b, 8);
+	assert_non_null(at);
+	memcpy(at, "01234567", 8);
+	assert_string_equal(gi_buf_str(&b), "ab01234567");
+	assert_int_equal(b.len, 10);
+	assert_non_null(gi_buf_extend(&b, 0));
+	assert_null(gi_buf_extend(&b, 1));
+	assert_int_equal(gi_buf_error(&b), -GI_ELIMIT);
+	gi_buf_fini(&b);
+}
+
 static void test_consume_drops_the_front(void **state)
 {
 	struct gi_buf b;
@@ -113,6 +132,7 @@ int main(void)
 		cmocka_unit_test(test_append_over_max_fails_and_sticks),
 		cmocka_unit_test(test_append_without_memory_is_enomem),
 		cmocka_unit_test(test_printf_formats_behind_the_end),
+		cmocka_unit_test(test_extend_gives_room_up_to_max),
 		cmocka_unit_test(test_consume_drops_the_front),
 	};
 

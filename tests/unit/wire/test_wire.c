@@ -251,6 +251,52 @@ static void test_routed_wrap_is_the_encoding(void **state)
 	gi_buf_fini(&b);
 }
 
+/* what was wrapped comes out, cut or longer it does not; nor what the decoder would refuse */
+static void test_routed_unwrap_takes_what_was_wrapped(void **state)
+{
+	static const size_t lens[] = { 1, 127, 128, 16383, 16384, WIRE_FRAME_MAX };
+	static uint8_t f[WIRE_ROUTED_MAX + 1];
+	char vm[GI_NAME_MAX + 1];
+	const uint8_t *in = NULL;
+	size_t n = 0, len = 0;
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(lens); i++) {
+		assert_int_equal(wire_routed_wrap("web01", lens[i], f, &n), 0);
+		assert_true(wire_routed_unwrap(f, n + lens[i], vm, &in, &len));
+		assert_string_equal(vm, "web01");
+		assert_ptr_equal(in, f + n);
+		assert_int_equal(len, lens[i]);
+		for (size_t cut = 0; cut < n + lens[i]; cut += cut < 32 ? 1 : 997)
+			assert_false(wire_routed_unwrap(f, cut, vm, &in, &len));
+		assert_false(wire_routed_unwrap(f, n + lens[i] + 1, vm, &in, &len));
+	}
+}
+
+static void test_routed_unwrap_leaves_the_rest_to_the_decoder(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} t[] = {
+		{ "\x0a\x01w\x12\x00", 5 },	 /* an empty Envelope */
+		{ "\x0a\x01w\x12\x81\x00x", 7 }, /* a length that is longer than it need be */
+		{ "\x0a\x01w\x12\x80\x80\x80\x01x", 9 }, /* and one of four bytes */
+		{ "\x0a\x02w\0\x12\x01x", 7 },		 /* a NUL in the name */
+		{ "\x0a\x01/\x12\x01x", 6 },		 /* no name */
+		{ "\x0a\x00\x12\x01x", 5 },		 /* none at all */
+		{ "\x12\x01x\x0a\x01w", 6 },		 /* the other way round */
+		{ "\x0a\x01w\x1a\x01x", 6 },		 /* another body */
+	};
+	char vm[GI_NAME_MAX + 1];
+	const uint8_t *in;
+	size_t len;
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(t); i++)
+		assert_false(wire_routed_unwrap(t[i].bytes, t[i].len, vm, &in, &len));
+}
+
 static void test_decode_over_frame_max_is_limit(void **state)
 {
 	static uint8_t big[WIRE_ROUTED_MAX + 1];
@@ -479,6 +525,8 @@ int main(void)
 		cmocka_unit_test(test_routed_builders_say_what_they_were_told),
 		cmocka_unit_test(test_routed_largest_envelope_fits),
 		cmocka_unit_test(test_routed_wrap_is_the_encoding),
+		cmocka_unit_test(test_routed_unwrap_takes_what_was_wrapped),
+		cmocka_unit_test(test_routed_unwrap_leaves_the_rest_to_the_decoder),
 		cmocka_unit_test(test_decode_over_frame_max_is_limit),
 		cmocka_unit_test(test_decode_amplification_stops_at_the_budget),
 		cmocka_unit_test(test_decode_no_body_is_refused),
