@@ -3,8 +3,9 @@
  * hashlist.c - the administrator's list of contents: "allow|deny SHA256 [name]" a line; see scan.h
  *
  * First code that looks at the list; any bytes give diagnostics and an end. The list is a sorted
- * array, so that finding needs no lock. Names stand one after the other in one block of text.
- * A content that is listed twice must be listed the same way.
+ * array, so that finding needs no lock; a hash begins with the number of its bucket in it, so that
+ * finding takes two places in memory, not one a halving. Names stand one after the other in one
+ * block of text. A content that is listed twice must be listed the same way.
  */
 #include "svm-scan/scan.h"
 
@@ -15,6 +16,7 @@
 #include "lib/io/sha256.h"
 
 #define LIST_MAX 4000000u /* lines with a hash */
+#define BUCKET_BITS 20	  /* at most: 4 MiB */
 
 struct list_item {
 	uint8_t sha256[32];
@@ -26,6 +28,9 @@ struct list_item {
 struct scan_hashlist {
 	struct list_item *items; /* owned */
 	size_t n, room;
+	uint32_t *
+		first; /* owned, 2^bits + 1: of each bucket, the first item that is not before it */
+	unsigned int bits;
 	struct gi_buf names; /* each with its NUL; the first is "" */
 };
 
@@ -188,6 +193,34 @@ static void list_settle(struct scan_hashlist *list, struct conf_diags *diags)
 	list->n = kept;
 }
 
+static size_t bucket_of(const struct scan_hashlist *list, const uint8_t sha256[32])
+{
+	uint32_t begin = (uint32_t)sha256[0] << 24 | (uint32_t)sha256[1] << 16 |
+			 (uint32_t)sha256[2] << 8 | sha256[3];
+
+	return begin >> (32 - list->bits);
+}
+
+/* about an item a bucket */
+static int list_index(struct scan_hashlist *list)
+{
+	size_t buckets, b = 0;
+
+	list->bits = 1;
+	while (list->bits < BUCKET_BITS && ((size_t)1 << list->bits) < list->n)
+		list->bits++;
+	buckets = (size_t)1 << list->bits;
+	list->first = malloc((buckets + 1) * sizeof(*list->first));
+	if (!list->first)
+		return -ENOMEM;
+	for (size_t i = 0; i < list->n; i++)
+		for (size_t of = bucket_of(list, list->items[i].sha256); b <= of; b++)
+			list->first[b] = (uint32_t)i;
+	for (; b <= buckets; b++)
+		list->first[b] = (uint32_t)list->n;
+	return 0;
+}
+
 int scan_hashlist_parse(
 	const char *text, size_t len, struct conf_diags *diags, struct scan_hashlist **ret)
 {
@@ -210,8 +243,10 @@ int scan_hashlist_parse(
 	}
 	if (err == 0)
 		err = gi_buf_error(&list->names);
-	if (err == 0)
+	if (err == 0) {
 		list_settle(list, diags);
+		err = list_index(list);
+	}
 	if (err == 0 && diags->n_errors > errors)
 		err = -GI_ESYNTAX;
 	if (err < 0) {
@@ -227,6 +262,7 @@ void scan_hashlist_free(struct scan_hashlist *l)
 	if (!l)
 		return;
 	free(l->items);
+	free(l->first);
 	gi_buf_fini(&l->names);
 	free(l);
 }
@@ -234,7 +270,8 @@ void scan_hashlist_free(struct scan_hashlist *l)
 enum scan_listed scan_hashlist_find(
 	const struct scan_hashlist *l, const uint8_t sha256[32], const char **ret_name)
 {
-	size_t lo = 0, hi = l ? l->n : 0;
+	size_t bucket = l ? bucket_of(l, sha256) : 0;
+	size_t lo = l ? l->first[bucket] : 0, hi = l ? l->first[bucket + 1] : 0;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;

@@ -189,9 +189,9 @@ int scan_judge_swap(struct scan_judge *j, struct scan_hashlist *list,
 
 /* ---- findings without a scan ---- */
 
+/* @h is begun, and is again */
 static void content_hash(struct io_sha256 *h, const void *buf, size_t len, uint8_t ret[32])
 {
-	io_sha256_begin(h);
 	io_sha256_add(h, buf, len);
 	io_sha256_end(h, ret);
 }
