@@ -386,9 +386,9 @@ int pol_check(struct pol_policy *p, struct conf_diags *d)
 	if (err == 0)
 		err = check_rules(p, d);
 	if (err == 0)
-		err = pol_session_check(p, d);
-	if (err == 0)
 		err = pol_member_index(p);
+	if (err == 0)
+		err = pol_session_check(p, d);
 	if (err == 0)
 		err = pol_warn(p, d);
 	return err;

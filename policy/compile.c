@@ -302,6 +302,7 @@ static int build(struct build *b, const struct pol_vm *vm, uint64_t generation)
 	b->c->ruleset->generation = generation;
 	b->c->ruleset->default_in = p->defaults[FW_IN].action;
 	b->c->ruleset->default_out = p->defaults[FW_OUT].action;
+	b->c->ruleset->revoke = p->revoke.mode;
 	n_rules = find_uses(b);
 	err = add_groups(b);
 	return err ? err : add_rules(b, n_rules);

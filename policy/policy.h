@@ -22,11 +22,13 @@
 #define POL_RULES_MAX (FW_RULES_MAX / 2) /* each may be compiled in both directions */
 #define POL_NEST_MAX 32			 /* groups within groups; cycles are errors */
 #define POL_LOGINS_MAX 1024
-#define POL_UNIT_MAX 256 /* bytes of a unit's name or a cgroup's path */
+#define POL_UNIT_MAX 256	  /* bytes of a unit's name or a cgroup's path */
+#define POL_UNITS_MAX 256	  /* different ones in one policy: they are told in one message */
+#define POL_UNITS_BYTES_MAX 48000 /* of all their names */
 #define POL_LEASE_MIN_S FW_LEASE_MIN_S
 #define POL_LEASE_MAX_S FW_LEASE_MAX_S
 #define POL_LEASE_DEFAULT_S (24u * 60 * 60)
-#define POL_LEASES_MAX 4 /* different ones in one policy: FW_LAPSES_MAX, and the last */
+#define POL_LEASES_MAX (FW_LAPSES_MAX + 1) /* different ones in one policy */
 #define POL_DRAIN_MAX_S (24u * 60 * 60)
 
 struct pol_policy;

@@ -275,11 +275,41 @@ static void check_leases(const struct pol_policy *p, struct conf_diags *d)
 	}
 }
 
+/* the first unit in the text: the limit is of all of them */
+static const struct conf_pos *first_unit(const struct pol_policy *p)
+{
+	for (size_t i = 0; i < p->n_groups; i++) {
+		const struct pol_members *m = &p->groups[i].members;
+
+		for (size_t k = 0; k < m->n; k++) {
+			if (m->list[k].kind == POL_K_UNIT)
+				return &m->list[k].pos;
+		}
+	}
+	return NULL;
+}
+
+static void check_units(const struct pol_policy *p, struct conf_diags *d)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < p->n_units; i++)
+		bytes += strlen(p->units[i]);
+	if (p->n_units > POL_UNITS_MAX)
+		conf_diag_add(d, CONF_ERROR, first_unit(p), "more than %d units in one policy",
+			POL_UNITS_MAX);
+	else if (bytes > POL_UNITS_BYTES_MAX)
+		conf_diag_add(d, CONF_ERROR, first_unit(p),
+			"the names of all units have more than %d characters together",
+			POL_UNITS_BYTES_MAX);
+}
+
 int pol_session_check(struct pol_policy *p, struct conf_diags *d)
 {
 	int err = 0;
 
 	check_leases(p, d);
+	check_units(p, d);
 	for (size_t i = 0; err == 0 && i < p->n_logins; i++) {
 		struct pol_logins *l = &p->logins[i];
 

@@ -311,13 +311,14 @@ static void test_pol_compile_sections_have_their_order(void **state)
 static void test_pol_compile_defaults_and_log_are_kept(void **state)
 {
 	struct pol_policy *p = fx_policy(
-		"default in reject; default out allow;\n"
+		"default in reject; default out allow; on-revoke reset;\n"
 		"section infrastructure { rule a reject from any to vm y service dns log; }");
 	struct pol_compiled *c = compile(p, "y", NULL);
 
 	(void)state;
 	assert_int_equal(c->ruleset->default_in, FW_REJECT);
 	assert_int_equal(c->ruleset->default_out, FW_ACCEPT);
+	assert_int_equal(c->ruleset->revoke, FW_REVOKE_RESET);
 	assert_int_equal(c->ruleset->rules[0].action, FW_REJECT);
 	assert_true(c->ruleset->rules[0].log);
 	assert_int_equal(c->ruleset->rules[0].n_services, 2);

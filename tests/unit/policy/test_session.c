@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -275,6 +276,48 @@ static void test_pol_groups_of_principal_knows_no_services(void **state)
 	pol_free(p);
 }
 
+/* a text with @n units whose names have @len characters each */
+static char *many_units(size_t n, size_t len)
+{
+	struct gi_buf b;
+	char *text;
+
+	gi_buf_init(&b, 1 << 20);
+	gi_buf_printf(&b, "group g { ");
+	for (size_t i = 0; i < n; i++)
+		gi_buf_printf(&b, "unit \"%0*zu.service\"; ", (int)(len - 8), i);
+	gi_buf_printf(&b, "}\nsection infrastructure { rule r allow from g to any; }\n");
+	text = strdup(gi_buf_str(&b));
+	gi_buf_fini(&b);
+	assert_non_null(text);
+	return text;
+}
+
+static void test_pol_parse_units_fit_one_message(void **state)
+{
+	static const struct {
+		size_t n, len;
+		const char *want; /* NULL: taken */
+	} cases[] = {
+		{ POL_UNITS_MAX, 100, NULL },
+		{ POL_UNITS_MAX + 1, 100, "more than 256 units in one policy" },
+		{ POL_UNITS_BYTES_MAX / 240, 240, NULL },
+		{ POL_UNITS_BYTES_MAX / 240 + 1, 240, "more than 48000 characters together" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(cases); i++) {
+		char *text = many_units(cases[i].n, cases[i].len);
+		struct gi_buf out;
+
+		fx_diags(text, strlen(text), cases[i].want != NULL, &out);
+		if (cases[i].want)
+			assert_non_null(strstr(gi_buf_str(&out), cases[i].want));
+		gi_buf_fini(&out);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_pol_groups_of_uid_by_number),
 		cmocka_unit_test(test_pol_units_and_uids_are_listed_once_and_sorted),
 		cmocka_unit_test(test_pol_groups_of_principal_knows_no_services),
+		cmocka_unit_test(test_pol_parse_units_fit_one_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
