@@ -136,7 +136,7 @@ void mux_guests_pump(struct mux_guests *s, enum mux_lane_id lane)
 			mux_lane_close(l, gi_strerror(err));
 		if (l->paused && l->queue.bytes <= s->conf.max_queue_up / 4) {
 			l->paused = false;
-			io_chan_read_resume(l->chan);
+			mux_lane_resume(l);
 		}
 		guest_forget_when_said(l->guest);
 	}
@@ -172,6 +172,7 @@ void mux_guest_forget(struct mux_guest *g)
 
 	for (size_t k = 0; k < MUX_LANES; k++) {
 		io_chan_free(g->lane[k].chan);
+		io_timer_stop(s->loop, &g->lane[k].breath);
 		mux_queue_clear(&s->trunk[k].sched, &g->lane[k].queue);
 		mux_listener_close(&g->lane[k].listener);
 	}

@@ -20,8 +20,10 @@ struct mux_guests_conf {
 	size_t max_queue;    /* down, bytes an agent */
 	size_t max_queue_up; /* bytes an agent */
 	bool vsock_any_port;
-	mode_t socket_mode; /* of the VMs' unix sockets */
-	bool file_lane;	    /* there is a scan service: listen for file agents, too */
+	unsigned int connects_max; /* at once, an agent; then one a second */
+	uint64_t messages_max;	   /* a second, of an identity agent; 0: any number */
+	mode_t socket_mode;	   /* of the VMs' unix sockets */
+	bool file_lane;		   /* there is a scan service: listen for file agents, too */
 };
 
 struct mux_guest_stats { /* of one lane */
@@ -31,6 +33,7 @@ struct mux_guest_stats { /* of one lane */
 	uint64_t refused;	       /* dropped for what it sent */
 	uint64_t overflows;	       /* dropped because it did not read */
 	uint64_t pauses;	       /* times that it had to wait for its turn */
+	uint64_t throttles;	       /* times that it had to wait: more than messages-max */
 	uint64_t lost;		       /* messages for it while it was not there */
 	uint64_t lines, lines_dropped; /* LogLines written to our log, and left out */
 	size_t queued_up, queued_down; /* bytes, now */

@@ -37,7 +37,10 @@ struct mux_lane { /* one agent of one guest */
 	enum wire_state state; /* WIRE_OPEN once its Hello was taken */
 	bool greeted;	       /* the service answered it */
 	bool paused;	       /* its queue is long */
-	bool svc_knows;	       /* a VmUp went up and no VmDown since */
+	bool throttled;	       /* it sent more than messages-max */
+	struct mux_flow flow;
+	struct io_timer breath; /* ends throttled */
+	bool svc_knows;		/* a VmUp went up and no VmDown since */
 	struct mux_queue queue;
 	struct mux_limit log, connects;
 	struct mux_lines lines;
@@ -85,6 +88,8 @@ void mux_lane_attach_cid(struct mux_lane *l, int fd, uint32_t cid, bool reserved
  */
 void mux_lane_close(struct mux_lane *l, const char *why);
 void mux_lane_announce(struct mux_lane *l);
+/* reads on, unless there is a reason not to */
+void mux_lane_resume(struct mux_lane *l);
 /* the service sent that */
 void mux_lane_envelope(struct mux_lane *l, const uint8_t *buf, size_t len);
 /* for what a guest did: a line that says why, unless it makes too many of them */

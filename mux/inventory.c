@@ -46,6 +46,11 @@ static const struct conf_item top_items[] = {
 		"bytes that may wait for one agent of a guest; it is dropped beyond that" },
 	{ "max-queue-up", CONF_T_NUMBER, ITEM(max_queue_up), "1MiB", 262144, 67108864,
 		"bytes of one agent that may wait for its service; it is paused at half of that" },
+	{ "connects-max", CONF_T_NUMBER, ITEM(connects_max), "20", 1, 1000,
+		"connections that one agent of a guest may make at once; then one a second" },
+	{ "messages-max", CONF_T_NUMBER, ITEM(messages_max), "5000", 100, 10000000,
+		"messages a second of one identity agent, four seconds of them at once; then it "
+		"waits" },
 	{ "idle", CONF_T_NUMBER, ITEM(idle_ms), "10s", 50, 3600000,
 		"silence of a service after which it is asked for a sign of life" },
 	{ "deadline", CONF_T_NUMBER, ITEM(deadline_ms), "10s", 50, 3600000,

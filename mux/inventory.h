@@ -34,6 +34,7 @@ struct mux_conf {
 	char *svm, *svm_name, *host_name, *ca, *cert, *key, *user, *socket_mode;
 	char *scan, *scan_name; /* NULL: no lane for files */
 	uint64_t vsock_port, vsock_file_port, max_queue, max_queue_up;
+	uint64_t connects_max, messages_max;
 	uint64_t idle_ms, deadline_ms, retry_ms;
 	bool vsock_any_port;
 	struct conf_array vms; /* of struct mux_conf_vm */

@@ -115,7 +115,8 @@ void mux_lane_close(struct mux_lane *l, const char *why)
 	io_chan_free(l->chan);
 	l->chan = NULL;
 	l->state = WIRE_NEW;
-	l->greeted = l->paused = false;
+	l->greeted = l->paused = l->throttled = false;
+	io_timer_stop(l->guest->set->loop, &l->breath);
 	mux_queue_clear(&lane_trunk(l)->sched, &l->queue);
 	if (!l->svc_knows)
 		return;
@@ -216,6 +217,40 @@ static int lane_pass(struct mux_lane *l, const uint8_t *buf, size_t len)
 		l->guest->set->conf.max_queue_up);
 }
 
+void mux_lane_resume(struct mux_lane *l)
+{
+	if (!l->paused && !l->throttled)
+		io_chan_read_resume(l->chan);
+}
+
+static void lane_breath_cb(struct io_timer *w)
+{
+	struct mux_lane *l = w->arg;
+
+	l->throttled = false;
+	mux_lane_resume(l);
+}
+
+/* a new connection does not begin anew: the count is the agent's, not the connection's */
+static void lane_throttle(struct mux_lane *l)
+{
+	struct mux_guests *s = l->guest->set;
+	uint64_t wait_us;
+
+	if (l->id != MUX_LANE_IDENTITY)
+		return;
+	wait_us = mux_flow_take(&l->flow, io_clock_mono_ms() * 1000, s->conf.messages_max);
+	if (!wait_us || !l->chan)
+		return;
+	if (!l->throttled) {
+		l->throttled = true;
+		l->stats.throttles++;
+		mux_lane_log(l, "held back", "it sends more than messages-max");
+		io_chan_read_pause(l->chan);
+	}
+	io_timer_start(s->loop, &l->breath, wait_us / 1000 + 1, 0, lane_breath_cb, l);
+}
+
 static void lane_forward(struct mux_lane *l, const uint8_t *buf, size_t len)
 {
 	struct mux_guests *s = l->guest->set;
@@ -258,8 +293,10 @@ static void lane_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t 
 	if (ends_here)
 		lane_log_line(l, e->log_line);
 	wire_envelope_free(e);
-	if (!ends_here)
-		lane_forward(l, buf, len);
+	if (ends_here)
+		return;
+	lane_forward(l, buf, len);
+	lane_throttle(l);
 }
 
 /* addresses are who a guest is on the network: the scan service has no use for them */
@@ -307,7 +344,7 @@ void mux_lane_announce(struct mux_lane *l)
 	}
 	mux_guests_pump(g->set, l->id);
 	if (l->chan)
-		io_chan_read_resume(l->chan);
+		mux_lane_resume(l);
 }
 
 /* a new connection; an older one has to go: the guest knows best */
@@ -319,7 +356,7 @@ void mux_lane_attach(struct mux_lane *l, int fd, const char *transport)
 	uint64_t hidden;
 	int err;
 
-	if (!mux_limit_pass(&l->connects, io_clock_mono_ms(), MUX_CONNECT_BURST,
+	if (!mux_limit_pass(&l->connects, io_clock_mono_ms(), s->conf.connects_max,
 		    MUX_CONNECT_EVERY_MS, &hidden)) {
 		l->stats.turned_away++;
 		mux_lane_log(l, "connection turned away", "it connects too often");

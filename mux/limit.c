@@ -25,6 +25,18 @@ bool mux_limit_pass(struct mux_limit *l, uint64_t now_ms, unsigned int burst, ui
 	return true;
 }
 
+uint64_t mux_flow_take(struct mux_flow *f, uint64_t now_us, uint64_t per_second)
+{
+	const uint64_t burst_us = MUX_FLOW_BURST_S * UINT64_C(1000000);
+
+	if (!per_second)
+		return 0;
+	if (f->due_us < now_us)
+		f->due_us = now_us;
+	f->due_us += UINT64_C(1000000) / per_second;
+	return f->due_us > now_us + burst_us ? f->due_us - now_us - burst_us : 0;
+}
+
 /* a guest says numbers of its own: they end at the top, not at 0 */
 static uint64_t add_up(uint64_t a, uint64_t b)
 {

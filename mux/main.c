@@ -129,7 +129,8 @@ static bool needs_restart(const struct mux_conf *a, const struct mux_conf *b)
 	       strcmp(a->cert, b->cert) != 0 || strcmp(a->key, b->key) != 0 ||
 	       strcmp(a->user, b->user) != 0 || strcmp(a->socket_mode, b->socket_mode) != 0 ||
 	       a->vsock_any_port != b->vsock_any_port || a->max_queue != b->max_queue ||
-	       a->max_queue_up != b->max_queue_up || a->idle_ms != b->idle_ms ||
+	       a->max_queue_up != b->max_queue_up || a->connects_max != b->connects_max ||
+	       a->messages_max != b->messages_max || a->idle_ms != b->idle_ms ||
 	       a->deadline_ms != b->deadline_ms || a->retry_ms != b->retry_ms;
 }
 
@@ -222,6 +223,8 @@ static int start_guests(struct mux *m, const struct mux_inventory *inv)
 {
 	const struct mux_guests_conf conf = { .max_queue = m->conf.max_queue,
 		.max_queue_up = m->conf.max_queue_up,
+		.connects_max = (unsigned int)m->conf.connects_max,
+		.messages_max = m->conf.messages_max,
 		.vsock_any_port = m->conf.vsock_any_port,
 		.socket_mode = inv->socket_mode,
 		.file_lane = has_scan(m) };

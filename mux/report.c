@@ -45,11 +45,11 @@ static void log_lane(const struct mux_lane *l)
 	lane_stats(l, &st);
 	gi_notice("vm %s%s: %s connects=%" PRIu64 " replaced=%" PRIu64 " turned_away=%" PRIu64
 		  " up=%" PRIu64 "/%" PRIu64 "B down=%" PRIu64 "/%" PRIu64 "B refused=%" PRIu64
-		  " overflows=%" PRIu64 " pauses=%" PRIu64 " lost=%" PRIu64 " lines=%" PRIu64
-		  " lines_dropped=%" PRIu64 " queued_up=%zu queued_down=%zu",
+		  " overflows=%" PRIu64 " pauses=%" PRIu64 " throttles=%" PRIu64 " lost=%" PRIu64
+		  " lines=%" PRIu64 " lines_dropped=%" PRIu64 " queued_up=%zu queued_down=%zu",
 		l->guest->vm.name, mux_lane_mark(l->id), st.connected ? l->transport : "away",
 		st.connects, st.replaced, st.turned_away, st.frames_up, st.bytes_up, st.frames_down,
-		st.bytes_down, st.refused, st.overflows, st.pauses, st.lost, st.lines,
+		st.bytes_down, st.refused, st.overflows, st.pauses, st.throttles, st.lost, st.lines,
 		st.lines_dropped, st.queued_up, st.queued_down);
 }
 

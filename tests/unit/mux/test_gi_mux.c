@@ -440,6 +440,7 @@ static void test_flood_does_not_starve_the_polite_guest(void **state)
 	struct race r = { .bed = b };
 	uint64_t end;
 
+	bed_conf(b, "messages-max 1000000;", NULL); /* here the link is what is short */
 	bed_up(b);
 	bed_guest_ready(b, &b->guests[0], "jump01");
 	bed_guest_ready(b, &b->guests[1], "web01");
@@ -466,6 +467,41 @@ static void test_flood_does_not_starve_the_polite_guest(void **state)
 	assert_int_equal(bed_counter(b, "jump01", "up"), FLOOD_EVENTS + 1);
 	assert_int_equal(bed_counter(b, "jump01", "refused"), 0);
 	assert_int_equal(bed_counter(b, "web01", "pauses"), 0);
+	assert_int_equal(bed_counter(b, "jump01", "throttles"), 0);
+}
+
+/* more messages than it may send: it waits, nothing is lost, the other one is served meanwhile */
+static void test_too_many_messages_wait_and_are_not_lost(void **state)
+{
+	struct bed *b = *state;
+	struct race r = { .bed = b };
+
+	bed_conf(b, "messages-max 2000;", NULL);
+	bed_up(b);
+	bed_guest_ready(b, &b->guests[0], "jump01");
+	bed_guest_ready(b, &b->guests[1], "web01");
+	b->test = &r;
+	b->on_routed = race_routed;
+	polite_ping(&r);
+	while (r.flood_last_seq < 10000) {
+		uint64_t before = r.flood_last_seq;
+		uint64_t end = io_clock_mono_ms() + BED_WAIT_MS;
+
+		while (r.flood_last_seq == before && io_clock_mono_ms() < end) {
+			if (r.flood_sent < 10000)
+				flood_more(&r);
+			io_loop_run_once(b->loop, 50);
+		}
+		assert_true(r.flood_last_seq > before);
+	}
+	bed_until(b, r.pongs == POLITE_PINGS);
+	io_timer_stop(b->loop, &r.breath);
+	assert_false(b->guests[0].closed);
+	b->on_routed = NULL;
+	assert_true(bed_counter(b, "jump01", "throttles") > 0);
+	assert_int_equal(bed_counter(b, "jump01", "refused"), 0);
+	assert_int_equal(bed_counter(b, "web01", "throttles"), 0);
+	assert_true(bed_log_has(b, "it sends more than messages-max"));
 }
 
 int main(void)
@@ -487,6 +523,8 @@ int main(void)
 			test_slow_guest_is_dropped_others_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_flood_does_not_starve_the_polite_guest, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_too_many_messages_wait_and_are_not_lost, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,8 @@
 #include "mux/guest.h"
 #include "mux/limit.h"
 
+#define CONNECTS_MAX 20
+
 static struct io_loop *loop;
 static struct mux_guests *guests;
 static bool reserved = true; /* the port that take() comes from */
@@ -29,7 +31,9 @@ static int setup(void **state)
 {
 	/* no vsock_port: no listener is opened */
 	const struct mux_inventory inv = { .vms = vms, .n = 2 };
-	const struct mux_guests_conf conf = { .max_queue = 1 << 20, .max_queue_up = 1 << 20 };
+	const struct mux_guests_conf conf = {
+		.max_queue = 1 << 20, .max_queue_up = 1 << 20, .connects_max = CONNECTS_MAX
+	};
 
 	(void)state;
 	assert_int_equal(io_loop_new(&loop), 0);
@@ -126,7 +130,7 @@ static void test_take_cid_from_any_port_is_refused(void **state)
 
 	(void)state;
 	reserved = false;
-	for (int i = 0; i < 2 * MUX_CONNECT_BURST; i++) {
+	for (int i = 0; i < 2 * CONNECTS_MAX; i++) {
 		other = take(3);
 		assert_refused(other, "below 1024");
 		(void)close(other);
@@ -135,7 +139,7 @@ static void test_take_cid_from_any_port_is_refused(void **state)
 	io_loop_run_once(loop, 0);
 	assert_true(is_held(agent));
 	assert_int_equal(mux_guests_stats(guests, "jump01", MUX_LANE_IDENTITY, &st), 0);
-	assert_int_equal(st.turned_away, 2 * MUX_CONNECT_BURST);
+	assert_int_equal(st.turned_away, 2 * CONNECTS_MAX);
 	other = take(3); /* and has not used up its turns */
 	assert_true(is_held(other));
 	(void)close(agent);

@@ -58,6 +58,8 @@ static void test_conf_defaults(void **state)
 	 */
 	assert_true(c.max_queue >= 2 * EPS_WRITES_MAX);
 	assert_int_equal(c.max_queue_up, 1 << 20);
+	assert_int_equal(c.connects_max, 20);
+	assert_int_equal(c.messages_max, 5000);
 	assert_int_equal(c.idle_ms, 10000);
 	assert_int_equal(c.deadline_ms, 10000);
 	assert_int_equal(c.retry_ms, 1300);
@@ -299,6 +301,35 @@ static void test_lines_of_many_agents_end_at_the_limit_of_all(void **state)
 	assert_int_equal(agents[50].left_out, MUX_LINES_BURST + 50);
 }
 
+/* four seconds' worth at once, then the steady rate; what was not used does not add up */
+static void test_flow_take_over_the_rate_waits(void **state)
+{
+	const uint64_t s = 1000000;
+	struct mux_flow f = { 0 };
+	uint64_t now = 100 * s;
+
+	(void)state;
+	for (int i = 0; i < 400; i++)
+		assert_int_equal(mux_flow_take(&f, now, 100), 0);
+	assert_int_equal(mux_flow_take(&f, now, 100), 10000); /* a message lasts 10 ms */
+	assert_int_equal(mux_flow_take(&f, now, 100), 20000);
+	now += 20000;
+	assert_int_equal(mux_flow_take(&f, now, 100), 10000);
+	now += 3600 * s;
+	for (int i = 0; i < 400; i++)
+		assert_int_equal(mux_flow_take(&f, now, 100), 0);
+	assert_true(mux_flow_take(&f, now, 100) > 0);
+}
+
+static void test_flow_take_without_a_limit_never_waits(void **state)
+{
+	struct mux_flow f = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 100000; i++)
+		assert_int_equal(mux_flow_take(&f, 5, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +344,8 @@ int main(void)
 		cmocka_unit_test(test_limit_holds_back_and_counts),
 		cmocka_unit_test(test_lines_of_one_agent_leave_the_others_theirs),
 		cmocka_unit_test(test_lines_of_many_agents_end_at_the_limit_of_all),
+		cmocka_unit_test(test_flow_take_over_the_rate_waits),
+		cmocka_unit_test(test_flow_take_without_a_limit_never_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
