@@ -167,7 +167,8 @@ struct eps_event {
 	atomic_int gone;   /* 0, or the negative error that says why */
 	/* lock */
 	enum eps_state state;
-	struct eps_event *prev, *next; /* in the guest's queue */
+	struct eps_event *prev, *next;			    /* in the guest's queue */
+	_Alignas(max_align_t) uint8_t room[EPS_ROOM_BYTES]; /* the caller's */
 };
 
 struct eps {

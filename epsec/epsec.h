@@ -220,6 +220,12 @@ const struct eps_file *eps_event_file(const struct eps_event *ev);
 bool eps_event_gone(const struct eps_event *ev);
 /* comes back in eps_done; the caller's */
 void eps_event_tag_set(struct eps_event *ev, void *tag);
+/*
+ * EPS_ROOM_BYTES of the event's own for the caller, aligned as by malloc(), zeroed when the event
+ * comes: what the first look found out, for whoever gets the event from eps_next(). Gone with it.
+ */
+#define EPS_ROOM_BYTES 64
+void *eps_event_room(struct eps_event *ev);
 
 /*
  * eps_read - @len bytes at @offset, fewer only at the end. Blocks until they are here, or the

@@ -315,3 +315,8 @@ void eps_event_tag_set(struct eps_event *ev, void *tag)
 {
 	ev->p.tag = tag;
 }
+
+void *eps_event_room(struct eps_event *ev)
+{
+	return ev->room;
+}

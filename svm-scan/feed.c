@@ -20,6 +20,7 @@ struct feed {
 	struct io_sha256 *sha;
 	uint64_t id;
 	uint64_t hashed; /* bytes from 0 that went into sha */
+	bool known;	 /* the source came with the hash of all that is handed over */
 	bool unhashed;	 /* bytes went out that are not in sha: the guest may have changed them */
 	uint64_t served, served_max;
 	int err;	/* what the source said; 0 */
@@ -50,7 +51,11 @@ static int feed_job(struct feed *f)
 		return -ETIMEDOUT;
 	head = head < WIRE_DATA_MAX ? head : WIRE_DATA_MAX;
 	head = head < src->size ? head : (size_t)src->size;
-	feed_hash(f, 0, src->head, head);
+	f->known = src->sha256 && head == src->size;
+	if (f->known)
+		f->hashed = head;
+	else
+		feed_hash(f, 0, src->head, head);
 	job.id = f->id;
 	job.size = src->size;
 	job.head.data = (uint8_t *)src->head;
@@ -126,7 +131,10 @@ static int feed_result(
 			f->err < 0 ? f->src->error(f->err) : "it is shorter than announced");
 	}
 	if (f->hashed == f->src->size && !f->unhashed && f->err == 0) {
-		io_sha256_end(f->sha, found.sha256);
+		if (f->known)
+			memcpy(found.sha256, f->src->sha256, sizeof(found.sha256));
+		else
+			io_sha256_end(f->sha, found.sha256);
 		found.has_sha256 = true;
 	}
 	*ret = found;

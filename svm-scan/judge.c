@@ -29,6 +29,13 @@ struct list_ref { /* the hash list, as long as somebody looks into it */
 	unsigned int refs;
 };
 
+struct judge_note { /* in the event's room, from the first look on */
+	uint64_t since_us;
+	bool hashed; /* the whole content came with the event */
+	uint8_t sha256[32];
+};
+_Static_assert(sizeof(struct judge_note) <= EPS_ROOM_BYTES, "it fits");
+
 struct waiter {
 	struct eps_event *ev;
 	struct waiter *next;
@@ -43,7 +50,6 @@ struct flight {		    /* a scan under way */
 
 struct judge_thread {
 	struct scan_judge *judge;
-	struct io_sha256 *hash;
 	unsigned int slot;
 	pthread_t thread;
 	bool running;
@@ -124,7 +130,6 @@ int scan_judge_new(const struct scan_judge_conf *conf, struct scan_judge **ret)
 	for (unsigned int i = 0; err == 0 && i < conf->workers; i++) {
 		j->threads[i].judge = j;
 		j->threads[i].slot = i;
-		err = io_sha256_new(&j->threads[i].hash);
 	}
 	if (err < 0) {
 		scan_judge_free(j);
@@ -138,8 +143,6 @@ void scan_judge_free(struct scan_judge *j)
 {
 	if (!j)
 		return;
-	for (unsigned int i = 0; j->threads && i < j->conf.workers; i++)
-		io_sha256_free(j->threads[i].hash);
 	free(j->threads);
 	list_put(j, j->list);
 	scan_cache_free(j->cache);
@@ -232,10 +235,15 @@ static void failed(struct scan_finding *f, const char *why)
 	(void)snprintf(f->text, sizeof(f->text), "%s", why);
 }
 
-static void answer(struct scan_judge *j, struct eps_event *ev, const struct scan_rules *rules,
-	const struct scan_finding *f, uint64_t since_us)
+static const struct judge_note *note_of(struct eps_event *ev)
 {
-	int err = scan_verdict_answer(ev, rules, f, since_us, j->conf.vms);
+	return eps_event_room(ev);
+}
+
+static void answer(struct scan_judge *j, struct eps_event *ev, const struct scan_rules *rules,
+	const struct scan_finding *f)
+{
+	int err = scan_verdict_answer(ev, rules, f, note_of(ev)->since_us, j->conf.vms);
 
 	if (err == -EPS_EGONE)
 		atomic_fetch_add(&j->gone, 1);
@@ -312,12 +320,12 @@ static struct waiter *flight_end(struct scan_judge *j, const uint8_t sha256[32],
 bool scan_judge_look(struct scan_judge *j, struct eps_event *ev)
 {
 	const struct eps_file *file = eps_event_file(ev);
-	uint64_t since = io_clock_mono_us();
+	struct judge_note *note = eps_event_room(ev);
 	struct scan_finding f = { .outcome = SCAN_CLEAN };
 	struct scan_rules rules;
-	uint8_t sha256[32];
 	bool first, leader, within;
 
+	note->since_us = io_clock_mono_us();
 	within = scan_vms_take(j->conf.vms, file->vm, 1, 0, &rules, &first);
 	if (!within) {
 		over_quota(j, file->vm, first);
@@ -327,12 +335,13 @@ bool scan_judge_look(struct scan_judge *j, struct eps_event *ev)
 	} else if (file->size > 0) {
 		if (file->head_len != file->size)
 			return false;
-		content_hash(j->look_hash, file->head, file->head_len, sha256);
-		if (!known(j, sha256, file->vm, &f))
-			return flight_join(j, sha256, ev, false, &leader);
+		content_hash(j->look_hash, file->head, file->head_len, note->sha256);
+		note->hashed = true;
+		if (!known(j, note->sha256, file->vm, &f))
+			return flight_join(j, note->sha256, ev, false, &leader);
 	}
 	atomic_fetch_add(&j->looked, 1);
-	answer(j, ev, &rules, &f, since);
+	answer(j, ev, &rules, &f);
 	return true;
 }
 
@@ -346,6 +355,7 @@ static void scan(
 	struct scan_epoch epoch;
 
 	scan_source_event(&src, ev);
+	src.sha256 = note_of(ev)->hashed ? note_of(ev)->sha256 : NULL;
 	scan_pool_run(j->conf.pool, t->slot, &src, f, &epoch);
 	atomic_fetch_add(&j->scanned, 1);
 	*ret_gone = f->outcome == SCAN_FAILED && eps_event_gone(ev);
@@ -365,34 +375,34 @@ static void answer_waiters(struct scan_judge *j, struct waiter *w, const struct 
 		scan_vms_rules(j->conf.vms, file->vm, &rules);
 		if (f->outcome != SCAN_FAILED)
 			scan_vms_count(j->conf.vms, file->vm, SCAN_VM_FROM_CACHE);
-		answer(j, w->ev, &rules, f, io_clock_mono_us());
+		answer(j, w->ev, &rules, f);
 		free(w);
 		w = next;
 	}
 }
 
-/* an event nobody knew at first sight; @sha256: NULL when its head is not all of it */
-static void judge_scan(struct judge_thread *t, struct eps_event *ev, const uint8_t *sha256,
-	const struct scan_rules *rules)
+/* an event nobody knew at first sight */
+static void judge_scan(struct judge_thread *t, struct eps_event *ev, const struct scan_rules *rules)
 {
 	struct scan_judge *j = t->judge;
-	uint64_t since = io_clock_mono_us();
+	uint8_t sha256[32];
 	struct waiter *next = NULL;
 	struct scan_rules r = *rules;
 	struct scan_finding f;
 	bool leader = false, gone = false;
 
-	if (sha256 && flight_join(j, sha256, ev, true, &leader))
+	memcpy(sha256, note_of(ev)->sha256, sizeof(sha256)); /* it outlives the event */
+	if (note_of(ev)->hashed && flight_join(j, sha256, ev, true, &leader))
 		return;
 	/* another's scan may have ended between our look and our lead */
 	if (leader && known(j, sha256, eps_event_file(ev)->vm, &f)) {
-		answer(j, ev, &r, &f, since);
+		answer(j, ev, &r, &f);
 		answer_waiters(j, flight_end(j, sha256, false), &f);
 		return;
 	}
 	for (;;) {
 		scan(t, ev, &f, &gone);
-		answer(j, ev, &r, &f, since);
+		answer(j, ev, &r, &f);
 		next = leader ? flight_end(j, sha256, gone) : NULL;
 		if (!gone || !next)
 			break;
@@ -400,7 +410,6 @@ static void judge_scan(struct judge_thread *t, struct eps_event *ev, const uint8
 		ev = next->ev;
 		free(next);
 		scan_vms_rules(j->conf.vms, eps_event_file(ev)->vm, &r);
-		since = io_clock_mono_us();
 	}
 	answer_waiters(j, next, &f);
 }
@@ -409,27 +418,23 @@ static void judge_event(struct judge_thread *t, struct eps_event *ev)
 {
 	struct scan_judge *j = t->judge;
 	const struct eps_file *file = eps_event_file(ev);
-	bool whole = file->head_len == file->size, first;
-	uint64_t since = io_clock_mono_us();
+	const struct judge_note *note = note_of(ev);
 	struct scan_finding f;
 	struct scan_rules rules;
-	uint8_t sha256[32];
+	bool first;
 
-	if (whole) {
-		content_hash(t->hash, file->head, file->head_len, sha256);
-		if (known(j, sha256, file->vm, &f)) { /* while it waited */
-			scan_vms_rules(j->conf.vms, file->vm, &rules);
-			answer(j, ev, &rules, &f, since);
-			return;
-		}
+	if (note->hashed && known(j, note->sha256, file->vm, &f)) { /* while it waited */
+		scan_vms_rules(j->conf.vms, file->vm, &rules);
+		answer(j, ev, &rules, &f);
+		return;
 	}
 	if (!scan_vms_take(j->conf.vms, file->vm, 0, file->size, &rules, &first)) {
 		over_quota(j, file->vm, first);
 		failed(&f, "quota");
-		answer(j, ev, &rules, &f, since);
+		answer(j, ev, &rules, &f);
 		return;
 	}
-	judge_scan(t, ev, whole ? sha256 : NULL, &rules);
+	judge_scan(t, ev, &rules);
 }
 
 static void *judge_main(void *arg)

@@ -77,6 +77,7 @@ struct scan_source {
 	uint64_t size;
 	const uint8_t *head; /* borrowed; its first bytes, may be NULL */
 	size_t head_len;
+	const uint8_t *sha256; /* borrowed; of the head when it is all of it, or NULL: not known */
 	int (*read)(void *arg, uint64_t offset, void *buf, size_t len, size_t *ret_len);
 	const char *(*error)(int err);
 	void *arg;

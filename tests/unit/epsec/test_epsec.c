@@ -206,6 +206,7 @@ static void test_look_may_not_block(void **state)
 
 static void test_done_comes_once_with_the_tag(void **state)
 {
+	static const uint8_t none[EPS_ROOM_BYTES];
 	struct fix *f = *state;
 	struct tg_file file = small_file;
 	struct eps_event *ev;
@@ -217,6 +218,8 @@ static void test_done_comes_once_with_the_tag(void **state)
 	id = fix_event(f, &file);
 	ev = fix_next(f);
 	eps_event_tag_set(ev, &file);
+	assert_memory_equal(eps_event_room(ev), none, sizeof(none));
+	memset(eps_event_room(ev), 0xff, EPS_ROOM_BYTES); /* it is all the caller's */
 	assert_int_equal(fix_answer(ev, EPS_QUARANTINE), 0);
 	fix_wait(f, &f->n_done, 1);
 	tg_verdict(f->tg, id, &v);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -513,4 +514,33 @@ void svc_reply(struct tg *t, const char *vm, uint64_t id, const char *json, bool
 	e.body_case = IDFW__ENVELOPE__BODY_FILE_REPLY;
 	e.file_reply = &r;
 	tg_send(t, vm, &e);
+}
+
+size_t svc_children(struct svc *s, pid_t *ret, size_t max)
+{
+	char path[64], file[400], text[256];
+	struct dirent *e;
+	size_t n = 0;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)s->pid);
+	d = opendir(path);
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		FILE *f;
+		char *p, *end;
+
+		if (e->d_name[0] == '.')
+			continue;
+		(void)snprintf(file, sizeof(file), "%s/%s/children", path, e->d_name);
+		f = fopen(file, "r");
+		if (!f)
+			continue;
+		p = fgets(text, sizeof(text), f);
+		for (long v; p && n < max && (v = strtol(p, &end, 10)) > 0; p = end)
+			ret[n++] = (pid_t)v;
+		(void)fclose(f);
+	}
+	(void)closedir(d);
+	return n;
 }

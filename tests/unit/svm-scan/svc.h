@@ -64,6 +64,8 @@ void svc_list_write(struct svc *s, const char *text);
 /* runs the loop until @is; asserts that this is within TG_WAIT_MS */
 void svc_wait(struct svc *s, bool (*is)(struct svc *s, void *arg), void *arg);
 void svc_wait_records(struct svc *s, size_t n);
+/* of all threads of the service: its workers; how many, at most @max */
+size_t svc_children(struct svc *s, pid_t *ret, size_t max);
 bool svc_log_has(struct svc *s, const char *words);
 void svc_run(struct svc *s, int ms); /* the loop, once */
 

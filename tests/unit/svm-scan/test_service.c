@@ -405,36 +405,6 @@ static void test_hup_with_a_broken_configuration_shows_in_the_status(void **stat
 	svc_client_free(c);
 }
 
-/* children of all threads of the service: the workers */
-static size_t children(pid_t pid, pid_t *ret, size_t max)
-{
-	char path[64], file[400], text[256];
-	struct dirent *e;
-	size_t n = 0;
-	DIR *d;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	d = opendir(path);
-	assert_non_null(d);
-	while ((e = readdir(d))) {
-		FILE *f;
-		char *p, *end;
-
-		if (e->d_name[0] == '.')
-			continue;
-		(void)snprintf(file, sizeof(file), "%s/%s/children", path, e->d_name);
-		f = fopen(file, "r");
-		if (!f)
-			continue;
-		p = fgets(text, sizeof(text), f);
-		for (long v; p && n < max && (v = strtol(p, &end, 10)) > 0; p = end)
-			ret[n++] = (pid_t)v;
-		(void)fclose(f);
-	}
-	(void)closedir(d);
-	return n;
-}
-
 struct reads_wait {
 	struct tg *t;
 	uint64_t n;
@@ -470,7 +440,7 @@ static void test_killed_worker_costs_one_file(void **state)
 	tg_up(w.t, "web01");
 	id = tg_event(w.t, "web01", EPS_OP_OPEN, &held);
 	svc_wait(s, has_reads, &w);
-	assert_int_equal(children(s->pid, workers, 8), 1);
+	assert_int_equal(svc_children(s, workers, 8), 1);
 	assert_int_equal(kill(workers[0], SIGKILL), 0);
 	tg_verdict(w.t, id, &v);
 	assert_true(v.failed);
