@@ -27,6 +27,7 @@
 #include "fileagent/fan.h"
 #include "fileagent/handover.h"
 #include "lib/base/log.h"
+#include "lib/io/dir.h"
 
 #define TAKE_MS 5000 /* a worker that does not answer a new supervisor for so long is killed */
 #define END_MS 3000  /* a worker that does not end for so long is killed */
@@ -181,33 +182,6 @@ static void reload(struct fa_sup *s)
 
 /* ---- directories ---- */
 
-/* the last part is made, and given to @uid; what is above must be there or is made for root */
-static int make_dir(const char *path, mode_t mode, const struct passwd *pw)
-{
-	char part[256];
-	int fd, err = 0;
-
-	for (size_t i = 1; path[i - 1]; i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		if (i >= sizeof(part))
-			return -ENAMETOOLONG;
-		memcpy(part, path, i);
-		part[i] = '\0';
-		if (mkdir(part, path[i] ? 0755 : mode) < 0 && errno != EEXIST)
-			return -errno;
-	}
-	if (!pw)
-		return 0;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fchown(fd, pw->pw_uid, pw->pw_gid) < 0)
-		err = -errno;
-	(void)close(fd);
-	return err;
-}
-
 /* the worker's; they are there before the marks, so that these leave them out (marks.c) */
 static int make_state_dirs(const struct fa_sup *s, const struct passwd *pw)
 {
@@ -217,7 +191,7 @@ static int make_state_dirs(const struct fa_sup *s, const struct passwd *pw)
 
 	for (size_t i = 0; err == 0 && i < GI_ARRAY_SIZE(below); i++) {
 		(void)snprintf(path, sizeof(path), "%s%s", s->conf->state_dir, below[i]);
-		err = make_dir(path, 0700, pw);
+		err = io_dir_make(path, 0700, pw->pw_uid, pw->pw_gid);
 	}
 	return err;
 }
@@ -231,7 +205,7 @@ static int make_dirs(const struct fa_sup *s)
 		gi_err("user %s does not exist", s->conf->user);
 		return -GI_ENOTFOUND;
 	}
-	err = make_dir(s->conf->run_dir, 0755, NULL);
+	err = io_dir_make(s->conf->run_dir, 0755, IO_DIR_KEEP, (gid_t)-1);
 	if (err == 0)
 		err = make_state_dirs(s, pw);
 	if (err < 0)

@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "fileagent/vaultmeta.h"
+#include "lib/io/dir.h"
 #include "lib/io/loop.h"
 
 #define NAME_LEN 48 /* 32 digits, a suffix, NUL */
@@ -225,10 +226,10 @@ int fa_vault_open(const char *dir, uint64_t max_bytes, struct fa_vault **ret)
 {
 	struct fa_vault *v;
 	struct stat st;
-	int err = 0;
+	int err = io_dir_make(dir, 0700, IO_DIR_KEEP, (gid_t)-1);
 
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return -errno;
+	if (err < 0)
+		return err;
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;

@@ -34,6 +34,7 @@
 #include "lib/base/text.h"
 #include "lib/conf/lex.h"
 #include "lib/io/child.h"
+#include "lib/io/dir.h"
 #include "lib/io/loop.h"
 #include "lib/io/sock.h"
 #include "netagent/fdpass.h"
@@ -211,37 +212,14 @@ static void signal_cb(struct io_signal *w, int signum)
 	io_loop_stop(k->loop);
 }
 
-/* the parsing process may put a link there before our next start: never through one */
-static int give_dir(const char *path, const struct passwd *pw)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), err;
-
-	if (fd < 0)
-		return -errno;
-	err = fchown(fd, pw->pw_uid, pw->pw_gid) < 0 ? -errno : 0;
-	close(fd);
-	return err;
-}
-
 /* mkdir -p, the last one for @user alone */
 static int make_dir(const char *path, mode_t mode, const char *user)
 {
 	const struct passwd *pw = geteuid() == 0 && user ? getpwnam(user) : NULL;
-	char part[256];
 
-	for (size_t i = 1; path[i - 1]; i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		if (i >= sizeof(part))
-			return -ENAMETOOLONG;
-		memcpy(part, path, i);
-		part[i] = '\0';
-		if (mkdir(part, path[i] ? 0755 : mode) < 0 && errno != EEXIST)
-			return -errno;
-	}
 	if (geteuid() == 0 && user && !pw)
 		return -GI_ENOTFOUND;
-	return pw ? give_dir(path, pw) : 0;
+	return io_dir_make(path, mode, pw ? pw->pw_uid : IO_DIR_KEEP, pw ? pw->pw_gid : (gid_t)-1);
 }
 
 static int bind_pam(const struct na_conf *conf, int *ret_fd)
@@ -255,8 +233,9 @@ static int bind_pam(const struct na_conf *conf, int *ret_fd)
 	slash = strrchr(dir, '/');
 	if (slash && slash != dir) {
 		*slash = '\0';
-		if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-			return -errno;
+		err = make_dir(dir, 0755, NULL);
+		if (err < 0)
+			return err;
 	}
 	snprintf(text, sizeof(text), "unix:%.150s", conf->pam_socket);
 	err = io_endpoint_parse(text, &e);

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "lib/io/dir.h"
 #include "lib/io/priv.h"
 #include "lib/io/sock.h"
 #include "svm-idfw/svm.h"
@@ -196,19 +197,12 @@ static int prepare_dirs(const struct svm *s)
 {
 	const struct passwd *pw = geteuid() == 0 ? getpwnam(s->conf.user) : NULL;
 
-	if (mkdir(s->conf.state_dir, 0750) < 0 && errno != EEXIST) {
-		int r = -errno;
+	int r = io_dir_make(s->conf.state_dir, 0750, pw ? pw->pw_uid : IO_DIR_KEEP,
+		pw ? pw->pw_gid : (gid_t)-1);
 
+	if (r < 0)
 		gi_err("%s: %s", s->conf.state_dir, gi_strerror(r));
-		return r;
-	}
-	if (pw && chown(s->conf.state_dir, pw->pw_uid, pw->pw_gid) < 0) {
-		int r = -errno;
-
-		gi_err("%s: %s", s->conf.state_dir, gi_strerror(r));
-		return r;
-	}
-	return 0;
+	return r;
 }
 
 static int start_links(struct svm *s)

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/io/dir.h"
 #include "lib/io/priv.h"
 #include "svm-scan/service.h"
 
@@ -157,11 +158,10 @@ static int complain(const char *what, const char *why, int err)
 
 static int dir_make(const char *path, mode_t mode, const struct passwd *pw)
 {
-	if (mkdir(path, mode) < 0 && errno != EEXIST)
-		return complain(path, NULL, -errno);
-	if (pw && chown(path, pw->pw_uid, pw->pw_gid) < 0)
-		return complain(path, NULL, -errno);
-	return 0;
+	int err =
+		io_dir_make(path, mode, pw ? pw->pw_uid : IO_DIR_KEEP, pw ? pw->pw_gid : (gid_t)-1);
+
+	return err < 0 ? complain(path, NULL, err) : 0;
 }
 
 /* the outbox's files are those of the user that we become: made as that user, and read again */
