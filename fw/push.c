@@ -29,9 +29,11 @@ int fw_push_new(struct fw_push **ret, char ret_why[256])
 	snprintf(ret_why, FW_WHY_MAX, "out of memory");
 	if (!p)
 		return -ENOMEM;
-	rc = fw_mnl_new(&p->mnl, ret_why);
+	rc = fw_leases_new(&p->leases);
+	if (rc == 0)
+		rc = fw_mnl_new(&p->mnl, ret_why);
 	if (rc < 0) {
-		free(p);
+		fw_push_free(p);
 		return rc;
 	}
 	ret_why[0] = '\0';
@@ -45,6 +47,7 @@ void fw_push_free(struct fw_push *p)
 		return;
 	fw_mnl_free(p->mnl);
 	fw_state_free(p->state);
+	fw_leases_free(p->leases);
 	free(p);
 }
 
@@ -174,6 +177,42 @@ static int push_over(struct fw_push *p, const struct fw_state *s, const struct f
 	return rc;
 }
 
+/*
+ * The last way, when something of ours stands in a shape that cannot be changed (another version's
+ * table): the table is replaced as a whole, in one transaction. While it is put together nothing
+ * gets through, and cgroups are nobody for the moment until the map is filled.
+ */
+static int push_anew(struct fw_push *p, const struct fw_state *s, char ret_why[FW_WHY_MAX])
+{
+	struct gi_buf prepare, all;
+	int rc;
+
+	gi_buf_init(&prepare, TEXT_MAX);
+	gi_buf_init(&all, TEXT_MAX);
+	gi_buf_printf(&all, "add table inet " FW_TABLE "\ndelete table inet " FW_TABLE "\n");
+	rc = fw_render_over(s, NULL, 1, &prepare, &prepare);
+	if (rc == 0) {
+		gi_buf_append(&all, prepare.data, prepare.len);
+		rc = gi_buf_error(&all);
+	}
+	if (rc == 0)
+		rc = fw_nft_run(gi_buf_str(&all), ret_why);
+	else
+		fw_push_refuse(rc, NULL, ret_why);
+	if (rc == 0) {
+		p->cg = 1;
+		rc = fill_cgroups(p, s, 1);
+		if (rc < 0) { /* it closes for them; what runs is not what was known */
+			fw_push_refuse(rc, "the map of cgroups cannot be filled", ret_why);
+			fw_state_free(p->state);
+			p->state = NULL;
+		}
+	}
+	gi_buf_fini(&prepare);
+	gi_buf_fini(&all);
+	return rc;
+}
+
 int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256])
 {
 	const struct fw_ruleset *rs = fw_state_ruleset(s);
@@ -183,14 +222,25 @@ int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256])
 
 	if (rc < 0)
 		return fw_push_refuse(rc, why, ret_why);
-	rc = fw_push_read(p, rs, s, &have);
-	if (rc == 0)
-		rc = push_over(p, s, have, ret_why);
+	/* twice: a lease may end between reading and writing */
+	for (int i = 0; i < 2; i++) {
+		rc = fw_push_read(p, rs, s, &have);
+		if (rc == 0)
+			rc = push_over(p, s, have, ret_why);
+		fw_state_free(have);
+		have = NULL;
+		if (rc == 0)
+			break;
+	}
 	if (rc < 0) /* the sets are not as we think; somebody else at work */
 		rc = push_over(p, s, NULL, ret_why);
-	fw_state_free(have);
+	if (rc < 0 && rc != -GI_ELIMIT && rc != -ENOMEM) /* nor what they are made of */
+		rc = push_anew(p, s, ret_why);
 	if (rc < 0)
 		return rc;
+	if (!p->state)
+		fw_leases_forget(p->leases);
+	(void)!fw_state_each(s, false, fw_leases_wrote, p->leases);
 	fw_state_free(p->state);
 	p->state = s;
 	ret_why[0] = '\0';

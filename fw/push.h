@@ -45,7 +45,27 @@ GI_MUST_CHECK int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char re
  */
 GI_MUST_CHECK int fw_push_delta(struct fw_push *p, const struct fw_delta *d, char ret_why[256]);
 
-const struct fw_state *fw_push_state(const struct fw_push *p); /* borrowed; NULL: unknown */
+/*
+ * fw_push_renew - the SVM is there: marks with a lease get their whole time again
+ *
+ * Concerns what fw_push_state() asks for: all marks with a lease but those that `ends`, and of
+ * these the ones that may have less than three quarters left. A mark that the kernel has dropped
+ * already is live again. Nothing known to run: nothing to do. The work is done by fw_push_work().
+ */
+void fw_push_renew(struct fw_push *p);
+/*
+ * fw_push_work - one bounded step of what has time: renewals, one transaction of at most 2048
+ * @ret_more: there is more to do; to be called again when nothing else waits
+ * Errors: the kernel's -errno, -ENOMEM: that renewal is given up, the next begins from the start
+ */
+GI_MUST_CHECK int fw_push_work(struct fw_push *p, bool *ret_more, char ret_why[256]);
+
+/*
+ * what the kernel was told to hold, borrowed; NULL: unknown. A mark whose lease ended is still in
+ * it: removing it is no error, renewing it or a whole ruleset makes it live again, and a drain
+ * (`ends`) that is over is not begun anew while a ruleset goes on asking for the same.
+ */
+const struct fw_state *fw_push_state(const struct fw_push *p);
 
 /*
  * fw_push_marks - what the kernel holds now in UID_MARK, ADDR4_MARK, ADDR6_MARK, REMARK, BASE_MARK,

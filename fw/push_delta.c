@@ -17,7 +17,7 @@
 
 static int delta_check(const struct fw_push *p, const struct fw_delta *d, char ret_why[FW_WHY_MAX]);
 static int delta_sorted(const struct fw_delta *d, struct fw_delta *ret_copy);
-static void delta_batch(struct fw_push *p, const struct fw_delta *d);
+static int delta_commit(struct fw_push *p, const struct fw_delta *d);
 static int delta_remember(struct fw_push *p, const struct fw_delta *d);
 
 int fw_push_delta(struct fw_push *p, const struct fw_delta *d, char ret_why[256])
@@ -32,9 +32,7 @@ int fw_push_delta(struct fw_push *p, const struct fw_delta *d, char ret_why[256]
 		return fw_push_refuse(rc, NULL, ret_why);
 	if (copy.ops)
 		d = &copy;
-	fw_mnl_begin(p->mnl);
-	delta_batch(p, d);
-	rc = fw_mnl_commit(p->mnl);
+	rc = delta_commit(p, d);
 	if (rc == 0)
 		rc = delta_remember(p, d);
 	else if (rc == -ENOBUFS)
@@ -89,7 +87,7 @@ static int delta_sorted(const struct fw_delta *d, struct fw_delta *ret_copy)
 	return 0;
 }
 
-static void change(struct fw_push *p, enum fw_change how, const struct fw_elem *e)
+void fw_push_change(struct fw_push *p, enum fw_change how, const struct fw_elem *e)
 {
 	char name[64];
 	struct fw_raw r;
@@ -145,8 +143,10 @@ static void change_stamp(struct fw_push *p, uint32_t key, uint32_t have, uint32_
 /*
  * All removals, among them those of values that are replaced, then all additions. A lease that is
  * replaced is updated in place where the kernel can.
+ * @standing: the marks that LIVE holds; NULL: all that it was told to
  */
-static void delta_batch(struct fw_push *p, const struct fw_delta *d)
+static void delta_batch(
+	struct fw_push *p, const struct fw_delta *d, const struct fw_state *standing)
 {
 	uint64_t have = fw_state_version(p->state), want = d->version;
 	bool update = fw_mnl_has_update(p->mnl);
@@ -157,10 +157,12 @@ static void delta_batch(struct fw_push *p, const struct fw_delta *d)
 		struct fw_elem old;
 		bool known = fw_state_get_elem(p->state, &op->elem.key, &old);
 		bool replaced = !op->del && known && !fw_elem_same_value(&old, &op->elem);
+		bool there = fw_mnl_has_destroy(p->mnl) ? op->del || known : known;
 
-		if ((replaced && !(set == FW_LIVE && update)) ||
-			(op->del && (known || fw_mnl_has_destroy(p->mnl))))
-			change(p, FW_CHANGE_DEL, &op->elem);
+		if (set == FW_LIVE && standing)
+			there = fw_state_get(standing, &op->elem.key, NULL);
+		if (there && (op->del || (replaced && !(set == FW_LIVE && update))))
+			fw_push_change(p, FW_CHANGE_DEL, &op->elem);
 		if ((replaced || op->del) && set == FW_BASE_MARK)
 			change_base(p, true, op);
 		if (op->del && set == FW_LIVE && (known || fw_mnl_has_destroy(p->mnl)))
@@ -172,10 +174,10 @@ static void delta_batch(struct fw_push *p, const struct fw_delta *d)
 
 		if (op->del)
 			continue;
-		if (fw_state_get_elem(p->state, &op->elem.key, &old) &&
+		if (op->elem.ends && fw_state_get_elem(p->state, &op->elem.key, &old) &&
 			fw_elem_same_value(&old, &op->elem))
-			continue;
-		change(p, FW_CHANGE_ADD, &op->elem);
+			continue; /* a drain that is under way, or over */
+		fw_push_change(p, FW_CHANGE_ADD, &op->elem);
 		if (op->elem.key.set == FW_BASE_MARK)
 			change_base(p, false, op);
 		if (op->elem.key.set == FW_LIVE)
@@ -185,13 +187,43 @@ static void delta_batch(struct fw_push *p, const struct fw_delta *d)
 	change_stamp(p, FW_STAMP_VER_LO, (uint32_t)have, (uint32_t)want);
 }
 
+/*
+ * A kernel before 6.3 refuses to remove a mark that it has dropped at the end of its lease: what
+ * stands is read then, and again if one more went meanwhile.
+ */
+static int delta_commit(struct fw_push *p, const struct fw_delta *d)
+{
+	struct fw_state *standing = NULL;
+	int rc = 0, err;
+
+	for (int i = 0; i < FW_DUMP_TRIES; i++) {
+		fw_mnl_begin(p->mnl);
+		delta_batch(p, d, standing);
+		rc = fw_mnl_commit(p->mnl);
+		if (rc != -ENOENT || fw_mnl_has_destroy(p->mnl))
+			break;
+		fw_state_free(standing);
+		standing = NULL;
+		err = fw_push_read_live(p, &standing);
+		if (err < 0)
+			rc = err;
+		if (err < 0)
+			break;
+	}
+	fw_state_free(standing);
+	return rc;
+}
+
 /* the kernel has it; when memory runs out here, only a whole ruleset can follow */
 static int delta_remember(struct fw_push *p, const struct fw_delta *d)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < d->n_ops && rc == 0; i++)
+	for (size_t i = 0; i < d->n_ops && rc == 0; i++) {
 		rc = fw_state_apply(p->state, &d->ops[i]);
+		if (!d->ops[i].del)
+			(void)fw_leases_wrote(p->leases, &d->ops[i].elem);
+	}
 	if (rc < 0) {
 		fw_state_free(p->state);
 		p->state = NULL;

@@ -77,9 +77,10 @@ enum {
 };
 
 struct fw_push {
-	struct fw_mnl *mnl;	/* owned */
-	struct fw_state *state; /* owned; what the kernel was told to hold; NULL: not known */
-	unsigned int cg;	/* name of the map of cgroups, while @state is known */
+	struct fw_mnl *mnl;	  /* owned */
+	struct fw_state *state;	  /* owned; what the kernel was told to hold; NULL: not known */
+	unsigned int cg;	  /* name of the map of cgroups, while @state is known */
+	struct fw_leases *leases; /* owned; push_lease.c */
 };
 
 int fw_push_refuse(int rc, const char *words, char ret_why[FW_WHY_MAX]); /* gives @rc back */
@@ -90,5 +91,17 @@ void fw_raw_of_elem(const struct fw_elem *e, struct fw_raw *ret);
  */
 GI_MUST_CHECK int fw_push_read(struct fw_push *p, const struct fw_ruleset *rs,
 	const struct fw_state *want, struct fw_state **ret);
+
+/* the marks that LIVE holds */
+GI_MUST_CHECK int fw_push_read_live(struct fw_push *p, struct fw_state **ret);
+/* one element of the model in the open batch */
+void fw_push_change(struct fw_push *p, enum fw_change how, const struct fw_elem *e);
+
+GI_MUST_CHECK int fw_leases_new(struct fw_leases **ret);
+void fw_leases_free(struct fw_leases *l); /* NULL is fine */
+/* an element that was asked for just now (@arg: the leases); 0 */
+int fw_leases_wrote(void *arg, const struct fw_elem *e);
+/* what the kernel's clocks say is not known */
+void fw_leases_forget(struct fw_leases *l);
 
 #endif

@@ -111,6 +111,21 @@ static int read_set(struct fw_push *p, const struct fw_ruleset *rs, struct read_
 	return rc;
 }
 
+int fw_push_read_live(struct fw_push *p, struct fw_state **ret)
+{
+	struct read_arg a = { .set = FW_LIVE };
+	int rc = fw_state_new(&a.found);
+
+	if (rc < 0)
+		return rc;
+	rc = read_set(p, NULL, &a);
+	if (rc < 0)
+		fw_state_free(a.found);
+	else
+		*ret = a.found;
+	return rc;
+}
+
 struct drain_arg {
 	const struct fw_state *want;
 	struct fw_state *found;

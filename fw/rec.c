@@ -44,7 +44,7 @@ static int on_elem(struct fw_rec_reader *r, const struct fw_rec *m);
 static int on_delta(struct fw_rec_reader *r, const struct fw_rec *m);
 static int on_op(struct fw_rec_reader *r, const struct fw_rec *m);
 static int on_commit(struct fw_rec_reader *r, const struct fw_rec *m);
-static int on_marks(struct fw_rec_reader *r, const struct fw_rec *m);
+static int on_bare(struct fw_rec_reader *r, const struct fw_rec *m);
 static int start_rules(struct fw_rec_reader *r);
 static int start_elems(struct fw_rec_reader *r);
 
@@ -80,7 +80,8 @@ static const struct rec_row {
 	[FW_REC_DELTA] = { IN(PH_IDLE), F_GENERATION | F_VERSION | F_FROM | F_N0, on_delta },
 	[FW_REC_OP] = { IN(PH_OPS), F_A | F_ELEM, on_op },
 	[FW_REC_COMMIT] = { IN(PH_ELEMS) | IN(PH_OPS), F_GENERATION | F_VERSION, on_commit },
-	[FW_REC_MARKS] = { IN(PH_IDLE), 0, on_marks },
+	[FW_REC_MARKS] = { IN(PH_IDLE), 0, on_bare },
+	[FW_REC_RENEW] = { IN(PH_IDLE), 0, on_bare },
 };
 
 int fw_rec_reader_new(struct fw_rec_reader **ret)
@@ -167,6 +168,8 @@ int fw_rec_reader_feed(struct fw_rec_reader *r, const void *buf, size_t len,
 	*ret_out = FW_REC_MORE;
 	if (m.type == FW_REC_MARKS) {
 		*ret_out = FW_REC_WANT_MARKS;
+	} else if (m.type == FW_REC_RENEW) {
+		*ret_out = FW_REC_WANT_RENEW;
 	} else if (m.type == FW_REC_COMMIT && r->state) {
 		*ret_out = FW_REC_STATE;
 		*ret_state = r->state;
@@ -423,7 +426,8 @@ static int on_commit(struct fw_rec_reader *r, const struct fw_rec *m)
 	return r->want_elems == 0 && r->want_ops == 0 ? 0 : -GI_EPROTO;
 }
 
-static int on_marks(struct fw_rec_reader *r, const struct fw_rec *m)
+/* all is said with its type */
+static int on_bare(struct fw_rec_reader *r, const struct fw_rec *m)
 {
 	(void)r;
 	(void)m;

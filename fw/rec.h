@@ -26,6 +26,7 @@ enum fw_rec_type {
 	FW_REC_COMMIT,
 	FW_REC_MARKS, /* asks for the read-back; answered by ELEMs and DONE */
 	FW_REC_DONE,  /* generation, version, err: 0 or negative, name: why */
+	FW_REC_RENEW, /* a heartbeat: leases begin anew; not answered */
 };
 
 struct fw_rec {
@@ -47,7 +48,8 @@ enum fw_rec_out {
 	FW_REC_MORE = 0,
 	FW_REC_STATE = 1,
 	FW_REC_DELTA_READY = 2,
-	FW_REC_WANT_MARKS = 3
+	FW_REC_WANT_MARKS = 3,
+	FW_REC_WANT_RENEW = 4,
 };
 /* @ret_state/@ret_delta: returned owned when *ret_out says so. -GI_EPROTO: the sender must be
  * dropped */

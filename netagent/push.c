@@ -307,3 +307,11 @@ int na_push_marks(struct na_push *p)
 		push_lost(p, "pusher does not take records");
 	return 0;
 }
+
+void na_push_renew(struct na_push *p)
+{
+	struct fw_rec r = { .type = FW_REC_RENEW };
+
+	if (p->fd >= 0 && emit(p, &r) < 0)
+		push_lost(p, "pusher does not take records");
+}

@@ -40,5 +40,7 @@ bool na_push_is_up(const struct na_push *p);
 GI_MUST_CHECK int na_push_state(struct na_push *p, const struct fw_state *s);
 GI_MUST_CHECK int na_push_delta(struct na_push *p, const struct fw_delta *d);
 GI_MUST_CHECK int na_push_marks(struct na_push *p);
+/* a heartbeat of the SVM: leases begin anew; without a pusher nothing, and never an answer */
+void na_push_renew(struct na_push *p);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * uid 0 with CAP_NET_ADMIN alone, no_new_privs, a seccomp filter, no text parsed: the records have
  * a fixed shape and fw_rec_reader checks each before it is used. Blocking and sequential: one
- * request, one answer.
+ * request, one answer. Leases are renewed in steps, while no request waits.
  * libnftables may exit() under us: the keeper starts the next one, the parsing process reports it,
  * and the SVM sends a whole ruleset. The kernel goes on with what it has.
  */
@@ -20,10 +20,14 @@
 #include "lib/base/log.h"
 #include "lib/io/priv.h"
 
+#define WORK_EVERY 64 /* records, while there is more to do than to take them */
+
 struct pusher {
 	int fd;
 	struct fw_push *push;
 	struct fw_rec_reader *reader;
+	bool more;	    /* fw_push_work() has something to do */
+	unsigned int since; /* records taken since it was last called */
 };
 
 static int reply(struct pusher *p, const struct fw_rec *r)
@@ -112,10 +116,23 @@ static int take(struct pusher *p, const void *buf, size_t len)
 		return apply_delta(p, delta);
 	case FW_REC_WANT_MARKS:
 		return read_marks(p);
+	case FW_REC_WANT_RENEW:
+		fw_push_renew(p->push);
+		p->more = true;
+		return 0;
 	case FW_REC_MORE:
 		break;
 	}
 	return 0;
+}
+
+static void work(struct pusher *p)
+{
+	char why[256] = "";
+
+	p->since = 0;
+	if (fw_push_work(p->push, &p->more, why) < 0)
+		gi_err("leases could not be renewed: %s", why);
 }
 
 static int serve(struct pusher *p)
@@ -123,10 +140,16 @@ static int serve(struct pusher *p)
 	char buf[sizeof(struct fw_rec) + 1];
 
 	for (;;) {
-		ssize_t n = recv(p->fd, buf, sizeof(buf), 0);
+		ssize_t n = recv(p->fd, buf, sizeof(buf), p->more ? MSG_DONTWAIT : 0);
 
+		if (n < 0 && errno == EAGAIN && p->more) {
+			work(p);
+			continue;
+		}
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (p->more && ++p->since == WORK_EVERY)
+			work(p); /* or a flood of changes would let leases end */
 		if (n <= 0) /* the parsing process is gone: so are we; the kernel keeps its rules */
 			return 0;
 		if (take(p, buf, (size_t)n) < 0)

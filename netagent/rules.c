@@ -5,7 +5,8 @@
  * Runs in gi-netagent's parsing process, which decodes and checks; the pusher checks again what it
  * gets. Each commit or delta is answered by one Applied. Without a pusher everything is STALE: the
  * SVM then sends a whole ruleset, which the next pusher takes. Nothing is ever opened here: no
- * ruleset in the kernel means that the kernel's last one stands.
+ * ruleset in the kernel means that the kernel's last one stands. A Lease goes on as it comes and at
+ * no other time: who renews is the SVM, and nobody in its place (ADR 15).
  */
 #include "netagent/agent.h"
 
@@ -171,6 +172,9 @@ void na_rules_message(struct na_agent *a, const Idfw__Envelope *e)
 {
 	if (e->body_case == IDFW__ENVELOPE__BODY_DELTA)
 		take_delta(a, e->delta);
+	else if (e->body_case == IDFW__ENVELOPE__BODY_LEASE)
+		/* for what runs, whichever version that is: the one it names may be on its way */
+		na_push_renew(a->push);
 	else
 		take_ruleset(a, e);
 }

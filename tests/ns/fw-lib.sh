@@ -97,11 +97,23 @@ link() { # link A B N: 10.9.N.1 and fd09:N::1 at A, .2 and ::2 at B
 tool_start() { # tool_start VM
 	mkfifo "$TMP/$1.in"
 	: >"$TMP/$1.out"
-	on "$1" "$TOOL" <"$TMP/$1.in" >"$TMP/$1.out" 2>"$TMP/$1.err" &
+	(
+		trap - EXIT
+		exec ip netns exec "$ID$1" "$TOOL"
+	) <"$TMP/$1.in" >"$TMP/$1.out" 2>"$TMP/$1.err" &
 	PIDS+=($!)
+	eval "TOOLPID_$1=$!"
 	local fd
 	exec {fd}>"$TMP/$1.in"
 	eval "TOOLFD_$1=$fd"
+}
+tool_kill() { # tool_kill VM: it is gone when this returns
+	local pid="TOOLPID_$1" fd="TOOLFD_$1"
+	kill -9 "${!pid}"
+	wait "${!pid}" 2>/dev/null || true
+	[ ! -d "/proc/${!pid}" ] || fail "the push tool in $1 is alive"
+	eval "exec ${!fd}>&-"
+	rm "$TMP/$1.in"
 }
 tool() { # tool VM <script: sends it, waits for one answer, which goes to stdout
 	local var="TOOLFD_$1" before line i

@@ -186,3 +186,32 @@ END
 background b serve 5432
 expect a open tcp 10.9.1.2 5432 uid 1001
 expect a silent tcp 10.9.1.2 5432 uid 1002
+say "a table of another shape, as another version left it: replaced as a whole"
+on a nft -f - <<'END'
+delete table inet idfw
+table inet idfw {
+	set live { type mark; elements = { 0x7, 0x8 }; }
+	map cg_mark { type uid : mark; }
+	chain output { type filter hook output priority 0; policy drop; ct mark @live accept; }
+}
+END
+tool_ok a <<'END'
+ruleset
+generation 4294967306
+version 3
+group eng s
+rule r/one out accept from eng tcp:5432
+base 4 1; live 1; uid 1001 0x11; live 0x11 60; sg eng 0x11; cgroup 7 0x11
+push
+END
+expect a open tcp 10.9.1.2 5432 uid 1001
+expect a silent tcp 10.9.1.2 5432 uid 1002
+on a nft list map inet idfw cg_mark | grep -q '7 : 0x00000011' || fail "the map of cgroups is not filled"
+on a nft get element inet idfw live '{ 8 }' >/dev/null 2>&1 && fail "the other table's mark is live"
+tool_ok a <<'END'
+delta
+del cgroup 7 0
+add cgroup 8 0x11
+commit
+END
+on a nft list map inet idfw cg_mark | grep -q '{ 8 : 0x00000011' || fail "a delta after it does not fit"

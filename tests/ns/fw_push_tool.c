@@ -8,6 +8,7 @@
  *   delta                   starts a delta on what runs; then "add ELEMENT" and "del ELEMENT"
  *   commit                  pushes it; the version moves by one
  *   marks | running | state reads back
+ *   renew                   leases begin anew, as after a heartbeat
  *   old-kernel              does without DESTROYSETELEM from here on
  */
 #include <stdio.h>
@@ -106,6 +107,18 @@ static void do_running(struct tool *t)
 	answer(rc, NULL);
 }
 
+static void do_renew(struct tool *t)
+{
+	char why[256] = "";
+	bool more = true;
+	int rc = 0;
+
+	fw_push_renew(t->push);
+	while (more && rc == 0)
+		rc = fw_push_work(t->push, &more, why);
+	answer(rc, why);
+}
+
 static void do_line(struct tool *t, const char *line)
 {
 	if (strcmp(line, "ruleset") == 0)
@@ -120,6 +133,8 @@ static void do_line(struct tool *t, const char *line)
 		do_op(t, true, line + 4);
 	else if (strcmp(line, "commit") == 0)
 		do_commit(t);
+	else if (strcmp(line, "renew") == 0)
+		do_renew(t);
 	else if (strcmp(line, "old-kernel") == 0)
 		fw_push_without_destroy(t->push);
 	else if (strcmp(line, "running") == 0)

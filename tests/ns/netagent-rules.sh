@@ -123,13 +123,27 @@ n=$(cut -d' ' -f1 "$dir/flows/1")
 sleep 0.5
 check "the transfer is cut" "$n" "$(cut -d' ' -f1 "$dir/flows/1")"
 
-echo "# the SVM is gone: the kernel goes on"
+echo "# heartbeats renew a lease, whatever version they name; nothing else does"
 svm_mark
-svm "delta 5 6" "add live 19" "add uid 1001 19" "add sg eng 19" commit
+svm "delta 5 6" "add live 19" "add uid 1001 19" "add sg eng 19" \
+	"add live 20 6" "add uid 1003 20" "add sg eng 20" commit
 applied 1 6 0
+is_live() { nft get element inet idfw live "{ $1 }" >/dev/null 2>&1; }
+for v in 6 5 99 6 6 6 6 6 6 6 6 6 6 6 6 6; do
+	sleep 0.5
+	svm "lease 1 $v"
+done
+is_live 20 && ok "live for longer than its lease" || fail "lapsed under renewal"
+probe open 1003 5432
+
+echo "# the SVM is gone: the kernel goes on, and ends what nobody renews"
 svm_stop
 probe open 1001 5432
 probe silent 1002 5432
+lapsed() { ! is_live 20; }
+await 60 lapsed && ok "lapsed" || fail "still live"
+probe silent 1003 5432
+probe open 1001 5432
 
 echo "# a large ruleset: 20,000 sessions"
 svm_mark

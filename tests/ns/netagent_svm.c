@@ -12,6 +12,7 @@
  *   kick ID                | drop (the connection) | mute on|off (no HelloAck)
  *   ruleset ... push       lines of tests/unit/fw/fixture.h between; sent whole
  *   delta FROM TO ... commit   "add ELEMENT" and "del ELEMENT" between
+ *   lease GENERATION VERSION   Lease
  *   raw HEX                those bytes as one frame; head HEX: those bytes without a frame
  * Also at the far end of a connection it keeps the number that it acknowledged.
  */
@@ -260,8 +261,10 @@ static void cmd_op(struct svm *s, bool del, const char *line)
 		printf("bad element\n");
 		return;
 	}
-	if (del)
-		op->elem.mark = 0;
+	if (del) {
+		op->elem.mark = op->elem.lease_s = 0;
+		op->elem.ends = false;
+	}
 	s->delta.n_ops++;
 }
 
@@ -298,6 +301,20 @@ static void cmd_kick(struct svm *s, uint64_t id)
 	k.reason = reason;
 	e.body_case = IDFW__ENVELOPE__BODY_KICK;
 	e.kick = &k;
+	send_env(s, &e);
+}
+
+static void cmd_lease(struct svm *s, const char *words)
+{
+	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+	Idfw__Lease l = IDFW__LEASE__INIT;
+
+	if (sscanf(words, "%" SCNu64 " %" SCNu64, &l.generation, &l.version) != 2) {
+		printf("bad command lease %s\n", words);
+		return;
+	}
+	e.body_case = IDFW__ENVELOPE__BODY_LEASE;
+	e.lease = &l;
 	send_env(s, &e);
 }
 
@@ -355,6 +372,8 @@ static void command(struct svm *s, char *line)
 		cmd_watch(s, line + 5);
 	else if (sscanf(line, "kick %" SCNu64, &a) == 1)
 		cmd_kick(s, a);
+	else if (strncmp(line, "lease ", 6) == 0)
+		cmd_lease(s, line + 6);
 	else if (strcmp(line, "drop") == 0)
 		hang_up(s, "by command");
 	else if (strncmp(line, "raw ", 4) == 0 || strncmp(line, "head ", 5) == 0)

@@ -174,7 +174,7 @@ static void test_fw_rec_delta_round_trip(void **state)
 	free(all);
 }
 
-static void test_fw_rec_marks_asks(void **state)
+static void test_fw_rec_marks_and_renew_ask(void **state)
 {
 	struct fw_rec m = { .type = FW_REC_MARKS };
 	struct fw_rec_reader *r = NULL;
@@ -186,6 +186,9 @@ static void test_fw_rec_marks_asks(void **state)
 	assert_int_equal(fw_rec_reader_new(&r), 0);
 	assert_int_equal(fw_rec_reader_feed(r, &m, sizeof(m), &out, &s, &d), 0);
 	assert_int_equal(out, FW_REC_WANT_MARKS);
+	m.type = FW_REC_RENEW;
+	assert_int_equal(fw_rec_reader_feed(r, &m, sizeof(m), &out, &s, &d), 0);
+	assert_int_equal(out, FW_REC_WANT_RENEW);
 	fw_rec_reader_free(r);
 	fw_rec_reader_free(NULL);
 }
@@ -222,7 +225,7 @@ static void test_fw_rec_each_type_in_each_place(void **state)
 	for (size_t i = 0; i < all->n; i++) {
 		uint32_t type = all->r[i].type;
 
-		for (uint32_t t = 0; t <= FW_REC_DONE + 1; t++) {
+		for (uint32_t t = 0; t <= FW_REC_RENEW + 1; t++) {
 			all->r[i].type = t;
 			if (feed_all(all, SIZE_MAX, &at, &outs) < 0)
 				refused++;
@@ -231,7 +234,7 @@ static void test_fw_rec_each_type_in_each_place(void **state)
 		}
 		all->r[i].type = type;
 	}
-	assert_int_equal(refused, all->n * (FW_REC_DONE + 1));
+	assert_int_equal(refused, all->n * (FW_REC_RENEW + 1));
 	free(all);
 }
 
@@ -453,7 +456,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fw_rec_state_round_trip),
 		cmocka_unit_test(test_fw_rec_delta_round_trip),
-		cmocka_unit_test(test_fw_rec_marks_asks),
+		cmocka_unit_test(test_fw_rec_marks_and_renew_ask),
 		cmocka_unit_test(test_fw_rec_each_record_missing_eproto),
 		cmocka_unit_test(test_fw_rec_each_type_in_each_place),
 		cmocka_unit_test(test_fw_rec_duplicated_record_eproto),

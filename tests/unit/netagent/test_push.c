@@ -143,6 +143,27 @@ static void test_delta_done(void **state)
 	assert_true(f->seen.version == 5);
 }
 
+static void test_renew_is_sent_and_not_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	struct fw_delta d = delta_to(5);
+	struct fw_rec r;
+
+	na_push_renew(f->push);
+	assert_int_equal(na_push_delta(f->push, &d), 0);
+	assert_int_equal(recv(f->far, &r, sizeof(r), 0), sizeof(r));
+	assert_int_equal(r.type, FW_REC_RENEW);
+	r = (struct fw_rec){ .type = FW_REC_DONE, .generation = 1, .version = 5 };
+	reply(f->far, &r);
+	turn(f);
+	assert_int_equal(f->seen.done, 1);
+	hang_up(f);
+	turn(f);
+	assert_int_equal(f->seen.lost, 1);
+	na_push_renew(f->push); /* no pusher: nothing */
+	assert_int_equal(f->seen.done, 1);
+}
+
 static void test_pusher_ends_everything_is_stale(void **state)
 {
 	struct fixture *f = *state;
@@ -312,6 +333,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_delta_done),
+		T(test_renew_is_sent_and_not_waited_for),
 		T(test_pusher_ends_everything_is_stale),
 		T(test_marks_come_with_their_elements),
 		T(test_wrong_records_drop_the_pusher),
