@@ -40,7 +40,8 @@ static void shown(const json_t *row, const char *what)
 		ctl_putf("VM %s is %s, with %llu sessions\n", ctl_row_text(row, "vm"), what,
 			(unsigned long long)ctl_row_number(row, "sessions"));
 	else
-		ctl_putf("%s, uid %llu on %s, is %s, with %llu sessions\n",
+		ctl_putf("session %llu of %s, uid %llu on %s, is %s; sessions concerned: %llu\n",
+			(unsigned long long)ctl_row_number(row, "session"),
 			ctl_row_text(row, "user"), (unsigned long long)ctl_row_number(row, "uid"),
 			ctl_row_text(row, "vm"), what,
 			(unsigned long long)ctl_row_number(row, "sessions"));

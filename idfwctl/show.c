@@ -74,7 +74,9 @@ static const char *origin(const json_t *row)
 
 /* ---- who ---- */
 
-static const char *who_state(const json_t *row, enum ctl_tone *tone)
+#define NESTED_MAX 32
+
+static const char *who_state(const json_t *row, enum ctl_tone *tone, char nested[NESTED_MAX])
 {
 	const char *directory = ctl_row_text(row, "directory");
 
@@ -85,6 +87,12 @@ static const char *who_state(const json_t *row, enum ctl_tone *tone)
 		return "VM isolated";
 	if (ctl_row_text(row, "isolated")[0])
 		return "isolated";
+	if (strcmp(directory, "nested") == 0) {
+		*tone = CTL_DIM; /* for the network it is the session that it was opened in */
+		snprintf(nested, NESTED_MAX, "in %llu",
+			(unsigned long long)ctl_row_number(row, "parent"));
+		return ctl_row_number(row, "parent") ? nested : "nested";
+	}
 	if (strcmp(directory, "found") == 0 && ctl_row_number(row, "enforced_ms")) {
 		*tone = CTL_GOOD;
 		return "enforced";
@@ -97,8 +105,9 @@ static const char *who_state(const json_t *row, enum ctl_tone *tone)
 
 static void who_add(struct ctl_table *t, const json_t *row)
 {
+	char nested[NESTED_MAX];
 	enum ctl_tone tone;
-	const char *state = who_state(row, &tone);
+	const char *state = who_state(row, &tone, nested);
 
 	add_number(t, row, "session");
 	ctl_table_add(t, CTL_PLAIN, ctl_row_text(row, "user"));

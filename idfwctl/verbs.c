@@ -30,7 +30,8 @@ static const struct ctl_verb verbs[] = {
 		0, 1, { { 0 } }, ctl_run_who, false },
 	{ "last", "", "sessions, also those that are over, newest first",
 		"Lists sessions of the past and live ones, newest first. HOW says what ended\n"
-		"a session: close, leader (its process died), gone, reboot, kick.\n",
+		"a session: close, leader (its process died), cgroup (that of its processes is\n"
+		"gone), gone, reboot, kick.\n",
 		0, 0, { FILTERS }, ctl_run_last, false },
 	{ "audit", "", "what happened and who decided it, newest first",
 		"Prints the audit trail, newest first: logins, decisions, pushes, kicks,\n"
@@ -50,19 +51,22 @@ static const struct ctl_verb verbs[] = {
 	{ "kick", "SESSION", "end a session: access first, then the login",
 		"Takes away the session's access at once, open connections included, and tells\n"
 		"its VM to end it. SESSION is the number that \"who\" shows. Other sessions of\n"
-		"the same uid on that VM keep theirs: the kernel there knows the uid only.\n",
+		"that user keep theirs; without cgroups the kernel knows them by uid only, and\n"
+		"then they keep this one's connections too.\n",
 		1, 1, { { "reason", "TEXT", "for the audit trail and the user's VM" } },
 		ctl_run_kick, false },
-	{ "isolate", "[SESSION]", "take away the network of a session's uid, or of a VM",
-		"All flows of the session's uid on its VM die at once, and its sessions, new ones\n"
-		"too, have no access until they are released. The session is not ended. With\n"
+	{ "isolate", "[SESSION]", "take away the network of a session, or of a VM",
+		"All flows of the session die at once; it, and what its user begins on that VM\n"
+		"later, has no access until it is released. Other sessions that the user has go\n"
+		"on, if the kernel can tell them apart (cgroups). The session is not ended. With\n"
 		"--vm, nothing leaves or enters that VM. VMs in never-isolate are spared.\n",
 		0, 1,
 		{ { "vm", "VM", "all of this VM" }, { "reason", "TEXT", "for the audit trail" } },
 		ctl_run_isolate, false },
 	{ "release", "[SESSION]", "give the network back to what is isolated",
 		"SESSION is the one that it began with, also when it is over (\"status\" shows\n"
-		"it), or a live one of that uid. What needed the identity does not come back.\n",
+		"it), or one that lost its network with it. What needed the identity does not come "
+		"back.\n",
 		0, 1,
 		{ { "vm", "VM", "all of this VM" }, { "reason", "TEXT", "for the audit trail" } },
 		ctl_run_release, false },

@@ -6,7 +6,7 @@
  * mark of a subject that we know becomes an old epoch of it: its flows are judged again under
  * today's entitlement, without a gap. A mark whose subject is not known yet (the directory has
  * not answered, the other VM has not connected) lives on as it is until somebody claims it, for
- * at most IDFW_ADOPT_MS. A uid whose sessions ended meanwhile is not adopted: its flows die.
+ * at most IDFW_ADOPT_MS. Sessions that ended meanwhile are not adopted: their flows die.
  * What the guest reports can only concern its own kernel (ADR 0008).
  */
 #include "svm-idfw/core.h"
@@ -17,10 +17,13 @@
 static bool elem_from_wire(const Idfw__Element *w, struct fw_elem *ret)
 {
 	struct fw_elem el = { .mark = w->mark };
-	size_t len = w->set == FW_ADDR6_MARK ? 16 : w->set == FW_BASE_MARK ? 1 : 4;
+	size_t len = w->set == FW_ADDR6_MARK  ? 16
+		     : w->set == FW_CG_MARK   ? 8
+		     : w->set == FW_BASE_MARK ? 1
+					      : 4;
 
-	if (w->set < FW_UID_MARK || w->set > FW_BASE_MARK || w->key.len != len || !w->mark ||
-		w->group)
+	if (w->set < FW_UID_MARK || (w->set > FW_BASE_MARK && w->set != FW_CG_MARK) ||
+		w->key.len != len || !w->mark || w->group)
 		return false;
 	el.key.set = (uint8_t)w->set;
 	el.key.len = (uint8_t)len;
@@ -56,6 +59,12 @@ static uint32_t key_u32(const struct fw_key *k)
 {
 	return (uint32_t)k->data[0] << 24 | (uint32_t)k->data[1] << 16 | (uint32_t)k->data[2] << 8 |
 	       k->data[3];
+}
+
+/* a subject of this VM: nothing that may be open to others */
+static bool of_session(uint8_t set)
+{
+	return set == FW_UID_MARK || set == FW_CG_MARK;
 }
 
 /* ---- orphans ---- */
@@ -151,7 +160,7 @@ void plan_orphans_due(struct idfw_engine *e, struct idfw_vm *vm)
 	}
 	HASH_ITER (hh, p->orphans, o, next) {
 		emit_live(e, vm, true, o->mark);
-		if (o->id[0] != FW_UID_MARK)
+		if (!of_session(o->id[0]))
 			plan_retire_mark(e, vm, o->mark);
 		HASH_DEL(p->orphans, o);
 		free(o);
@@ -194,20 +203,23 @@ static int owner_cmp(const void *a, const void *b)
 
 static bool revoked(const struct idfw_plan *p, const struct fw_key *key)
 {
-	if (key->set != FW_UID_MARK)
+	if (!of_session(key->set))
 		return false;
 	for (size_t i = 0; i < p->n_revoked; i++)
-		if (p->revoked[i] == key_u32(key))
+		if (!fw_key_cmp(&p->revoked[i], key))
 			return true;
 	return false;
 }
 
 /* what the kernel still held of somebody who has lost his network must not come back */
-static bool isolated(const struct idfw_vm *vm, const struct fw_key *key)
+static bool isolated(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key)
 {
+	const struct plan_subject *s;
+
 	if (vm->isolation)
 		return key->set != FW_BASE_MARK;
-	return key->set == FW_UID_MARK && idfw_isolation_of_uid(vm, key_u32(key));
+	s = of_session(key->set) ? plan_find(e, vm, key) : NULL;
+	return s && s->isolation;
 }
 
 /* the subjects of the reported marks, sorted by mark; marks without one become orphans */
@@ -220,12 +232,12 @@ static size_t owners_find(struct idfw_engine *e, struct idfw_vm *vm, struct owne
 		const struct fw_elem *el = &p->reported.elems[i];
 		struct plan_subject *s;
 
-		if (el->key.set == FW_REMARK || revoked(p, &el->key) || isolated(vm, &el->key))
+		if (el->key.set == FW_REMARK || revoked(p, &el->key) || isolated(e, vm, &el->key))
 			continue;
 		s = el->key.set == FW_BASE_MARK ? &p->base : plan_find(e, vm, &el->key);
 		if (s && s->mark)
 			owners[n++] = (struct owner){ .mark = el->mark, .subject = s };
-		else if (el->key.set != FW_UID_MARK || s)
+		else if (!of_session(el->key.set) || s)
 			orphan_add(e, vm, el);
 	}
 	qsort(owners, n, sizeof(*owners), owner_cmp);

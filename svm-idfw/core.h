@@ -11,7 +11,7 @@
  *   ready.c      who waits for which acknowledgement
  *   plan.c       subjects and their marks, epochs (ADR 0008)
  *   adopt.c      marks of before our own restart
- *   isolate.c    uids and VMs that lost their network
+ *   isolate.c    sessions and VMs that lost their network
  *   scanrec.c    svm-scan's records: each once, whose session, audit, isolation
  *   recent.c     sessions that ended, by the guest's number
  *   fan.c        what one VM's sessions and addresses mean for the others
@@ -48,16 +48,18 @@
 #define IDFW_READY_NAMES 8 /* VMs that an audit record of readiness names */
 
 struct plan_subject {
-	struct fw_key key; /* its element in UID_MARK or ADDR*_MARK; hashed from key.len on */
+	struct fw_key
+		key; /* its element in CG_MARK, UID_MARK, ADDR*_MARK; hashed from key.len on */
 	uint8_t n_old;
 	uint16_t n_groups;
 	uint32_t mark;	    /* 0: judged as nobody */
-	uint32_t n_counted; /* uid: sessions that give it groups */
+	uint32_t n_counted; /* of this VM: sessions that give it groups */
 	uint32_t *old;	    /* owned; earlier marks, oldest first, up to IDFW_EPOCHS_MAX */
 	uint16_t *groups;   /* owned; of the ruleset, ascending */
 	uint64_t unit;	    /* that changed it last */
-	struct idfw_session *sessions;		/* uid: list by s_next */
-	const struct idfw_isolation *isolation; /* uid: its mark is not live; or NULL */
+	struct idfw_session *sessions;		/* of this VM: list by s_next */
+	const struct idfw_isolation *isolation; /* of this VM: its mark is not live; or NULL */
+	struct plan_subject *prev, *next;	/* all with an isolation */
 	UT_hash_handle hh;
 };
 
@@ -111,13 +113,14 @@ struct idfw_plan {
 	uint8_t *deny;	      /* owned; by ruleset group: in a rule that does not accept */
 	bool has_out;	      /* some rule looks at the user */
 	/* subjects */
-	struct plan_subject base, *users, *peers;
+	struct plan_subject base, *users, *peers; /* users: of this VM, by cgroup or uid */
+	struct plan_subject *isolated;		  /* list of those users */
 	struct plan_orphan *orphans;
 	uint64_t orphans_until_ms;
 	struct plan_retired *retired; /* owned; a queue, oldest first */
 	size_t n_retired;
 	uint32_t next_mark;
-	uint32_t *revoked; /* owned; uids that ended before the marks of a first connection came */
+	struct fw_key *revoked; /* owned; who ended before the marks of a first connection came */
 	size_t n_revoked;
 	/* this event */
 	uint64_t stamp;
@@ -272,6 +275,8 @@ void idfw_vm_snapshot_drop(struct idfw_vm *vm);
 /* ---- session.c ---- */
 struct idfw_session *idfw_session_find(
 	struct idfw_engine *e, struct idfw_vm *vm, uint64_t id, const uint8_t boot_id[16]);
+/* the session that @s was opened in, at the end of the chain; itself; NULL: one of them is over */
+struct idfw_session *idfw_session_outer(struct idfw_engine *e, struct idfw_session *s);
 /* -GI_EFULL: the record was not taken, nothing changed; seq 0: from a snapshot, nobody waits */
 GI_MUST_CHECK int idfw_session_open(
 	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq);
@@ -282,6 +287,9 @@ void idfw_session_end_all(struct idfw_engine *e, struct idfw_vm *vm, Idfw__EndRe
 void idfw_session_free(struct idfw_engine *e, struct idfw_session *s); /* unlinks; no record */
 /* groups came, went or changed (@had: of its principal before): what this session gives follows */
 void idfw_session_sync(struct idfw_engine *e, struct idfw_session *s, const struct pol_set *had);
+/* the guest knows it by another cgroup now, or as opened in another session; -ENOMEM */
+GI_MUST_CHECK int idfw_session_move(
+	struct idfw_engine *e, struct idfw_session *s, uint64_t cgroup, uint64_t parent);
 void idfw_session_kicks_again(struct idfw_engine *e, struct idfw_vm *vm); /* a guest is back */
 void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, const char *reason);
 
@@ -294,7 +302,13 @@ const struct idfw_recent *idfw_recent_find(
 void idfw_recents_free(struct idfw_engine *e);
 
 /* ---- isolate.c ---- */
-const struct idfw_isolation *idfw_isolation_of_uid(const struct idfw_vm *vm, uint32_t uid);
+/* the isolation that this session falls under, whatever it has done yet; NULL none */
+const struct idfw_isolation *idfw_isolation_for(const struct idfw_session *s);
+/* the session's subject loses its network, if it has it */
+void idfw_isolate_subject(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *su,
+	const struct idfw_isolation *i);
+/* a session has left the subject: is there still one that makes it isolated? */
+void idfw_isolate_again(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *su);
 enum idfw_isolate_result {
 	IDFW_ISOLATE_DONE,
 	IDFW_ISOLATE_ALREADY,
@@ -304,8 +318,12 @@ enum idfw_isolate_result {
 	IDFW_ISOLATE_FAILED,
 };
 /* by a verdict: bounded and recorded, or not done */
-enum idfw_isolate_result idfw_isolate_auto(struct idfw_engine *e, struct idfw_vm *vm, bool whole_vm,
-	uint32_t uid, uint64_t db_id, const char *user, const char *by, const char *why);
+enum idfw_isolate_result idfw_isolate_auto(struct idfw_engine *e, struct idfw_vm *vm,
+	const struct idfw_isolation
+		*from); /* @from: copied, but its vm; see idfw_isolation_scope() */
+/* uid, session, spares and user of what is isolated because of a live session; false: nothing is */
+bool idfw_isolation_scope(
+	struct idfw_engine *e, struct idfw_session *s, struct idfw_isolation *ret);
 void idfw_isolations_free(struct idfw_vm *vm);
 void idfw_outboxes_free(struct idfw_engine *e);
 
@@ -335,13 +353,15 @@ void ready_send(struct idfw_engine *e, struct idfw_session *s, Idfw__SessionRead
 /* ---- plan.c ---- */
 GI_MUST_CHECK int plan_new(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_free(struct idfw_vm *vm);
-struct plan_subject *plan_user(
-	struct idfw_engine *e, struct idfw_vm *vm, uint32_t uid); /* or makes it; NULL: memory */
+/* of a session's cgroup, else of its uid; made when there is none; NULL: memory */
+struct plan_subject *plan_user(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key);
 void plan_user_drop(
 	struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s); /* no session left */
 struct plan_subject *plan_find(
 	struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key); /* or NULL */
-/* groups of a uid follow its counted sessions; none counted any more: hard revocation */
+/* marks of the session's subject, if it is nobody else's, oldest first; how many */
+size_t plan_user_marks(const struct idfw_session *s, uint32_t ret[IDFW_EPOCHS_MAX + 1]);
+/* groups of a cgroup or uid follow its counted sessions; none counted any more: hard revocation */
 void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s);
 /* the subject's isolation begins: one element less; or ends (@i NULL): a mark without a past */
 void plan_user_isolate(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s,

@@ -81,13 +81,17 @@ struct idfw_session {
 	uint64_t opened_ms;   /* guest's clock, real time */
 	uint64_t seen_ms;     /* ours, real time */
 	uint64_t enforced_ms; /* all enforcement points acknowledged; 0 not yet */
+	uint64_t cgroup;      /* of its processes alone, in this boot; 0: flows are known by uid */
+	uint64_t parent;      /* the agent's number of the session it was opened in; 0 none */
 	uint32_t uid, leader_pid;
 	struct gi_addr peer;
+	bool is_unit;			      /* a system service: user is its unit */
+	bool found;			      /* ran already when the agent started */
 	bool kicked;			      /* recorded, no access */
 	bool counted;			      /* engine's: contributes its groups now */
 	uint32_t snap;			      /* engine's: snapshot that last named it */
 	struct idfw_principal *principal;     /* NULL: system user (uid below min_uid) */
-	struct plan_subject *subject;	      /* planner's: its (VM, uid) */
+	struct plan_subject *subject;	      /* planner's: its (VM, cgroup or uid) */
 	struct plan_ready *ready;	      /* who waits for it to be enforced, or NULL */
 	struct idfw_session *p_prev, *p_next; /* of the same principal */
 	struct idfw_session *v_prev, *v_next; /* of the same VM */
@@ -96,8 +100,8 @@ struct idfw_session {
 };
 
 /*
- * What lost its network (docs/adr/0013): a uid on a VM, or all of a VM. Until it is released,
- * whatever sessions come and go.
+ * What lost its network (docs/adr/0013): a session and what its user begins later on that VM, or
+ * all of a VM. Until it is released, whatever sessions come and go.
  */
 struct idfw_isolation {
 	struct idfw_vm *vm;
@@ -106,6 +110,7 @@ struct idfw_isolation {
 	bool unsaved;	  /* the database did not take it: a restart forgets it */
 	uint32_t uid;	  /* unless whole_vm */
 	uint64_t session; /* db_id of the session it began with; 0 none */
+	uint64_t spares;  /* sessions of the uid up to this db_id go on, but @session; 0: none */
 	uint64_t since_ms;
 	char *user, *by, *why;		    /* owned */
 	struct idfw_isolation *prev, *next; /* of the same VM */
@@ -224,6 +229,8 @@ GI_MUST_CHECK int idfw_engine_restore_session(struct idfw_engine *e, const char 
 GI_MUST_CHECK int idfw_engine_restore_principal(
 	struct idfw_engine *e, const struct idfw_principal *p); /* copies */
 void idfw_engine_next_db_id(struct idfw_engine *e, uint64_t next);
+/* the session that @s was opened in, as a row of the store; 0: none, or not known any more */
+uint64_t idfw_engine_parent_of(struct idfw_engine *e, const struct idfw_session *s);
 
 /* @i's texts are copied; its vm is not looked at */
 GI_MUST_CHECK int idfw_engine_restore_isolation(
@@ -282,9 +289,11 @@ GI_MUST_CHECK int idfw_engine_isolate_session(struct idfw_engine *e, uint64_t db
 	const char *why, const struct idfw_isolation **ret);
 GI_MUST_CHECK int idfw_engine_isolate_vm(struct idfw_engine *e, const char *vm, const char *by,
 	const char *why, const struct idfw_isolation **ret);
-/* of the session that it began with, or of a live session's uid; NULL none */
+/* of the session that it began with, or of one that has lost its network with it; NULL none */
 const struct idfw_isolation *idfw_engine_isolation_of(struct idfw_engine *e, uint64_t db_id);
-/* what takes a live session's network away: its VM's, its uid's, or NULL */
+/* does it take this session's network? Nested ones lose it with the session they are in */
+bool idfw_isolation_hits(const struct idfw_isolation *i, const struct idfw_session *s);
+/* what takes a live session's network away: its VM's, its own, or NULL */
 const struct idfw_isolation *idfw_session_isolation(const struct idfw_session *s);
 /* frees @i; -GI_EFULL: the database takes no records now, it stays */
 GI_MUST_CHECK int idfw_engine_release(

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * isolate.c - uids and VMs that lost their network, until somebody releases them (docs/adr/0013)
+ * isolate.c - sessions and VMs that lost their network, until somebody releases them (ADR 13)
  *
  * Runs in svm-idfw's engine. By a verdict of svm-scan (bounded: never-isolate, isolate-max) or by
  * an operator.
- *   a session  its uid on its VM: the mark leaves `live`, one element, and every flow dies; groups
- *              that other VMs saw because of it are gone there, as after a kick. The session is not
- *              ended, and new ones of that uid have no access either
+ *   a session  its subject, and whatever its uid begins on that VM afterwards: the mark leaves
+ *              `live`, one element, and every flow dies; groups that other VMs saw because of it
+ *              are gone there, as after a kick. The session is not ended; others that its user had
+ *              before go on, if the kernel can tell them apart (cgroups)
  *   a VM       a ruleset without rules, both directions drop; its sessions count nowhere else
  * Invariant: s->isolation, vm->isolation and vm->isolations say the same. A verdict's isolation is
  * recorded or does not happen; an operator's happens in any case.
@@ -19,12 +20,21 @@
 
 #define HOUR_MS 3600000u
 
-const struct idfw_isolation *idfw_isolation_of_uid(const struct idfw_vm *vm, uint32_t uid)
+bool idfw_isolation_hits(const struct idfw_isolation *i, const struct idfw_session *s)
+{
+	if (i->whole_vm)
+		return true;
+	if (s->parent || i->uid != s->uid || (s->is_unit && strcmp(s->user, i->user) != 0))
+		return false;
+	return s->db_id == i->session || s->db_id > i->spares;
+}
+
+const struct idfw_isolation *idfw_isolation_for(const struct idfw_session *s)
 {
 	const struct idfw_isolation *i;
 
-	for (i = vm->isolations; i; i = i->next)
-		if (!i->whole_vm && i->uid == uid)
+	for (i = s->vm->isolations; i; i = i->next)
+		if (!i->whole_vm && idfw_isolation_hits(i, s))
 			return i;
 	return NULL;
 }
@@ -117,7 +127,7 @@ static int vm_end(struct idfw_engine *e, struct idfw_vm *vm)
 	return r;
 }
 
-static void uid_fan(struct idfw_engine *e, const struct plan_subject *su, bool begin)
+static void subject_fan(struct idfw_engine *e, const struct plan_subject *su, bool begin)
 {
 	for (struct idfw_session *s = su->sessions; s; s = s->s_next) {
 		const struct pol_set *groups = &s->principal->member_of;
@@ -127,16 +137,40 @@ static void uid_fan(struct idfw_engine *e, const struct plan_subject *su, bool b
 	}
 }
 
-static struct plan_subject *uid_subject(struct idfw_engine *e, const struct idfw_isolation *i)
+void idfw_isolate_subject(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *su,
+	const struct idfw_isolation *i)
 {
-	struct fw_elem el = fw_elem_uid(i->uid, 0);
+	if (!i || su->isolation)
+		return;
+	subject_fan(e, su, false);
+	plan_user_isolate(e, vm, su, i);
+}
 
-	return plan_find(e, i->vm, &el.key);
+/* released: does another one hit a session of this subject? */
+static void subject_release(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *su)
+{
+	const struct idfw_isolation *other = NULL;
+
+	for (const struct idfw_session *s = su->sessions; s && !other; s = s->s_next)
+		other = idfw_isolation_for(s);
+	plan_user_isolate(e, vm, su, NULL);
+	if (other)
+		plan_user_isolate(e, vm, su, other);
+	else
+		subject_fan(e, su, true);
+}
+
+void idfw_isolate_again(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *su)
+{
+	for (const struct idfw_session *s = su->sessions; s; s = s->s_next)
+		if (idfw_isolation_for(s))
+			return;
+	if (su->isolation)
+		subject_release(e, vm, su);
 }
 
 static int isolation_begin(struct idfw_engine *e, struct idfw_isolation *i)
 {
-	struct plan_subject *su;
 	int r = 0;
 
 	DL_APPEND(i->vm->isolations, i);
@@ -146,17 +180,15 @@ static int isolation_begin(struct idfw_engine *e, struct idfw_isolation *i)
 			DL_DELETE(i->vm->isolations, i);
 		return r;
 	}
-	su = uid_subject(e, i);
-	if (su) {
-		uid_fan(e, su, false);
-		plan_user_isolate(e, i->vm, su, i);
-	}
+	for (struct idfw_session *s = i->vm->sessions; s; s = s->v_next)
+		if (s->subject && idfw_isolation_hits(i, s))
+			idfw_isolate_subject(e, i->vm, s->subject, i);
 	return 0;
 }
 
 static int isolation_end(struct idfw_engine *e, struct idfw_isolation *i)
 {
-	struct plan_subject *su;
+	struct plan_subject *su, *next;
 	int r;
 
 	if (i->whole_vm) {
@@ -167,10 +199,10 @@ static int isolation_end(struct idfw_engine *e, struct idfw_isolation *i)
 		return 0;
 	}
 	DL_DELETE(i->vm->isolations, i);
-	su = uid_subject(e, i);
-	if (su) {
-		plan_user_isolate(e, i->vm, su, NULL);
-		uid_fan(e, su, true);
+	for (su = i->vm->plan->isolated; su; su = next) {
+		next = su->next;
+		if (su->isolation == i)
+			subject_release(e, i->vm, su);
 	}
 	return 0;
 }
@@ -236,9 +268,30 @@ static bool spared(const struct idfw_engine *e, const struct idfw_vm *vm)
 	return false;
 }
 
-static bool there(const struct idfw_vm *vm, bool whole_vm, uint32_t uid)
+static bool there(const struct idfw_vm *vm, const struct idfw_isolation *from)
 {
-	return whole_vm ? vm->isolation : idfw_isolation_of_uid(vm, uid);
+	const struct idfw_isolation *i;
+
+	if (from->whole_vm)
+		return vm->isolation;
+	for (i = vm->isolations; i; i = i->next)
+		if (!i->whole_vm && i->uid == from->uid &&
+			(i->session == from->session || from->session > i->spares))
+			return true;
+	return false;
+}
+
+bool idfw_isolation_scope(struct idfw_engine *e, struct idfw_session *s, struct idfw_isolation *ret)
+{
+	const struct idfw_session *outer = idfw_session_outer(e, s);
+
+	if (!outer || !outer->subject)
+		return false;
+	ret->uid = outer->uid;
+	ret->session = outer->db_id;
+	ret->user = (char *)(uintptr_t)outer->user;
+	ret->spares = outer->cgroup ? e->next_db_id - 1 : 0;
+	return true;
 }
 
 static bool room(const struct idfw_vm *vm)
@@ -285,35 +338,28 @@ static void cap_count(struct idfw_engine *e, uint64_t until_ms)
 	e->isolate_at = (e->isolate_at + 1) % e->conf.isolate_max;
 }
 
-enum idfw_isolate_result idfw_isolate_auto(struct idfw_engine *e, struct idfw_vm *vm, bool whole_vm,
-	uint32_t uid, uint64_t db_id, const char *user, const char *by, const char *why)
+enum idfw_isolate_result idfw_isolate_auto(
+	struct idfw_engine *e, struct idfw_vm *vm, const struct idfw_isolation *from)
 {
-	const struct idfw_isolation from = { .whole_vm = whole_vm,
-		.automatic = true,
-		.uid = uid,
-		.session = db_id,
-		.since_ms = e->real_ms,
-		.user = (char *)(uintptr_t)user,
-		.by = (char *)(uintptr_t)by,
-		.why = (char *)(uintptr_t)why };
 	struct idfw_isolation *i;
 	int r;
 
-	if (there(vm, whole_vm, uid))
+	if (there(vm, from))
 		return IDFW_ISOLATE_ALREADY;
 	if (spared(e, vm)) {
 		e->stats.isolations_spared++;
-		gi_err("%s would be isolated (%s), but is in never-isolate", vm->name, why);
+		gi_err("%s would be isolated (%s), but is in never-isolate", vm->name, from->why);
 		return IDFW_ISOLATE_SPARED;
 	}
 	if (capped(e) || !room(vm)) {
 		e->stats.isolations_capped++;
 		gi_err("NOT isolated: %s on %s (%s): over isolate-max, %u an hour; is a signature "
 		       "wrong? Isolate by hand with idfwctl",
-			whole_vm ? "all" : user, vm->name, why, e->conf.isolate_max);
+			from->whole_vm ? "all" : from->user, vm->name, from->why,
+			e->conf.isolate_max);
 		return IDFW_ISOLATE_CAPPED;
 	}
-	i = isolation_new(vm, &from);
+	i = isolation_new(vm, from);
 	r = i ? isolate(e, i) : -ENOMEM;
 	if (r < 0)
 		return r == -GI_EFULL ? IDFW_ISOLATE_FULL : IDFW_ISOLATE_FAILED;
@@ -327,7 +373,7 @@ static int by_hand(struct idfw_engine *e, struct idfw_vm *vm, const struct idfw_
 	struct idfw_isolation *i;
 	int r;
 
-	if (there(vm, from->whole_vm, from->uid))
+	if (there(vm, from))
 		return -EEXIST;
 	if (spared(e, vm))
 		return -EPERM;
@@ -356,18 +402,15 @@ static struct idfw_session *session_by_row(struct idfw_engine *e, uint64_t db_id
 int idfw_engine_isolate_session(struct idfw_engine *e, uint64_t db_id, const char *by,
 	const char *why, const struct idfw_isolation **ret)
 {
-	const struct idfw_session *s = session_by_row(e, db_id);
-	struct idfw_isolation from = { .session = db_id,
-		.since_ms = e->real_ms,
-		.by = (char *)(uintptr_t)by,
-		.why = (char *)(uintptr_t)why };
+	struct idfw_session *s = session_by_row(e, db_id);
+	struct idfw_isolation from = {
+		.since_ms = e->real_ms, .by = (char *)(uintptr_t)by, .why = (char *)(uintptr_t)why
+	};
 
 	if (!s)
 		return -GI_ENOTFOUND;
-	if (!s->subject)
+	if (!idfw_isolation_scope(e, s, &from))
 		return -GI_ESTATE;
-	from.uid = s->uid;
-	from.user = (char *)(uintptr_t)s->user;
 	return by_hand(e, s->vm, &from, ret);
 }
 
@@ -385,9 +428,10 @@ int idfw_engine_isolate_vm(struct idfw_engine *e, const char *name, const char *
 
 const struct idfw_isolation *idfw_engine_isolation_of(struct idfw_engine *e, uint64_t db_id)
 {
-	const struct idfw_session *s = session_by_row(e, db_id);
+	struct idfw_session *s = session_by_row(e, db_id);
 	const struct idfw_isolation *i;
 
+	s = s ? idfw_session_outer(e, s) : NULL;
 	if (s && s->subject && s->subject->isolation)
 		return s->subject->isolation;
 	for (const struct idfw_vm *vm = e->vms; vm; vm = vm->hh.next)
@@ -429,7 +473,7 @@ int idfw_engine_restore_isolation(
 
 	if (r < 0)
 		return r;
-	if (there(vm, from->whole_vm, from->uid))
+	if (there(vm, from))
 		return -EEXIST;
 	i = isolation_new(vm, from);
 	if (!i)

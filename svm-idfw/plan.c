@@ -2,14 +2,15 @@
 /*
  * plan.c - subjects, their marks and epochs on one VM (docs/adr/0008)
  *
- * Runs in svm-idfw's engine. A subject is a uid with a session on this VM, a remote address with
- * sessions that this VM's rules look at, or nobody (the base mark). It has one current mark:
- *   grant    new mark: live, uid/address -> mark, member of its groups' sets
+ * Runs in svm-idfw's engine. A subject is a session of this VM by its cgroup (without one: its
+ * uid), a remote address with sessions that this VM's rules look at, or nobody (the base mark). It
+ * has one current mark:
+ *   grant    new mark: live, cgroup/uid/address -> mark, member of its groups' sets
  *   epoch    another entitlement: new mark, old ones remapped to it; the kernel judges running
  *            flows again by their next packet
- *   revoke   a uid's last session ended: mark and old marks vanish, flows die at once
- *   isolate  a uid's mark, and each after it, is not in live: one element less, and all its flows
- *            die; whatever epochs come, until it is released
+ *   revoke   a session ended (a uid's last one): mark and old marks vanish, flows die at once
+ *   isolate  a session's mark, and each after it, is not in live: one element less, and all its
+ *            flows die; whatever epochs come, until it is released
  *   retire   a remote address's last session ended: its flows are judged again as nobody's
  * Invariant: vm->want holds exactly the elements of these structs, fan.c's and adopt.c's.
  */
@@ -17,6 +18,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #define SUBJECT_KEY_LEN (1 + sizeof(((struct fw_key *)0)->data))
 
@@ -88,16 +90,12 @@ void plan_free(struct idfw_vm *vm)
 
 /* ---- one subject ---- */
 
-/* an isolated uid's: in no set of marks, but it must not come to life as somebody else's */
+/* an isolated one's: in no set of marks, but it must not come to life as somebody else's */
 static bool mark_isolated(const struct idfw_vm *vm, uint32_t mark)
 {
-	for (const struct idfw_isolation *i = vm->isolations; i; i = i->next) {
-		struct fw_elem el = fw_elem_uid(i->uid, 0);
-		uint32_t m = 0;
-
-		if (!i->whole_vm && fw_state_get(vm->want, &el.key, &m) && m == mark)
+	for (const struct plan_subject *s = vm->plan->isolated; s; s = s->next)
+		if (s->mark == mark)
 			return true;
-	}
 	return false;
 }
 
@@ -137,7 +135,7 @@ static void emit_remark(
 	plan_emit(e, vm, del, &el);
 }
 
-/* uid or address -> mark; for nobody both families */
+/* cgroup, uid or address -> mark; for nobody both families */
 static void emit_map(
 	struct idfw_engine *e, struct idfw_vm *vm, bool del, const struct plan_subject *s)
 {
@@ -320,26 +318,24 @@ struct plan_subject *plan_find(struct idfw_engine *e, struct idfw_vm *vm, const 
 	unsigned int h = idfw_hashv(e->conf.seed, &key->len, SUBJECT_KEY_LEN);
 	struct plan_subject *s;
 
-	if (key->set == FW_UID_MARK)
+	if (key->set == FW_UID_MARK || key->set == FW_CG_MARK)
 		HASH_FIND_BYHASHVALUE(hh, vm->plan->users, &key->len, SUBJECT_KEY_LEN, h, s);
 	else
 		HASH_FIND_BYHASHVALUE(hh, vm->plan->peers, &key->len, SUBJECT_KEY_LEN, h, s);
 	return s;
 }
 
-struct plan_subject *plan_user(struct idfw_engine *e, struct idfw_vm *vm, uint32_t uid)
+struct plan_subject *plan_user(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key)
 {
-	struct fw_elem el = fw_elem_uid(uid, 0);
-	unsigned int h = idfw_hashv(e->conf.seed, &el.key.len, SUBJECT_KEY_LEN);
-	struct plan_subject *s = plan_find(e, vm, &el.key);
+	unsigned int h = idfw_hashv(e->conf.seed, &key->len, SUBJECT_KEY_LEN);
+	struct plan_subject *s = plan_find(e, vm, key);
 
 	if (s)
 		return s;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
-	s->key = el.key;
-	s->isolation = idfw_isolation_of_uid(vm, uid);
+	s->key = *key;
 	HASH_ADD_BYHASHVALUE(hh, vm->plan->users, key.len, SUBJECT_KEY_LEN, h, s);
 	return s;
 }
@@ -347,9 +343,24 @@ struct plan_subject *plan_user(struct idfw_engine *e, struct idfw_vm *vm, uint32
 void plan_user_drop(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
 {
 	plan_orphan_drop(e, vm, &s->key);
+	if (s->isolation)
+		DL_DELETE(vm->plan->isolated, s);
 	HASH_DEL(vm->plan->users, s);
 	subject_fini(s);
 	free(s);
+}
+
+size_t plan_user_marks(const struct idfw_session *s, uint32_t ret[IDFW_EPOCHS_MAX + 1])
+{
+	const struct plan_subject *su = s->subject;
+	size_t n = 0;
+
+	if (!su || !su->mark || su->sessions->s_next)
+		return 0;
+	for (; n < su->n_old; n++)
+		ret[n] = su->old[n];
+	ret[n++] = su->mark;
+	return n;
 }
 
 static size_t user_groups(
@@ -372,12 +383,10 @@ static size_t user_groups(
 	return n;
 }
 
-/* a first connection's kernel may still know this uid's marks: they are not to be adopted */
+/* a first connection's kernel may still know these marks: they are not to be adopted */
 static void revoked_remember(struct idfw_plan *p, const struct plan_subject *s)
 {
-	uint32_t uid = (uint32_t)s->key.data[0] << 24 | (uint32_t)s->key.data[1] << 16 |
-		       (uint32_t)s->key.data[2] << 8 | s->key.data[3];
-	uint32_t *n;
+	struct fw_key *n;
 
 	if (!p->fresh)
 		return;
@@ -385,7 +394,7 @@ static void revoked_remember(struct idfw_plan *p, const struct plan_subject *s)
 	if (!n)
 		return;
 	p->revoked = n;
-	p->revoked[p->n_revoked++] = uid;
+	p->revoked[p->n_revoked++] = s->key;
 }
 
 void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
@@ -404,6 +413,10 @@ void plan_user_isolate(struct idfw_engine *e, struct idfw_vm *vm, struct plan_su
 	const struct idfw_isolation *i)
 {
 	plan_orphan_drop(e, vm, &s->key);
+	if (!s->isolation && i)
+		DL_APPEND(vm->plan->isolated, s);
+	else if (s->isolation && !i)
+		DL_DELETE(vm->plan->isolated, s);
 	s->isolation = i;
 	if (i) {
 		if (s->mark)

@@ -140,13 +140,13 @@ static const struct idfw_session *kick_find(struct query *q, uint64_t db_id)
 	return NULL;
 }
 
-/* the kernel sees the uid: what its other sessions there allow goes on */
+/* without cgroups the kernel sees the uid: what its other sessions there allow goes on */
 static json_int_t kick_others(const struct idfw_session *s)
 {
 	json_int_t n = 0;
 
 	for (const struct idfw_session *o = s->vm->sessions; o; o = o->v_next)
-		n += o != s && o->uid == s->uid && o->counted;
+		n += o != s && s->subject && o->subject == s->subject && o->counted;
 	return n;
 }
 

@@ -94,7 +94,7 @@ static const char *row_directory(const struct idfw_session *s)
 		[IDFW_P_NOT_FOUND] = "not-found",
 		[IDFW_P_UNAVAILABLE] = "unavailable" };
 
-	return s->principal ? words[s->principal->presence] : "system";
+	return s->principal ? words[s->principal->presence] : s->parent ? "nested" : "system";
 }
 
 static json_t *row_groups(const struct query_env *env, const struct idfw_session *s)
@@ -126,19 +126,29 @@ static json_t *row_isolated(const struct idfw_session *s)
 	return i ? json_string(i->whole_vm ? "vm" : "session") : json_null();
 }
 
+/* "parent": null: not nested; 0: opened in a session that is not known any more */
+static json_t *row_parent(const struct query_env *env, const struct idfw_session *s)
+{
+	return s->parent ? json_integer((json_int_t)idfw_engine_parent_of(env->engine, s))
+			 : json_null();
+}
+
 json_t *query_row_session(const struct query_env *env, const struct idfw_session *s)
 {
 	char peer[GI_ADDR_STRLEN] = "";
 
 	if (s->peer.family)
 		(void)gi_addr_format(&s->peer, peer);
-	return json_pack("{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b,s:o}",
+	return json_pack(
+		"{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b,s:o,s:s,s:I,s:o,s:b}",
 		"session", (json_int_t)s->db_id, "user", s->user, "name",
 		row_text(s->principal ? s->principal->name : ""), "vm", s->vm->name, "uid",
 		(json_int_t)s->uid, "service", s->service, "tty", s->tty, "rhost", s->rhost, "peer",
 		peer, "opened_ms", (json_int_t)s->opened_ms, "seen_ms", (json_int_t)s->seen_ms,
 		"enforced_ms", row_time(s->enforced_ms), "directory", row_directory(s), "groups",
-		row_groups(env, s), "kicked", (int)s->kicked, "isolated", row_isolated(s));
+		row_groups(env, s), "kicked", (int)s->kicked, "isolated", row_isolated(s), "kind",
+		s->is_unit ? "service" : "login", "cgroup", (json_int_t)s->cgroup, "parent",
+		row_parent(env, s), "found", (int)s->found);
 }
 
 json_t *query_row_isolation(const struct idfw_isolation *i)
@@ -146,7 +156,7 @@ json_t *query_row_isolation(const struct idfw_isolation *i)
 	json_int_t sessions = 0;
 
 	for (const struct idfw_session *s = i->vm->sessions; s; s = s->v_next)
-		sessions += i->whole_vm || (s->subject && s->uid == i->uid);
+		sessions += i->whole_vm || (s->subject && idfw_isolation_hits(i, s));
 	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:b,s:b,s:s,s:s}", "type", "isolation",
 		"vm", i->vm->name, "what", i->whole_vm ? "vm" : "session", "user", i->user, "uid",
 		i->whole_vm ? json_null() : json_integer((json_int_t)i->uid), "session",

@@ -17,7 +17,7 @@
 #define WHY_PATH_MAX 200
 
 struct who { /* the session behind a record */
-	const struct idfw_session *live;
+	struct idfw_session *live;
 	uint64_t db_id; /* 0: none that we know */
 	uint32_t uid;
 	const char *user;
@@ -314,7 +314,9 @@ static const char *not_cuttable(
 		return "NO: the session is not known";
 	if (!who->db_id)
 		return "NO: no session did it";
-	return who->uid < e->conf.min_uid ? "NO: a system user's session" : NULL;
+	return who->uid < e->conf.min_uid && !(who->live && who->live->is_unit)
+		       ? "NO: a system user's session"
+		       : NULL;
 }
 
 /* -GI_EFULL: it must come again; @ret_word "" when none was asked for */
@@ -322,6 +324,13 @@ static int isolate(struct idfw_engine *e, const Idfw__ScanRecord *r, const char 
 	struct idfw_vm *vm, const struct who *who, const char **ret_word)
 {
 	bool whole = r->isolate == IDFW__FILE_ISOLATE__FILE_ISOLATE_VM;
+	struct idfw_isolation from = { .whole_vm = whole,
+		.automatic = true,
+		.uid = who->uid,
+		.session = who->db_id,
+		.since_ms = e->real_ms,
+		.user = (char *)(uintptr_t)(who->user ? who->user : ""),
+		.by = (char *)(uintptr_t)scanner };
 	enum idfw_isolate_result res;
 	struct gi_buf why;
 
@@ -332,12 +341,15 @@ static int isolate(struct idfw_engine *e, const Idfw__ScanRecord *r, const char 
 	*ret_word = not_cuttable(e, r, who);
 	if (!*ret_word && !vm && idfw_vm_get(e, r->vm, &vm) < 0)
 		*ret_word = "NO: there is no such VM";
+	/* one that is over may have left processes anywhere: all of its uid's, then */
+	if (!*ret_word && !whole && who->live && !idfw_isolation_scope(e, who->live, &from))
+		*ret_word = "NO: a session without access by identity";
 	if (*ret_word)
 		return 0;
 	gi_buf_init(&why, 2048);
 	why_text(r, &why);
-	res = idfw_isolate_auto(e, vm, whole, who->uid, who->db_id, who->user ? who->user : "",
-		scanner, gi_buf_str(&why));
+	from.why = (char *)(uintptr_t)gi_buf_str(&why);
+	res = idfw_isolate_auto(e, vm, &from);
 	gi_buf_fini(&why);
 	*ret_word = isolate_word(res);
 	return res == IDFW_ISOLATE_FULL ? -GI_EFULL : 0;

@@ -17,6 +17,8 @@
 _Static_assert(offsetof(struct idfw_session, boot_id) == sizeof(void *) + sizeof(uint64_t),
 	"key has no padding");
 
+#define NEST_MAX 8 /* parents that are followed; agents name the outermost one */
+
 struct session_key {
 	struct idfw_vm *vm;
 	uint64_t id;
@@ -34,6 +36,27 @@ struct idfw_session *idfw_session_find(
 	h = idfw_hashv(e->conf.seed, &key, SESSION_KEY_LEN);
 	HASH_FIND_BYHASHVALUE(hh, e->sessions, &key, SESSION_KEY_LEN, h, s);
 	return s;
+}
+
+struct idfw_session *idfw_session_outer(struct idfw_engine *e, struct idfw_session *s)
+{
+	for (int depth = 0; s && s->parent; depth++)
+		s = depth < NEST_MAX ? idfw_session_find(e, s->vm, s->parent, s->boot_id) : NULL;
+	return s;
+}
+
+uint64_t idfw_engine_parent_of(struct idfw_engine *e, const struct idfw_session *s)
+{
+	const struct idfw_session *live;
+	const struct idfw_recent *rec;
+
+	if (!s->parent)
+		return 0;
+	live = idfw_session_find(e, s->vm, s->parent, s->boot_id);
+	if (live)
+		return live->db_id;
+	rec = idfw_recent_find(e, s->vm, s->parent, s->boot_id);
+	return rec ? rec->db_id : 0;
 }
 
 static void texts_free(struct idfw_engine *e, struct idfw_session *s)
@@ -65,6 +88,10 @@ static struct idfw_session *session_make(struct idfw_engine *e, struct idfw_vm *
 	s->leader_start = ws->leader_start;
 	s->opened_ms = ws->opened_ms;
 	s->seen_ms = e->real_ms;
+	s->cgroup = ws->cgroup;
+	s->parent = ws->parent;
+	s->found = ws->found;
+	s->is_unit = ws->kind == IDFW__SESSION__KIND__SERVICE;
 	if (ws->peer_addr.len &&
 		gi_addr_from_bytes(ws->peer_addr.data, ws->peer_addr.len, &s->peer) < 0)
 		s->peer = (struct gi_addr){ 0 };
@@ -76,39 +103,22 @@ static struct idfw_session *session_make(struct idfw_engine *e, struct idfw_vm *
 	return s;
 }
 
-/* into the tables and lists; -ENOMEM: it is not */
-static int session_link(struct idfw_engine *e, struct idfw_session *s)
+/* the session joins its subject: its cgroup's, or its uid's; -ENOMEM */
+static int subject_link(struct idfw_engine *e, struct idfw_session *s)
 {
-	struct idfw_vm *vm = s->vm;
-	struct idfw_principal *p = NULL;
-	unsigned int h = idfw_hashv(e->conf.seed, s, SESSION_KEY_LEN);
-	int r;
+	struct fw_elem el = s->cgroup ? fw_elem_cgroup(s->cgroup, 0) : fw_elem_uid(s->uid, 0);
+	struct plan_subject *su = plan_user(e, s->vm, &el.key);
 
-	if (s->uid >= e->conf.min_uid) {
-		r = idfw_principal_get(e, s->user, &p);
-		if (r < 0)
-			return r;
-		s->subject = plan_user(e, vm, s->uid);
-		if (!s->subject)
-			return -ENOMEM;
-		s->s_next = s->subject->sessions;
-		if (s->s_next)
-			s->s_next->s_prev = s;
-		s->subject->sessions = s;
-		s->principal = p;
-		s->p_next = p->sessions;
-		if (s->p_next)
-			s->p_next->p_prev = s;
-		p->sessions = s;
-		p->n_sessions++;
-	}
-	s->v_next = vm->sessions;
-	if (s->v_next)
-		s->v_next->v_prev = s;
-	vm->sessions = s;
-	vm->n_sessions++;
-	s->snap = vm->plan->snap;
-	HASH_ADD_BYHASHVALUE(hh, e->sessions, vm, SESSION_KEY_LEN, h, s);
+	if (!su)
+		return -ENOMEM;
+	s->subject = su;
+	s->s_prev = NULL;
+	s->s_next = su->sessions;
+	if (s->s_next)
+		s->s_next->s_prev = s;
+	su->sessions = s;
+	if (!su->isolation)
+		idfw_isolate_subject(e, s->vm, su, idfw_isolation_for(s));
 	return 0;
 }
 
@@ -122,16 +132,67 @@ static int session_link(struct idfw_engine *e, struct idfw_session *s)
 			(s)->next->prev = (s)->prev; \
 	} while (0)
 
+/* whose it is and what the kernel knows it by; nested and system users' sessions have neither */
+static int identity_link(struct idfw_engine *e, struct idfw_session *s)
+{
+	struct idfw_principal *p = NULL;
+	int r;
+
+	if (s->uid < e->conf.min_uid || s->parent)
+		return 0;
+	r = idfw_principal_get(e, s->user, &p);
+	if (r == 0)
+		r = subject_link(e, s);
+	if (r < 0)
+		return r;
+	s->principal = p;
+	s->p_prev = NULL;
+	s->p_next = p->sessions;
+	if (s->p_next)
+		s->p_next->p_prev = s;
+	p->sessions = s;
+	p->n_sessions++;
+	return 0;
+}
+
+static void identity_unlink(struct idfw_engine *e, struct idfw_session *s)
+{
+	if (!s->principal)
+		return;
+	UNLINK(s, s->subject->sessions, s_prev, s_next);
+	if (!s->subject->sessions)
+		plan_user_drop(e, s->vm, s->subject);
+	else if (s->subject->isolation)
+		idfw_isolate_again(e, s->vm, s->subject);
+	UNLINK(s, s->principal->sessions, p_prev, p_next);
+	s->principal->n_sessions--;
+	s->subject = NULL;
+	s->principal = NULL;
+}
+
+/* into the tables and lists; -ENOMEM: it is not */
+static int session_link(struct idfw_engine *e, struct idfw_session *s)
+{
+	struct idfw_vm *vm = s->vm;
+	unsigned int h = idfw_hashv(e->conf.seed, s, SESSION_KEY_LEN);
+	int r = identity_link(e, s);
+
+	if (r < 0)
+		return r;
+	s->v_next = vm->sessions;
+	if (s->v_next)
+		s->v_next->v_prev = s;
+	vm->sessions = s;
+	vm->n_sessions++;
+	s->snap = vm->plan->snap;
+	HASH_ADD_BYHASHVALUE(hh, e->sessions, vm, SESSION_KEY_LEN, h, s);
+	return 0;
+}
+
 void idfw_session_free(struct idfw_engine *e, struct idfw_session *s)
 {
 	ready_session_gone(e, s);
-	if (s->principal) {
-		UNLINK(s, s->subject->sessions, s_prev, s_next);
-		if (!s->subject->sessions)
-			plan_user_drop(e, s->vm, s->subject);
-		UNLINK(s, s->principal->sessions, p_prev, p_next);
-		s->principal->n_sessions--;
-	}
+	identity_unlink(e, s);
 	UNLINK(s, s->vm->sessions, v_prev, v_next);
 	s->vm->n_sessions--;
 	HASH_DEL(e->sessions, s);
@@ -248,11 +309,22 @@ static const char *login_json(struct idfw_engine *e, const struct idfw_session *
 		const char *name, *value;
 	} texts[] = { { "service", s->service }, { "from", s->rhost }, { "tty", s->tty },
 		{ "auth", s->auth } };
+	uint64_t parent = idfw_engine_parent_of(e, s);
 	struct gi_buf *b = &e->json;
 
 	gi_buf_reset(b);
 	gi_buf_printf(
 		b, "{\"uid\":%u,\"opened_ms\":%llu", s->uid, (unsigned long long)s->opened_ms);
+	if (s->cgroup)
+		gi_buf_printf(b, ",\"cgroup\":%llu", (unsigned long long)s->cgroup);
+	if (parent)
+		gi_buf_printf(b, ",\"parent\":%llu", (unsigned long long)parent);
+	else if (s->parent)
+		gi_buf_printf(b, ",\"parent\":null");
+	if (s->is_unit)
+		gi_buf_printf(b, ",\"kind\":\"service\"");
+	if (s->found)
+		gi_buf_printf(b, ",\"found\":true");
 	for (size_t i = 0; i < GI_ARRAY_SIZE(texts); i++) {
 		if (!*texts[i].value)
 			continue;
@@ -314,11 +386,48 @@ int idfw_session_open(
 	return 0;
 }
 
+int idfw_session_move(
+	struct idfw_engine *e, struct idfw_session *s, uint64_t cgroup, uint64_t parent)
+{
+	uint32_t marks[IDFW_EPOCHS_MAX + 1];
+	bool kicked = s->kicked;
+	size_t n_marks;
+	int r;
+
+	if (s->cgroup == cgroup && s->parent == parent)
+		return 0;
+	idfw_cause(e, "session %s@%s moved", s->user, s->vm->name);
+	gi_info("%s@%s: session %llu is in cgroup %llu now", s->user, s->vm->name,
+		(unsigned long long)s->db_id, (unsigned long long)cgroup);
+	n_marks = plan_user_marks(s, marks);
+	s->kicked = true; /* what it had was another subject's */
+	if (s->principal)
+		idfw_session_sync(e, s, &s->principal->member_of);
+	identity_unlink(e, s);
+	s->kicked = kicked;
+	s->cgroup = cgroup;
+	s->parent = parent;
+	r = identity_link(e, s);
+	if (r < 0)
+		return r; /* it gives nothing */
+	if (s->principal && s->principal->presence == IDFW_P_PENDING &&
+		!s->principal->lookup_running)
+		idfw_principal_lookup(e, s->principal);
+	if (s->principal)
+		idfw_session_sync(e, s, &s->principal->member_of);
+	else
+		ready_resolved(e, s, false);
+	/* its flows are judged again, not cut: they were its own */
+	for (size_t i = 0; s->subject && s->subject->mark && i < n_marks; i++)
+		(void)plan_subject_old_add(e, s->vm, s->subject, marks[i]);
+	return 0;
+}
+
 int idfw_session_end(struct idfw_engine *e, struct idfw_session *s, Idfw__EndReason reason,
 	uint64_t end_ms, uint64_t seq)
 {
-	static const char *const words[] = { "unknown", "close", "leader", "gone", "reboot",
-		"kick" };
+	static const char *const words[] = { "unknown", "close", "leader", "gone", "reboot", "kick",
+		"cgroup" };
 	const char *word = (size_t)reason < GI_ARRAY_SIZE(words) ? words[reason] : words[0];
 	struct idfw_record rec = { .kind = IDFW_REC_LOGOUT,
 		.time_ms = e->real_ms,

@@ -67,7 +67,7 @@ static int session_seen(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__S
 	if (s) {
 		s->snap = vm->plan->snap;
 		s->seen_ms = e->real_ms;
-		return 0;
+		return idfw_session_move(e, s, ws->cgroup, ws->parent);
 	}
 	return idfw_session_open(e, vm, ws, 0);
 }

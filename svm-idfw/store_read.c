@@ -158,19 +158,22 @@ static json_t *sql_session_row(sqlite3_stmt *st)
 {
 	bool live = sqlite3_column_type(st, 8) == SQLITE_NULL;
 
-	return json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:I,s:o,s:o}", "session",
+	return json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:I,s:o,s:o,s:s,s:b,s:b}", "session",
 		(json_int_t)col_int(st, 1), "user", col_text(st, 2), "vm", col_text(st, 3),
 		"service", col_text(st, 4), "tty", col_text(st, 5), "rhost", col_text(st, 6),
 		"opened_ms", (json_int_t)col_int(st, 7), "closed_ms",
 		live ? json_null() : json_integer((json_int_t)col_int(st, 8)), "reason",
-		live ? json_null() : json_string(col_text(st, 9)));
+		live ? json_null() : json_string(col_text(st, 9)), "kind",
+		col_int(st, 10) ? "service" : "login", "nested", col_int(st, 11) != 0, "found",
+		col_int(st, 12) != 0);
 }
 
 int store_sql_sessions(struct store_sql *db, struct idfw_store_filter *f,
 	int (*cb)(void *arg, const char *json_row), void *arg)
 {
 	return sql_list(db,
-		"SELECT seen_ms,id,user,vm,service,tty,rhost,opened_ms,closed_ms,reason "
+		"SELECT seen_ms,id,user,vm,service,tty,rhost,opened_ms,closed_ms,reason,"
+		"kind,parent,found "
 		"FROM session",
 		"seen_ms", f->with_live ? "1" : "closed_ms IS NOT NULL", f, sql_session_row, cb,
 		arg);
@@ -249,6 +252,10 @@ static int load_session(sqlite3_stmt *st, const struct store_load_ops *ops, void
 	else if (col_blob(st, 12, peer, 16))
 		s.peer_addr = (ProtobufCBinaryData){ .len = 16, .data = peer };
 	s.opened_ms = col_int(st, 13);
+	s.cgroup = col_int(st, 16);
+	s.parent = col_int(st, 17);
+	s.kind = col_int(st, 18) ? IDFW__SESSION__KIND__SERVICE : IDFW__SESSION__KIND__LOGIN;
+	s.found = col_int(st, 19) != 0;
 	return ops->session(arg, col_text(st, 1), &s, boot, col_int(st, 0), col_int(st, 14),
 		col_int(st, 15) != 0);
 }
@@ -263,7 +270,8 @@ static int load_isolation(sqlite3_stmt *st, const struct store_load_ops *ops, vo
 		.since_ms = col_int(st, 4),
 		.automatic = col_int(st, 5) != 0,
 		.by = (char *)(uintptr_t)col_text(st, 6),
-		.why = (char *)(uintptr_t)col_text(st, 7) };
+		.why = (char *)(uintptr_t)col_text(st, 7),
+		.spares = col_int(st, 8) };
 
 	return ops->isolation ? ops->isolation(arg, col_text(st, 0), &i) : 0;
 }
@@ -302,11 +310,12 @@ int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void 
 		{ "SELECT key,name,upn,dn,sid,guid,presence,resolved_ms,groups FROM principal",
 			load_principal },
 		/* before the sessions: what they give is right from the start */
-		{ "SELECT vm,uid,session,user,since_ms,automatic,by,why FROM isolation "
+		{ "SELECT vm,uid,session,user,since_ms,automatic,by,why,spares FROM isolation "
 		  "ORDER BY since_ms",
 			load_isolation },
 		{ "SELECT id,vm,boot_id,agent_id,user,uid,service,tty,rhost,auth,leader_pid,"
-		  "leader_start,peer,opened_ms,seen_ms,kicked FROM session "
+		  "leader_start,peer,opened_ms,seen_ms,kicked,cgroup,parent,kind,found FROM "
+		  "session "
 		  "WHERE closed_ms IS NULL ORDER BY id",
 			load_session },
 		{ "SELECT vm,boot_id,agent_id,id,uid,user FROM (SELECT * FROM session "

@@ -49,6 +49,10 @@ int store_rec_new(const struct idfw_record *r, struct store_rec **ret)
 		c->leader_start = s->leader_start;
 		c->opened_ms = s->opened_ms;
 		c->seen_ms = s->seen_ms;
+		c->cgroup = s->cgroup;
+		c->parent = s->parent;
+		c->is_unit = s->is_unit;
+		c->found = s->found;
 		c->uid = s->uid;
 		c->leader_pid = s->leader_pid;
 		c->peer = s->peer;
@@ -69,6 +73,7 @@ int store_rec_new(const struct idfw_record *r, struct store_rec **ret)
 		c->automatic = r->isolation->automatic;
 		c->uid = r->isolation->uid;
 		c->since_ms = r->isolation->since_ms;
+		c->spares = r->isolation->spares;
 		c->by = rec_put(c, &at, r->isolation->by);
 		c->why = rec_put(c, &at, r->isolation->why);
 	}
@@ -152,6 +157,8 @@ const char *store_reason_word(enum _Idfw__EndReason reason)
 		return "reboot";
 	case IDFW__END_REASON__END_KICK:
 		return "kick";
+	case IDFW__END_REASON__END_CGROUP:
+		return "cgroup";
 	default:
 		return "unknown";
 	}

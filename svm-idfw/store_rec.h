@@ -23,13 +23,14 @@ struct store_rec {
 	uint8_t boot_id[16];
 	bool has_session;
 	const char *vm, *detail;
-	uint64_t db_id, agent_id, leader_start, opened_ms, seen_ms;
+	uint64_t db_id, agent_id, leader_start, opened_ms, seen_ms, cgroup, parent;
+	bool is_unit, found;
 	uint8_t session_boot[16];
 	uint32_t uid, leader_pid;
 	const char *user, *service, *tty, *rhost, *auth;
 	struct gi_addr peer;
 	bool isolation, whole_vm, automatic; /* ISOLATED, RELEASED; with uid, db_id, user */
-	uint64_t since_ms;
+	uint64_t since_ms, spares;
 	const char *by, *why;
 	uint64_t outbox_seq; /* 0: no ScanRecord caused it */
 	uint8_t outbox[16];

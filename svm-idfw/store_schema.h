@@ -3,10 +3,11 @@
  * store_schema.h - the SQL text of the database, version by version (docs/adr/0010)
  *
  * For store_sql.c and store_read.c. A new file runs through all versions; an older one through
- * those that it has not. isolation.uid -1: the whole VM. Times are Unix milliseconds. audit is
- * append-only: triggers refuse any UPDATE and DELETE, and an INSERT OR REPLACE (which deletes
- * without asking the DELETE trigger), whoever has the file open. Names of users are looked for
- * without case, as `who` does.
+ * those that it has not. isolation.uid -1: the whole VM. spares: sessions
+ * of that uid up to this number go on, but the session itself; 0: none does. Times are Unix
+ * milliseconds. audit is append-only: triggers refuse any UPDATE and DELETE, and an INSERT OR
+ * REPLACE (which deletes without asking the DELETE trigger), whoever has the file open. Names of
+ * users are looked for without case, as `who` does.
  */
 #ifndef SVM_IDFW_STORE_SCHEMA_H
 #define SVM_IDFW_STORE_SCHEMA_H
@@ -58,7 +59,23 @@ static const char store_schema_2[] =
 	"CREATE INDEX audit_fim ON audit(time_ms) WHERE kind='fim';"
 	"PRAGMA user_version=2;";
 
-static const char *const store_schemas[] = { store_schema_1, store_schema_2 };
+/* sessions as cgroups (docs/adr/0014): an isolation is a session's, two of one uid may stand */
+static const char store_schema_3[] =
+	"ALTER TABLE session ADD COLUMN cgroup INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN parent INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE session ADD COLUMN found INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE isolation RENAME TO isolation_2;"
+	"CREATE TABLE isolation(vm TEXT NOT NULL, uid INTEGER NOT NULL, session INTEGER NOT NULL,"
+	" user TEXT NOT NULL, since_ms INTEGER NOT NULL, automatic INTEGER NOT NULL,"
+	" by TEXT NOT NULL, why TEXT NOT NULL, spares INTEGER NOT NULL,"
+	" PRIMARY KEY(vm, uid, session)) WITHOUT ROWID;"
+	"INSERT INTO isolation SELECT vm,uid,session,user,since_ms,automatic,by,why,0"
+	" FROM isolation_2;"
+	"DROP TABLE isolation_2;"
+	"PRAGMA user_version=3;";
+
+static const char *const store_schemas[] = { store_schema_1, store_schema_2, store_schema_3 };
 
 enum store_stmt {
 	S_BEGIN,
@@ -86,8 +103,8 @@ static const char *const store_stmts[S_WRITER_COUNT] = {
 		 " seq=CASE WHEN boot_id=excluded.boot_id THEN max(seq,excluded.seq)"
 		 " ELSE excluded.seq END, boot_id=excluded.boot_id",
 	[S_LOGIN] = "INSERT INTO session(id,vm,boot_id,agent_id,user,uid,service,tty,rhost,auth,"
-		    "leader_pid,leader_start,peer,opened_ms,seen_ms)"
-		    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)",
+		    "leader_pid,leader_start,peer,opened_ms,seen_ms,cgroup,parent,kind,found)"
+		    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",
 	[S_LOGOUT] = "UPDATE session SET closed_ms=?2, reason=?3 WHERE id=?1 AND closed_ms IS NULL",
 	[S_ENFORCED] = "UPDATE session SET enforced_ms=?2 WHERE id=?1 AND enforced_ms IS NULL",
 	[S_KICK] = "UPDATE session SET kicked=1 WHERE id=?1",
@@ -97,8 +114,8 @@ static const char *const store_stmts[S_WRITER_COUNT] = {
 	[S_PRINCIPAL] = "INSERT OR REPLACE INTO principal(key,name,upn,dn,sid,guid,presence,"
 			"resolved_ms,groups) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
 	[S_ISOLATE] = "INSERT OR REPLACE INTO isolation(vm,uid,session,user,since_ms,automatic,by,"
-		      "why) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
-	[S_RELEASE] = "DELETE FROM isolation WHERE vm=?1 AND uid=?2",
+		      "why,spares) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+	[S_RELEASE] = "DELETE FROM isolation WHERE vm=?1 AND uid=?2 AND session=?3",
 	[S_OUTBOX] = "INSERT INTO scan_outbox(id,name,seq) VALUES(?1,?2,?3) ON CONFLICT(id) DO "
 		     "UPDATE SET seq=max(seq,excluded.seq), name=excluded.name",
 };

@@ -294,13 +294,14 @@ static int sql_isolation(struct store_sql *db, const struct store_rec *r)
 
 	sql_text(st, 1, r->vm);
 	(void)sqlite3_bind_int64(st, 2, r->whole_vm ? -1 : (int64_t)r->uid);
+	sql_int(st, 3, r->db_id);
 	if (begin) {
-		sql_int(st, 3, r->db_id);
 		sql_text(st, 4, r->user);
 		sql_int(st, 5, r->since_ms);
 		sql_int(st, 6, r->automatic);
 		sql_text(st, 7, r->by);
 		sql_text(st, 8, r->why);
+		sql_int(st, 9, r->spares);
 	}
 	return sql_run(st);
 }
@@ -322,6 +323,10 @@ static int sql_login(sqlite3_stmt *st, const struct store_rec *r)
 	(void)sqlite3_bind_blob(st, 13, r->peer.bytes, (int)gi_addr_len(&r->peer), SQLITE_STATIC);
 	sql_int(st, 14, r->opened_ms);
 	sql_int(st, 15, r->seen_ms);
+	sql_int(st, 16, r->cgroup);
+	sql_int(st, 17, r->parent);
+	sql_int(st, 18, r->is_unit);
+	sql_int(st, 19, r->found);
 	return sql_run(st);
 }
 

@@ -15,11 +15,20 @@ static bool counts(const struct idfw_session *s)
 	       !s->principal->held;
 }
 
-static bool isolated_uid(const struct idfw_vm *vm, uint32_t uid)
+static bool same_subject(const struct idfw_session *a, const struct idfw_session *b)
+{
+	return a->cgroup || b->cgroup ? a->cgroup == b->cgroup : a->uid == b->uid;
+}
+
+/* one of the subject's sessions was isolated, or began after its user's was */
+static bool isolated(const struct idfw_vm *vm, const struct idfw_session *of)
 {
 	for (const struct idfw_isolation *i = vm->isolations; i; i = i->next)
-		if (!i->whole_vm && i->uid == uid)
-			return true;
+		for (const struct idfw_session *s = vm->sessions; s; s = s->v_next)
+			if (!i->whole_vm && s->principal && same_subject(s, of) &&
+				s->uid == i->uid && (!s->is_unit || !strcmp(s->user, i->user)) &&
+				(s->db_id == i->session || s->db_id > i->spares))
+				return true;
 	return false;
 }
 
@@ -35,18 +44,23 @@ static bool isolated_vm(const struct idfw_vm *vm)
 static bool vm_has(const struct idfw_vm *u, size_t pg)
 {
 	for (const struct idfw_session *s = u->sessions; s; s = s->v_next)
-		if (counts(s) && !isolated_vm(u) && !isolated_uid(u, s->uid) &&
+		if (counts(s) && !isolated_vm(u) && !isolated(u, s) &&
 			pol_set_has(&s->principal->member_of, pg))
 			return true;
 	return false;
 }
 
-static bool uid_has(const struct idfw_vm *w, uint32_t uid, size_t pg)
+static bool subject_has(const struct idfw_vm *w, const struct idfw_session *of, size_t pg)
 {
 	for (const struct idfw_session *s = w->sessions; s; s = s->v_next)
-		if (counts(s) && s->uid == uid && pol_set_has(&s->principal->member_of, pg))
+		if (counts(s) && same_subject(s, of) && pol_set_has(&s->principal->member_of, pg))
 			return true;
 	return false;
+}
+
+static struct fw_elem elem_of(const struct idfw_session *s)
+{
+	return s->cgroup ? fw_elem_cgroup(s->cgroup, 0) : fw_elem_uid(s->uid, 0);
 }
 
 struct tally {
@@ -71,7 +85,7 @@ static bool live(const struct idfw_vm *w, uint32_t mark)
 	return has(w, &el);
 }
 
-static const char *uids(struct idfw_vm *w, struct tally *t)
+static const char *users(struct idfw_vm *w, struct tally *t)
 {
 	const struct pol_compiled *c = w->compiled;
 	bool out = false;
@@ -79,29 +93,29 @@ static const char *uids(struct idfw_vm *w, struct tally *t)
 	for (size_t i = 0; i < c->n_groups; i++)
 		out |= c->use[i] & POL_USE_OUT_FROM;
 	for (const struct idfw_session *s = w->sessions; s; s = s->v_next) {
-		struct fw_elem el = fw_elem_uid(s->uid, 0);
+		struct fw_elem el = elem_of(s);
 		const struct idfw_session *o = w->sessions;
 		uint32_t mark = 0;
 
 		if (!out || !counts(s))
 			continue;
-		while (o != s && !(o->uid == s->uid && counts(o)))
+		while (o != s && !(same_subject(o, s) && counts(o)))
 			o = o->v_next;
 		if (o != s)
-			continue; /* this uid was looked at */
-		if (!fw_state_get(w->want, &el.key, &mark) ||
-			live(w, mark) == isolated_uid(w, s->uid))
-			return isolated_uid(w, s->uid) ? "an isolated uid's mark is live"
-						       : "a uid with a session has no live mark";
-		t->by_set[FW_UID_MARK]++;
-		t->by_set[FW_LIVE] += !isolated_uid(w, s->uid);
+			continue; /* this subject was looked at */
+		if (!fw_state_get(w->want, &el.key, &mark) || live(w, mark) == isolated(w, s))
+			return isolated(w, s) ? "an isolated session's mark is live"
+					      : "a session has no live mark";
+		t->by_set[el.key.set]++;
+		t->by_set[FW_LIVE] += !isolated(w, s);
 		for (size_t i = 0; i < c->n_groups; i++) {
 			struct fw_elem sg = fw_elem_mark(FW_SG, (uint16_t)i, mark);
 			bool want = c->use[i] & POL_USE_OUT_FROM &&
-				    uid_has(w, s->uid, c->policy_group[i]);
+				    subject_has(w, s, c->policy_group[i]);
 
 			if (want != has(w, &sg))
-				return want ? "a uid lacks a group" : "a uid has a group too many";
+				return want ? "a session lacks a group"
+					    : "a session has a group too many";
 			t->by_set[FW_SG] += want;
 		}
 	}
@@ -161,15 +175,15 @@ static const char *addresses(
 	return peer(w, u, a, t);
 }
 
-/* old flows of an isolated uid lead to its mark, which is not live */
+/* old flows of an isolated session lead to its mark, which is not live */
 static bool isolated_mark(const struct idfw_vm *w, uint32_t mark)
 {
-	for (const struct idfw_isolation *i = w->isolations; i; i = i->next) {
-		struct fw_elem el = fw_elem_uid(i->uid, 0);
+	for (const struct idfw_session *s = w->sessions; s; s = s->v_next) {
+		struct fw_elem el = elem_of(s);
 		uint32_t m = 0;
 
-		if (!i->whole_vm && fw_state_get(w->want, &el.key, &m) && m == mark)
-			return true;
+		if (s->principal && fw_state_get(w->want, &el.key, &m) && m == mark)
+			return isolated(w, s);
 	}
 	return false;
 }
@@ -211,7 +225,7 @@ const char *world_naive(struct world *world, struct idfw_vm *w)
 		return "the base mark is wrong";
 	want.by_set[FW_BASE_MARK] = 2;
 	want.by_set[FW_LIVE] = 1 + HASH_COUNT(w->plan->orphans);
-	wrong = isolated_vm(w) ? closed(w) : uids(w, &want);
+	wrong = isolated_vm(w) ? closed(w) : users(w, &want);
 	HASH_ITER (hh, world->e->vms, u, next)
 		for (size_t i = 0; !wrong && i < u->n_addrs; i++)
 			wrong = addresses(w, u, &u->addrs[i], &want);

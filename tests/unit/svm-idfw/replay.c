@@ -8,14 +8,16 @@
  * Steps, one a line (# comment; "quoted words" or '...'; after each the world settles and is
  * checked):
  * - policy ... end: lines between are policy text
- * - connect VM boot=N addr=A,B [sessions=ID:USER:UID,...] [seq=N]: a whole greeting
+ * - connect VM boot=N addr=A,B [sessions=ID:USER:UID[:CGROUP[:PARENT]],...] [seq=N]: a whole
+ *   greeting
  * - up VM [allowed=P,P]; hello VM boot=N [version=N] [last=SEQ]; down VM; marks VM
- * - open VM SEQ ID USER UID; close VM SEQ ID [REASON]; address VM SEQ A,B|-
+ * - open VM SEQ ID USER UID [cg=N] [in=ID] [found=yes] [service=UNIT]; close VM SEQ ID [REASON];
+ * address VM SEQ A,B|-
  * - snapshot VM SEQ [addr=A,B] [sessions=ID:USER:UID,...] [first=no] [last=no]
  * - found KEY [GROUP,GROUP|-] [sid=S]; notfound KEY; unavailable KEY; changed all|SID
  * - directory up|down; acks on|off; ack VM ok|stale|failed|restarted; durable VM SEQ [boot=other]
  * - store|pushes|lookups full|ok; kick DBID; restart [lost]; pass MS
- * - flow VM NAME uid:N|ADDR GROUP|any: a new flow, must be allowed
+ * - flow VM NAME uid:N|cg:N|ADDR GROUP|any: a new flow, must be allowed
  * - scan SEQ VM ID [isolate=session|vm] [boot=N] [uid=N] [user=U] [path=P] [refused=yes]
  *   [kind=fim|passed|service|command]: a ScanRecord, by default a verdict, of the guest's session
  * - scanhello SEQ: svm-scan connects and is told that number; scanned SEQ: up to there is durable
@@ -27,7 +29,7 @@
  * - expect WORD...: the first line of the log with these words in order; used up
  * - none WORD...: no line has them; forget: the log is emptied
  * - alive VM NAME, cut VM NAME: the next packet of the flow
- * - member VM uid:N|ADDR GROUP, nomember ...: would a new flow match a rule from it?
+ * - member VM uid:N|cg:N|ADDR GROUP, nomember ...: would a new flow match a rule from it?
  * - stat NAME N
  */
 #include <stdio.h>
@@ -237,6 +239,7 @@ static void fill_sessions(struct body *b, const char *text)
 	n = split(b->text, list);
 	for (size_t i = 0; i < n; i++) {
 		char *user = strchr(list[i], ':'), *uid = user ? strchr(user + 1, ':') : NULL;
+		char *cgroup, *parent;
 
 		if (!uid) {
 			fprintf(stderr, "not ID:USER:UID: %s\n", list[i]);
@@ -244,7 +247,15 @@ static void fill_sessions(struct body *b, const char *text)
 		}
 		*user++ = '\0';
 		*uid++ = '\0';
+		cgroup = strchr(uid, ':');
+		if (cgroup)
+			*cgroup++ = '\0';
+		parent = cgroup ? strchr(cgroup, ':') : NULL;
+		if (parent)
+			*parent++ = '\0';
 		fill_session(&b->sessions[i], replay_number(list[i]), user, replay_number(uid));
+		b->sessions[i].cgroup = cgroup ? replay_number(cgroup) : 0;
+		b->sessions[i].parent = parent ? replay_number(parent) : 0;
 		b->session_ptrs[i] = &b->sessions[i];
 	}
 	b->snap.session = b->session_ptrs;
@@ -324,6 +335,11 @@ static bool do_open(struct run *r)
 	body_init(&b);
 	fill_session(&b.sessions[0], replay_number(r->words[3]), r->words[4],
 		replay_number(r->words[5]));
+	if (replay_option(r, "cg"))
+		b.sessions[0].cgroup = replay_number(replay_option(r, "cg"));
+	if (replay_option(r, "in"))
+		b.sessions[0].parent = replay_number(replay_option(r, "in"));
+	b.sessions[0].found = replay_option(r, "found") != NULL;
 	b.open.session = &b.sessions[0];
 	b.event.body_case = IDFW__EVENT__BODY_OPEN;
 	b.event.open = &b.open;
@@ -510,10 +526,12 @@ static struct fw_key subject(const char *text)
 
 	if (!strncmp(text, "uid:", 4)) {
 		el = fw_elem_uid((uint32_t)replay_number(text + 4), 1);
+	} else if (!strncmp(text, "cg:", 3)) {
+		el = fw_elem_cgroup(replay_number(text + 3), 1);
 	} else if (gi_addr_parse(text, &a) == 0) {
 		el = fw_elem_addr(&a, 1);
 	} else {
-		fprintf(stderr, "not uid:N or an address: %s\n", text);
+		fprintf(stderr, "not uid:N, cg:N or an address: %s\n", text);
 		exit(2);
 	}
 	return el.key;

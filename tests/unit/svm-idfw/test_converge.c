@@ -37,7 +37,8 @@ struct guest_model { /* what a truthful agent knows */
 	uint64_t seq, next_id;
 	struct {
 		uint64_t id;
-		uint32_t user;
+		uint32_t user, cgroup;
+		uint64_t parent;
 	} sessions[16];
 	size_t n_sessions;
 	unsigned int addrs; /* bit i: 10.0.VM.i or fd00::VM:i */
@@ -108,7 +109,8 @@ static void addr_fill(struct addr_body *b, size_t vm, unsigned int bits)
 	}
 }
 
-static void session_fill(Idfw__Session *s, char user[16], uint64_t id, uint32_t u)
+static void session_fill(
+	Idfw__Session *s, char user[16], uint64_t id, uint32_t u, uint32_t cgroup, uint64_t parent)
 {
 	static char sshd[] = "sshd";
 
@@ -118,6 +120,8 @@ static void session_fill(Idfw__Session *s, char user[16], uint64_t id, uint32_t 
 	s->user = user;
 	s->uid = u ? 1000 + u : 0;
 	s->service = sshd;
+	s->cgroup = cgroup;
+	s->parent = parent;
 }
 
 static void say_event(struct model *m, struct guest_model *g, Idfw__Event *ev)
@@ -142,7 +146,13 @@ static void do_open(struct model *m, struct guest_model *g)
 	g->seq++;
 	g->sessions[g->n_sessions].id = ++g->next_id;
 	g->sessions[g->n_sessions].user = roll(&m->d, N_USERS);
-	session_fill(&s, user, g->next_id, g->sessions[g->n_sessions++].user);
+	/* half of them without a cgroup of their own; a cgroup of two is not ours to judge */
+	g->sessions[g->n_sessions].cgroup = roll(&m->d, 2) ? 100 + roll(&m->d, 20) : 0;
+	g->sessions[g->n_sessions].parent =
+		g->n_sessions && roll(&m->d, 4) == 0 ? g->sessions[0].id : 0;
+	session_fill(&s, user, g->next_id, g->sessions[g->n_sessions].user,
+		g->sessions[g->n_sessions].cgroup, g->sessions[g->n_sessions].parent);
+	g->n_sessions++;
 	open.session = &s;
 	ev.body_case = IDFW__EVENT__BODY_OPEN;
 	ev.open = &open;
@@ -206,7 +216,10 @@ static void do_connect(struct model *m, struct guest_model *g, bool reboot)
 	if (g->seq < vm->seq)
 		g->seq = vm->seq;
 	for (size_t i = 0; i < g->n_sessions; i++) {
-		session_fill(&s[i], users[i], g->sessions[i].id, g->sessions[i].user);
+		if (roll(&m->d, 16) == 0) /* it was moved while nobody saw it */
+			g->sessions[i].cgroup = g->sessions[i].cgroup ? 0 : 200;
+		session_fill(&s[i], users[i], g->sessions[i].id, g->sessions[i].user,
+			g->sessions[i].cgroup, g->sessions[i].parent);
 		ptrs[i] = &s[i];
 	}
 	addr_fill(&b, (size_t)(g - m->g), g->addrs);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * test_store_scan.c - the database's second version: svm-scan's records, isolation, the way there
+ * test_store_scan.c - what later versions of the database brought: svm-scan's records, isolation,
+ * sessions as cgroups; and the way there
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,6 +140,9 @@ static int loaded_isolation(void *arg, const char *vm, const struct idfw_isolati
 	(void)snprintf(l->text + at, sizeof(l->text) - at, "isolation %s %d %u %llu %s %d %s %s\n",
 		vm, i->whole_vm, i->uid, (unsigned long long)i->session, i->user, i->automatic,
 		i->by, i->why);
+	if (i->spares)
+		(void)snprintf(l->text + strlen(l->text) - 1, sizeof(l->text) - strlen(l->text) + 1,
+			" spares %llu\n", (unsigned long long)i->spares);
 	return 0;
 }
 
@@ -172,16 +176,18 @@ static int ignored_vm(void *arg, const char *name, const uint8_t boot_id[16], ui
 	return 0;
 }
 
-static int ignored_session(void *arg, const char *vm, const Idfw__Session *s,
+static int loaded_session(void *arg, const char *vm, const Idfw__Session *s,
 	const uint8_t boot_id[16], uint64_t db_id, uint64_t seen_ms, bool kicked)
 {
-	(void)arg;
-	(void)vm;
-	(void)s;
+	struct loaded *l = arg;
+	size_t at = strlen(l->text);
+
 	(void)boot_id;
-	(void)db_id;
 	(void)seen_ms;
-	(void)kicked;
+	(void)snprintf(l->text + at, sizeof(l->text) - at,
+		"session %s %llu %s %llx %llu %d %d %d\n", vm, (unsigned long long)db_id, s->user,
+		(unsigned long long)s->cgroup, (unsigned long long)s->parent, s->kind, s->found,
+		kicked);
 	return 0;
 }
 
@@ -192,7 +198,7 @@ static void ignored_next(void *arg, uint64_t next)
 }
 
 static const struct store_load_ops load_ops = { .vm = ignored_vm,
-	.session = ignored_session,
+	.session = loaded_session,
 	.isolation = loaded_isolation,
 	.recent = loaded_recent,
 	.outbox = loaded_outbox,
@@ -329,6 +335,65 @@ static void test_store_version_1_is_migrated(void **state)
 	reload(f, "recent web01 0a 501 1 5002 bob\noutbox 07 1\n");
 }
 
+static void test_store_version_2_is_migrated(void **state)
+{
+	struct fix *f = *state;
+	char alice[] = "alice", text[] = "x";
+	struct idfw_isolation old = { .uid = 5001, .session = 41, .user = alice },
+			      two = { .uid = 5001,
+				      .session = 42,
+				      .spares = 43,
+				      .since_ms = 9,
+				      .user = alice,
+				      .by = text,
+				      .why = text };
+
+	sql(f, store_schema_1);
+	sql(f, store_schema_2);
+	sql(f, "INSERT INTO isolation(vm,uid,session,user,since_ms,automatic,by,why)"
+	       " VALUES('web01',5001,41,'alice',5,1,'scan1','x');"
+	       "INSERT INTO session(id,vm,boot_id,agent_id,user,uid,service,tty,rhost,auth,"
+	       "leader_pid,leader_start,opened_ms,seen_ms)"
+	       " VALUES(1,'web01',x'0a000000000000000000000000000000',501,'bob',5002,'sshd','','',"
+	       "'',1,1,1,1)");
+	fix_open(f);
+	/* two of one uid may stand, each with what it spares */
+	put_isolation(f, IDFW_REC_ISOLATED, &two);
+	reload(f, "isolation web01 0 5001 41 alice 1 scan1 x\n"
+		  "isolation web01 0 5001 42 alice 0 x x spares 43\n"
+		  "session web01 1 bob 0 0 0 0 0\n");
+	put_isolation(f, IDFW_REC_RELEASED, &old);
+	reload(f, "isolation web01 0 5001 42 alice 0 x x spares 43\n"
+		  "session web01 1 bob 0 0 0 0 0\n");
+}
+
+static void test_store_session_keeps_cgroup_parent_and_kind(void **state)
+{
+	struct fix *f = *state;
+	char text[] = "nginx.service", none[] = "";
+	struct idfw_session s = { .id = 5,
+		.db_id = 7,
+		.user = text,
+		.service = none,
+		.tty = none,
+		.rhost = none,
+		.auth = none,
+		.cgroup = UINT64_C(0xfedcba9876543210),
+		.parent = 3,
+		.is_unit = true,
+		.found = true };
+	struct idfw_record r = { .kind = IDFW_REC_LOGIN,
+		.time_ms = 5,
+		.vm = "web01",
+		.boot_id = box,
+		.session = &s,
+		.detail = "{}" };
+
+	fix_open(f);
+	assert_int_equal(idfw_store_put(f->store, &r), 0);
+	reload(f, "session web01 7 nginx.service fedcba9876543210 3 1 1 0\n");
+}
+
 /* the index of version 2 is what a listing of fim events uses */
 static void test_store_fim_index_is_used(void **state)
 {
@@ -363,6 +428,8 @@ int main(void)
 		T(test_store_isolation_stays_until_released),
 		T(test_store_fim_filters),
 		T(test_store_version_1_is_migrated),
+		T(test_store_version_2_is_migrated),
+		T(test_store_session_keeps_cgroup_parent_and_kind),
 		T(test_store_fim_index_is_used),
 	};
 

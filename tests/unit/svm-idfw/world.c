@@ -227,8 +227,8 @@ static int out_store(void *arg, const struct idfw_record *r)
 		"enforced", "kick", "policy", "guest-up", "guest-down", "refused", "directory",
 		"addresses", "scan", "fim", "passed", "scan-service", "scan-command", "isolated",
 		"released" };
-	static const char *const ends[] = { "unknown", "close", "leader", "gone", "reboot",
-		"kick" };
+	static const char *const ends[] = { "unknown", "close", "leader", "gone", "reboot", "kick",
+		"cgroup" };
 	struct world *w = arg;
 
 	if (w->store_full)
@@ -343,6 +343,10 @@ static Idfw__Session session_wire(const struct idfw_session *s)
 	ws.rhost = (char *)(uintptr_t)s->rhost;
 	ws.auth = (char *)(uintptr_t)s->auth;
 	ws.opened_ms = s->opened_ms;
+	ws.cgroup = s->cgroup;
+	ws.parent = s->parent;
+	ws.kind = s->is_unit ? IDFW__SESSION__KIND__SERVICE : IDFW__SESSION__KIND__LOGIN;
+	ws.found = s->found;
 	return ws;
 }
 
@@ -469,7 +473,7 @@ static int mark_cb(void *arg, const struct fw_elem *e)
 {
 	struct marks *m = arg;
 
-	if (e->key.set < FW_UID_MARK || e->key.set > FW_BASE_MARK)
+	if (e->key.set < FW_UID_MARK || (e->key.set > FW_BASE_MARK && e->key.set != FW_CG_MARK))
 		return 0;
 	m->keep[m->n] = *e;
 	idfw__element__init(&m->elems[m->n]);
