@@ -64,6 +64,22 @@ static void add_rules(struct ctl_table *t, const json_t *row)
 			have_g, have_v, want_g, want_v);
 }
 
+/* why not all is well there: the last push's error, then what stands as an alarm */
+static void add_trouble(struct ctl_table *t, const json_t *row)
+{
+	const json_t *alarms = json_object_get(row, "alarms"), *a;
+	struct gi_buf text;
+	size_t i;
+
+	gi_buf_init(&text, 16384);
+	gi_buf_printf(&text, "%s", ctl_row_text(row, "error"));
+	json_array_foreach(alarms, i, a)
+		gi_buf_printf(&text, "%s%s%s%s", text.len ? "; " : "", ctl_row_text(a, "alarm"),
+			*ctl_row_text(a, "text") ? ": " : "", ctl_row_text(a, "text"));
+	ctl_table_add(t, CTL_BAD, gi_buf_str(&text));
+	gi_buf_fini(&text);
+}
+
 static void add_vm(struct ctl_table *t, const json_t *row)
 {
 	struct gi_buf addrs;
@@ -84,7 +100,7 @@ static void add_vm(struct ctl_table *t, const json_t *row)
 	ctl_row_list(row, "addresses", &addrs);
 	ctl_table_add(t, CTL_PLAIN, gi_buf_str(&addrs));
 	gi_buf_fini(&addrs);
-	ctl_table_add(t, CTL_BAD, ctl_row_text(row, "error"));
+	add_trouble(t, row);
 }
 
 static void add_isolation(struct ctl_table *t, const json_t *row)

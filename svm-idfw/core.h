@@ -8,6 +8,8 @@
  *   addr.c       whose address is it
  *   session.c    sessions begin and end
  *   principal.c  directory accounts: cache, lookups
+ *   limits.c     how much one guest may ask for
+ *   alarm.c      what is wrong with the enforcement on a VM
  *   ready.c      who waits for which acknowledgement
  *   plan.c       subjects and their marks, epochs (ADR 0008)
  *   adopt.c      marks of before our own restart
@@ -38,9 +40,10 @@
 #define IDFW_RESTART_MS 1000   /* between two whole states because a pusher restarted */
 #define IDFW_SNAP_WAIT_MS 1000 /* a snapshot waits for the events before it so long */
 #define IDFW_SNAP_BYTES_MAX (32u << 20)
-#define IDFW_MARKS_MAX 1000000	/* elements that a guest may report */
-#define IDFW_ADOPT_MS 10000	/* reported marks that nobody claims live so long */
-#define IDFW_HOLD_MS 1000	/* the database is full: a guest's events are refused so long */
+#define IDFW_MARKS_MAX 1000000 /* elements that a guest may report */
+#define IDFW_ADOPT_MS 10000    /* reported marks that nobody claims live so long */
+#define IDFW_HOLD_MS 1000      /* the database is full: a guest's events are refused so long */
+#define IDFW_HOLD_STORE "events could not be recorded; send them again"
 #define IDFW_RETRY_MS 5000	/* lookups that failed are asked again */
 #define IDFW_BACKOFF_MIN_MS 200 /* whole states after a refused one */
 #define IDFW_BACKOFF_MAX_MS 30000
@@ -85,7 +88,7 @@ struct plan_op {
 };
 
 struct plan_sent {
-	uint64_t version, unit;
+	uint64_t version, unit, at_ms;
 };
 
 struct plan_retired {
@@ -157,7 +160,13 @@ struct idfw_plan {
 	uint64_t parts_seq, parts_deadline_ms;
 	bool parts_last, snap_open;
 	struct plan_reported reported;
-	uint64_t hold_until_ms; /* the database is full; 0 no */
+	uint64_t hold_until_ms; /* its events are not taken; 0 no */
+	const char *hold_why;	/* static */
+	uint64_t held_note_ms;	/* monotonic; the last record about it; 0 none */
+	uint64_t spent_us;	/* limits.c: until then its messages have used up its share */
+	size_t snap_refused;	/* sessions of this snapshot */
+	uint64_t behind_ms;	/* since when something that was sent is not applied; 0: nothing */
+	bool behind_closed, behind_told;
 	struct gi_addr *claims; /* owned; what the guest says, accepted or not */
 	size_t n_claims;
 };
@@ -259,7 +268,8 @@ GI_MUST_CHECK int idfw_vm_get(
 void idfw_vm_free(struct idfw_engine *e, struct idfw_vm *vm);
 void idfw_vm_due(struct idfw_engine *e, struct idfw_vm *vm); /* deadlines; asks for the next */
 void idfw_vm_drop(struct idfw_engine *e, struct idfw_vm *vm, const char *why); /* we close it */
-void idfw_vm_hold(struct idfw_engine *e, struct idfw_vm *vm);
+/* its events are not taken for a moment, then it has to come again; @why: static */
+void idfw_vm_hold(struct idfw_engine *e, struct idfw_vm *vm, const char *why);
 /* addr.c: the guest's whole list; seq 0: from a snapshot */
 GI_MUST_CHECK int idfw_vm_addresses(
 	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Addresses *a, uint64_t seq);
@@ -292,6 +302,24 @@ GI_MUST_CHECK int idfw_session_move(
 	struct idfw_engine *e, struct idfw_session *s, uint64_t cgroup, uint64_t parent);
 void idfw_session_kicks_again(struct idfw_engine *e, struct idfw_vm *vm); /* a guest is back */
 void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, const char *reason);
+
+/* ---- limits.c ---- */
+/* messages that cost; false: the guest is held back now */
+bool idfw_limit_take(struct idfw_engine *e, struct idfw_vm *vm, size_t n);
+const char *idfw_limit_session(const struct idfw_engine *e, const struct idfw_vm *vm); /* or NULL */
+/* a session that is not taken; seq 0: from a snapshot. -GI_EFULL: come again */
+GI_MUST_CHECK int idfw_limit_refuse(struct idfw_engine *e, struct idfw_vm *vm,
+	const Idfw__Session *ws, uint64_t seq, const char *why);
+void idfw_limit_snapshot_end(struct idfw_engine *e, struct idfw_vm *vm);
+
+/* ---- alarm.c ---- */
+void idfw_alarm_heard(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Alarm *m);
+void idfw_alarms_drop(struct idfw_vm *vm); /* another boot */
+/* has it not applied what it was sent for push_deadline_ms? */
+bool idfw_behind(const struct idfw_engine *e, const struct idfw_vm *vm);
+void idfw_behind_sent(struct idfw_engine *e, struct idfw_vm *vm);
+void idfw_behind_acked(struct idfw_engine *e, struct idfw_vm *vm);
+void idfw_behind_due(struct idfw_engine *e, struct idfw_vm *vm);
 
 /* ---- recent.c ---- */
 /* an ended session; without memory it is not remembered */
@@ -349,6 +377,7 @@ void ready_resolved(struct idfw_engine *e, struct idfw_session *s, bool degraded
 void ready_session_gone(struct idfw_engine *e, struct idfw_session *s);
 void ready_due(struct idfw_engine *e);
 void ready_send(struct idfw_engine *e, struct idfw_session *s, Idfw__SessionReady__State state);
+void ready_refuse(struct idfw_engine *e, struct idfw_vm *vm, uint64_t id); /* not taken at all */
 
 /* ---- plan.c ---- */
 GI_MUST_CHECK int plan_new(struct idfw_engine *e, struct idfw_vm *vm);

@@ -357,6 +357,7 @@ void idfw_engine_stats(const struct idfw_engine *e, struct idfw_stats *ret)
 		ret->vms_connected += vm->connected;
 		for (i = vm->isolations; i; i = i->next)
 			*(i->whole_vm ? &ret->isolated_vms : &ret->isolated_sessions) += 1;
+		ret->alarms += vm->n_alarms;
 	}
 	ret->directory_up = e->dir == IDFW_DIR_UP;
 }

@@ -32,6 +32,7 @@
 #define IDFW_EPOCHS_MAX 16	    /* old marks of a subject that are still remapped */
 #define IDFW_PRINCIPALS_MAX 400000  /* cached; those without sessions make room */
 #define IDFW_ISOLATIONS_VM_MAX 4096 /* of one VM */
+#define IDFW_ALARMS_MAX 16	    /* of one VM */
 #define IDFW_ISOLATE_HOUR_MAX 1000  /* ceiling of isolate-max */
 #define IDFW_OUTBOXES_MAX 1024	    /* that svm-scan ever numbered records in */
 #define IDFW_RECENT_MAX 16384	    /* sessions that ended, still known by the guest's number */
@@ -116,6 +117,16 @@ struct idfw_isolation {
 	struct idfw_isolation *prev, *next; /* of the same VM */
 };
 
+enum { IDFW_ALARM_NOT_APPLIED = 0 }; /* ours; the others are the guest's: Idfw__Alarm__Kind */
+
+struct idfw_alarm { /* something is wrong with the enforcement on a VM */
+	uint8_t kind;
+	uint32_t count;	   /* how often it was told */
+	uint64_t since_ms; /* real time */
+	uint64_t noted_ms; /* monotonic: last recorded */
+	char *text;	   /* owned */
+};
+
 struct idfw_vm {
 	char *name; /* owned */
 	bool connected;
@@ -133,9 +144,11 @@ struct idfw_vm {
 	char last_error[256];			/* of the last failed application, "" */
 	struct idfw_session *sessions;		/* list by v_next */
 	size_t n_sessions;
-	struct idfw_isolation *isolations;	/* owned; list */
-	const struct idfw_isolation *isolation; /* the one of all of it, or NULL */
-	struct fw_state *want;			/* what its kernel is to hold */
+	struct idfw_isolation *isolations;	   /* owned; list */
+	const struct idfw_isolation *isolation;	   /* the one of all of it, or NULL */
+	struct idfw_alarm alarms[IDFW_ALARMS_MAX]; /* that stand, oldest first */
+	size_t n_alarms;
+	struct fw_state *want; /* what its kernel is to hold */
 	struct pol_compiled *compiled;
 	struct idfw_plan *plan; /* planner's own (subjects, marks, pending acks) */
 	UT_hash_handle hh;
@@ -163,6 +176,7 @@ enum idfw_record_kind {
 	IDFW_REC_SCAN_COMMAND, /* an operator's restore, purge, scan */
 	IDFW_REC_ISOLATED,
 	IDFW_REC_RELEASED,
+	IDFW_REC_ALARM, /* something is wrong with a VM's enforcement, or well again */
 };
 
 struct idfw_record {
@@ -204,6 +218,9 @@ struct idfw_out { /* all must be set; @arg first */
 struct idfw_engine_conf {
 	uint32_t min_uid;
 	uint64_t ready_timeout_ms; /* SessionReady DEGRADED after this; 2000 */
+	uint32_t sessions_max;	   /* of one VM; 0: IDFW_SESSIONS_VM_MAX */
+	uint32_t events_max;	   /* of one VM, a second; 0: any */
+	uint64_t push_deadline_ms; /* a VM that applies nothing for so long is behind; 0: never */
 	uint32_t isolate_max; /* verdicts isolate so often an hour, then they are only recorded */
 	const char *const *never_isolate; /* borrowed; names of VMs */
 	size_t n_never_isolate;
@@ -308,13 +325,16 @@ struct idfw_principal *idfw_engine_principals(struct idfw_engine *e); /* uthash 
 const struct pol_policy *idfw_engine_policy_now(
 	const struct idfw_engine *e, uint64_t *ret_generation);
 
+/* what an alarm is called in records and rows */
+const char *idfw_alarm_word(const struct idfw_alarm *a);
+
 struct idfw_stats {
 	uint64_t logins, logouts, duplicates, gaps, refused, pushes, deltas, push_failures, lookups,
 		kicks;
 	uint64_t scan_records, scan_duplicates;
 	uint64_t isolations_capped; /* verdicts that would have isolated: over isolate-max */
 	uint64_t isolations_spared; /* the same: the VM is in never-isolate */
-	size_t isolated_sessions, isolated_vms;
+	size_t isolated_sessions, isolated_vms, alarms;
 	uint64_t unrecorded; /* records that the store did not take and no event waits for */
 	size_t sessions, principals, vms, vms_connected;
 	bool directory_up;

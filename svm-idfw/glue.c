@@ -128,6 +128,9 @@ int svm_engine_start(struct svm *s, const uint64_t seed[2])
 {
 	struct idfw_engine_conf conf = { .min_uid = (uint32_t)s->conf.min_uid,
 		.ready_timeout_ms = s->conf.ready_timeout_ms,
+		.sessions_max = (uint32_t)s->conf.sessions_max,
+		.events_max = (uint32_t)s->conf.events_max,
+		.push_deadline_ms = s->conf.push_deadline_ms,
 		.isolate_max = (uint32_t)s->conf.isolate_max,
 		.never_isolate = (const char *const *)s->conf.never_isolate.items,
 		.n_never_isolate = s->conf.never_isolate.n,

@@ -157,7 +157,7 @@ static void push_note(struct idfw_engine *e, struct idfw_vm *vm, size_t n_ops, b
 	p->n_causes = p->n_ops ? 1 : 0;
 }
 
-static void sent_add(struct idfw_plan *p, uint64_t version, uint64_t unit)
+static void sent_add(struct idfw_plan *p, uint64_t version, uint64_t unit, uint64_t at_ms)
 {
 	/* a whole state goes out whatever is in flight: the oldest acknowledgement is then not
 	 * missed */
@@ -165,7 +165,8 @@ static void sent_add(struct idfw_plan *p, uint64_t version, uint64_t unit)
 		memmove(p->sent, p->sent + 1, (IDFW_INFLIGHT_MAX - 1) * sizeof(p->sent[0]));
 		p->n_sent--;
 	}
-	p->sent[p->n_sent++] = (struct plan_sent){ .version = version, .unit = unit };
+	p->sent[p->n_sent++] =
+		(struct plan_sent){ .version = version, .unit = unit, .at_ms = at_ms };
 }
 
 static uint64_t backoff_ms(const struct idfw_plan *p)
@@ -200,7 +201,8 @@ static void send_full(struct idfw_engine *e, struct idfw_vm *vm)
 	vm->want_generation = fw_state_ruleset(vm->want)->generation;
 	p->need_full = false;
 	p->fresh = false;
-	sent_add(p, vm->want_version, p->unit - 1);
+	sent_add(p, vm->want_version, p->unit - 1, e->mono_ms);
+	idfw_behind_sent(e, vm);
 	e->stats.pushes++;
 	push_note(e, vm, fw_state_count(vm->want), true);
 }
@@ -247,7 +249,8 @@ static int send_delta(struct idfw_engine *e, struct idfw_vm *vm, size_t n)
 		return r;
 	vm->want_version++;
 	fw_state_set_version(vm->want, vm->want_version);
-	sent_add(p, vm->want_version, unit);
+	sent_add(p, vm->want_version, unit, e->mono_ms);
+	idfw_behind_sent(e, vm);
 	memmove(p->ops, p->ops + n, (p->n_ops - n) * sizeof(*p->ops));
 	p->n_ops -= n;
 	if (!p->n_ops && p->cap_ops > 256)
@@ -359,6 +362,7 @@ void plan_applied(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Applied
 	vm->have_version = a->version;
 	vm->last_error[0] = '\0';
 	p->n_bad = 0;
+	idfw_behind_acked(e, vm);
 	ready_acked(e, vm);
 	plan_dirty(e, vm);
 }
@@ -371,6 +375,7 @@ void plan_push_stop(struct idfw_engine *e, struct idfw_vm *vm)
 	ops_clear(p);
 	p->n_sent = 0;
 	p->n_bad = 0;
+	p->behind_ms = 0;
 	p->n_causes = 0;
 	p->need_full = false;
 	p->ignore_to = 0;

@@ -26,7 +26,7 @@ static bool row_all_in_sync(const struct query_env *env)
 	struct idfw_vm *vm, *next;
 
 	HASH_ITER (hh, idfw_engine_vms(env->engine), vm, next)
-		if (vm->connected && (!query_vm_in_sync(vm) || vm->last_error[0]))
+		if (vm->n_alarms || (vm->connected && (!query_vm_in_sync(vm) || vm->last_error[0])))
 			return false;
 	return true;
 }
@@ -43,7 +43,7 @@ json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 	*ret_ok = policy && s.directory_up && st.err == 0 && row_all_in_sync(env);
 	return json_pack(
 		"{s:s,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,"
-		"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+		"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
 		"type", "svm", "ok", (int)*ret_ok, "software", "svm-idfw " PACKAGE_VERSION,
 		"generation", (json_int_t)generation, "started_ms", (json_int_t)env->started_ms,
 		"uptime_ms", (json_int_t)(now > env->started_ms ? now - env->started_ms : 0),
@@ -59,7 +59,20 @@ json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 		(json_int_t)s.isolated_sessions, "isolated_vms", (json_int_t)s.isolated_vms,
 		"isolations_capped", (json_int_t)s.isolations_capped, "isolations_spared",
 		(json_int_t)s.isolations_spared, "scan_records", (json_int_t)s.scan_records,
-		"scan_duplicates", (json_int_t)s.scan_duplicates);
+		"scan_duplicates", (json_int_t)s.scan_duplicates, "alarms", (json_int_t)s.alarms);
+}
+
+static json_t *row_alarms(const struct idfw_vm *vm)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < vm->n_alarms; i++)
+		(void)json_array_append_new(
+			list, json_pack("{s:s,s:s,s:I,s:I}", "alarm",
+				      idfw_alarm_word(&vm->alarms[i]), "text", vm->alarms[i].text,
+				      "since_ms", (json_int_t)vm->alarms[i].since_ms, "count",
+				      (json_int_t)vm->alarms[i].count));
+	return list;
 }
 
 json_t *query_row_vm(const struct idfw_vm *vm)
@@ -71,15 +84,15 @@ json_t *query_row_vm(const struct idfw_vm *vm)
 	for (i = 0; i < vm->n_addrs; i++)
 		(void)json_array_append_new(
 			addrs, json_string(gi_addr_format(&vm->addrs[i], text)));
-	return json_pack("{s:s,s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:s,s:b}", "type",
-		"vm", "vm", vm->name, "connected", (int)vm->connected, "mux", row_text(vm->mux),
-		"transport", row_text(vm->transport), "connected_ms", row_time(vm->connected_ms),
-		"sessions", (json_int_t)vm->n_sessions, "addresses", addrs, "want_generation",
-		(json_int_t)vm->want_generation, "want_version", (json_int_t)vm->want_version,
-		"have_generation", (json_int_t)vm->have_generation, "have_version",
-		(json_int_t)vm->have_version, "in_sync",
+	return json_pack("{s:s,s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:s,s:b,s:o}",
+		"type", "vm", "vm", vm->name, "connected", (int)vm->connected, "mux",
+		row_text(vm->mux), "transport", row_text(vm->transport), "connected_ms",
+		row_time(vm->connected_ms), "sessions", (json_int_t)vm->n_sessions, "addresses",
+		addrs, "want_generation", (json_int_t)vm->want_generation, "want_version",
+		(json_int_t)vm->want_version, "have_generation", (json_int_t)vm->have_generation,
+		"have_version", (json_int_t)vm->have_version, "in_sync",
 		vm->connected ? json_boolean(query_vm_in_sync(vm)) : json_null(), "error",
-		vm->last_error, "isolated", vm->isolation != NULL);
+		vm->last_error, "isolated", vm->isolation != NULL, "alarms", row_alarms(vm));
 }
 
 bool query_vm_in_sync(const struct idfw_vm *vm)

@@ -53,18 +53,29 @@ static void unlist(struct idfw_engine *e, struct plan_ready *r)
 	r->prev = r->next = NULL;
 }
 
-void ready_send(struct idfw_engine *e, struct idfw_session *s, Idfw__SessionReady__State state)
+static void send_state(
+	struct idfw_engine *e, struct idfw_vm *vm, uint64_t id, Idfw__SessionReady__State state)
 {
 	Idfw__SessionReady ready = IDFW__SESSION_READY__INIT;
 	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
 
-	if (!s->vm->connected || s->vm->plan->phase < PLAN_STARTING)
+	if (!vm->connected || vm->plan->phase < PLAN_STARTING)
 		return;
-	ready.id = s->id;
+	ready.id = id;
 	ready.state = state;
 	env.body_case = IDFW__ENVELOPE__BODY_SESSION_READY;
 	env.session_ready = &ready;
-	e->out.send(e->out.arg, s->vm, &env);
+	e->out.send(e->out.arg, vm, &env);
+}
+
+void ready_send(struct idfw_engine *e, struct idfw_session *s, Idfw__SessionReady__State state)
+{
+	send_state(e, s->vm, s->id, state);
+}
+
+void ready_refuse(struct idfw_engine *e, struct idfw_vm *vm, uint64_t id)
+{
+	send_state(e, vm, id, IDFW__SESSION_READY__STATE__REFUSED);
 }
 
 static void enforced(struct idfw_engine *e, struct plan_ready *r)

@@ -260,26 +260,6 @@ void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, 
 		gi_buf_error(b) ? "{\"error\":\"too long\"}" : gi_buf_str(b));
 }
 
-static const char *refusal(const struct idfw_engine *e, const struct idfw_vm *vm)
-{
-	if (vm->n_sessions >= IDFW_SESSIONS_VM_MAX)
-		return "too many sessions on this VM";
-	return HASH_COUNT(e->sessions) >= IDFW_SESSIONS_MAX ? "too many sessions in all" : NULL;
-}
-
-static int refuse(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq,
-	const char *why)
-{
-	int r = idfw_record(
-		e, IDFW_REC_REFUSED, vm, NULL, seq, idfw_json_why(e, why, "user", ws->user));
-
-	if (r < 0)
-		return r;
-	e->stats.refused++;
-	gi_warn("%s: login of %s is refused: %s", vm->name, ws->user, why);
-	return 0;
-}
-
 /* what the directory says about a new session, as far as it is known now */
 static void resolve(struct idfw_engine *e, struct idfw_session *s)
 {
@@ -347,16 +327,16 @@ int idfw_session_open(
 	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq)
 {
 	struct idfw_session *s = idfw_session_find(e, vm, ws->id, vm->boot_id);
-	const char *why = refusal(e, vm);
+	const char *why = idfw_limit_session(e, vm);
 	int r;
 
 	if (s) {
 		if (s->enforced_ms && !s->ready)
 			ready_send(e, s, IDFW__SESSION_READY__STATE__ENFORCED);
-		return seq ? refuse(e, vm, ws, seq, "session is known") : 0;
+		return seq ? idfw_limit_refuse(e, vm, ws, seq, "session is known") : 0;
 	}
 	if (why)
-		return refuse(e, vm, ws, seq, why);
+		return idfw_limit_refuse(e, vm, ws, seq, why);
 	s = session_make(e, vm, ws, vm->boot_id);
 	if (!s)
 		return -ENOMEM;
@@ -480,7 +460,7 @@ int idfw_engine_restore_session(struct idfw_engine *e, const char *vm_name, cons
 
 	if (r < 0)
 		return r;
-	if (refusal(e, vm))
+	if (vm->n_sessions >= IDFW_SESSIONS_VM_MAX || HASH_COUNT(e->sessions) >= IDFW_SESSIONS_MAX)
 		return -GI_ELIMIT;
 	if (idfw_session_find(e, vm, ws->id, boot_id))
 		return -EEXIST;

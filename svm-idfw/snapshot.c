@@ -96,6 +96,7 @@ static int part_apply(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Sna
 
 	if (s->first) {
 		p->snap++;
+		p->snap_refused = 0;
 		r = idfw_vm_addresses(e, vm, s->addresses, 0);
 		plan_event_end(e);
 	}
@@ -107,6 +108,7 @@ static int part_apply(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Sna
 		r = end_unseen(e, vm);
 	if (r == 0 && s->last) {
 		p->snap_done = true;
+		idfw_limit_snapshot_end(e, vm);
 		gi_info("%s: snapshot at event %llu: %zu sessions", vm->name,
 			(unsigned long long)s->seq, vm->n_sessions);
 	}
@@ -179,6 +181,6 @@ int idfw_vm_snapshot(
 		return r;
 	}
 	if (r < 0)
-		idfw_vm_hold(e, vm);
+		idfw_vm_hold(e, vm, IDFW_HOLD_STORE);
 	return 0;
 }

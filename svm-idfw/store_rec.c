@@ -139,6 +139,7 @@ const char *store_kind_word(enum idfw_record_kind kind)
 		[IDFW_REC_SCAN_COMMAND] = "scan-command",
 		[IDFW_REC_ISOLATED] = "isolated",
 		[IDFW_REC_RELEASED] = "released",
+		[IDFW_REC_ALARM] = "alarm",
 	};
 
 	return (size_t)kind < GI_ARRAY_SIZE(words) && words[kind] ? words[kind] : "other";

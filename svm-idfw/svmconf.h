@@ -11,7 +11,7 @@
 struct svm_conf {
 	char *listen, *ca, *cert, *key;
 	struct conf_list mux_names, scan_names, never_isolate;
-	uint64_t isolate_max;
+	uint64_t isolate_max, sessions_max, events_max, push_deadline_ms;
 	char *state_dir, *policy, *control_socket, *control_group, *user;
 	uint64_t min_uid, ready_timeout_ms;
 	struct conf_array directories; /* struct idfw_dir_conf */

@@ -50,6 +50,7 @@ void idfw_vm_free(struct idfw_engine *e, struct idfw_vm *vm)
 	if (vm->hh.tbl)
 		HASH_DEL(e->vms, vm);
 	plan_free(vm);
+	idfw_alarms_drop(vm);
 	idfw_isolations_free(vm);
 	fw_state_free(vm->want);
 	pol_compiled_free(vm->compiled);
@@ -188,15 +189,16 @@ void idfw_vm_drop(struct idfw_engine *e, struct idfw_vm *vm, const char *why)
 	idfw_engine_guest_down(e, vm, why);
 }
 
-void idfw_vm_hold(struct idfw_engine *e, struct idfw_vm *vm)
+void idfw_vm_hold(struct idfw_engine *e, struct idfw_vm *vm, const char *why)
 {
 	struct idfw_plan *p = vm->plan;
 
 	if (p->hold_until_ms)
 		return;
 	p->hold_until_ms = e->mono_ms + IDFW_HOLD_MS;
+	p->hold_why = why;
 	idfw_due(e, p->hold_until_ms);
-	gi_err("%s: its events cannot be recorded now and stay in its spool", vm->name);
+	gi_warn("%s: its events are not taken now and stay in its spool", vm->name);
 }
 
 /* ---- the connection ---- */
@@ -261,6 +263,7 @@ static int hello(
 		if (memcmp(vm->boot_id, no_boot, sizeof(no_boot)))
 			gi_notice("guest %s booted again", vm->name);
 		idfw_session_end_all(e, vm, IDFW__END_REASON__END_REBOOT);
+		idfw_alarms_drop(vm);
 		memcpy(vm->boot_id, h->boot_id.data, sizeof(vm->boot_id));
 		vm->seq = vm->acked_seq = 0;
 	}
@@ -404,7 +407,7 @@ static int event(
 	if (p->parts_last && ev->seq > p->parts_seq && !p->hold_until_ms) {
 		r = idfw_vm_snapshot_late(e, vm, true);
 		if (r < 0)
-			idfw_vm_hold(e, vm);
+			idfw_vm_hold(e, vm, IDFW_HOLD_STORE);
 	}
 	if (p->hold_until_ms) {
 		revoke_only(e, vm, ev);
@@ -426,7 +429,7 @@ static int event(
 		r = idfw_vm_snapshot_late(e, vm, false);
 	}
 	if (r < 0)
-		idfw_vm_hold(e, vm);
+		idfw_vm_hold(e, vm, IDFW_HOLD_STORE);
 	start_check(e, vm);
 	return 0;
 }
@@ -442,11 +445,28 @@ static void pong(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Ping *pi
 	e->out.send(e->out.arg, vm, &env);
 }
 
+/* what a message takes from the guest's share: our own pushes' answers and a greeting nothing */
+static size_t cost(const struct idfw_vm *vm, const Idfw__Envelope *m)
+{
+	switch (m->body_case) {
+	case IDFW__ENVELOPE__BODY_APPLIED:
+		return 0;
+	case IDFW__ENVELOPE__BODY_SNAPSHOT:
+		return vm->plan->snap_done ? 1 + m->snapshot->n_session : 0;
+	case IDFW__ENVELOPE__BODY_MARKS:
+		return vm->plan->marks_done;
+	default:
+		return 1;
+	}
+}
+
 static int message(
 	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Envelope *m, const char **ret_why)
 {
 	int r = 0;
 
+	if (!vm->plan->hold_until_ms)
+		(void)idfw_limit_take(e, vm, cost(vm, m)); /* or it is held from here on */
 	switch (m->body_case) {
 	case IDFW__ENVELOPE__BODY_EVENT:
 		return event(e, vm, m->event, ret_why);
@@ -461,8 +481,13 @@ static int message(
 	case IDFW__ENVELOPE__BODY_APPLIED:
 		plan_applied(e, vm, m->applied);
 		return 0;
+	case IDFW__ENVELOPE__BODY_ALARM:
+		if (!vm->plan->hold_until_ms)
+			idfw_alarm_heard(e, vm, m->alarm);
+		return 0;
 	case IDFW__ENVELOPE__BODY_PING:
-		pong(e, vm, m->ping);
+		if (!vm->plan->hold_until_ms)
+			pong(e, vm, m->ping);
 		return 0;
 	case IDFW__ENVELOPE__BODY_PONG:
 		return 0;
@@ -496,19 +521,21 @@ void idfw_vm_due(struct idfw_engine *e, struct idfw_vm *vm)
 
 	plan_retired_due(e, vm);
 	plan_orphans_due(e, vm);
-	if (p->parts_last && e->mono_ms >= p->parts_deadline_ms) {
+	/* a guest that is held back has not sent its events yet */
+	if (p->parts_last && !p->hold_until_ms && e->mono_ms >= p->parts_deadline_ms) {
 		if (idfw_vm_snapshot_late(e, vm, true) < 0)
-			idfw_vm_hold(e, vm);
-	} else if (p->parts_last) {
+			idfw_vm_hold(e, vm, IDFW_HOLD_STORE);
+	} else if (p->parts_last && !p->hold_until_ms) {
 		idfw_due(e, p->parts_deadline_ms);
 	}
 	start_check(e, vm);
+	idfw_behind_due(e, vm);
 	if (p->need_full && e->mono_ms >= p->full_at_ms)
 		plan_dirty(e, vm);
 	else if (p->need_full)
 		idfw_due(e, p->full_at_ms);
 	if (p->hold_until_ms && e->mono_ms >= p->hold_until_ms)
-		idfw_vm_drop(e, vm, "events could not be recorded; send them again");
+		idfw_vm_drop(e, vm, p->hold_why);
 	else if (p->hold_until_ms)
 		idfw_due(e, p->hold_until_ms);
 }

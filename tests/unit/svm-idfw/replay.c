@@ -22,8 +22,9 @@
  *   [kind=fim|passed|service|command]: a ScanRecord, by default a verdict, of the guest's session
  * - scanhello SEQ: svm-scan connects and is told that number; scanned SEQ: up to there is durable
  * - isolate DBID|vm=VM; release DBID|vm=VM; with a "!" behind the verb: must be refused
- * - limits [isolate-max=N] [never=VM]: and a restart; wrap VM UID: the next mark would be this
- *   uid's
+ * - limits [isolate-max=N] [never=VM] [sessions-max=N] [events-max=N] [push-deadline=MS]: and a
+ *   restart; alarm VM KIND TEXT [over]; opens VM SEQ ID N USER UID: N logins at once; wrap VM UID:
+ * the next mark would be this uid's
  *
  * Expectations:
  * - expect WORD...: the first line of the log with these words in order; used up
@@ -347,6 +348,38 @@ static bool do_open(struct run *r)
 	return true;
 }
 
+static bool do_opens(struct run *r)
+{
+	uint64_t seq = replay_number(r->words[2]), id = replay_number(r->words[3]),
+		 n = replay_number(r->words[4]);
+	static struct body b;
+
+	for (uint64_t i = 0; i < n; i++) {
+		body_init(&b);
+		fill_session(&b.sessions[0], id + i, r->words[5], replay_number(r->words[6]));
+		b.open.session = &b.sessions[0];
+		b.event.body_case = IDFW__EVENT__BODY_OPEN;
+		b.event.open = &b.open;
+		say_event(r, &b, r->words[1], seq + i);
+	}
+	return true;
+}
+
+static bool do_alarm(struct run *r)
+{
+	Idfw__Alarm a = IDFW__ALARM__INIT;
+	static struct body b;
+
+	body_init(&b);
+	a.kind = (Idfw__Alarm__Kind)replay_number(r->words[2]);
+	a.text = r->words[3];
+	a.over = r->n > 4 && !strcmp(r->words[4], "over");
+	b.env.body_case = IDFW__ENVELOPE__BODY_ALARM;
+	b.env.alarm = &a;
+	(void)world_say(&r->w, r->words[1], &b.env);
+	return true;
+}
+
 static bool do_close(struct run *r)
 {
 	static struct body b;
@@ -610,7 +643,7 @@ static bool do_stat(struct run *r)
 		{ "enforced", enforced }, { "scan_records", st.scan_records },
 		{ "scan_duplicates", st.scan_duplicates }, { "capped", st.isolations_capped },
 		{ "spared", st.isolations_spared }, { "isolated_vms", st.isolated_vms },
-		{ "isolated_sessions", st.isolated_sessions } };
+		{ "isolated_sessions", st.isolated_sessions }, { "alarms", st.alarms } };
 
 	for (size_t i = 0; i < GI_ARRAY_SIZE(rows); i++) {
 		if (strcmp(rows[i].name, r->words[1]) != 0)
@@ -656,7 +689,8 @@ static const struct {
 	{ "release", 2, replay_isolate },
 	{ "release!", 2, replay_not_isolate },
 	{ "limits", 2, replay_limits },
-	{ "wrap", 3, replay_wrap },
+	{ "alarm", 4, do_alarm },
+	{ "opens", 7, do_opens },
 	{ "wrap", 3, replay_wrap },
 	{ "restart", 1, do_restart },
 	{ "pass", 2, do_pass },

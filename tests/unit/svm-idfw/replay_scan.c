@@ -119,6 +119,9 @@ bool replay_limits(struct run *r)
 	static char spared[64];
 
 	r->w.isolate_max = (uint32_t)option_number(r, "isolate-max", r->w.isolate_max);
+	r->w.sessions_max = (uint32_t)option_number(r, "sessions-max", r->w.sessions_max);
+	r->w.events_max = (uint32_t)option_number(r, "events-max", r->w.events_max);
+	r->w.push_deadline_ms = option_number(r, "push-deadline", r->w.push_deadline_ms);
 	if (replay_option(r, "never")) {
 		snprintf(spared, sizeof(spared), "%s", replay_option(r, "never"));
 		r->w.spared = spared;

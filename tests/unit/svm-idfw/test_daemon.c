@@ -99,7 +99,8 @@ static void write_conf(const char *extra)
 			    "\"%1$s/svm.pem\"; key \"%1$s/svm.key\";\n"
 			    "mux-names host1, host2; state-dir \"%1$s/state\"; policy "
 			    "\"%1$s/policy.idfw\";\n"
-			    "control-socket \"%1$s/run/ctl\"; user \"nobody\"; %2$s\n",
+			    "control-socket \"%1$s/run/ctl\"; user \"nobody\"; sessions-max 200000; "
+			    "events-max 1000000; %2$s\n",
 			    bed.dir, extra) < (int)sizeof(text));
 	write_file("svm.conf", text);
 }

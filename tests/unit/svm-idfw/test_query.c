@@ -210,7 +210,7 @@ static void test_isolate_a_vm(void **state)
 	(void)ask(f, "status", NULL, NULL);
 	HAS(f, "\"isolated_sessions\":0,\"isolated_vms\":1,");
 	HAS(f, "\"vm\":\"jump01\",\"connected\":true");
-	HAS(f, "\"isolated\":true}");
+	HAS(f, "\"isolated\":true,\"alarms\":[]}");
 	assert_int_equal(ask(f, "release", "vm=jump01", NULL), 0);
 	assert_int_equal(ask(f, "release", "vm=jump01", NULL), 4);
 	assert_int_equal(ask(f, "release", "vm=nosuch", NULL), 4);

@@ -171,7 +171,7 @@ static int out_delta(void *arg, struct idfw_vm *vm, const struct fw_delta *d)
 
 static void out_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e)
 {
-	static const char *const states[] = { "unknown", "enforced", "degraded" };
+	static const char *const states[] = { "unknown", "enforced", "degraded", "refused" };
 	struct world *w = arg;
 	struct gi_buf b;
 
@@ -226,7 +226,7 @@ static int out_store(void *arg, const struct idfw_record *r)
 	static const char *const kinds[] = { "login", "logout", "decision", "push", "push-failed",
 		"enforced", "kick", "policy", "guest-up", "guest-down", "refused", "directory",
 		"addresses", "scan", "fim", "passed", "scan-service", "scan-command", "isolated",
-		"released" };
+		"released", "alarm" };
 	static const char *const ends[] = { "unknown", "close", "leader", "gone", "reboot", "kick",
 		"cgroup" };
 	struct world *w = arg;
@@ -249,6 +249,9 @@ static int engine_start(struct world *w)
 {
 	struct idfw_engine_conf conf = { .min_uid = 1000,
 		.ready_timeout_ms = 2000,
+		.sessions_max = w->sessions_max,
+		.events_max = w->events_max,
+		.push_deadline_ms = w->push_deadline_ms,
 		.isolate_max = w->isolate_max,
 		.never_isolate = &w->spared,
 		.n_never_isolate = w->spared ? 1 : 0,

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * limits.c - what one guest may ask for: so many sessions at a time, so many messages a second
+ *
+ * Runs in svm-idfw's engine. A guest may lie about its own users, never cost the others anything:
+ * beyond events-max (a burst of four seconds' worth is free) it is held back like with a full
+ * database: nothing is lost, its spool keeps what was not taken, logouts still end access, and
+ * after a second it has to come again. What is refused is audited, bounded itself: a hostile guest
+ * must not fill the audit trail. Answers to our own pushes and a connection's first snapshot cost
+ * nothing. Invariant: time is the monotonic clock's.
+ */
+#include "svm-idfw/core.h"
+
+#include <stdio.h>
+
+#define BURST_S 4
+#define NOTE_MS 60000 /* held back: one record a VM in so long */
+
+static void held_back(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	struct idfw_plan *p = vm->plan;
+	char text[96];
+
+	idfw_vm_hold(e, vm, "it sends more than events-max allows; send it again");
+	if (p->held_note_ms && e->mono_ms < p->held_note_ms + NOTE_MS)
+		return;
+	p->held_note_ms = e->mono_ms;
+	snprintf(text, sizeof(text), "more than %u events/s: it is held back", e->conf.events_max);
+	gi_warn("%s: %s", vm->name, text);
+	e->stats.refused++;
+	idfw_note(e, IDFW_REC_REFUSED, vm, NULL, idfw_json_why(e, text, NULL, NULL));
+}
+
+bool idfw_limit_take(struct idfw_engine *e, struct idfw_vm *vm, size_t n)
+{
+	uint64_t now_us = e->mono_ms * 1000, cost_us;
+	struct idfw_plan *p = vm->plan;
+
+	if (!e->conf.events_max)
+		return true;
+	cost_us = (uint64_t)n * 1000000 / e->conf.events_max;
+	if (p->spent_us < now_us)
+		p->spent_us = now_us;
+	if (p->spent_us + cost_us > now_us + BURST_S * UINT64_C(1000000)) {
+		held_back(e, vm);
+		return false;
+	}
+	p->spent_us += cost_us;
+	return true;
+}
+
+const char *idfw_limit_session(const struct idfw_engine *e, const struct idfw_vm *vm)
+{
+	uint32_t max = e->conf.sessions_max ? e->conf.sessions_max : IDFW_SESSIONS_VM_MAX;
+
+	if (vm->n_sessions >= max)
+		return "too many sessions on this VM (sessions-max)";
+	return HASH_COUNT(e->sessions) >= IDFW_SESSIONS_MAX ? "too many sessions in all" : NULL;
+}
+
+int idfw_limit_refuse(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws,
+	uint64_t seq, const char *why)
+{
+	int r = 0;
+
+	if (seq)
+		r = idfw_record(e, IDFW_REC_REFUSED, vm, NULL, seq,
+			idfw_json_why(e, why, "user", ws->user));
+	if (r < 0)
+		return r;
+	e->stats.refused++;
+	if (seq)
+		gi_warn("%s: login of %s is refused: %s", vm->name, ws->user, why);
+	else
+		vm->plan->snap_refused++; /* one record for all of a snapshot's */
+	ready_refuse(e, vm, ws->id);
+	return 0;
+}
+
+void idfw_limit_snapshot_end(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	char n[24];
+
+	if (!vm->plan->snap_refused)
+		return;
+	snprintf(n, sizeof(n), "%zu", vm->plan->snap_refused);
+	vm->plan->snap_refused = 0;
+	gi_warn("%s: %s sessions of its snapshot are refused: too many", vm->name, n);
+	idfw_note(e, IDFW_REC_REFUSED, vm, NULL,
+		idfw_json_why(e, "sessions of a snapshot: too many on this VM (sessions-max)",
+			"refused", n));
+}
