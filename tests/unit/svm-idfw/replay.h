@@ -26,6 +26,21 @@ bool replay_fail(struct run *r, const char *what); /* says it; false */
 const char *replay_option(struct run *r, const char *key);
 uint64_t replay_number(const char *text); /* ends the program when it is none */
 
+/* splits in place at commas */
+size_t replay_split(char *text, char *out[LIST_MAX]);
+
+/* replay_say.c: an agent's words */
+bool replay_up(struct run *r);
+bool replay_hello(struct run *r);
+bool replay_connect(struct run *r);
+bool replay_open(struct run *r);
+bool replay_opens(struct run *r);
+bool replay_alarm(struct run *r);
+bool replay_close(struct run *r);
+bool replay_address(struct run *r);
+bool replay_snapshot(struct run *r);
+bool replay_marks(struct run *r);
+
 /* replay_scan.c */
 bool replay_scan(struct run *r);
 bool replay_scanned(struct run *r);
