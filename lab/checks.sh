@@ -131,14 +131,30 @@ su_session() {
 }
 su_end() { lab_signal jump01 "su-$1" KILL; }
 
-# as USER HOST PORT [MS]: a process of the user on jump01 tries a new connection
+# as USER HOST PORT [MS]: a process of the user on jump01 tries a new connection, within a session
+# of his if there is one: the newest cgroup with a process of his (older ones: left behind)
 as() {
 	local id
 	id=$(lab_in jump01 id -u "$1")
-	lab_in jump01 setpriv --reuid "$id" --regid "$id" --clear-groups \
-		/run/lab/stream.py "${@:2}"
+	# shellcheck disable=SC2016
+	lab_in jump01 sh -c 'for d in $(find /run/lab/cgroup/ -mindepth 1 -type d 2>/dev/null | sort -V); do
+			for p in $(cat "$d/cgroup.procs"); do
+				[ "$(stat -c %u "/proc/$p" 2>/dev/null)" = "$1" ] && in=$d
+			done
+		done
+		[ -z "${in:-}" ] || echo $$ >"$in/cgroup.procs"
+		id=$1; shift
+		exec setpriv --reuid "$id" --regid "$id" --clear-groups /run/lab/stream.py "$@"' \
+		as "$id" "${@:2}"
 }
-gains() { as "$1" until $DB 5432 open "${2:-5000}" >/dev/null; }
+# again and again: a session that has just begun may have no process of the user yet
+gains() {
+	local end
+	end=$(($(lab_now_ms) + ${2:-5000}))
+	until as "$1" until $DB 5432 open 500 >/dev/null; do
+		[ "$(lab_now_ms)" -lt "$end" ] || return 1
+	done
+}
 loses() { as "$1" until $DB 5432 shut "${2:-5000}" >/dev/null; }
 live() { lab_ctl --json who "$1" | grep -E "\"vm\": *\"jump01\"" >/dev/null; }
 not_live() { ! live "$1"; }
