@@ -20,6 +20,7 @@
 #include "lib/io/frame.h"
 #include "lib/wire/wire.h"
 
+#define BREATH_MS 10	       /* at least: not a timer for each message */
 #define CONTROL_MAX (1u << 20) /* VmUp and VmDown: at most one each waits, they always fit */
 
 static const struct lane_kind {
@@ -248,7 +249,7 @@ static void lane_throttle(struct mux_lane *l)
 		mux_lane_log(l, "held back", "it sends more than messages-max");
 		io_chan_read_pause(l->chan);
 	}
-	io_timer_start(s->loop, &l->breath, wait_us / 1000 + 1, 0, lane_breath_cb, l);
+	io_timer_start(s->loop, &l->breath, wait_us / 1000 + BREATH_MS, 0, lane_breath_cb, l);
 }
 
 static void lane_forward(struct mux_lane *l, const uint8_t *buf, size_t len)

@@ -129,6 +129,47 @@ static void print_result(const char *what, uint64_t *v, unsigned int n, unsigned
 	fflush(stdout);
 }
 
+/* how long it took, 0: it was not enforced */
+static uint64_t one_login(const struct options *o, const char *user, unsigned int uid)
+{
+	char status[32];
+	uint64_t t = now_ns(), id;
+
+	id = session_open(o, user, uid, status);
+	t = strcmp(status, "enforced") ? 0 : now_ns() - t;
+	session_close(o, user, uid, id);
+	return t;
+}
+
+/*
+ * Each login by a process of its own: it becomes the session's leader and is moved into the
+ * session's cgroup; a second login of the same process would be one inside the first. Returns what
+ * @run did.
+ */
+static uint64_t in_a_child(const struct options *o, const char *user, unsigned int uid,
+	uint64_t (*run)(const struct options *o, const char *user, unsigned int uid))
+{
+	uint64_t took = 0;
+	int fds[2];
+	pid_t pid;
+
+	if (pipe(fds))
+		die("pipe");
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (!pid) {
+		took = run(o, user, uid);
+		_exit(write(fds[1], &took, sizeof(took)) != sizeof(took));
+	}
+	close(fds[1]);
+	if (read(fds[0], &took, sizeof(took)) != sizeof(took))
+		took = 0;
+	close(fds[0]);
+	waitpid(pid, NULL, 0);
+	return took;
+}
+
 static int bench_login(const struct options *o)
 {
 	uint64_t *v = calloc(o->count, sizeof(*v));
@@ -138,20 +179,17 @@ static int bench_login(const struct options *o)
 		die("memory");
 	for (unsigned int i = 0; i < o->count; i++) {
 		unsigned int k = i % o->distinct;
-		char user[64], status[32];
-		uint64_t t, id;
+		char user[64];
 
 		if (o->distinct > 1)
 			snprintf(user, sizeof(user), "%s%06u", o->user, k + 1);
 		else
 			snprintf(user, sizeof(user), "%s", o->user);
-		t = now_ns();
-		id = session_open(o, user, o->uid + k, status);
-		if (!strcmp(status, "enforced"))
-			v[n++] = now_ns() - t;
+		v[n] = in_a_child(o, user, o->uid + k, one_login);
+		if (v[n])
+			n++;
 		else
 			bad++;
-		session_close(o, user, o->uid + k, id);
 		usleep(20000); /* pace: one login at a time on a quiet system */
 	}
 	print_result(o->distinct > 1 ? "login_uncached" : "login_cached", v, n, bad);
@@ -213,43 +251,50 @@ static void wait_for(volatile uint64_t *got, uint64_t more, unsigned int most_ms
 		usleep(500);
 }
 
+/* from the close message to the last packet; 0: no stream, or it did not stop */
+static uint64_t one_revoke(const struct options *o, const char *user, unsigned int uid)
+{
+	volatile uint64_t *shared =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t id, t, last, took = 0;
+	char status[32];
+	pid_t pid;
+
+	if (shared == MAP_FAILED)
+		die("memory");
+	id = session_open(o, user, uid, status);
+	pid = fork();
+	if (!pid)
+		receive(o, &shared[0], &shared[1]);
+	wait_for(&shared[1], 64 * 30, 3000);
+	t = now_ns();
+	session_close(o, user, uid, id);
+	usleep(100000);
+	/* two looks 50 ms apart: the stream must have stopped */
+	if (shared[1]) {
+		last = shared[0];
+		usleep(50000);
+		if (shared[0] == last)
+			took = last > t ? last - t : 1;
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return took;
+}
+
 static int bench_revoke(const struct options *o)
 {
 	uint64_t *v = calloc(o->count, sizeof(*v));
-	volatile uint64_t *shared =
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned int n = 0, bad = 0;
 
-	if (!v || shared == MAP_FAILED)
+	if (!v)
 		die("memory");
 	for (unsigned int i = 0; i < o->count; i++) {
-		char status[32];
-		uint64_t id = session_open(o, o->user, o->uid, status), t, seen;
-		pid_t pid;
-
-		shared[0] = shared[1] = 0;
-		pid = fork();
-		if (!pid)
-			receive(o, &shared[0], &shared[1]);
-		wait_for(&shared[1], 64 * 30, 3000);
-		seen = shared[1];
-		t = now_ns();
-		session_close(o, o->user, o->uid, id);
-		usleep(100000);
-		/* two looks 50 ms apart: the stream must have stopped */
-		if (seen && shared[1]) {
-			uint64_t last = shared[0];
-
-			usleep(50000);
-			if (shared[0] == last)
-				v[n++] = last > t ? last - t : 0;
-			else
-				bad++;
-		} else {
+		v[n] = in_a_child(o, o->user, o->uid, one_revoke);
+		if (v[n])
+			n++;
+		else
 			bad++;
-		}
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
 	}
 	print_result("revoke_last_packet", v, n, bad);
 	free(v);
