@@ -245,8 +245,13 @@ void fa_reports_up(struct fa_reports *r, uint64_t acked)
 
 void fa_reports_ack(struct fa_reports *r, uint64_t seq)
 {
-	if (seq <= r->acked || seq > io_spool_last_seq(r->spool))
+	if (seq < r->acked || seq > io_spool_last_seq(r->spool))
 		return;
+	if (seq == r->acked) { /* heard before: what is behind it was refused, and is asked for */
+		r->cursor = (struct io_spool_cursor){ .seq = seq };
+		fa_reports_pump(r);
+		return;
+	}
 	r->acked = seq;
 	io_spool_ack(r->spool, seq);
 	/* it costs a repeated report when this is lost, no more */

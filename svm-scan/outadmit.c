@@ -8,8 +8,7 @@
  */
 #include "svm-scan/outbox_int.h"
 
-/* locked */
-static bool too_many(struct scan_outbox *o, struct stream *s)
+bool outbox_too_many(struct scan_outbox *o, struct stream *s)
 {
 	struct io_spool_stats st;
 
@@ -35,8 +34,9 @@ int scan_outbox_admit(struct scan_outbox *o, const char *vm, const uint8_t boot[
 		err = -EALREADY;
 	} else if (s->hole && agent_seq > s->hole) {
 		err = -EAGAIN;
-	} else if (too_many(o, s)) {
+	} else if (outbox_too_many(o, s)) {
 		s->hole = agent_seq;
+		s->asked = false;
 		err = -EAGAIN;
 	} else if (agent_seq == s->hole) {
 		s->hole = 0;
@@ -63,6 +63,7 @@ void scan_outbox_hold(struct scan_outbox *o, const char *vm, const uint8_t boot[
 			s->held_seq = agent_seq - 1;
 	} else if (s) {
 		s->hole = agent_seq;
+		s->asked = false;
 	}
 	(void)pthread_mutex_unlock(&o->lock);
 }

@@ -511,6 +511,33 @@ void scan_outbox_ack(struct scan_outbox *o, uint64_t seq,
 	free(list);
 }
 
+void scan_outbox_again(struct scan_outbox *o,
+	void (*reported)(void *arg, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN],
+		uint64_t agent_seq),
+	void *arg)
+{
+	struct told *list = NULL;
+	struct stream *s, *next;
+	size_t n = 0, max;
+
+	(void)pthread_mutex_lock(&o->lock);
+	max = HASH_COUNT(o->streams);
+	HASH_ITER (hh, o->streams, s, next) {
+		if (!s->hole || s->asked || outbox_too_many(o, s))
+			continue;
+		if (!list)
+			list = calloc(max, sizeof(*list));
+		if (!list)
+			break; /* no memory: the next acknowledgement tries again */
+		s->asked = true;
+		stream_told(&list[n++], s);
+	}
+	(void)pthread_mutex_unlock(&o->lock);
+	for (size_t i = 0; i < n; i++)
+		reported(arg, list[i].vm, list[i].boot, list[i].agent_seq);
+	free(list);
+}
+
 void scan_outbox_flush(struct scan_outbox *o)
 {
 	(void)pthread_mutex_lock(&o->lock);

@@ -50,7 +50,7 @@ GI_MUST_CHECK int scan_outbox_report(struct scan_outbox *o, const char *vm,
  * scan_outbox_admit - before scan_outbox_report(), and before a report is held elsewhere
  * A VM that floods must not take the room of the others, and nothing may overtake what is not here.
  * Errors: -EALREADY (it is here, or held), -EAGAIN (too many of its VM are under way, or one before
- * it was refused: it comes again with the agent's next connection), -ENOMEM
+ * it was refused: scan_outbox_again() asks for it), -ENOMEM
  */
 GI_MUST_CHECK int scan_outbox_admit(struct scan_outbox *o, const char *vm,
 	const uint8_t boot[WIRE_BOOT_ID_LEN], uint64_t agent_seq);
@@ -71,6 +71,15 @@ int scan_outbox_next(
  *	lock.
  */
 void scan_outbox_ack(struct scan_outbox *o, uint64_t seq,
+	void (*reported)(void *arg, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN],
+		uint64_t agent_seq),
+	void *arg);
+/*
+ * scan_outbox_again - there is room: who had a report refused may send it, and those behind it
+ * @reported: for each such VM, once a refusal: what it has heard already. That again asks for all
+ *	that is behind it. Called without the lock.
+ */
+void scan_outbox_again(struct scan_outbox *o,
 	void (*reported)(void *arg, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN],
 		uint64_t agent_seq),
 	void *arg);

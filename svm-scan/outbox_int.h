@@ -22,6 +22,7 @@ struct stream {
 	uint64_t taken, acked;	    /* numbers of reports */
 	uint64_t refused;	    /* the first that was not taken; 0 none */
 	uint64_t hole;		    /* the first that was not admitted, or held; 0 none */
+	bool asked;		    /* its agent was asked for .hole again */
 	uint64_t held_seq;	    /* the last that is held elsewhere */
 	unsigned int held, waiting; /* elsewhere; here, not acknowledged */
 	unsigned int inherited;	    /* of earlier boots of the VM, until .inherited_seq */
@@ -55,5 +56,7 @@ struct scan_outbox {
 struct stream *outbox_stream_find(struct scan_outbox *o, const char *vm, const uint8_t *boot);
 /* the VM's stream of this boot; one of another boot makes room for it. NULL: no memory */
 struct stream *outbox_stream_get(struct scan_outbox *o, const char *vm, const uint8_t *boot);
+/* locked: as many of its VM are under way as may be */
+bool outbox_too_many(struct scan_outbox *o, struct stream *s);
 
 #endif

@@ -66,6 +66,7 @@ struct scan_report {
 
 static void held_drop(struct scan_report *r, struct held *h);
 static void held_drain(struct scan_report *r);
+static void ask_again(struct scan_report *r);
 static void link_connect(struct scan_report *r);
 static void link_lost(struct scan_report *r, const char *why);
 static void link_drop(struct scan_report *r, const char *why);
@@ -98,6 +99,7 @@ static void flush_cb(struct io_timer *w)
 	if (st.disk_err) {
 		scan_outbox_flush(r->box);
 		held_drain(r);
+		ask_again(r);
 	}
 }
 
@@ -254,6 +256,18 @@ static void held_drain(struct scan_report *r)
 			io_wake_send(r->loop, &r->wake);
 	}
 	(void)pthread_mutex_unlock(&r->lock);
+}
+
+/* for what was refused, once nothing is held any more that would have to go in before it */
+static void ask_again(struct scan_report *r)
+{
+	bool room;
+
+	(void)pthread_mutex_lock(&r->lock);
+	room = r->held == NULL;
+	(void)pthread_mutex_unlock(&r->lock);
+	if (room)
+		scan_outbox_again(r->box, r->conf.reported, r->conf.arg);
 }
 
 int scan_report_agent(struct scan_report *r, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN],
@@ -419,6 +433,7 @@ static void link_acked(struct scan_report *r, uint64_t seq)
 {
 	scan_outbox_ack(r->box, seq, r->conf.reported, r->conf.arg);
 	held_drain(r);
+	ask_again(r);
 	r->conf.acked(r->conf.arg);
 }
 

@@ -42,8 +42,8 @@ void scan_report_free(struct scan_report *r); /* NULL is fine */
  * While the outbox has no room it is held in memory (at most SCAN_HELD_MAX bytes in all, and
  * SCAN_UNDER_WAY_MAX reports of a VM in outbox and memory).
  * @ret_done: true: it needs no svm-idfw, the agent may forget it at once
- * Errors: as scan_outbox_report(); scan_outbox_admit(), -GI_EFULL: it comes again with the agent's
- * next connection
+ * Errors: as scan_outbox_report(); scan_outbox_admit(), -GI_EFULL: the agent is asked for it when
+ * there is room, by the acknowledgement that it has heard already
  */
 GI_MUST_CHECK int scan_report_agent(struct scan_report *r, const char *vm,
 	const uint8_t boot[WIRE_BOOT_ID_LEN], uint64_t agent_seq, Idfw__ScanRecord *rec,

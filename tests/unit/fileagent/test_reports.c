@@ -182,6 +182,11 @@ static void test_up_again_sends_what_is_not_acknowledged(void **state)
 	f->link.up = false;
 	up(f, 4);
 	expect_sent(f, 5, 10);
+	f->link.n = 0;
+	fa_reports_ack(f->r, 3); /* late: says nothing */
+	expect_sent(f, 1, 0);
+	fa_reports_ack(f->r, 4); /* heard before: something behind it was refused */
+	expect_sent(f, 5, 10);
 	up(f, 7); /* the service has more than it told us */
 	expect_sent(f, 8, 10);
 }

@@ -327,11 +327,18 @@ static void test_one_vm_cannot_take_all(void **state)
 	assert_int_equal(err, -EAGAIN);
 	assert_int_equal(n, SCAN_UNDER_WAY_MAX);
 	assert_int_equal(admit(f, "web1", boot1, n + 2), -EAGAIN);
+	scan_outbox_again(f->o, told, f);
+	assert_int_equal(f->n_told, 0); /* there is no room yet */
 	assert_int_equal(admit(f, "web2", boot1, 1), 0);
 	assert_int_equal(admit(f, "web1", boot2, 1), -EAGAIN);
 	scan_outbox_stats(f->o, &st);
 	scan_outbox_ack(f->o, st.last_seq, told, f);
 	assert_int_equal(admit(f, "web1", boot2, 2), -EAGAIN); /* not before the first */
+	f->n_told = 0;
+	scan_outbox_again(f->o, told, f); /* which is asked for, once */
+	scan_outbox_again(f->o, told, f);
+	assert_int_equal(f->n_told, 1);
+	assert_int_equal(f->told[1], 0);
 	assert_int_equal(admit(f, "web1", boot2, 1), 0);
 	assert_int_equal(admit(f, "web1", boot2, 2), 0);
 }
