@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -105,17 +104,32 @@ static void down_cb(void *arg, const char *why)
 	a->link_bad = true;
 }
 
+static void session_ready(struct na_agent *a, const Idfw__SessionReady *r)
+{
+	static const char refused[] = "policy does not let this user in";
+
+	if (r->state == IDFW__SESSION_READY__STATE__REFUSED)
+		gi_notice("session %" PRIu64 ": %s", r->id, refused);
+	if (!a->pam)
+		return;
+	if (r->state == IDFW__SESSION_READY__STATE__REFUSED)
+		na_pam_ready(a->pam, r->id, NA_PAM_REFUSED, refused);
+	else if (r->state == IDFW__SESSION_READY__STATE__ENFORCED)
+		na_pam_ready(a->pam, r->id, NA_PAM_ENFORCED, NULL);
+	else
+		na_pam_ready(a->pam, r->id, NA_PAM_DEGRADED, NULL);
+}
+
 static void message_cb(void *arg, const Idfw__Envelope *e)
 {
 	struct na_agent *a = arg;
 
 	switch (e->body_case) {
 	case IDFW__ENVELOPE__BODY_SESSION_READY:
-		if (a->pam)
-			na_pam_ready(a->pam, e->session_ready->id,
-				e->session_ready->state == IDFW__SESSION_READY__STATE__ENFORCED
-					? NA_PAM_ENFORCED
-					: NA_PAM_DEGRADED);
+		session_ready(a, e->session_ready);
+		break;
+	case IDFW__ENVELOPE__BODY_SERVICE_WATCH:
+		na_units_set(a, e->service_watch->unit, e->service_watch->n_unit);
 		break;
 	case IDFW__ENVELOPE__BODY_KICK:
 		na_life_kick(a, e->kick->id, e->kick->reason);
@@ -155,10 +169,7 @@ static void addrs_cb(void *arg, const struct na_addrs *now, bool cut)
 /* above every number of this boot that a lost spool may have given out: see ADR 0007 */
 static uint64_t first_session_id(void)
 {
-	struct timespec ts = { 0 };
-
-	(void)clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000 + 1;
+	return io_clock_boot_ms() + 1;
 }
 
 /* one process a spool: a predecessor that has not noticed its keeper's end yet may still write */
@@ -217,11 +228,20 @@ static int agent_state(struct na_agent *a)
 	return 0;
 }
 
+static void cgroups_cb(void *arg)
+{
+	na_life_cgroups(arg);
+	na_units_look(arg);
+}
+
 static int agent_cgroups(struct na_agent *a)
 {
+	int err;
+
 	a->have_cgroups = na_conf_cgroups(a->conf) &&
 			  na_cgroup_root_find(na_conf_cgroup_root(a->conf), &a->cgroups) == 0;
-	return na_place_new(a->loop, &place_ops, a, &a->place);
+	err = na_cgwatch_new(a->loop, cgroups_cb, a, &a->cgwatch);
+	return err < 0 ? err : na_place_new(a->loop, &place_ops, a, &a->place);
 }
 
 static int agent_network(struct na_agent *a)
@@ -277,6 +297,7 @@ int na_agent_run(const struct na_conf *conf, int keeper_fd)
 		err = agent_network(&a);
 	if (err == 0) {
 		io_fd_start(a.loop, &a.keeper, keeper_fd, IO_READ, keeper_cb, &a);
+		na_found_start(&a);
 		io_loop_run(a.loop);
 		io_fd_stop(a.loop, &a.keeper);
 	}
@@ -286,8 +307,11 @@ int na_agent_run(const struct na_conf *conf, int keeper_fd)
 	na_push_free(a.push);
 	fw_wire_reader_free(a.reader);
 	na_addrs_free(a.addrs_watch);
+	na_found_stop(&a);
 	na_open_stop(&a);
 	na_place_free(a.place);
+	na_cgwatch_free(a.cgwatch);
+	na_units_fini(&a.units);
 	na_life_stop(&a);
 	na_sessfile_close(&a.files);
 	na_sessions_fini(&a.sessions);

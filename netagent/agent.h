@@ -19,7 +19,9 @@
 #include "netagent/addrs.h"
 #include "netagent/alarm.h"
 #include "netagent/cgroup.h"
+#include "netagent/cgwatch.h"
 #include "netagent/events.h"
+#include "netagent/found.h"
 #include "netagent/link.h"
 #include "netagent/naconf.h"
 #include "netagent/pamsock.h"
@@ -27,6 +29,7 @@
 #include "netagent/push.h"
 #include "netagent/sessfile.h"
 #include "netagent/session.h"
+#include "netagent/units.h"
 
 struct na_agent {
 	const struct na_conf *conf;
@@ -43,6 +46,9 @@ struct na_agent {
 	struct na_cgroup_root cgroups; /* mount "": we see none */
 	bool have_cgroups;	       /* the placer makes some; true until it says no */
 	struct na_opening *openings;
+	struct na_cgwatch *cgwatch;
+	struct na_units units;
+	struct na_found found;
 	struct na_alarms alarms;
 	struct na_push *push;
 	struct na_addrs_watch *addrs_watch;
@@ -86,6 +92,18 @@ void na_boot_stop(struct na_agent *a);
 /* EVENT=open of PAM */
 void na_open_pam(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_event *ev,
 	struct na_pam_peer *peer);
+/*
+ * na_open_found - a login that PAM did not tell us of
+ * @leader: takes its pidfd
+ * @ret_placed: it gets a cgroup of ours, so its other processes may follow; else it is recorded
+ * Returns its number.
+ */
+uint64_t na_open_found(struct na_agent *a, const struct na_pam_event *ev,
+	const struct na_pam_peer *leader, uint64_t opened_ms, bool *ret_placed);
+/* the login session, live or ended, in whose cgroup @path is; 0: none */
+uint64_t na_open_session_of(const struct na_agent *a, const char *path);
+/* this leader's session waits for the placer */
+bool na_open_waits(const struct na_agent *a, uint32_t leader_pid);
 /* a close of a session that is not recorded yet: true, it ends as soon as it is */
 bool na_open_close(struct na_agent *a, uint32_t leader_pid);
 /* na_place_ops */
@@ -99,6 +117,10 @@ void na_open_stop(struct na_agent *a);
 void na_life_restore(
 	void *arg, enum io_spool_record type, uint64_t seq, const void *buf, size_t len);
 void na_life_checkpoint(void *arg, struct gi_buf *out);
+/* the cgroup that logind made for this session is at s->scope: it is looked after */
+void na_life_scope(struct na_agent *a, const struct na_session *s);
+/* some cgroup came or went: sessions whose scope is gone end */
+void na_life_cgroups(struct na_agent *a);
 /* after opening the spool: watch the leaders that live, end the sessions of those that do not */
 void na_life_resume(struct na_agent *a);
 void na_life_pam_event(

@@ -10,6 +10,8 @@
 #include "netagent/agent.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -142,7 +144,7 @@ void na_life_end(struct na_agent *a, struct na_session *s, Idfw__EndReason reaso
 		na_link_resync(a->link);
 	gi_buf_fini(&ev);
 	if (a->pam)
-		na_pam_ready(a->pam, id, NA_PAM_TIMEOUT);
+		na_pam_ready(a->pam, id, NA_PAM_TIMEOUT, NULL);
 }
 
 static void leader_ended(void *arg, uint64_t id)
@@ -165,6 +167,55 @@ void na_life_kick(struct na_agent *a, uint64_t id, const char *reason)
 	gi_notice("session %" PRIu64 " of %s is kicked: %s", id, s->user,
 		reason[0] ? reason : "no reason given");
 	na_life_end(a, s, IDFW__END_REASON__END_KICK);
+}
+
+/* ---- the cgroups that logind made ---- */
+
+void na_life_scope(struct na_agent *a, const struct na_session *s)
+{
+	char dir[NA_CGROUP_ROOT_MAX + NA_CGROUP_PATH_MAX];
+
+	if (!s->scope)
+		return;
+	snprintf(dir, sizeof(dir), "%s%s", a->cgroups.mount, s->scope);
+	*strrchr(dir, '/') = '\0';
+	na_cgwatch_add(a->cgwatch, dir);
+}
+
+void na_life_cgroups(struct na_agent *a)
+{
+	struct na_session *s, *tmp;
+	uint64_t now;
+
+	HASH_ITER (hh, a->sessions.by_id, s, tmp) {
+		if (s->scope && (na_cgroup_id(&a->cgroups, s->scope, &now) < 0 || now != s->cgroup))
+			na_life_end(a, s, IDFW__END_REASON__END_CGROUP);
+	}
+}
+
+/* after a restart; ours has our name and needs none */
+static void find_scope(struct na_agent *a, struct na_session *s)
+{
+	char path[NA_CGROUP_PATH_MAX];
+	uint64_t now;
+	size_t len;
+
+	if (!s->cgroup || !a->cgroups.mount[0])
+		return;
+	na_cgroup_ours(&a->cgroups, s->id, path);
+	if (na_cgroup_id(&a->cgroups, path, &now) == 0 && now == s->cgroup)
+		return;
+	if (na_cgroup_of(s->leader_pid, path) == 0 &&
+		na_cgroup_logind(path, &len) != NA_LOGIND_NONE) {
+		path[len] = '\0';
+		if (na_cgroup_id(&a->cgroups, path, &now) == 0 && now == s->cgroup)
+			s->scope = strdup(path);
+	}
+	if (s->scope)
+		na_life_scope(a, s);
+	else
+		gi_warn("session %" PRIu64 ": its cgroup %" PRIu64 " is not where it was", s->id,
+			s->cgroup);
 }
 
 /* ---- beginnings: open.c ---- */
@@ -226,6 +277,8 @@ void na_life_resume(struct na_agent *a)
 	HASH_ITER (hh, a->sessions.by_id, s, tmp) {
 		int pidfd = -1, err;
 
+		if (s->is_service)
+			continue;
 		if (s->leader_pid == 0) { /* was not to be watched before either */
 			kept++;
 			continue;
@@ -239,8 +292,10 @@ void na_life_resume(struct na_agent *a)
 		if (err < 0 || !na_life_watch(a, s, pidfd))
 			gi_warn("session %" PRIu64 ": leader %u cannot be watched: %s", s->id,
 				s->leader_pid, err < 0 ? gi_strerror(err) : "out of memory");
+		find_scope(a, s);
 		kept++;
 	}
+	na_units_resume(a);
 	if (kept + ended)
 		gi_notice("%zu sessions go on, %zu ended while we were away", kept, ended);
 }

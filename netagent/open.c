@@ -79,7 +79,6 @@ static void finish(struct na_agent *a, struct na_opening *o, struct na_pam_conn 
 	struct na_session *s;
 	int err;
 
-	o->from.opened_ms = io_clock_real_ms();
 	err = na_sessions_open(&a->sessions, &o->ev, &o->from, &s);
 	if (err == 0)
 		err = na_life_record_open(a, s);
@@ -92,6 +91,7 @@ static void finish(struct na_agent *a, struct na_opening *o, struct na_pam_conn 
 	log_open(s, o->peer.pid);
 	s->scope = o->scope;
 	o->scope = NULL;
+	na_life_scope(a, s);
 	if (o->peer.gone) { /* gave up on us and ended: for the audit trail, and for nothing else */
 		na_life_end(a, s, IDFW__END_REASON__END_LEADER);
 		refuse(c, "the session's process has ended");
@@ -109,8 +109,8 @@ static void finish(struct na_agent *a, struct na_opening *o, struct na_pam_conn 
 
 /* ---- the place ---- */
 
-/* the session that this path lies in, by the cgroups' ids from the deepest up; 0: none */
-static uint64_t session_of_path(const struct na_agent *a, const char *path)
+/* by the cgroups' ids, from the deepest up */
+uint64_t na_open_session_of(const struct na_agent *a, const char *path)
 {
 	char part[NA_CGROUP_PATH_MAX];
 	uint64_t cgroup, id = 0;
@@ -161,7 +161,7 @@ static bool find_place(const struct na_agent *a, struct na_opening *o)
 	if (!a->have_cgroups || o->peer.gone || o->peer.pidfd < 0 || o->peer.pid == 0 ||
 		na_cgroup_of(o->peer.pid, path) < 0)
 		return false;
-	parent = session_of_path(a, path);
+	parent = na_open_session_of(a, path);
 	/* made by an agent that died before it had recorded this login */
 	if (parent && o->ev.retry && !na_sessions_find(&a->sessions, parent))
 		parent = 0;
@@ -219,8 +219,30 @@ static bool ask_placer(struct na_agent *a, const struct na_opening *o, struct na
 	}
 	*kept = *o;
 	DL_APPEND(a->openings, kept);
-	na_pam_hold(c, o->from.id);
+	if (c)
+		na_pam_hold(c, o->from.id);
 	return true;
+}
+
+/* false: it is recorded; true: it will be, when the placer has answered */
+static bool begin(struct na_agent *a, struct na_opening *o, struct na_pam_conn *c)
+{
+	if (find_place(a, o) && ask_placer(a, o, c))
+		return true;
+	finish(a, o, c);
+	opening_fini(o);
+	return false;
+}
+
+/* the same login, recorded before: by the agent before us, or found in the kernel */
+static struct na_session *find_again(const struct na_agent *a, const struct na_pam_event *ev,
+	uint32_t leader_pid, uint64_t leader_start)
+{
+	struct na_session *s = na_sessions_find_leader(&a->sessions, leader_pid);
+
+	if (s && s->found && s->leader_start == leader_start && s->uid == ev->uid)
+		return s;
+	return ev->retry ? na_sessions_find_same(&a->sessions, ev, leader_pid, leader_start) : NULL;
 }
 
 void na_open_pam(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_event *ev,
@@ -228,8 +250,7 @@ void na_open_pam(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_
 {
 	/* without a start time it would not be known again after a restart */
 	uint32_t leader = peer->pidfd >= 0 && peer->start ? peer->pid : 0;
-	struct na_session *s =
-		ev->retry ? na_sessions_find_same(&a->sessions, ev, leader, peer->start) : NULL;
+	struct na_session *s = find_again(a, ev, leader, peer->start);
 	struct na_opening o = { .ev = *ev,
 		.peer = *peer,
 		.from = { .leader_pid = leader, .leader_start = peer->start } };
@@ -240,23 +261,48 @@ void na_open_pam(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_
 	}
 	peer->pidfd = -1;
 	o.from.id = na_sessions_reserve(&a->sessions);
-	if (find_place(a, &o) && ask_placer(a, &o, c))
-		return;
-	finish(a, &o, c);
-	opening_fini(&o);
+	o.from.opened_ms = io_clock_real_ms();
+	(void)begin(a, &o, c);
 }
 
-bool na_open_close(struct na_agent *a, uint32_t leader_pid)
+uint64_t na_open_found(struct na_agent *a, const struct na_pam_event *ev,
+	const struct na_pam_peer *leader, uint64_t opened_ms, bool *ret_placed)
+{
+	struct na_opening o = { .ev = *ev,
+		.peer = *leader,
+		.from = { .id = na_sessions_reserve(&a->sessions),
+			.leader_pid = leader->pid,
+			.leader_start = leader->start,
+			.opened_ms = opened_ms,
+			.found = true } };
+
+	*ret_placed = begin(a, &o, NULL);
+	return o.from.id;
+}
+
+static struct na_opening *opening_of(const struct na_agent *a, uint32_t leader_pid)
 {
 	struct na_opening *o;
 
 	DL_FOREACH (a->openings, o) {
-		if (leader_pid && o->peer.pid == leader_pid) {
-			o->closed = true;
-			return true;
-		}
+		if (leader_pid && o->peer.pid == leader_pid)
+			return o;
 	}
-	return false;
+	return NULL;
+}
+
+bool na_open_waits(const struct na_agent *a, uint32_t leader_pid)
+{
+	return opening_of(a, leader_pid) != NULL;
+}
+
+bool na_open_close(struct na_agent *a, uint32_t leader_pid)
+{
+	struct na_opening *o = opening_of(a, leader_pid);
+
+	if (o)
+		o->closed = true;
+	return o != NULL;
 }
 
 void na_open_stop(struct na_agent *a)

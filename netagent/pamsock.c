@@ -135,13 +135,13 @@ struct na_pam_conn *na_pam_held(struct na_pam *p, uint64_t session)
 	return NULL;
 }
 
-void na_pam_ready(struct na_pam *p, uint64_t session, enum na_pam_status s)
+void na_pam_ready(struct na_pam *p, uint64_t session, enum na_pam_status s, const char *text)
 {
 	struct na_pam_conn *c, *tmp;
 
 	DL_FOREACH_SAFE (p->conns, c, tmp) {
 		if (c->session == session)
-			na_pam_answer(c, s, session, NULL);
+			na_pam_answer(c, s, session, text);
 	}
 }
 

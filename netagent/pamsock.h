@@ -53,7 +53,7 @@ void na_pam_hold(struct na_pam_conn *c, uint64_t session);
 struct na_pam_conn *na_pam_held(struct na_pam *p, uint64_t session);
 /* answered by na_pam_ready(), or NA_PAM_TIMEOUT after @timeout_ms */
 void na_pam_wait(struct na_pam_conn *c, uint64_t session, uint32_t timeout_ms);
-/* answers whoever waits for this session */
-void na_pam_ready(struct na_pam *p, uint64_t session, enum na_pam_status s);
+/* answers whoever waits for this session; @text: for the log there, or NULL */
+void na_pam_ready(struct na_pam *p, uint64_t session, enum na_pam_status s, const char *text);
 
 #endif

@@ -156,7 +156,7 @@ svm_mark
 svm drop
 svm_says '^snapshot'
 login t root && ok "let in" || fail "let in"
-svm_says ' open .*leader=0$' "no leader"
+svm_says ' open .*leader=0 ' "no leader"
 id=$(svm_field ' open ' id)
 logout "$leader"
 svm_says "close id=$id reason=1" "closed by PAM"
@@ -175,7 +175,7 @@ ms=$((($(date +%s%N) - t0) / 1000000))
 svm_mark
 login q root && ok "let in" || fail "let in"
 kill -CONT "$(role_pid agent)"
-svm_says ' open id=[0-9]+ .* leader=[0-9]+$' "both are recorded afterwards"
+svm_says ' open id=[0-9]+ .* leader=[0-9]+ ' "both are recorded afterwards"
 await 5 opens_are 2 || fail "not both"
 check "the one whose process has ended is over at once" 1 "$(svm_count ' close id=[0-9]+ reason=2')"
 svm_mark

@@ -1,0 +1,178 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# How sessions end and what a restart makes of them, on the agent's side: the cgroup of logind's is
+# gone; logins of while the whole agent was down are found by their audit session id, with their
+# whole tree, once; what an ended session has left behind is not; services that the SVM watches come
+# and go with their cgroups; policy refuses a user.
+. "$(dirname "$0")/netagent-lib.sh"
+[ -n "$cg" ] || skip "needs a writable cgroup v2"
+base=${cg##*/}
+top=${cg%/idfw-test-*}
+
+svm_start
+agent_start
+svm_says '^snapshot'
+
+echo "# logind's scope goes: the session is over"
+mount -t tmpfs none /run/systemd 2>/dev/null || { mkdir -p /run/systemd && mount -t tmpfs none /run/systemd; }
+mkdir -p /run/systemd/sessions "$cg/user.slice/user-1.slice/session-5.scope"
+scope=$cg/user.slice/user-1.slice/session-5.scope
+cat >"$dir/logind.py" <<-'PY'
+	import os, sys
+	open("/run/systemd/sessions/5", "w").write("# private\nLEADER=%d\n" % os.getpid())
+	open(sys.argv[1] + "/cgroup.procs", "w").write(str(os.getpid()))
+	sys.argv = sys.argv[2:]
+	exec(open(sys.argv[0]).read())
+PY
+scope_login() {
+	: >"$dir/login.out"
+	python3 "$dir/logind.py" "$scope" "$dir/session.py" t daemon >"$dir/login.out" 2>&1 &
+	leader=$!
+	na_pids+=("$leader")
+	await 10 grep -q 'opened 0' "$dir/login.out"
+}
+leave() { echo "$1" >"$cg/cgroup.procs"; } # what logind does not do: so that the scope can go first
+for restarted in no yes; do
+	svm_mark
+	scope_login
+	svm_says " open .*leader=$leader .* cgroup=$(stat -c %i "$scope") "
+	id=$(svm_field ' open ' id)
+	[ $restarted = no ] || role_kill agent
+	leave "$leader"
+	svm_mark
+	rmdir "$scope"
+	svm_says "close id=$id reason=6" "END_CGROUP (agent restarted: $restarted)"
+	kill9 "$leader"
+	mkdir "$scope"
+done
+umount /run/systemd
+
+echo "# services"
+svm_mark
+mkdir -p "$cg/system.slice/nginx.service" "$cg/app.slice/app-deep.slice/worker@1.service" "$cg/system.slice/other.service"
+svm 'watch nginx.service worker@1.service absent.service /pods/one ../../etc'
+svm_says " open .*user=nginx.service .*leader=0 kind=1 cgroup=$(stat -c %i "$cg/system.slice/nginx.service") " "in system.slice"
+svm_says " open .*user=worker@1.service .* kind=1 cgroup=$(stat -c %i "$cg/app.slice/app-deep.slice/worker@1.service") " \
+	"in a slice below a slice"
+check "no other" 2 "$(svm_count '^event .* open ')"
+log_says '../../etc" is no name'
+nginx=$(svm_field 'user=nginx' id)
+svm_mark
+mkdir -p "$cg/pods/one"
+svm_says " open .*user=/pods/one .*kind=1 cgroup=$(stat -c %i "$cg/pods/one") " "a path that comes"
+svm_mark
+rmdir "$cg/system.slice/nginx.service"
+svm_says "close id=$nginx reason=6" "stopped: END_CGROUP"
+mkdir "$cg/system.slice/nginx.service"
+svm_says " open .*user=nginx.service .* cgroup=$(stat -c %i "$cg/system.slice/nginx.service") " \
+	"started again: another cgroup, another session"
+nginx=$(svm_field 'user=nginx' id)
+# a service is nobody's outer session: sshd may be one
+svm_mark
+: >"$dir/login.out"
+# shellcheck disable=SC2016
+sh -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' sh "$cg/system.slice/nginx.service" \
+	python3 "$dir/session.py" t daemon >"$dir/login.out" 2>&1 &
+leader=$!
+na_pids+=("$leader")
+svm_says " open .*user=daemon .*leader=$leader .* cgroup=[1-9][0-9]* parent=0 " "a login out of a service is not nested"
+logout "$leader"
+echo "# services, the agent killed meanwhile"
+kill -STOP "$na_keeper"
+kill -9 "$(role_pid agent)"
+rmdir "$cg/app.slice/app-deep.slice/worker@1.service"
+svm_mark
+kill -CONT "$na_keeper"
+svm_says "^event [0-9]+ close id=[0-9]+ reason=6" "one that stopped meanwhile is ended"
+svm_says "^in-snapshot open id=$nginx user=nginx.service " "one that runs goes on"
+svm_mark
+svm watch
+svm_says "close id=$nginx reason=1" "not watched any more"
+
+echo "# policy does not let the user in"
+svm 'refuse on'
+svm_mark
+pam r wait timeout_ms=3000
+pam rr required wait timeout_ms=3000
+login r daemon && ok "without required: logged in, without access" || fail "without required: refused"
+logout "$leader"
+login rr daemon && fail "required: let in" || ok "required: refused"
+grep -q 'opened 14' "$dir/login.out" && ok "PAM_SESSION_ERR" || fail "$(cat "$dir/login.out")"
+log_says 'policy does not let this user in'
+svm 'refuse off'
+wait "$leader" 2>/dev/null || :
+
+audit() { # a process that logs in as pam_loginuid has it: sets its loginuid first
+	cat >"$dir/audit.py" <<-'PY'
+		import os, subprocess, sys
+		open("/proc/self/loginuid", "w").write("1")
+		kids = [subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], preexec_fn=lambda: os.setuid(1)) for _ in range(2)]
+		print("kids", *[k.pid for k in kids], flush=True)
+		if len(sys.argv) > 1:
+		    sys.argv = sys.argv[1:]
+		    exec(open(sys.argv[0]).read())
+		    for k in kids: k.kill()
+		else:
+		    kids[0].wait()
+	PY
+}
+audit
+if ! sh -c 'echo 1 >/proc/self/loginuid' 2>/dev/null || [ ! -e /proc/self/sessionid ]; then
+	echo "(not tested here: sessions that are found need audit's loginuid)"
+	agent_stop
+	na_end
+	exit
+fi
+echo "# logins of while all of the agent was down"
+login t root
+known=$leader
+python3 "$dir/audit.py" "$dir/session.py" t daemon >"$dir/known.out" 2>&1 &
+told=$!
+na_pids+=("$told")
+await 10 grep -q 'opened 0' "$dir/known.out"
+agent_stop
+python3 "$dir/audit.py" >"$dir/missed.out" 2>&1 &
+missed=$!
+na_pids+=("$missed")
+await 10 grep -q kids "$dir/missed.out"
+read -r _ kid1 kid2 <"$dir/missed.out"
+na_pids+=("$kid1" "$kid2")
+svm_mark
+agent_start
+svm_says " open .*user=daemon uid=1 service=found .*leader=$missed kind=0 cgroup=[1-9][0-9]* parent=0 found=1" \
+	"found, by the leader that the kernel knows"
+id=$(svm_field 'service=found' id)
+all_in() { # SESSION PID... - and their children
+	local s=$1 p
+	shift
+	for p; do
+		[ "$(cg_of "$p")" = "/$base/idfw/s$s" ] || return 1
+		# shellcheck disable=SC2046
+		all_in "$s" $(cat "/proc/$p/task/$p/children") || return 1
+	done
+}
+await 5 all_in "$id" "$missed" && ok "its whole tree is in its cgroup" || fail "$(cg_of "$missed") $(cg_of "$kid1")"
+check "those that were known are not found" 1 "$(svm_count '^event .* open ')"
+echo "# found once: also by the next agent"
+svm_mark
+role_kill agent
+svm_says "^in-snapshot open id=$id .* found=1" "goes on as it is"
+# the next look comes 1.5 s after the start
+await 5 grep -q "sessions go on" <(tail -5 "$dir/agent.log") || :
+sleep 2
+check "not found again" 0 "$(svm_count '^event .* open ')"
+echo "# its end; what it leaves behind is no session, whoever is started again"
+svm_mark
+kill9 "$missed"
+svm_says "close id=$id reason=2"
+agent_stop
+agent_start
+svm_says '^snapshot .* n=2 '
+sleep 2
+check "nothing is found" 0 "$(svm_count '^event .* open ')"
+kill9 "$kid1"
+kill9 "$kid2"
+logout "$told"
+logout "$known"
+agent_stop
+na_end
