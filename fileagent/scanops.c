@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fileagent/marks.h"
+
 struct ticket { /* an id of the core, under way */
 	struct worker *w;
 	uint64_t id;
@@ -226,6 +228,14 @@ void fa_worker_unmark(struct worker *w, int fd)
 	marks_send(w); /* it may be among them */
 	w->rec.op = FA_OP_UNMARK;
 	w->count.marks_dropped++;
+	if (!fa_super_is_up(w->pub.super)) {
+		/* -ENOENT: it had none. -EACCES: not a file that our user may read */
+		int err = fan_unignore(w->groups.perm, fd);
+
+		if (err < 0 && err != -ENOENT)
+			fa_worker_flush(w);
+		return;
+	}
 	if (fa_super_request(w->pub.super, &w->rec, &fd, 1, NULL, NULL) == 0)
 		return;
 	/* this one must not get lost: it waits for room, or for the next supervisor */
@@ -233,10 +243,29 @@ void fa_worker_unmark(struct worker *w, int fd)
 		fa_worker_flush(w);
 }
 
+/*
+ * Marks of inodes are the group's, and the kernel lets whoever has the group take them away. The
+ * supervisor does it in the order of what it was asked for; while none lives there is no order to
+ * keep, and nobody else to do it.
+ */
+static void flush_alone(struct worker *w)
+{
+	const struct fa_marks_groups g = {
+		.perm = w->groups.perm, .notify = w->groups.notify, .fim = w->groups.fim
+	};
+	int err = fan_ignore_flush(g.perm);
+
+	if (err < 0)
+		fa_err("ignore marks cannot be flushed without a supervisor: %s", gi_strerror(err));
+	fa_marks_exclude(&g, &w->conf); /* they were among them */
+}
+
 void fa_worker_flush(struct worker *w)
 {
 	marks_drop(w);
 	w->count.marks_flushed++;
+	if (w->started && !fa_super_is_up(w->pub.super))
+		flush_alone(w);
 	w->rec.op = FA_OP_FLUSH;
 	/* ahead of what waits for its turn; else it is kept, also for the next supervisor */
 	if (fa_super_request(w->pub.super, &w->rec, NULL, 0, NULL, NULL) < 0 &&

@@ -444,7 +444,7 @@ static void listen_cb(struct io_fd *f, unsigned int events)
 	io_fd_stop(w->pub.loop, &w->listen);
 	fa_notice("another supervisor took over");
 	fa_super_replace(w->pub.super, sock);
-	/* what the last one was sent and had not read yet is lost, an unmark perhaps */
+	/* marks that the last one set behind its end for us, with the table that knew of them */
 	fa_table_clear(w->table);
 	fa_worker_flush(w);
 	log_soon(w);
@@ -460,6 +460,9 @@ static void gone_cb(void *arg)
 		return;
 	}
 	fa_warn("the supervisor is gone: going on, actions wait for the next one");
+	/* what it was sent and had not read yet is lost, an unmark perhaps */
+	fa_table_clear(w->table);
+	fa_worker_flush(w);
 	io_fd_start(w->pub.loop, &w->listen, w->groups.listen, IO_READ, listen_cb, w);
 	log_soon(w);
 }
