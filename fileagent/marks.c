@@ -193,6 +193,81 @@ static void plan_have(void *arg, dev_t dev, uint32_t what)
 		f->have[p->group] = what;
 }
 
+/* ---- overlays ---- */
+
+#define OVERLAYS_DEEP 4 /* the kernel stacks two */
+
+struct layers {
+	const struct plan *plan;
+	int deep;
+};
+
+static bool is_held(const struct plan *p, dev_t dev)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->fs[i].dev == dev)
+			return p->fs[i].want[G_PERM] | p->fs[i].want[G_NOTIFY];
+	return false;
+}
+
+static bool is_over_held(const struct plan *p, const struct fa_mount *m, int deep);
+
+static bool holds_more_than_overlays(const struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct fa_mount *m = fa_mounts_by_dev(&p->mounts, p->fs[i].dev);
+
+		if (is_held(p, p->fs[i].dev) && !(m && m->opts))
+			return true;
+	}
+	return false;
+}
+
+/* a path that is not to be found (it is one of mount(8)'s time and place) may be on any of them */
+static bool layer_free(void *arg, const char *path)
+{
+	const struct layers *l = arg;
+	const struct fa_mount *m;
+
+	if (path[0] != '/' || fa_mounts_of(&l->plan->mounts, path, &m) < 0)
+		return !holds_more_than_overlays(l->plan);
+	return !is_held(l->plan, m->dev) && !is_over_held(l->plan, m, l->deep + 1);
+}
+
+static bool is_over_held(const struct plan *p, const struct fa_mount *m, int deep)
+{
+	struct layers l = { .plan = p, .deep = deep };
+
+	if (!m->opts)
+		return false;
+	return deep >= OVERLAYS_DEEP || !fa_mounts_layers(m->opts, layer_free, &l);
+}
+
+/*
+ * Reading an event of an overlay opens the file of its layer: with both held, whoever reads waits
+ * for himself. The layer's own event is enough.
+ */
+static void plan_overlays(struct plan *p)
+{
+	bool out[PLAN_MAX] = { false };
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct fa_mount *m = fa_mounts_by_dev(&p->mounts, p->fs[i].dev);
+
+		out[i] = m && is_held(p, m->dev) && is_over_held(p, m, 0);
+	}
+	for (size_t i = 0; i < p->n; i++) {
+		char words[256];
+
+		if (!out[i])
+			continue;
+		p->fs[i].want[G_PERM] = p->fs[i].want[G_NOTIFY] = 0;
+		(void)snprintf(words, sizeof(words),
+			"%.150s: an overlay: watched by its layers' file system", p->fs[i].path);
+		p->say(p->arg, words);
+	}
+}
+
 static int plan_make(struct plan *p, const int groups[G_COUNT], const struct fa_conf *c)
 {
 	int err = fa_mounts_read("/proc/self/mountinfo", &p->mounts);
@@ -201,6 +276,8 @@ static int plan_make(struct plan *p, const int groups[G_COUNT], const struct fa_
 		plan_watch(p, c, fa_conf_watch(c, i));
 	for (size_t i = 0; err == 0 && i < c->fims.n; i++)
 		plan_fim(p, fa_conf_fim(c, i));
+	if (err == 0)
+		plan_overlays(p);
 	for (p->group = 0; err == 0 && p->group < G_COUNT; p->group++)
 		err = fan_watched(groups[p->group], plan_have, p);
 	return err;

@@ -8,6 +8,7 @@
 #include "fileagent/mounts.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,14 @@ static char *mount_unescape(const char *p, size_t len)
 	return out;
 }
 
+static void mount_fini(struct fa_mount *m)
+{
+	free(m->root);
+	free(m->point);
+	free(m->type);
+	free(m->opts);
+}
+
 /* 1: taken, 0: no sense, -ENOMEM */
 static int mount_line(const char *line, size_t len, struct fa_mount *ret)
 {
@@ -72,10 +81,11 @@ static int mount_line(const char *line, size_t len, struct fa_mount *ret)
 	ret->root = mount_unescape(field[3], flen[3]);
 	ret->point = mount_unescape(field[4], flen[4]);
 	ret->type = mount_unescape(type, (size_t)(p - type));
+	p = p < end ? memchr(p + 1, ' ', (size_t)(end - p - 1)) : NULL; /* behind the source */
+	if (p && ret->type && strcmp(ret->type, "overlay") == 0)
+		ret->opts = mount_unescape(p + 1, (size_t)(end - p - 1));
 	if (!ret->root || !ret->point || !ret->type) {
-		free(ret->root);
-		free(ret->point);
-		free(ret->type);
+		mount_fini(ret);
 		return -ENOMEM;
 	}
 	return 1;
@@ -131,11 +141,8 @@ int fa_mounts_read(const char *path, struct fa_mounts *ret)
 
 void fa_mounts_fini(struct fa_mounts *m)
 {
-	for (size_t i = 0; i < m->n; i++) {
-		free(m->list[i].root);
-		free(m->list[i].point);
-		free(m->list[i].type);
-	}
+	for (size_t i = 0; i < m->n; i++)
+		mount_fini(&m->list[i]);
 	free(m->list);
 	*m = (struct fa_mounts){ 0 };
 }
@@ -195,6 +202,42 @@ bool fa_mounts_alias(const struct fa_mount *from, const struct fa_mount *to, con
 	ret[(size_t)k + n] = '\0';
 	*ret_len = (size_t)k + n;
 	return true;
+}
+
+/* @p up to an unescaped one of @stops, without its backslashes; returns what is behind */
+static const char *word_copy(const char *p, const char *stops, char ret[PATH_MAX])
+{
+	size_t n = 0;
+
+	for (; *p && !strchr(stops, *p); p++) {
+		if (*p == '\\' && p[1])
+			p++;
+		if (n < PATH_MAX - 1)
+			ret[n++] = *p;
+	}
+	ret[n] = '\0';
+	return p;
+}
+
+bool fa_mounts_layers(const char *opts, bool (*each)(void *arg, const char *path), void *arg)
+{
+	static const char *const keys[] = { "lowerdir", "lowerdir+", "datadir+", "upperdir" };
+	char word[PATH_MAX];
+	bool going = true;
+
+	for (const char *p = opts; going && *p; p += *p == ',') {
+		bool is_key = false;
+
+		p = word_copy(p, "=,", word);
+		for (size_t i = 0; i < GI_ARRAY_SIZE(keys); i++)
+			is_key = is_key || strcmp(word, keys[i]) == 0;
+		while (going && (*p == '=' || *p == ':')) {
+			p = word_copy(p + 1, is_key ? ":," : ",", word);
+			if (is_key && word[0]) /* "::": data alone follows */
+				going = each(arg, word);
+		}
+	}
+	return going;
 }
 
 const struct fa_mount *fa_mounts_by_dev(const struct fa_mounts *m, dev_t dev)

@@ -23,6 +23,7 @@ struct fa_mount {
 	char *root;  /* owned; the directory of the file system that is seen there */
 	char *point; /* owned */
 	char *type;  /* owned */
+	char *opts;  /* owned; of an overlay: where its layers are. Else NULL */
 };
 
 struct fa_mounts {
@@ -47,6 +48,11 @@ GI_MUST_CHECK int fa_mounts_of(
  */
 bool fa_mounts_alias(const struct fa_mount *from, const struct fa_mount *to, const char *path,
 	size_t len, char *ret, size_t size, size_t *ret_len);
+/*
+ * fa_mounts_layers - the directories that an overlay's options name, each in turn
+ * @each: true: go on. Returns false when it did not
+ */
+bool fa_mounts_layers(const char *opts, bool (*each)(void *arg, const char *path), void *arg);
 /* a mount of that file system, or NULL */
 const struct fa_mount *fa_mounts_by_dev(const struct fa_mounts *m, dev_t dev);
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -125,9 +126,54 @@ static void test_filter_file_all_names_count(void **state)
 	gi_buf_fini(&words);
 }
 
+struct heard {
+	size_t n, most;
+	char path[8][128];
+};
+
+static bool heard_cb(void *arg, const char *path)
+{
+	struct heard *h = arg;
+
+	assert_true(h->n < GI_ARRAY_SIZE(h->path));
+	snprintf(h->path[h->n++], sizeof(h->path[0]), "%s", path);
+	return h->n < h->most;
+}
+
+static void test_layers_of_an_overlay(void **state)
+{
+	static const char info[] =
+		"30 1 8:1 / / rw - ext4 /dev/sda1 rw,lowerdir=/no\n"
+		"31 30 0:40 / /m rw shared:1 - overlay my\\040over "
+		"rw,lowerdir=/a\\:b:/c\\,d::/data,upperdir=/u\\040p,workdir=/w,lowerdir+=/e=f\n"
+		"32 30 0:41 / /n rw - overlay\n";
+	struct heard h = { .most = 8 };
+	struct fa_mounts m;
+
+	(void)state;
+	assert_int_equal(fa_mounts_parse(info, &m), 0);
+	assert_null(fa_mounts_by_id(&m, 30)->opts);
+	assert_null(fa_mounts_by_id(&m, 32)->opts);
+	assert_true(fa_mounts_layers(fa_mounts_by_id(&m, 31)->opts, heard_cb, &h));
+	assert_int_equal(h.n, 5);
+	assert_string_equal(h.path[0], "/a:b");
+	assert_string_equal(h.path[1], "/c,d");
+	assert_string_equal(h.path[2], "/data");
+	assert_string_equal(h.path[3], "/u p");
+	assert_string_equal(h.path[4], "/e=f");
+	h = (struct heard){ .most = 2 };
+	assert_false(fa_mounts_layers(fa_mounts_by_id(&m, 31)->opts, heard_cb, &h));
+	assert_int_equal(h.n, 2);
+	h = (struct heard){ .most = 8 };
+	assert_true(fa_mounts_layers("rw,lowerdir,upperdir=,x=lowerdir=/q,\\", heard_cb, &h));
+	assert_int_equal(h.n, 0);
+	fa_mounts_fini(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_layers_of_an_overlay),
 		cmocka_unit_test(test_parse_fields_and_order),
 		cmocka_unit_test(test_read_own_namespace),
 		cmocka_unit_test(test_alias_between_mounts),
