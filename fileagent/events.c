@@ -253,16 +253,16 @@ static bool perm_cheap(struct worker *w, struct fa_held *h, uint32_t what, uint6
 		answer_now(w, h, 0);
 		return true;
 	}
+	if (id->size == 0) {
+		w->count.answered_empty++;
+		answer_now(w, h, 0);
+		return true;
+	}
 	if (fa_table_find(w->table, id) == FA_KNOWN_ALLOW) {
 		w->count.answered_cache++;
 		fa_events_answer(w, h, 0);
 		fa_worker_scan_ops.mark(w, h->fd, id); /* there is none, or none any more */
 		fa_events_release(w, h);
-		return true;
-	}
-	if (id->size == 0) {
-		w->count.answered_empty++;
-		answer_now(w, h, 0);
 		return true;
 	}
 	if (!fa_scan_wants(w->pub.scan, h->op) || fa_events_uid_out(w, (pid_t)h->pid) ||
@@ -368,7 +368,14 @@ static void perm_cb(struct io_fd *f, unsigned int events)
 	for (i = 0; i < most && perm_one(w, i == 0); i++)
 		;
 	w->perm_many = i > 1;
-	fa_writes_look(w, i ? i : 1);
+}
+
+void fa_events_openers(struct worker *w)
+{
+	struct pollfd p = { .fd = w->groups.perm, .events = POLLIN };
+
+	if (!w->perm_paused && !w->stopping && poll(&p, 1, 0) > 0)
+		perm_cb(&w->perm, IO_READ);
 }
 
 /* ---- start and stop ---- */

@@ -26,6 +26,9 @@
 #ifndef FAN_REPORT_PIDFD
 #define FAN_REPORT_PIDFD 0x00000080
 #endif
+#ifndef FAN_REPORT_FD_ERROR
+#define FAN_REPORT_FD_ERROR 0x00002000
+#endif
 #ifndef FAN_NOPIDFD
 #define FAN_NOPIDFD (-1)
 #endif
@@ -82,7 +85,7 @@ static bool fan_takes_errno(int group)
 	return write(group, &r, sizeof(r)) < 0 && errno == ENOENT;
 }
 
-int fan_group_new(enum fan_kind kind, bool pidfds, int *ret_fd, bool *ret_errno_ok)
+int fan_group_new(enum fan_kind kind, bool pidfds, int *ret_fd, bool *ret_able)
 {
 	unsigned int flags = FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_MARKS;
 	const unsigned int event_flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_LARGEFILE;
@@ -96,11 +99,18 @@ int fan_group_new(enum fan_kind kind, bool pidfds, int *ret_fd, bool *ret_errno_
 		flags |= FAN_CLASS_NOTIF;
 	if (pidfds)
 		flags |= FAN_REPORT_PIDFD;
+	if (kind == FAN_NOTIFY_GROUP)
+		flags |= FAN_REPORT_FD_ERROR;
 	fd = fanotify_init(flags, event_flags);
+	if (fd < 0 && errno == EINVAL && kind == FAN_NOTIFY_GROUP) {
+		flags &= ~FAN_REPORT_FD_ERROR;
+		fd = fanotify_init(flags, event_flags);
+	}
 	if (fd < 0)
 		return -errno;
-	if (kind == FAN_PERM_GROUP && ret_errno_ok)
-		*ret_errno_ok = fan_takes_errno(fd);
+	if (ret_able)
+		*ret_able = kind == FAN_PERM_GROUP ? fan_takes_errno(fd)
+						   : (flags & FAN_REPORT_FD_ERROR) != 0;
 	*ret_fd = fd;
 	return 0;
 }
@@ -221,8 +231,11 @@ static void fan_infos(const uint8_t *p, size_t len, struct fan_event *ret)
 				memcpy(&ret->pidfd,
 					p + offsetof(struct fanotify_event_info_pidfd, pidfd),
 					sizeof(ret->pidfd));
-				if (ret->pidfd < 0)
-					ret->pidfd = ret->pidfd == FAN_NOPIDFD ? FAN_GONE : -1;
+				if (ret->pidfd < 0) /* ESRCH: with FAN_REPORT_FD_ERROR */
+					ret->pidfd =
+						ret->pidfd == FAN_NOPIDFD || ret->pidfd == -ESRCH
+							? FAN_GONE
+							: -1;
 			}
 			break;
 		case FAN_EVENT_INFO_TYPE_DFID_NAME:
@@ -283,4 +296,33 @@ int fan_next(int group, enum fan_kind kind, struct fan_event *ret)
 		return n == 0 ? -EAGAIN : -EPROTO;
 	fan_parse(buf.bytes, (size_t)n, ret);
 	return 0;
+}
+
+int fan_take(int group, struct fan_batch *b, struct fan_event *ret)
+{
+	const uint8_t *bytes = (const uint8_t *)b->data;
+	struct fanotify_event_metadata m;
+	ssize_t n;
+
+	if (b->at == b->len) {
+		do {
+			n = read(group, b->data, sizeof(b->data));
+		} while (n < 0 && errno == EINTR);
+		if (n <= 0)
+			return n < 0 ? -errno : -EAGAIN;
+		b->at = 0;
+		b->len = (size_t)n;
+	}
+	if (b->len - b->at < FAN_EVENT_METADATA_LEN)
+		goto out_of_step;
+	memcpy(&m, bytes + b->at, sizeof(m));
+	if (m.vers != FANOTIFY_METADATA_VERSION || m.event_len < FAN_EVENT_METADATA_LEN ||
+		m.event_len > b->len - b->at)
+		goto out_of_step;
+	fan_parse(bytes + b->at, m.event_len, ret);
+	b->at += m.event_len;
+	return 0;
+out_of_step: /* the kernel speaks another language: nothing can be made of the rest */
+	b->at = b->len;
+	return -EPROTO;
 }

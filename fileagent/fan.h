@@ -50,8 +50,11 @@ struct fan_event {
 	uint64_t fsid;
 };
 
-/* @ret_errno_ok: denials may carry an errno (6.14 and later); only for FAN_PERM_GROUP */
-GI_MUST_CHECK int fan_group_new(enum fan_kind kind, bool pidfds, int *ret_fd, bool *ret_errno_ok);
+/*
+ * @ret_able: of FAN_PERM_GROUP: denials may carry an errno (6.14 and later); of FAN_NOTIFY_GROUP:
+ * an event whose file cannot be opened comes all the same (6.13), so that fan_take() loses none
+ */
+GI_MUST_CHECK int fan_group_new(enum fan_kind kind, bool pidfds, int *ret_fd, bool *ret_able);
 /* the whole file system that @path is on */
 GI_MUST_CHECK int fan_watch(int group, const char *path, uint32_t what);
 /* these events no more; ignore marks of inodes stay */
@@ -72,6 +75,18 @@ GI_MUST_CHECK int fan_ignore_flush(int group); /* all ignore marks of inodes */
  *         others: that event is lost to us, the kernel has denied it; read on
  */
 GI_MUST_CHECK int fan_next(int group, enum fan_kind kind, struct fan_event *ret);
+
+#define FAN_BATCH 64
+struct fan_batch { /* all zero at first; what was read and not taken yet has open descriptors */
+	size_t at, len;
+	uint64_t data[FAN_BATCH * 4];
+};
+/*
+ * fan_take - the next event of a FAN_NOTIFY_GROUP that is able (fan_group_new()); one read gets
+ * many ret->fd: -1 without FAN_EV_OVERFLOW: that file could not be opened Errors: -EAGAIN (none
+ * waits), others: nothing was lost
+ */
+GI_MUST_CHECK int fan_take(int group, struct fan_batch *b, struct fan_event *ret);
 /* @err: 0 allow, else deny with that errno where errno_ok, EPERM where not. -ENOENT: not waiting */
 GI_MUST_CHECK int fan_answer(int group, int fd, int err, bool errno_ok);
 

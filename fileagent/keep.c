@@ -257,7 +257,8 @@ void fa_keep_send_start(struct fa_sup *s)
 
 	if (r) {
 		r->op = FA_OP_START;
-		r->value = s->errno_ok ? FA_START_ERRNO_OK : 0;
+		r->value = (s->errno_ok ? FA_START_ERRNO_OK : 0) |
+			   (s->fd_errors ? FA_START_FD_ERRORS : 0);
 		r->pid = (uint32_t)getpid();
 		err = fa_rec_send(s->keep.sock, r, fds, GI_ARRAY_SIZE(fds));
 	}

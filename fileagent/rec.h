@@ -91,7 +91,8 @@ struct fa_rec {
 	char path[FA_REC_PATH_MAX + 1]; /* sent only up to path_len: a record is short without it */
 };
 
-#define FA_START_ERRNO_OK 1u /* the kernel takes an errno with a denial */
+#define FA_START_ERRNO_OK 1u  /* the kernel takes an errno with a denial */
+#define FA_START_FD_ERRORS 2u /* notifications come also of files that cannot be opened */
 
 enum fa_side { FA_SUPERVISOR, FA_WORKER };
 

@@ -329,7 +329,7 @@ static bool op_same_actor(void *arg, const struct fa_held *h)
 {
 	struct worker *w = arg;
 
-	return w->pub.who && fa_who_same(w->pub.who, (pid_t)h->pid, h->pidfd);
+	return w->pub.who && fa_who_same(w->pub.who, (pid_t)h->pid);
 }
 
 static bool op_report_due(void *arg, enum fa_reason r, bool denied)

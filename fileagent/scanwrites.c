@@ -17,6 +17,7 @@
 #define SCAN_BATCH 64	   /* written files that wait for each other at most, without a delay */
 #define SCAN_QUIETLY 32	   /* under way in a quiet moment: what an opener may find before him */
 #define SCAN_TRICKLE_MS 12 /* some 80 a second are no burden */
+#define SCAN_TRICKLE 16	   /* of more that wait none is a lone save */
 #define SCAN_PAUSE_MS 20   /* a large burst: its writer may just not have the processor */
 #define SCAN_PAUSE_FILES 4 /* that wait: a ms more of a pause is asked for */
 
@@ -53,7 +54,8 @@ static bool may_go(struct fa_scan *s, const struct scan_file *f)
 	uint64_t age = s->now_ms - f->since_ms;
 	bool late = too_many(s) || too_old(s, age);
 	bool quiet = s->asked < SCAN_QUIETLY && is_quiet(s);
-	bool trickle = age >= FA_SCAN_QUIET_MS && s->now_ms >= s->trickle_ms + SCAN_TRICKLE_MS;
+	bool trickle = s->writes <= SCAN_TRICKLE && age >= FA_SCAN_QUIET_MS &&
+		       s->now_ms >= s->trickle_ms + SCAN_TRICKLE_MS;
 
 	if (!late && !quiet && !trickle)
 		return false;

@@ -222,7 +222,7 @@ static int begin_new(struct fa_sup *s)
 	int err = fan_group_new(FAN_PERM_GROUP, false, &s->groups.perm, &s->errno_ok);
 
 	if (err == 0)
-		err = fan_group_new(FAN_NOTIFY_GROUP, true, &s->groups.notify, NULL);
+		err = fan_group_new(FAN_NOTIFY_GROUP, true, &s->groups.notify, &s->fd_errors);
 	if (err == 0)
 		err = fan_group_new(FAN_FIM_GROUP, true, &s->groups.fim, NULL);
 	if (err < 0) {
@@ -255,6 +255,7 @@ static int begin_taken(struct fa_sup *s, int sock, struct fa_handover *h)
 	s->table_fd = h->table;
 	s->listen_fd = h->listen;
 	s->errno_ok = h->start_bits & FA_START_ERRNO_OK;
+	s->fd_errors = h->start_bits & FA_START_FD_ERRORS;
 	gi_notice("worker %d of an earlier gi-fileagent is taken over", (int)h->worker);
 	fa_keep_adopt(s, sock, h->pidfd, h->worker, strcmp(h->version, fa_sup_version()) == 0);
 	return 0;

@@ -10,10 +10,12 @@
  */
 #include "fileagent/who.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "fileagent/faconf.h"
 #include "fileagent/kin.h"
@@ -40,7 +42,8 @@ struct fa_who {
 	struct io_idle answer;
 	struct { /* whom fa_who_actor() was asked about last */
 		pid_t pid;
-		uint64_t ino, ms;
+		int pidfd; /* ours, or -1 */
+		uint64_t ms, alive_ms;
 	} seen;
 };
 
@@ -66,6 +69,7 @@ int fa_who_new(struct fa_worker *w, struct fa_who **ret)
 		who->tasks = NULL;
 	who->worker = w;
 	who->last = &who->first;
+	who->seen.pidfd = -1;
 	*ret = who;
 	return 0;
 }
@@ -145,26 +149,41 @@ void fa_who_follow(struct fa_who *who)
 	}
 }
 
-/* one for each process where the kernel has pidfs (6.9), the same for all before */
-static uint64_t pidfd_ino(int pidfd)
+/* at @now: so its number was nobody else's since it was asked about */
+static bool seen_lives(struct fa_who *who, uint64_t now)
 {
-	struct stat st;
+	struct pollfd p = { .fd = who->seen.pidfd, .events = POLLIN };
 
-	return pidfd >= 0 && fstat(pidfd, &st) == 0 ? st.st_ino : 0;
+	if (who->seen.pidfd < 0)
+		return false;
+	if (who->seen.alive_ms != now && poll(&p, 1, 0) != 0)
+		return false;
+	who->seen.alive_ms = now;
+	return true;
 }
 
-bool fa_who_same(const struct fa_who *who, pid_t pid, int pidfd)
+bool fa_who_same(struct fa_who *who, pid_t pid)
 {
-	return pid > 0 && pid == who->seen.pid &&
-	       io_clock_mono_ms() < who->seen.ms + FA_WHO_SAME_MS &&
-	       pidfd_ino(pidfd) == who->seen.ino;
+	uint64_t now = io_clock_mono_ms();
+
+	return pid > 0 && pid == who->seen.pid && now < who->seen.ms + FA_WHO_SAME_MS &&
+	       seen_lives(who, now);
+}
+
+/* a descriptor of our own also spares the kernel to make the pidfd's inode for each event */
+static void seen_set(struct fa_who *who, pid_t pid, int pidfd)
+{
+	if (who->seen.pidfd >= 0)
+		close(who->seen.pidfd);
+	who->seen.pidfd = pidfd >= 0 ? fcntl(pidfd, F_DUPFD_CLOEXEC, 0) : -1;
+	who->seen.pid = pid;
+	who->seen.ms = io_clock_mono_ms();
+	who->seen.alive_ms = 0;
 }
 
 void fa_who_actor(struct fa_who *who, pid_t pid, int pidfd, struct fa_actor *ret)
 {
-	who->seen.pid = pid;
-	who->seen.ino = pidfd_ino(pidfd);
-	who->seen.ms = io_clock_mono_ms();
+	seen_set(who, pid, pidfd);
 	if (who->following)
 		(void)fa_tasks_now(who->tasks);
 	fa_kin_actor(who->kin, pid > 0 ? (uint32_t)pid : 0, pidfd, ret);

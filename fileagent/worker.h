@@ -86,10 +86,10 @@ void fa_who_follow(struct fa_who *who);
  * known of a process that is gone is left empty. exe is left empty (fa_who_program).
  */
 void fa_who_actor(struct fa_who *who, pid_t pid, int pidfd, struct fa_actor *ret);
-/* the process that fa_who_actor() was last asked about, at most FA_WHO_SAME_MS ago: what it said
- * still holds. pid and pidfd as there */
-#define FA_WHO_SAME_MS 4
-bool fa_who_same(const struct fa_who *who, pid_t pid, int pidfd);
+/* @pid is the process that fa_who_actor() was last asked about, at most FA_WHO_SAME_MS ago, and it
+ * lives: what was said then still holds */
+#define FA_WHO_SAME_MS 20
+bool fa_who_same(struct fa_who *who, pid_t pid);
 /* the same of the process that had @pid @ms_ago: a later one with that number is not named */
 void fa_who_before(struct fa_who *who, pid_t pid, uint64_t ms_ago, struct fa_actor *ret);
 /*

@@ -73,10 +73,11 @@ struct worker {
 	int proc_fd;   /* /proc/self/fd: half of the way to an event's path */
 	uint64_t mounts_ms;
 	/* writes.c */
-	bool notify_paused;	  /* too many wait: the rest stays in the kernel */
-	bool notify_lazy;	  /* a burst: read when something else woke us, or each round */
-	uint64_t notify_ms;	  /* the last event of a closed file */
-	bool writes_on;		  /* the rounds */
+	bool notify_paused; /* too many wait: the rest stays in the kernel */
+	bool notify_lazy;   /* a burst: read when something else woke us, or each round */
+	uint64_t notify_ms; /* the last event of a closed file */
+	bool writes_on;	    /* the rounds */
+	struct fan_batch writes_read;
 	struct io_timer writes;	  /* rounds, while written files wait */
 	const char *link_bad_why; /* the core found a message wrong */
 	uint64_t reports_ms;	  /* the second in which reports_n of them were made */
@@ -90,6 +91,8 @@ void fa_events_stop(struct worker *w); /* no more are read */
 void fa_events_conf(struct worker *w);
 /* puts up the descriptors that could not be closed yet */
 void fa_events_late(struct worker *w);
+/* openers that wait are handled before other work goes on */
+void fa_events_openers(struct worker *w);
 void fa_events_answer(struct worker *w, const struct fa_held *h, int err);
 void fa_events_release(struct worker *w, const struct fa_held *h);
 bool fa_events_own(const struct worker *w, pid_t pid);
@@ -103,8 +106,6 @@ void fa_events_path(const struct worker *w, int fd, char *buf, size_t size);
 /* ---- writes.c ---- */
 void fa_writes_start(struct worker *w);
 void fa_writes_stop(struct worker *w);
-/* openers were answered, @n of them: as many closed files may have come meanwhile */
-void fa_writes_look(struct worker *w, int n);
 /* there may be room again */
 void fa_writes_resume(struct worker *w);
 

@@ -3,11 +3,11 @@
  * writes.c - a writer closed a file: from the kernel's event to scan.c
  *
  * Runs in the worker. Nobody is held by these events, and their writers want the processor: in a
- * burst of them they do not wake us (lazy); they are read when an opener did, behind his answer,
- * and in rounds of FA_SCAN_QUIET_MS. Never later: a store through a mapping leaves the file's
- * ignore mark alone, so it is taken away here. When each is scanned, and whether it lies where we
- * look: scanwrites.c. Invariant: an event that the kernel could not give us counts as an overflow:
- * its file may have a mark.
+ * burst of them they do not wake us (lazy), but are read many at a time, in rounds of
+ * FA_SCAN_QUIET_MS; who opens something in between is answered first. Never later: a store through
+ * a mapping leaves the file's ignore mark alone, so it is taken away here. When each is scanned,
+ * and whether it lies where we look: scanwrites.c. Invariant: an event that the kernel could not
+ * give us counts as an overflow: its file may have a mark.
  */
 #include "fileagent/worker_int.h"
 
@@ -15,8 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NOTIFY_BURST 16 /* between two looks at the loop */
-#define ROUND_BURST 256 /* a round's */
+#define NOTIFY_BURST FAN_BATCH /* what one read can bring is taken at once */
+#define ROUND_BURST 512
+#define OPENERS_EACH 8 /* so many, then a look at who is held */
 
 static void round_cb(struct io_timer *t);
 
@@ -67,12 +68,26 @@ static void notify_event(struct worker *w, const struct fan_event *ev)
 	rounds_on(w);
 }
 
-/* -EAGAIN of a read alone does not say so: a write lease on the file gives it, too */
+/* before 6.13. -EAGAIN of a read alone does not say so: a write lease on the file gives it, too */
 static bool one_waits(const struct worker *w)
 {
 	struct pollfd p = { .fd = w->groups.notify, .events = POLLIN };
 
 	return poll(&p, 1, 0) > 0;
+}
+
+/* 1: @ev; 0: none waits; -1: one was lost */
+static int next_event(struct worker *w, bool waits, struct fan_event *ev)
+{
+	int err;
+
+	if (w->groups.start_bits & FA_START_FD_ERRORS) {
+		err = fan_take(w->groups.notify, &w->writes_read, ev);
+		return err == -EAGAIN ? 0 : err < 0 ? -1 : 1;
+	}
+	if (!waits && !one_waits(w))
+		return 0;
+	return fan_next(w->groups.notify, FAN_NOTIFY_GROUP, ev) < 0 ? -1 : 1;
 }
 
 static void pause_reading(struct worker *w)
@@ -85,18 +100,24 @@ static void pause_reading(struct worker *w)
 static int take(struct worker *w, int n, bool waits)
 {
 	struct fan_event ev;
-	int i, err;
+	int i, got;
 
-	for (i = 0; i < n && (waits || one_waits(w)); i++, waits = false) {
+	for (i = 0; i < n; i++, waits = false) {
 		if (!fa_scan_takes_writes(w->pub.scan)) {
 			pause_reading(w);
 			break;
 		}
-		err = fan_next(w->groups.notify, FAN_NOTIFY_GROUP, &ev);
-		if (err < 0 || (ev.what & FAN_EV_OVERFLOW))
+		if (i % OPENERS_EACH == OPENERS_EACH - 1)
+			fa_events_openers(w);
+		got = next_event(w, waits, &ev);
+		if (got == 0)
+			break;
+		if (got < 0 || ev.fd < 0)
 			overflow(w);
-		if (err == 0 && ev.fd >= 0)
+		if (got > 0 && ev.fd >= 0)
 			notify_event(w, &ev);
+		else if (got > 0 && ev.pidfd >= 0)
+			close(ev.pidfd);
 	}
 	return i;
 }
@@ -141,19 +162,13 @@ static void round_cb(struct io_timer *t)
 	}
 }
 
-void fa_writes_look(struct worker *w, int n)
-{
-	if (w->notify_lazy && !w->notify_paused && !w->stopping && take(w, n, false) > 0)
-		w->notify_ms = io_clock_mono_ms();
-}
-
 void fa_writes_resume(struct worker *w)
 {
 	if (!w->notify_paused || w->stopping || !fa_scan_takes_writes(w->pub.scan))
 		return;
 	w->notify_paused = false;
-	w->notify_lazy = false;
-	io_fd_set(w->pub.loop, &w->notify, IO_READ);
+	w->notify_lazy = true; /* some may have been read, and not taken */
+	rounds_on(w);
 }
 
 void fa_writes_start(struct worker *w)
