@@ -56,7 +56,7 @@ struct fa_sup {
 	char conf_path[40];
 	int lock_fd, listen_fd, table_fd;
 	struct fa_marks_groups groups; /* owned here */
-	bool errno_ok, fd_errors; /* what the groups can: FA_START_ */
+	bool errno_ok, fd_errors;      /* what the groups can: FA_START_ */
 	struct fa_inflight *table;
 	struct fa_keep keep;
 	struct fa_actor_thread *actor;
