@@ -50,11 +50,14 @@ int fa_events_stat(int fd, struct fa_ident *ret, uint32_t *ret_mode, uint64_t *r
 
 void fa_events_path(const struct worker *w, int fd, char *buf, size_t size)
 {
-	char name[16];
+	char name[16], *at = name + sizeof(name) - 1;
 	ssize_t n;
 
-	(void)snprintf(name, sizeof(name), "%d", fd);
-	n = readlinkat(w->proc_fd, name, buf, size - 1);
+	*at = '\0'; /* for each open: not by printf */
+	do
+		*--at = (char)('0' + fd % 10);
+	while ((fd /= 10) > 0);
+	n = readlinkat(w->proc_fd, at, buf, size - 1);
 	buf[n > 0 ? n : 0] = '\0';
 }
 

@@ -120,10 +120,14 @@ static void op_path(void *arg, int fd, char *buf, size_t size)
 {
 	struct worker *w = arg;
 
-	if (fd == w->path_fd) /* the event's, asked a moment ago */
-		(void)snprintf(buf, size, "%s", w->path);
-	else
+	if (fd == w->path_fd) { /* the event's, asked a moment ago */
+		size_t len = strnlen(w->path, size - 1);
+
+		memcpy(buf, w->path, len);
+		buf[len] = '\0';
+	} else {
 		fa_events_path(w, fd, buf, size);
+	}
 }
 
 /* ---- link ---- */
