@@ -43,6 +43,7 @@ struct mux_lane { /* one agent of one guest */
 	bool svc_knows;		/* a VmUp went up and no VmDown since */
 	struct mux_queue queue;
 	struct mux_limit log, connects;
+	uint64_t turned_away; /* since the last VmUp that said so */
 	struct mux_lines lines;
 	struct mux_guest_stats stats;
 };

@@ -333,6 +333,7 @@ void mux_lane_announce(struct mux_lane *l)
 	up.n_allowed = lane_allowed(l, nets, list);
 	up.allowed = list;
 	up.transport = l->transport;
+	up.turned_away = l->turned_away;
 	r.vm = g->vm.name;
 	r.body_case = IDFW__ROUTED__BODY_UP;
 	r.up = &up;
@@ -343,6 +344,7 @@ void mux_lane_announce(struct mux_lane *l)
 		mux_lane_close(l, "out of memory");
 		return;
 	}
+	l->turned_away = 0;
 	mux_guests_pump(g->set, l->id);
 	if (l->chan)
 		mux_lane_resume(l);
@@ -360,6 +362,7 @@ void mux_lane_attach(struct mux_lane *l, int fd, const char *transport)
 	if (!mux_limit_pass(&l->connects, io_clock_mono_ms(), s->conf.connects_max,
 		    MUX_CONNECT_EVERY_MS, &hidden)) {
 		l->stats.turned_away++;
+		l->turned_away++;
 		mux_lane_log(l, "connection turned away", "it connects too often");
 		mux_refuse_fd(fd, IDFW__REFUSED__REASON__BUSY, "too many connections; wait");
 		(void)close(fd);

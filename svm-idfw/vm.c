@@ -124,6 +124,19 @@ static int allowed_copy(const Idfw__VmUp *up, struct gi_prefix **ret)
 	return 0;
 }
 
+/* what its mux refused: the trail is here */
+static void note_turned_away(struct idfw_engine *e, struct idfw_vm *vm, uint64_t n)
+{
+	char text[24];
+
+	if (!n)
+		return;
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+	e->stats.refused++;
+	idfw_note(e, IDFW_REC_REFUSED, vm, NULL,
+		idfw_json_why(e, "connections turned away by its mux: too many", "refused", text));
+}
+
 int idfw_engine_guest_up(struct idfw_engine *e, const char *name, const char *mux,
 	const Idfw__VmUp *up, struct idfw_vm **ret)
 {
@@ -157,6 +170,7 @@ int idfw_engine_guest_up(struct idfw_engine *e, const char *name, const char *mu
 	vm->plan->phase = PLAN_HELLO;
 	gi_notice("guest %s is up: mux %s, %s", vm->name, vm->mux, vm->transport);
 	idfw_note(e, IDFW_REC_GUEST_UP, vm, NULL, idfw_json_why(e, "connected", "mux", mux));
+	note_turned_away(e, vm, up->turned_away);
 	plan_event_end(e);
 	*ret = vm;
 	return 0;

@@ -2,8 +2,8 @@
 /*
  * login.c - latency of the whole path in the lab: what a user at the prompt waits for
  *
- *   bench_login login  --socket S --users PREFIX --first-uid U --distinct D --count N
- *   bench_login revoke --socket S --user NAME --uid U --server ADDR --port P --count N
+ *   bench_login login  --socket S --users PREFIX --first-uid U --distinct D --count N [--samples
+ * FILE] bench_login revoke --socket S --user NAME --uid U --server ADDR --port P --count N
  *   bench_login hold   --socket S --users PREFIX --first-uid U --count N
  *   bench_login serve  --port P            (TCP on all addresses: 64 bytes each millisecond)
  *
@@ -37,7 +37,7 @@
 #include <unistd.h>
 
 struct options {
-	const char *socket, *user, *server;
+	const char *socket, *user, *server, *samples;
 	unsigned int uid, distinct, count, port;
 };
 
@@ -170,6 +170,19 @@ static uint64_t in_a_child(const struct options *o, const char *user, unsigned i
 	return took;
 }
 
+/* appends one line of nanoseconds each, for whoever puts several runs together */
+static void write_samples(const char *path, const uint64_t *v, unsigned int n)
+{
+	FILE *f = fopen(path, "a");
+
+	if (!f)
+		die(path);
+	for (unsigned int i = 0; i < n; i++)
+		fprintf(f, "%lu\n", (unsigned long)v[i]);
+	if (fclose(f))
+		die(path);
+}
+
 static int bench_login(const struct options *o)
 {
 	uint64_t *v = calloc(o->count, sizeof(*v));
@@ -192,6 +205,8 @@ static int bench_login(const struct options *o)
 			bad++;
 		usleep(20000); /* pace: one login at a time on a quiet system */
 	}
+	if (o->samples)
+		write_samples(o->samples, v, n);
 	print_result(o->distinct > 1 ? "login_uncached" : "login_cached", v, n, bad);
 	free(v);
 	return bad != 0;
@@ -336,7 +351,7 @@ int main(int argc, char **argv)
 	static const struct option opts[] = { { "socket", 1, NULL, 's' }, { "users", 1, NULL, 'n' },
 		{ "user", 1, NULL, 'n' }, { "first-uid", 1, NULL, 'u' }, { "uid", 1, NULL, 'u' },
 		{ "distinct", 1, NULL, 'd' }, { "count", 1, NULL, 'c' }, { "server", 1, NULL, 'a' },
-		{ "port", 1, NULL, 'p' }, { 0 } };
+		{ "port", 1, NULL, 'p' }, { "samples", 1, NULL, 'f' }, { 0 } };
 	struct options o = {
 		.user = "alice", .uid = 2001, .distinct = 1, .count = 200, .port = 5433
 	};
@@ -350,6 +365,9 @@ int main(int argc, char **argv)
 		switch (c) {
 		case 's':
 			o.socket = optarg;
+			break;
+		case 'f':
+			o.samples = optarg;
 			break;
 		case 'n':
 			o.user = optarg;

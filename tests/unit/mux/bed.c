@@ -347,6 +347,7 @@ static void note(struct bed *b, const Idfw__Routed *r)
 		note_inner(b, s, r);
 	if (s->body == IDFW__ROUTED__BODY_UP) {
 		s->n_allowed = r->up->n_allowed;
+		s->turned_away = r->up->turned_away;
 		(void)snprintf(s->text, sizeof(s->text), "%s", r->up->transport);
 	}
 	if (s->body == IDFW__ROUTED__BODY_DOWN)

@@ -33,6 +33,7 @@ struct seen { /* one message that arrived */
 	size_t len;
 	char text[128]; /* why, transport or Refused's text */
 	size_t n_allowed;
+	uint64_t turned_away;
 };
 
 struct bed_guest {

@@ -248,6 +248,7 @@ static void test_connecting_too_often_is_turned_away(void **state)
 {
 	struct bed *b = *state;
 	struct bed_guest *g = &b->guests[0];
+	uint64_t end;
 
 	bed_up(b);
 	bed_guest_ready(b, &b->guests[1], "web01");
@@ -266,6 +267,16 @@ static void test_connecting_too_often_is_turned_away(void **state)
 	bed_until(b, bed_count(b, "web01", ENV, IDFW__ENVELOPE__BODY_PING) == 1);
 	/* what it opened it still has to close, one for one */
 	bed_until(b, bed_count(b, "jump01", UP, 0) == bed_count(b, "jump01", DOWN, 0));
+	/* the next one that is let in tells the service VM, once */
+	assert_int_equal(bed_last(b, "jump01", UP)->turned_away, 0);
+	end = io_clock_mono_ms() + BED_WAIT_MS;
+	while (bed_last(b, "jump01", UP)->turned_away == 0 && io_clock_mono_ms() < end) {
+		bed_guest_connect(b, g, "jump01");
+		for (int k = 0; k < 5; k++)
+			io_loop_run_once(b->loop, 20);
+	}
+	assert_int_equal(
+		bed_last(b, "jump01", UP)->turned_away, bed_counter(b, "jump01", "turned_away"));
 }
 
 static void test_svm_closes_a_guest(void **state)

@@ -10,7 +10,7 @@
  * - policy ... end: lines between are policy text
  * - connect VM boot=N addr=A,B [sessions=ID:USER:UID[:CGROUP[:PARENT]],...] [seq=N]: a whole
  *   greeting
- * - up VM [allowed=P,P]; hello VM boot=N [version=N] [last=SEQ]; down VM; marks VM
+ * - up VM [allowed=P,P] [turned-away=N]; hello VM boot=N [version=N] [last=SEQ]; down VM; marks VM
  * - open VM SEQ ID USER UID [cg=N] [in=ID] [found=yes] [service=UNIT]; close VM SEQ ID [REASON];
  * address VM SEQ A,B|-
  * - snapshot VM SEQ [addr=A,B] [sessions=ID:USER:UID,...] [first=no] [last=no]

@@ -150,6 +150,8 @@ bool replay_up(struct run *r)
 			if (gi_prefix_parse(texts[i], true, &list[i]) < 0)
 				return replay_fail(r, "not a prefix");
 	}
+	if (replay_option(r, "turned-away"))
+		r->w.turned_away = replay_number(replay_option(r, "turned-away"));
 	return world_up(&r->w, r->words[1], NULL, n, list) == 0 ||
 	       replay_fail(r, "guest_up refused");
 }

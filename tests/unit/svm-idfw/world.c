@@ -414,6 +414,8 @@ int world_up(struct world *w, const char *vm, const char *allowed, size_t n_allo
 	}
 	up.allowed = ptrs;
 	up.n_allowed = n_allowed;
+	up.turned_away = w->turned_away;
+	w->turned_away = 0;
 	pushes_drop(world_agent(w, vm));
 	return idfw_engine_guest_up(w->e, vm, "host1", &up, &v);
 }

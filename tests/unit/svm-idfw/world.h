@@ -57,6 +57,7 @@ struct world {
 	uint32_t isolate_max;		   /* 20 */
 	uint32_t sessions_max, events_max; /* 0: none */
 	uint64_t push_deadline_ms;	   /* 0: none */
+	uint64_t turned_away;		   /* what the next guest_up says */
 	const char *spared;		   /* never-isolate: this VM; or NULL */
 	bool quiet;			   /* no log: the property test */
 	/* told what agents say, before the engine is; or NULL */
