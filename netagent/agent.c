@@ -244,6 +244,15 @@ static int agent_cgroups(struct na_agent *a)
 	return err < 0 ? err : na_place_new(a->loop, &place_ops, a, &a->place);
 }
 
+static void resumed_cb(void *arg, uint64_t slept_ms)
+{
+	struct na_agent *a = arg;
+
+	gi_notice("the machine was suspended for %" PRIu64 " s: connecting anew", slept_ms / 1000);
+	if (a->link)
+		na_link_fail(a->link, "the machine was suspended");
+}
+
 static int agent_network(struct na_agent *a)
 {
 	struct io_endpoint mux;
@@ -264,6 +273,8 @@ static int agent_network(struct na_agent *a)
 	err = na_push_new(a->loop, &na_rules_push_ops, a, &a->push);
 	if (err == 0)
 		err = fw_wire_reader_new(&a->reader);
+	if (err == 0)
+		err = na_suspend_new(a->loop, resumed_cb, a, &a->suspend);
 	if (err == 0)
 		na_boot_begin(a);
 	return err;
@@ -301,6 +312,7 @@ int na_agent_run(const struct na_conf *conf, int keeper_fd)
 		io_loop_run(a.loop);
 		io_fd_stop(a.loop, &a.keeper);
 	}
+	na_suspend_free(a.suspend);
 	na_boot_stop(&a);
 	na_pam_free(a.pam);
 	na_link_free(a.link);

@@ -29,6 +29,7 @@
 #include "netagent/push.h"
 #include "netagent/sessfile.h"
 #include "netagent/session.h"
+#include "netagent/suspend.h"
 #include "netagent/units.h"
 
 struct na_agent {
@@ -49,6 +50,7 @@ struct na_agent {
 	struct na_cgwatch *cgwatch;
 	struct na_units units;
 	struct na_found found;
+	struct na_suspend *suspend;
 	struct na_alarms alarms;
 	struct na_push *push;
 	struct na_addrs_watch *addrs_watch;

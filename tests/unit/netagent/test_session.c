@@ -227,6 +227,104 @@ static void test_snapshot_parts_are_legal_and_complete(void **state)
 	gi_buf_fini(&b);
 }
 
+static struct na_session *open_in(struct na_sessions *t, const struct na_origin *from)
+{
+	struct na_pam_event ev = login("alice", 1000);
+	struct na_session *s = NULL;
+
+	assert_int_equal(na_sessions_open(t, &ev, from, &s), 0);
+	return s;
+}
+
+static void test_of_cgroup_knows_the_ended(void **state)
+{
+	const struct na_origin a = { .cgroup = 50 }, b = { .cgroup = 51 },
+			       service = { .cgroup = 60, .is_service = true };
+	struct na_sessions t;
+
+	(void)state;
+	na_sessions_init(&t, 1);
+	open_in(&t, &a);
+	open_in(&t, &b);
+	open_in(&t, &service);
+	assert_true(na_sessions_of_cgroup(&t, 50) == 1);
+	assert_true(na_sessions_of_cgroup(&t, 51) == 2);
+	assert_true(na_sessions_of_cgroup(&t, 60) == 0); /* a service is nobody's outer session */
+	assert_true(na_sessions_of_cgroup(&t, 0) == 0);
+	na_sessions_remove(&t, na_sessions_find(&t, 1));
+	na_sessions_remove(&t, na_sessions_find(&t, 3));
+	assert_true(na_sessions_of_cgroup(&t, 50) == 1); /* something may be left in it */
+	assert_true(na_sessions_of_cgroup(&t, 60) == 0);
+	for (unsigned int i = 0; i < NA_ENDED_MAX; i++)
+		na_sessions_ended(&t, 1000 + i, 9000 + i);
+	assert_true(na_sessions_of_cgroup(&t, 50) == 0); /* the oldest is forgotten */
+	assert_true(na_sessions_of_cgroup(&t, 1000) == 9000);
+	na_sessions_fini(&t);
+}
+
+static void test_reserve_gives_a_number_once(void **state)
+{
+	struct na_origin from = { 0 };
+	struct na_sessions t;
+
+	(void)state;
+	na_sessions_init(&t, 7);
+	from.id = na_sessions_reserve(&t);
+	assert_true(from.id == 7);
+	assert_true(open_one(&t, "bob", 3)->id == 8);
+	assert_true(open_in(&t, &from)->id == 7);
+	assert_true(open_one(&t, "bob", 3)->id == 9);
+	na_sessions_fini(&t);
+}
+
+/* cgroups, nesting, kind and what is remembered of ended sessions live through a restart */
+static void test_checkpoint_keeps_places(void **state)
+{
+	const struct na_origin login = { .cgroup = 50, .found = true },
+			       nested = { .parent = 1, .leader_pid = 4 },
+			       service = { .cgroup = 60, .is_service = true };
+	struct na_sessions t, back;
+	struct na_addrs a = { .n = 0 };
+	struct na_session *s;
+	struct gi_buf b;
+
+	(void)state;
+	na_sessions_init(&t, 1);
+	open_in(&t, &login);
+	open_in(&t, &nested);
+	open_in(&t, &service);
+	for (unsigned int i = 0; i < NA_ENDED_MAX + 5; i++)
+		na_sessions_ended(&t, 1000 + i, 9000 + i);
+	gi_buf_init(&b, 1 << 20);
+	na_checkpoint_write(&b, 1, &t, &a);
+	na_sessions_init(&back, 1);
+	assert_int_equal(na_checkpoint_read(b.data, b.len, &back, &a), 0);
+	s = na_sessions_find(&back, 1);
+	assert_true(s->cgroup == 50 && s->found && !s->is_service && s->parent == 0);
+	s = na_sessions_find(&back, 2);
+	assert_true(s->cgroup == 0 && !s->found && s->parent == 1);
+	s = na_sessions_find(&back, 3);
+	assert_true(s->cgroup == 60 && s->is_service);
+	assert_true(na_sessions_of_cgroup(&back, 1004) == 0);
+	assert_true(na_sessions_of_cgroup(&back, 1005) == 9005);
+	na_sessions_ended(&back, 1, 1); /* and the oldest goes first again */
+	assert_true(na_sessions_of_cgroup(&back, 1005) == 0);
+	na_sessions_fini(&back);
+	/* an agent before this one wrote no such list */
+	b.len -= sizeof(uint32_t) + NA_ENDED_MAX * sizeof(struct na_ended);
+	na_sessions_init(&back, 1);
+	assert_int_equal(na_checkpoint_read(b.data, b.len, &back, &a), 0);
+	assert_int_equal(na_sessions_count(&back), 3);
+	/* a length that is no list's */
+	gi_buf_append(&b, "\xff\xff\xff\xff\x01", 5);
+	na_sessions_fini(&back);
+	na_sessions_init(&back, 1);
+	assert_int_equal(na_checkpoint_read(b.data, b.len, &back, &a), -GI_EPROTO);
+	na_sessions_fini(&back);
+	na_sessions_fini(&t);
+	gi_buf_fini(&b);
+}
+
 static void test_event_replay_is_idempotent(void **state)
 {
 	struct na_sessions t, back;
@@ -309,6 +407,9 @@ int main(void)
 		cmocka_unit_test(test_restore_refuses_zero_and_twice),
 		cmocka_unit_test(test_checkpoint_round_trip),
 		cmocka_unit_test(test_checkpoint_truncated_is_an_error_or_less),
+		cmocka_unit_test(test_of_cgroup_knows_the_ended),
+		cmocka_unit_test(test_reserve_gives_a_number_once),
+		cmocka_unit_test(test_checkpoint_keeps_places),
 		cmocka_unit_test(test_snapshot_parts_are_legal_and_complete),
 		cmocka_unit_test(test_event_replay_is_idempotent),
 		cmocka_unit_test(test_stat_start_time),
