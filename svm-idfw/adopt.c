@@ -91,7 +91,7 @@ static struct plan_orphan *orphan_find(
 
 static void emit_live(struct idfw_engine *e, struct idfw_vm *vm, bool del, uint32_t mark)
 {
-	struct fw_elem el = fw_elem_mark(FW_LIVE, 0, mark);
+	struct fw_elem el = fw_elem_live(mark, IDFW_ADOPT_MS / 1000, true);
 
 	plan_emit(e, vm, del, &el);
 }
@@ -244,6 +244,31 @@ static size_t owners_find(struct idfw_engine *e, struct idfw_vm *vm, struct owne
 	return n;
 }
 
+/* what a subject's mark lapses to is the subject's too; the list stays sorted */
+static size_t owners_lapses(const struct idfw_plan *p, struct owner *owners, size_t n)
+{
+	size_t before;
+
+	do {
+		before = n;
+		for (size_t i = 0; i < p->reported.n; i++) {
+			const struct fw_elem *el = &p->reported.elems[i];
+			struct owner old = { .mark = key_u32(&el->key) },
+				     lapse = { .mark = el->mark };
+			const struct owner *o;
+
+			if (el->key.set != FW_REMARK || n == 2 * p->reported.n)
+				continue;
+			o = bsearch(&old, owners, before, sizeof(*owners), owner_cmp);
+			if (!o || bsearch(&lapse, owners, before, sizeof(*owners), owner_cmp))
+				continue;
+			owners[n++] = (struct owner){ .mark = el->mark, .subject = o->subject };
+		}
+		qsort(owners, n, sizeof(*owners), owner_cmp);
+	} while (n != before);
+	return n;
+}
+
 static void marks_bump(struct idfw_engine *e, struct idfw_plan *p)
 {
 	if (e->conf.seed[0] || e->conf.seed[1])
@@ -265,11 +290,11 @@ void plan_adopt(struct idfw_engine *e, struct idfw_vm *vm)
 	size_t n = 0;
 
 	if (p->reported.n && vm->compiled)
-		owners = calloc(p->reported.n, sizeof(*owners));
+		owners = calloc(2 * p->reported.n, sizeof(*owners));
 	if (owners) {
 		marks_bump(e, p);
 		plan_renew(e, vm);
-		n = owners_find(e, vm, owners);
+		n = owners_lapses(p, owners, owners_find(e, vm, owners));
 		for (size_t i = 0; i < p->reported.n; i++) { /* the oldest first */
 			const struct fw_elem *el = &p->reported.elems[i];
 			struct owner key = { .mark = el->mark }, *o;

@@ -9,9 +9,11 @@
  *   session.c    sessions begin and end
  *   principal.c  directory accounts: cache, lookups
  *   limits.c     how much one guest may ask for
+ *   lease.c      how long things outlast us: heartbeats, VMs that are away
  *   alarm.c      what is wrong with the enforcement on a VM
  *   ready.c      who waits for which acknowledgement
- *   plan.c       subjects and their marks, epochs (ADR 0008)
+ *   subject.c    one subject's marks: epochs, leases, lapses
+ *   plan.c       who is a subject, with which groups, epochs (ADR 0008)
  *   adopt.c      marks of before our own restart
  *   isolate.c    sessions and VMs that lost their network
  *   scanrec.c    svm-scan's records: each once, whose session, audit, isolation
@@ -47,19 +49,32 @@
 #define IDFW_RETRY_MS 5000	/* lookups that failed are asked again */
 #define IDFW_BACKOFF_MIN_MS 200 /* whole states after a refused one */
 #define IDFW_BACKOFF_MAX_MS 30000
+#define IDFW_MARKS_OF_MAX (IDFW_EPOCHS_MAX + 1 + FW_LAPSES_MAX) /* of one subject */
 #define IDFW_CAUSE_MAX 160
+#define IDFW_WHEEL 64	   /* seconds; more than between two heartbeats of a VM */
 #define IDFW_READY_NAMES 8 /* VMs that an audit record of readiness names */
+
+struct plan_lapse { /* stands in for a subject's mark when that one's lease has ended */
+	uint32_t mark, lease_s;
+};
+
+struct plan_lease { /* how many marks of a VM have it */
+	uint32_t lease_s;
+	size_t n;
+};
 
 struct plan_subject {
 	struct fw_key
 		key; /* its element in CG_MARK, UID_MARK, ADDR*_MARK; hashed from key.len on */
-	uint8_t n_old;
+	uint8_t n_old, n_lapses;
 	uint16_t n_groups;
-	uint32_t mark;	    /* 0: judged as nobody */
-	uint32_t n_counted; /* of this VM: sessions that give it groups */
-	uint32_t *old;	    /* owned; earlier marks, oldest first, up to IDFW_EPOCHS_MAX */
-	uint16_t *groups;   /* owned; of the ruleset, ascending */
-	uint64_t unit;	    /* that changed it last */
+	uint32_t mark;		   /* 0: judged as nobody */
+	uint32_t lease_s;	   /* of the mark; 0: for good */
+	uint32_t n_counted;	   /* of this VM: sessions that give it groups */
+	uint32_t *old;		   /* owned; earlier marks, oldest first, up to IDFW_EPOCHS_MAX */
+	uint16_t *groups;	   /* owned; of the ruleset, ascending */
+	struct plan_lapse *lapses; /* owned; in the order in which they stand in */
+	uint64_t unit;		   /* that changed it last */
 	struct idfw_session *sessions;		/* of this VM: list by s_next */
 	const struct idfw_isolation *isolation; /* of this VM: its mark is not live; or NULL */
 	struct plan_subject *prev, *next;	/* all with an isolation */
@@ -114,6 +129,8 @@ struct idfw_plan {
 	uint32_t *count;      /* owned; by policy group: counted sessions here that are members */
 	struct pol_set named; /* policy groups that this VM is in by name */
 	uint8_t *deny;	      /* owned; by ruleset group: in a rule that does not accept */
+	uint32_t *lease;      /* owned; by ruleset group: see fan.c lease_new() */
+	uint8_t *caps;	      /* owned; by ruleset group: allows and forbids: nothing outlasts it */
 	bool has_out;	      /* some rule looks at the user */
 	/* subjects */
 	struct plan_subject base, *users, *peers; /* users: of this VM, by cgroup or uid */
@@ -125,6 +142,12 @@ struct idfw_plan {
 	uint32_t next_mark;
 	struct fw_key *revoked; /* owned; who ended before the marks of a first connection came */
 	size_t n_revoked;
+	/* leases */
+	struct plan_lease *leases; /* owned; shortest first */
+	size_t n_leases;
+	uint64_t beat_at_s; /* monotonic, its slot in the wheel; 0: in none */
+	uint64_t away_ms;   /* monotonic; since when it is not connected */
+	uint32_t lost_s;    /* groups with leases up to here do not count for others; 0 all do */
 	/* this event */
 	uint64_t stamp;
 	bool touched, rejudge;
@@ -230,7 +253,11 @@ struct idfw_engine {
 	struct pol_policy *policy;
 	uint64_t generation;
 	size_t n_groups;
-	struct plan_refs *refs; /* owned; by policy group */
+	struct plan_refs *refs;		   /* owned; by policy group */
+	uint32_t *lease;		   /* owned; by policy group */
+	struct idfw_vm *wheel[IDFW_WHEEL]; /* lists: heartbeats by second */
+	uint64_t beat_s;		   /* the second up to which they are sent */
+	size_t n_beats;
 	/* this event */
 	uint64_t stamp;
 	struct idfw_vm *touched, *dirty;
@@ -321,6 +348,20 @@ void idfw_behind_sent(struct idfw_engine *e, struct idfw_vm *vm);
 void idfw_behind_acked(struct idfw_engine *e, struct idfw_vm *vm);
 void idfw_behind_due(struct idfw_engine *e, struct idfw_vm *vm);
 
+/* ---- lease.c ---- */
+/* a LIVE element came, went or changed (NULL: is not there) */
+void lease_changed(struct idfw_plan *p, const struct fw_elem *was, const struct fw_elem *is);
+void lease_reset(struct idfw_plan *p);				/* all elements are gone */
+void lease_schedule(struct idfw_engine *e, struct idfw_vm *vm); /* its leases may be others now */
+void lease_now(struct idfw_engine *e, struct idfw_vm *vm); /* a heartbeat, and the next later */
+void lease_stop(struct idfw_engine *e, struct idfw_vm *vm);
+uint64_t lease_tick(struct idfw_engine *e);		      /* when to come again; 0 never */
+uint32_t lease_of(const struct idfw_engine *e, size_t group); /* of a policy group */
+bool lease_lost(const struct idfw_engine *e, const struct idfw_vm *vm, size_t group);
+void lease_lost_now(struct idfw_engine *e, struct idfw_vm *vm); /* leases are others now */
+void lease_away(struct idfw_engine *e, struct idfw_vm *vm);	/* is it away for too long? */
+void lease_back(struct idfw_engine *e, struct idfw_vm *vm);
+
 /* ---- recent.c ---- */
 /* an ended session; without memory it is not remembered */
 void idfw_recent_add(struct idfw_engine *e, struct idfw_vm *vm, const uint8_t boot_id[16],
@@ -379,6 +420,25 @@ void ready_due(struct idfw_engine *e);
 void ready_send(struct idfw_engine *e, struct idfw_session *s, Idfw__SessionReady__State state);
 void ready_refuse(struct idfw_engine *e, struct idfw_vm *vm, uint64_t id); /* not taken at all */
 
+/* ---- subject.c ---- */
+void plan_subject_fini(struct plan_subject *s);
+/* another mark with these groups (of the ruleset); the marks before lead to it */
+void plan_subject_epoch(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s,
+	const uint16_t *groups, size_t n);
+/* the same, when they are others than before, or it has no mark */
+void plan_subject_set(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s,
+	const uint16_t *groups, size_t n);
+void plan_subject_revoke(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s);
+void plan_subject_retire(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s);
+/* its marks come into `live`, or leave it; nothing else changes */
+void plan_subject_live(
+	struct idfw_engine *e, struct idfw_vm *vm, const struct plan_subject *s, bool live);
+bool plan_subject_old_add(
+	struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, uint32_t mark);
+void plan_retire_mark(struct idfw_engine *e, struct idfw_vm *vm, uint32_t mark);
+void plan_retired_drop(struct idfw_engine *e, struct idfw_vm *vm, size_t n); /* the oldest */
+void plan_retired_due(struct idfw_engine *e, struct idfw_vm *vm);
+
 /* ---- plan.c ---- */
 GI_MUST_CHECK int plan_new(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_free(struct idfw_vm *vm);
@@ -389,7 +449,7 @@ void plan_user_drop(
 struct plan_subject *plan_find(
 	struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key); /* or NULL */
 /* marks of the session's subject, if it is nobody else's, oldest first; how many */
-size_t plan_user_marks(const struct idfw_session *s, uint32_t ret[IDFW_EPOCHS_MAX + 1]);
+size_t plan_user_marks(const struct idfw_session *s, uint32_t ret[IDFW_MARKS_OF_MAX]);
 /* groups of a cgroup or uid follow its counted sessions; none counted any more: hard revocation */
 void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s);
 /* the subject's isolation begins: one element less; or ends (@i NULL): a mark without a past */
@@ -405,8 +465,6 @@ void plan_rejudge_now(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_restart(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_renew(struct idfw_engine *e,
 	struct idfw_vm *vm); /* marks that no kernel has seen yet are given anew */
-void plan_retire_mark(struct idfw_engine *e, struct idfw_vm *vm, uint32_t mark);
-void plan_retired_due(struct idfw_engine *e, struct idfw_vm *vm);
 /* adopt.c */
 GI_MUST_CHECK int plan_marks_add(struct idfw_vm *vm, const Idfw__Marks *m);
 void plan_adopt(
@@ -417,12 +475,12 @@ void plan_orphan_claim(struct idfw_engine *e, struct idfw_vm *vm, struct plan_su
 void plan_orphans_due(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_orphans_readd(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_orphans_free(struct idfw_vm *vm);
-bool plan_subject_old_add(
-	struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, uint32_t mark);
 
 /* ---- fan.c ---- */
 void fan_session(struct idfw_engine *e, struct idfw_vm *u, const struct pol_set *had,
 	const struct pol_set *has);
+/* e->changed: groups of u that count now, or do not any more */
+void fan_changed(struct idfw_engine *e, struct idfw_vm *u);
 void fan_addr_add(struct idfw_engine *e, struct idfw_vm *u, const struct gi_addr *a);
 void fan_addr_del(struct idfw_engine *e, struct idfw_vm *u, const struct gi_addr *a);
 void fan_from(struct idfw_engine *e, struct idfw_vm *u); /* all that u means for everybody */

@@ -59,6 +59,7 @@ void idfw_engine_free(struct idfw_engine *e)
 	for (size_t i = 0; i < e->n_groups; i++)
 		free(e->refs[i].list);
 	free(e->refs);
+	free(e->lease);
 	free(e->changed);
 	free(e->scratch);
 	free(e->isolate_until_ms);
@@ -83,6 +84,7 @@ void idfw_due(struct idfw_engine *e, uint64_t mono_ms)
 uint64_t idfw_engine_tick(struct idfw_engine *e)
 {
 	struct idfw_vm *vm, *next;
+	uint64_t beat_ms = lease_tick(e);
 
 	if (e->next_due_ms && e->mono_ms >= e->next_due_ms) {
 		e->next_due_ms = 0;
@@ -96,7 +98,7 @@ uint64_t idfw_engine_tick(struct idfw_engine *e)
 		ready_due(e);
 		plan_event_end(e);
 	}
-	return e->next_due_ms;
+	return beat_ms && (!e->next_due_ms || beat_ms < e->next_due_ms) ? beat_ms : e->next_due_ms;
 }
 
 void idfw_engine_flush(struct idfw_engine *e)
@@ -146,6 +148,7 @@ struct commit { /* everything that can fail is made before anything changes */
 	uint32_t **counts;
 	struct plan_refs *refs;
 	size_t *changed;
+	uint32_t *lease;
 	size_t n_principals, n_vms;
 };
 
@@ -165,6 +168,7 @@ static void commit_fini(struct commit *c)
 	free(c->counts);
 	free(c->refs);
 	free(c->changed);
+	free(c->lease);
 }
 
 static int commit_vm(
@@ -196,8 +200,12 @@ static int commit_prepare(struct idfw_engine *e, struct commit *c, uint64_t gene
 	c->counts = calloc(c->n_vms + 1, sizeof(uint32_t *));
 	c->refs = calloc(c->n_groups + 1, sizeof(*c->refs));
 	c->changed = calloc(c->n_groups + 1, sizeof(*c->changed));
-	if (!c->members || !c->named || !c->compiled || !c->counts || !c->refs || !c->changed)
+	c->lease = calloc(c->n_groups + 1, sizeof(*c->lease));
+	if (!c->members || !c->named || !c->compiled || !c->counts || !c->refs || !c->changed ||
+		!c->lease)
 		return -ENOMEM;
+	for (size_t g = 0; g < c->n_groups; g++)
+		c->lease[g] = pol_group_lease_s(c->policy, g);
 	HASH_ITER (hh, e->principals, p, p_next) {
 		r = idfw_principal_groups(c->policy, p, &c->members[i++]);
 		if (r < 0)
@@ -266,6 +274,7 @@ static void commit_vms(struct idfw_engine *e, struct commit *c)
 		vm->plan->count = c->counts[i];
 		c->counts[i++] = NULL;
 		fan_recount(e, vm);
+		lease_lost_now(e, vm);
 	}
 	HASH_ITER (hh, e->vms, vm, next)
 		fan_install(e, vm);
@@ -302,6 +311,9 @@ int idfw_engine_policy(struct idfw_engine *e, struct pol_policy *p, uint64_t gen
 		free(e->refs[i].list);
 	free(e->refs);
 	free(e->changed);
+	free(e->lease);
+	e->lease = c.lease;
+	c.lease = NULL;
 	e->refs = c.refs;
 	e->changed = c.changed;
 	c.refs = NULL;

@@ -151,6 +151,7 @@ struct idfw_vm {
 	struct fw_state *want; /* what its kernel is to hold */
 	struct pol_compiled *compiled;
 	struct idfw_plan *plan; /* planner's own (subjects, marks, pending acks) */
+	struct idfw_vm *plan_beat_prev, *plan_beat_next; /* planner's: next heartbeat */
 	UT_hash_handle hh;
 };
 
@@ -176,7 +177,9 @@ enum idfw_record_kind {
 	IDFW_REC_SCAN_COMMAND, /* an operator's restore, purge, scan */
 	IDFW_REC_ISOLATED,
 	IDFW_REC_RELEASED,
-	IDFW_REC_ALARM, /* something is wrong with a VM's enforcement, or well again */
+	IDFW_REC_LOST,	      /* a VM is away for longer than leases of its sessions' groups */
+	IDFW_REC_FOUND_AGAIN, /* and is back */
+	IDFW_REC_ALARM,	      /* something is wrong with a VM's enforcement, or well again */
 };
 
 struct idfw_record {
@@ -325,6 +328,8 @@ struct idfw_principal *idfw_engine_principals(struct idfw_engine *e); /* uthash 
 const struct pol_policy *idfw_engine_policy_now(
 	const struct idfw_engine *e, uint64_t *ret_generation);
 
+/* its VM is away, and some of its groups do not count for others any more */
+bool idfw_session_lost(const struct idfw_engine *e, const struct idfw_session *s);
 /* what an alarm is called in records and rows */
 const char *idfw_alarm_word(const struct idfw_alarm *a);
 
@@ -335,6 +340,7 @@ struct idfw_stats {
 	uint64_t isolations_capped; /* verdicts that would have isolated: over isolate-max */
 	uint64_t isolations_spared; /* the same: the VM is in never-isolate */
 	size_t isolated_sessions, isolated_vms, alarms;
+	uint64_t leases;     /* heartbeats sent */
 	uint64_t unrecorded; /* records that the store did not take and no event waits for */
 	size_t sessions, principals, vms, vms_connected;
 	bool directory_up;

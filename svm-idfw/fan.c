@@ -62,6 +62,34 @@ static uint8_t *deny_new(const struct fw_ruleset *rs)
 	return deny;
 }
 
+/*
+ * By ruleset group: for how long membership allows something after the last heartbeat, UINT32_MAX
+ * when it allows nothing: who is only forbidden something stays so in every lapse. A group that
+ * does both (caps) can be in a lapse neither with nor without opening something: nothing of
+ * its members outlasts its lease.
+ */
+static uint32_t *lease_new(struct idfw_engine *e, const struct pol_compiled *c, uint8_t **ret_caps)
+{
+	const struct fw_ruleset *rs = c->ruleset;
+	uint32_t *lease = calloc(rs->n_groups + 1, sizeof(*lease));
+	uint8_t *caps = calloc(rs->n_groups + 1, 1);
+
+	*ret_caps = caps;
+	for (size_t g = 0; lease && g < rs->n_groups; g++)
+		lease[g] = UINT32_MAX;
+	for (size_t i = 0; lease && caps && i < rs->n_rules; i++) {
+		const struct fw_rule *r = &rs->rules[i];
+
+		for (size_t k = 0; k < r->n_from; k++) {
+			if (r->action == FW_ACCEPT)
+				lease[r->from[k]] = lease_of(e, c->policy_group[r->from[k]]);
+			else
+				caps[r->from[k]] = 1;
+		}
+	}
+	return lease;
+}
+
 /* no rule, no group: both directions drop, and there is nothing that an element could mean */
 static int compile_isolated(uint64_t generation, struct pol_compiled **ret)
 {
@@ -121,7 +149,10 @@ void fan_install(struct idfw_engine *e, struct idfw_vm *vm)
 	int r = 0;
 
 	free(p->deny);
+	free(p->lease);
+	free(p->caps);
 	p->deny = deny_new(c->ruleset);
+	p->lease = lease_new(e, c, &p->caps);
 	p->has_out = false;
 	for (size_t i = 0; i < c->n_groups; i++) {
 		p->has_out |= c->use[i] & POL_USE_OUT_FROM;
@@ -129,11 +160,13 @@ void fan_install(struct idfw_engine *e, struct idfw_vm *vm)
 			r = ref_add(&e->refs[c->policy_group[i]], vm, (uint16_t)i, c->use[i]);
 	}
 	fw_state_set_ruleset(vm->want, c->ruleset);
+	lease_reset(p);
 	c->ruleset = NULL;
 	plan_touch(e, vm);
 	plan_full(e, vm, e->mono_ms);
-	plan_restart(e, vm);
-	if (r < 0 || !p->deny) {
+	if (p->deny && p->lease && p->caps)
+		plan_restart(e, vm);
+	if (r < 0 || !p->deny || !p->lease || !p->caps) {
 		p->broken = true; /* no memory: nothing half is pushed */
 		gi_err("%s: its ruleset is not used: %s", vm->name, gi_strerror(-ENOMEM));
 	}
@@ -157,6 +190,21 @@ void fan_recount(struct idfw_engine *e, struct idfw_vm *vm)
 }
 
 /* ---- effects ---- */
+
+/* do u's sessions count in this group? */
+static bool counts(const struct idfw_engine *e, const struct idfw_vm *u, size_t g)
+{
+	return u->plan->count && u->plan->count[g] && !lease_lost(e, u, g);
+}
+
+/* the same as a destination: what a rule forbids does not become open because u is away */
+static bool counts_to(
+	const struct idfw_engine *e, const struct plan_ref *r, const struct idfw_vm *u, size_t g)
+{
+	const struct idfw_plan *p = r->vm->plan;
+
+	return p->deny && p->deny[r->group] ? u->plan->count && u->plan->count[g] : counts(e, u, g);
+}
 
 static void emit_addr(struct idfw_engine *e, const struct plan_ref *r, enum fw_set set4,
 	const struct gi_addr *a, bool del)
@@ -182,8 +230,7 @@ static void peers_update(struct idfw_engine *e, struct idfw_vm *w, const struct 
 		plan_peer_update(e, w, u, &u->addrs[i]);
 }
 
-/* sessions of u in these groups came or went: for all that use them */
-static void fan_changed(struct idfw_engine *e, struct idfw_vm *u)
+void fan_changed(struct idfw_engine *e, struct idfw_vm *u)
 {
 	e->stamp++;
 	for (size_t k = 0; k < e->n_changed; k++) {
@@ -195,7 +242,8 @@ static void fan_changed(struct idfw_engine *e, struct idfw_vm *u)
 
 			if (r->use & POL_USE_TO)
 				for (size_t a = 0; a < u->n_addrs; a++)
-					emit_addr(e, r, FW_IA4, &u->addrs[a], !u->plan->count[g]);
+					emit_addr(
+						e, r, FW_IA4, &u->addrs[a], !counts_to(e, r, u, g));
 			if (r->use & POL_USE_IN_FROM)
 				peers_update(e, r->vm, u);
 		}
@@ -211,6 +259,10 @@ void fan_session(struct idfw_engine *e, struct idfw_vm *u, const struct pol_set 
 
 	if (!e->policy || !count)
 		return;
+	if (!u->connected) { /* a group that has no member yet may be lost already */
+		lease_away(e, u);
+		lease_lost_now(e, u);
+	}
 	had = had ? had : &none;
 	has = has ? has : &none;
 	e->n_changed = 0;
@@ -235,7 +287,7 @@ static void addr_ref(struct idfw_engine *e, const struct plan_ref *r, const stru
 		emit_addr(e, r, FW_GA4, a, false);
 	if (!u->plan->count || !u->plan->count[g])
 		return;
-	if (r->use & POL_USE_TO)
+	if (r->use & POL_USE_TO && counts_to(e, r, u, g))
 		emit_addr(e, r, FW_IA4, a, false);
 	if (r->use & POL_USE_IN_FROM && r->vm != u)
 		plan_peer_update(e, r->vm, u, a);

@@ -94,20 +94,22 @@ void plan_emit(struct idfw_engine *e, struct idfw_vm *vm, bool del, const struct
 {
 	struct idfw_plan *p = vm->plan;
 	struct fw_op op = { .del = del, .elem = *el };
-	uint32_t mark = 0;
+	struct fw_elem was;
 	bool there;
 	int r;
 
 	if (p->broken || !fw_state_ruleset(vm->want))
 		return;
-	there = fw_state_get(vm->want, &el->key, &mark);
-	if (del ? !there : there && (!fw_set_is_map(el->key.set) || mark == el->mark))
+	there = fw_state_get_elem(vm->want, &el->key, &was);
+	if (del ? !there : there && fw_elem_same_value(&was, el))
 		return;
 	r = fw_state_apply(vm->want, &op);
 	if (r < 0) {
 		plan_break(e, vm, r);
 		return;
 	}
+	if (el->key.set == FW_LIVE)
+		lease_changed(p, there ? &was : NULL, del ? NULL : el);
 	plan_touch(e, vm);
 	if (p->phase != PLAN_RUNNING || p->need_full)
 		return;
@@ -130,6 +132,7 @@ void plan_event_end(struct idfw_engine *e)
 		p->touched_next = NULL;
 		p->touched = false;
 		p->unit++;
+		lease_schedule(e, vm);
 		plan_dirty(e, vm);
 	}
 	e->ready = NULL;
@@ -204,6 +207,7 @@ static void send_full(struct idfw_engine *e, struct idfw_vm *vm)
 	sent_add(p, vm->want_version, p->unit - 1, e->mono_ms);
 	idfw_behind_sent(e, vm);
 	e->stats.pushes++;
+	lease_now(e, vm); /* what its kernel held already begins anew */
 	push_note(e, vm, fw_state_count(vm->want), true);
 }
 

@@ -43,7 +43,7 @@ json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 	*ret_ok = policy && s.directory_up && st.err == 0 && row_all_in_sync(env);
 	return json_pack(
 		"{s:s,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,"
-		"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+		"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
 		"type", "svm", "ok", (int)*ret_ok, "software", "svm-idfw " PACKAGE_VERSION,
 		"generation", (json_int_t)generation, "started_ms", (json_int_t)env->started_ms,
 		"uptime_ms", (json_int_t)(now > env->started_ms ? now - env->started_ms : 0),
@@ -59,7 +59,8 @@ json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 		(json_int_t)s.isolated_sessions, "isolated_vms", (json_int_t)s.isolated_vms,
 		"isolations_capped", (json_int_t)s.isolations_capped, "isolations_spared",
 		(json_int_t)s.isolations_spared, "scan_records", (json_int_t)s.scan_records,
-		"scan_duplicates", (json_int_t)s.scan_duplicates, "alarms", (json_int_t)s.alarms);
+		"scan_duplicates", (json_int_t)s.scan_duplicates, "alarms", (json_int_t)s.alarms,
+		"leases", (json_int_t)s.leases);
 }
 
 static json_t *row_alarms(const struct idfw_vm *vm)
@@ -152,8 +153,8 @@ json_t *query_row_session(const struct query_env *env, const struct idfw_session
 
 	if (s->peer.family)
 		(void)gi_addr_format(&s->peer, peer);
-	return json_pack(
-		"{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b,s:o,s:s,s:I,s:o,s:b}",
+	return json_pack("{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b,s:o,s:s,s:I,"
+			 "s:o,s:b,s:b}",
 		"session", (json_int_t)s->db_id, "user", s->user, "name",
 		row_text(s->principal ? s->principal->name : ""), "vm", s->vm->name, "uid",
 		(json_int_t)s->uid, "service", s->service, "tty", s->tty, "rhost", s->rhost, "peer",
@@ -161,7 +162,8 @@ json_t *query_row_session(const struct query_env *env, const struct idfw_session
 		"enforced_ms", row_time(s->enforced_ms), "directory", row_directory(s), "groups",
 		row_groups(env, s), "kicked", (int)s->kicked, "isolated", row_isolated(s), "kind",
 		s->is_unit ? "service" : "login", "cgroup", (json_int_t)s->cgroup, "parent",
-		row_parent(env, s), "found", (int)s->found);
+		row_parent(env, s), "found", (int)s->found, "lost",
+		(int)idfw_session_lost(env->engine, s));
 }
 
 json_t *query_row_isolation(const struct idfw_isolation *i)

@@ -369,7 +369,7 @@ int idfw_session_open(
 int idfw_session_move(
 	struct idfw_engine *e, struct idfw_session *s, uint64_t cgroup, uint64_t parent)
 {
-	uint32_t marks[IDFW_EPOCHS_MAX + 1];
+	uint32_t marks[IDFW_MARKS_OF_MAX];
 	bool kicked = s->kicked;
 	size_t n_marks;
 	int r;

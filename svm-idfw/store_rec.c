@@ -139,6 +139,8 @@ const char *store_kind_word(enum idfw_record_kind kind)
 		[IDFW_REC_SCAN_COMMAND] = "scan-command",
 		[IDFW_REC_ISOLATED] = "isolated",
 		[IDFW_REC_RELEASED] = "released",
+		[IDFW_REC_LOST] = "lost",
+		[IDFW_REC_FOUND_AGAIN] = "found-again",
 		[IDFW_REC_ALARM] = "alarm",
 	};
 

@@ -49,6 +49,8 @@ void idfw_vm_free(struct idfw_engine *e, struct idfw_vm *vm)
 {
 	if (vm->hh.tbl)
 		HASH_DEL(e->vms, vm);
+	if (vm->plan)
+		lease_stop(e, vm);
 	plan_free(vm);
 	idfw_alarms_drop(vm);
 	idfw_isolations_free(vm);
@@ -183,7 +185,11 @@ void idfw_engine_guest_down(struct idfw_engine *e, struct idfw_vm *vm, const cha
 	if (!vm->connected)
 		return;
 	vm->connected = false;
+	if (p->phase == PLAN_RUNNING)
+		p->away_ms = e->mono_ms;
 	p->phase = PLAN_OFF;
+	lease_stop(e, vm);
+	lease_away(e, vm);
 	p->hold_until_ms = 0;
 	p->ack_due = false;
 	plan_push_stop(e, vm);
@@ -235,6 +241,7 @@ static void start_check(struct idfw_engine *e, struct idfw_vm *vm)
 		plan_adopt(e, vm);
 	p->reported.n = 0;
 	p->phase = PLAN_RUNNING;
+	lease_back(e, vm);
 	plan_touch(e, vm);
 	plan_full(e, vm, e->mono_ms);
 	idfw_session_kicks_again(e, vm);
@@ -544,6 +551,7 @@ void idfw_vm_due(struct idfw_engine *e, struct idfw_vm *vm)
 	}
 	start_check(e, vm);
 	idfw_behind_due(e, vm);
+	lease_away(e, vm);
 	if (p->need_full && e->mono_ms >= p->full_at_ms)
 		plan_dirty(e, vm);
 	else if (p->need_full)

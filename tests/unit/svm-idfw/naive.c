@@ -40,6 +40,18 @@ static bool isolated_vm(const struct idfw_vm *vm)
 	return false;
 }
 
+/* away for longer than the group's lease? While it greets us it is as it was */
+static bool lost(const struct world *world, const struct idfw_vm *u, size_t pg)
+{
+	uint64_t lease_ms = pol_group_lease_s(world->e->policy, pg) * UINT64_C(1000);
+
+	if (u->connected && u->plan->phase == PLAN_RUNNING)
+		return false;
+	if (u->connected)
+		return u->plan->lost_s * UINT64_C(1000) >= lease_ms;
+	return world->mono_ms >= u->plan->away_ms + lease_ms;
+}
+
 /* what others see of u: sessions that have their network */
 static bool vm_has(const struct idfw_vm *u, size_t pg)
 {
@@ -65,6 +77,8 @@ static struct fw_elem elem_of(const struct idfw_session *s)
 
 struct tally {
 	size_t by_set[FW_SET_COUNT];
+	uint32_t chain[4096]; /* marks that have a lapse */
+	size_t n_chain;
 };
 
 static int tally_cb(void *arg, const struct fw_elem *e)
@@ -85,10 +99,94 @@ static bool live(const struct idfw_vm *w, uint32_t mark)
 	return has(w, &el);
 }
 
-static const char *users(struct idfw_vm *w, struct tally *t)
+/* does a rule with this action look at who is in the group? */
+static bool ruled(const struct idfw_vm *w, size_t group, bool accept)
+{
+	const struct fw_ruleset *rs = fw_state_ruleset(w->want);
+
+	for (size_t i = 0; i < rs->n_rules; i++)
+		for (size_t k = 0; k < rs->rules[i].n_from; k++)
+			if (rs->rules[i].from[k] == group &&
+				(rs->rules[i].action == FW_ACCEPT) == accept)
+				return true;
+	return false;
+}
+
+static uint32_t lease(const struct world *world, const struct idfw_vm *w, size_t group)
+{
+	return pol_group_lease_s(world->e->policy, w->compiled->policy_group[group]);
+}
+
+/* the leases that a subject with these groups has: one each, rising, FW_LAPSES_MAX + 1 at most */
+static size_t leases(
+	const struct world *world, const struct idfw_vm *w, const bool *in, uint32_t ret[])
+{
+	uint32_t cap = UINT32_MAX, last = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->compiled->n_groups; i++)
+		if (in[i] && ruled(w, i, true) && ruled(w, i, false) && lease(world, w, i) < cap)
+			cap = lease(world, w, i);
+	for (;;) {
+		uint32_t next = UINT32_MAX;
+
+		for (size_t i = 0; i < w->compiled->n_groups; i++)
+			if (in[i] && ruled(w, i, true) && lease(world, w, i) > last &&
+				lease(world, w, i) <= cap && lease(world, w, i) < next)
+				next = lease(world, w, i);
+		if (next == UINT32_MAX)
+			break;
+		ret[n++] = last = next; /* a policy has no more than FW_LAPSES_MAX + 1 */
+	}
+	return n;
+}
+
+/* a subject's mark and its lapses: leases, groups, the way from one to the next */
+static const char *marks(const struct world *world, const struct idfw_vm *w, uint32_t mark,
+	const bool *in, bool isolated, struct tally *t)
+{
+	uint32_t list[FW_LAPSES_MAX + 1] = { 0 };
+	size_t n = leases(world, w, in, list);
+
+	for (size_t k = 0; k < n || !k; k++) {
+		struct fw_elem el = fw_elem_mark(FW_LIVE, 0, mark), next = fw_elem_remark(mark, 0);
+		bool is_live = fw_state_get_elem(w->want, &el.key, &el);
+
+		if (is_live == isolated)
+			return isolated ? "an isolated session's mark is live"
+					: "a subject has no live mark";
+		if (is_live && (el.lease_s != list[k] || el.ends))
+			return "a mark has the wrong lease";
+		t->by_set[FW_LIVE] += is_live;
+		for (size_t i = 0; i < w->compiled->n_groups; i++) {
+			struct fw_elem sg = fw_elem_mark(FW_SG, (uint16_t)i, mark);
+			bool want = in[i] &&
+				    (!k || !ruled(w, i, true) || lease(world, w, i) >= list[k]);
+
+			if (want != has(w, &sg))
+				return want ? "a subject lacks a group"
+					    : "a subject has a group too many";
+			t->by_set[FW_SG] += want;
+		}
+		if (k + 1 >= n)
+			return fw_state_get(w->want, &next.key, NULL) ? "a last mark has a lapse"
+								      : NULL;
+		if (t->n_chain < GI_ARRAY_SIZE(t->chain))
+			t->chain[t->n_chain++] = mark;
+		if (!fw_state_get(w->want, &next.key, &mark))
+			return "a lapse is missing";
+	}
+	return NULL;
+}
+
+static const char *users(const struct world *world, struct idfw_vm *w, struct tally *t)
 {
 	const struct pol_compiled *c = w->compiled;
-	bool out = false;
+	bool out = false, in[64];
+	const char *wrong;
+
+	if (c->n_groups > GI_ARRAY_SIZE(in))
+		return "too many groups for this test";
 
 	for (size_t i = 0; i < c->n_groups; i++)
 		out |= c->use[i] & POL_USE_OUT_FROM;
@@ -103,58 +201,43 @@ static const char *users(struct idfw_vm *w, struct tally *t)
 			o = o->v_next;
 		if (o != s)
 			continue; /* this subject was looked at */
-		if (!fw_state_get(w->want, &el.key, &mark) || live(w, mark) == isolated(w, s))
-			return isolated(w, s) ? "an isolated session's mark is live"
-					      : "a session has no live mark";
+		if (!fw_state_get(w->want, &el.key, &mark))
+			return "a session has no mark";
 		t->by_set[el.key.set]++;
-		t->by_set[FW_LIVE] += !isolated(w, s);
-		for (size_t i = 0; i < c->n_groups; i++) {
-			struct fw_elem sg = fw_elem_mark(FW_SG, (uint16_t)i, mark);
-			bool want = c->use[i] & POL_USE_OUT_FROM &&
-				    subject_has(w, s, c->policy_group[i]);
-
-			if (want != has(w, &sg))
-				return want ? "a session lacks a group"
-					    : "a session has a group too many";
-			t->by_set[FW_SG] += want;
-		}
+		for (size_t i = 0; i < c->n_groups; i++)
+			in[i] = c->use[i] & POL_USE_OUT_FROM &&
+				subject_has(w, s, c->policy_group[i]);
+		wrong = marks(world, w, mark, in, isolated(w, s), t);
+		if (wrong)
+			return wrong;
 	}
 	return NULL;
 }
 
-static const char *peer(
-	struct idfw_vm *w, const struct idfw_vm *u, const struct gi_addr *a, struct tally *t)
+static const char *peer(const struct world *world, struct idfw_vm *w, const struct idfw_vm *u,
+	const struct gi_addr *a, struct tally *t)
 {
 	const struct pol_compiled *c = w->compiled;
 	struct fw_elem el = fw_elem_addr(a, 0);
 	uint32_t mark = 0;
-	bool any = false, there = fw_state_get(w->want, &el.key, &mark);
+	bool any = false, there = fw_state_get(w->want, &el.key, &mark), in[64];
 
-	for (size_t i = 0; i < c->n_groups; i++)
-		any |= u != w && c->use[i] & POL_USE_IN_FROM && vm_has(u, c->policy_group[i]);
+	for (size_t i = 0; i < c->n_groups; i++) {
+		in[i] = u != w && c->use[i] & POL_USE_IN_FROM && vm_has(u, c->policy_group[i]) &&
+			!lost(world, u, c->policy_group[i]);
+		any |= in[i];
+	}
 	if (any != there)
 		return any ? "an address with members has no mark"
 			   : "an address has a mark for nothing";
 	if (!any)
 		return NULL;
-	if (!live(w, mark))
-		return "an address's mark is not live";
 	t->by_set[el.key.set]++;
-	t->by_set[FW_LIVE]++;
-	for (size_t i = 0; i < c->n_groups; i++) {
-		struct fw_elem sg = fw_elem_mark(FW_SG, (uint16_t)i, mark);
-		bool want = c->use[i] & POL_USE_IN_FROM && vm_has(u, c->policy_group[i]);
-
-		if (want != has(w, &sg))
-			return want ? "an address lacks a group"
-				    : "an address has a group too many";
-		t->by_set[FW_SG] += want;
-	}
-	return NULL;
+	return marks(world, w, mark, in, false, t);
 }
 
-static const char *addresses(
-	struct idfw_vm *w, const struct idfw_vm *u, const struct gi_addr *a, struct tally *t)
+static const char *addresses(const struct world *world, struct idfw_vm *w, const struct idfw_vm *u,
+	const struct gi_addr *a, struct tally *t)
 {
 	const struct pol_compiled *c = w->compiled;
 
@@ -163,7 +246,8 @@ static const char *addresses(
 			       ia = fw_elem_group_addr(FW_IA4, (uint16_t)i, a);
 		bool want_ga =
 			c->use[i] & POL_USE_VM && pol_set_has(&u->plan->named, c->policy_group[i]);
-		bool want_ia = c->use[i] & POL_USE_TO && vm_has(u, c->policy_group[i]);
+		bool want_ia = c->use[i] & POL_USE_TO && vm_has(u, c->policy_group[i]) &&
+			       (w->plan->deny[i] || !lost(world, u, c->policy_group[i]));
 
 		if (want_ga != has(w, &ga))
 			return "ga_ is wrong";
@@ -172,7 +256,7 @@ static const char *addresses(
 		t->by_set[ga.key.set] += want_ga;
 		t->by_set[ia.key.set] += want_ia;
 	}
-	return peer(w, u, a, t);
+	return peer(world, w, u, a, t);
 }
 
 /* old flows of an isolated session lead to its mark, which is not live */
@@ -182,8 +266,13 @@ static bool isolated_mark(const struct idfw_vm *w, uint32_t mark)
 		struct fw_elem el = elem_of(s);
 		uint32_t m = 0;
 
-		if (s->principal && fw_state_get(w->want, &el.key, &m) && m == mark)
-			return isolated(w, s);
+		if (!s->principal || !isolated(w, s))
+			continue;
+		for (int k = 0; k <= FW_LAPSES_MAX && fw_state_get(w->want, &el.key, &m); k++) {
+			if (m == mark)
+				return true;
+			el = fw_elem_remark(m, 0);
+		}
 	}
 	return false;
 }
@@ -198,21 +287,29 @@ static const char *closed(const struct idfw_vm *w)
 	return w->plan->orphans ? "an isolated VM has marks of before" : NULL;
 }
 
+struct remarks {
+	const struct idfw_vm *w;
+	const struct tally *t;
+};
+
 static int remark_cb(void *arg, const struct fw_elem *e)
 {
-	struct idfw_vm *w = arg;
-	uint32_t old = (uint32_t)e->key.data[0] << 24 | (uint32_t)e->key.data[1] << 16 |
-		       (uint32_t)e->key.data[2] << 8 | e->key.data[3];
+	const struct remarks *r = arg;
 
-	return e->key.set == FW_REMARK &&
-			       ((!live(w, e->mark) && !isolated_mark(w, e->mark)) || live(w, old))
-		       ? -EINVAL
-		       : 0;
+	if (e->key.set != FW_REMARK)
+		return 0;
+	if (!live(r->w, e->mark) && !isolated_mark(r->w, e->mark))
+		return -EINVAL;
+	for (size_t i = 0; i < r->t->n_chain; i++)
+		if (r->t->chain[i] == fw_key_u32(&e->key))
+			return 0;
+	return live(r->w, fw_key_u32(&e->key)) ? -EINVAL : 0;
 }
 
 const char *world_naive(struct world *world, struct idfw_vm *w)
 {
-	struct tally want = { { 0 } }, got = { { 0 } };
+	static struct tally want, got;
+	const struct remarks remarks = { w, &want };
 	struct fw_elem base4 = fw_elem_base(4, 0), base6 = fw_elem_base(6, 0);
 	uint32_t m4 = 0, m6 = 0;
 	const char *wrong;
@@ -220,20 +317,22 @@ const char *world_naive(struct world *world, struct idfw_vm *w)
 
 	if (!w->compiled)
 		return NULL;
+	memset(&want, 0, sizeof(want));
+	memset(&got, 0, sizeof(got));
 	if (!fw_state_get(w->want, &base4.key, &m4) || !fw_state_get(w->want, &base6.key, &m6) ||
 		m4 != m6 || !live(w, m4))
 		return "the base mark is wrong";
 	want.by_set[FW_BASE_MARK] = 2;
 	want.by_set[FW_LIVE] = 1 + HASH_COUNT(w->plan->orphans);
-	wrong = isolated_vm(w) ? closed(w) : users(w, &want);
+	wrong = isolated_vm(w) ? closed(w) : users(world, w, &want);
 	HASH_ITER (hh, world->e->vms, u, next)
 		for (size_t i = 0; !wrong && i < u->n_addrs; i++)
-			wrong = addresses(w, u, &u->addrs[i], &want);
+			wrong = addresses(world, w, u, &u->addrs[i], &want);
 	if (wrong)
 		return wrong;
 	if (fw_state_each(w->want, false, tally_cb, &got) < 0)
 		return "out of memory";
-	if (fw_state_each(w->want, false, remark_cb, w) < 0)
+	if (fw_state_each(w->want, false, remark_cb, (void *)(uintptr_t)&remarks) < 0)
 		return "an old mark leads to a dead one, or is live itself";
 	for (int set = 0; set < FW_SET_COUNT; set++) {
 		static char text[128];

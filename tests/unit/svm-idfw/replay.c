@@ -16,7 +16,8 @@
  * - snapshot VM SEQ [addr=A,B] [sessions=ID:USER:UID,...] [first=no] [last=no]
  * - found KEY [GROUP,GROUP|-] [sid=S]; notfound KEY; unavailable KEY; changed all|SID
  * - directory up|down; acks on|off; ack VM ok|stale|failed|restarted; durable VM SEQ [boot=other]
- * - store|pushes|lookups full|ok; kick DBID; restart [lost]; pass MS
+ * - store|pushes|lookups full|ok; kick DBID; restart [lost]; pass MS;
+ *   clock MS: our real time jumps there; lapse VM S: its kernel ends marks with leases up to S s
  * - flow VM NAME uid:N|cg:N|ADDR GROUP|any: a new flow, must be allowed
  * - scan SEQ VM ID [isolate=session|vm] [boot=N] [uid=N] [user=U] [path=P] [refused=yes]
  *   [kind=fim|passed|service|command]: a ScanRecord, by default a verdict, of the guest's session
@@ -294,6 +295,18 @@ static bool do_pass(struct run *r)
 	return true;
 }
 
+static bool do_lapse(struct run *r)
+{
+	world_lapse(&r->w, r->words[1], (uint32_t)replay_number(r->words[2]));
+	return true;
+}
+
+static bool do_clock(struct run *r)
+{
+	r->w.real_ms = replay_number(r->words[1]);
+	return true;
+}
+
 static struct fw_key subject(const char *text)
 {
 	struct gi_addr a;
@@ -385,7 +398,8 @@ static bool do_stat(struct run *r)
 		{ "enforced", enforced }, { "scan_records", st.scan_records },
 		{ "scan_duplicates", st.scan_duplicates }, { "capped", st.isolations_capped },
 		{ "spared", st.isolations_spared }, { "isolated_vms", st.isolated_vms },
-		{ "isolated_sessions", st.isolated_sessions }, { "alarms", st.alarms } };
+		{ "isolated_sessions", st.isolated_sessions }, { "alarms", st.alarms },
+		{ "leases", st.leases } };
 
 	for (size_t i = 0; i < GI_ARRAY_SIZE(rows); i++) {
 		if (strcmp(rows[i].name, r->words[1]) != 0)
@@ -436,6 +450,8 @@ static const struct {
 	{ "wrap", 3, replay_wrap },
 	{ "restart", 1, do_restart },
 	{ "pass", 2, do_pass },
+	{ "lapse", 3, do_lapse },
+	{ "clock", 2, do_clock },
 	{ "flow", 5, do_flow },
 	{ "expect", 2, do_expect },
 	{ "none", 2, do_none },

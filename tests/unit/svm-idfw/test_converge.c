@@ -53,13 +53,15 @@ struct model {
 
 static const char *const policies[] = {
 	"default in drop; default out drop;\n"
-	"group g0 { directory g0; } group g1 { directory g1; } group both { group g0, g1; }\n"
+	"on-loss hold 60s; group g0 { directory g0; on-loss close; } group g1 { directory g1; }\n"
+	"group both { group g0, g1; on-loss hold 30s; }\n"
 	"group web { vm vm0, vm1; }\n"
 	"section application { rule a allow from g0 to web; rule b allow from g1 to any; rule c "
 	"allow from web to g0;\n"
 	" rule d allow from both to vm vm3; }\n",
 	"default in drop; default out drop;\n"
-	"group g0 { directory g0; } group g2 { directory g2; } group bad { directory g3; }\n"
+	"group g0 { directory g0; on-loss close; } group g2 { directory g2; on-loss hold 20s; }\n"
+	"group bad { directory g3; on-loss hold 15s; }\n"
 	"section emergency { rule x drop from bad to any; rule y drop from any to bad; }\n"
 	"section application { rule a allow from g0 to g2; rule b allow from g2 to vm vm2, vm vm4; "
 	"rule c allow from any to any "

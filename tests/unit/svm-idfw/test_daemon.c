@@ -98,8 +98,8 @@ static void write_conf(const char *extra)
 			    "listen \"unix:%1$s/run/listen\"; ca \"%1$s/ca.pem\"; cert "
 			    "\"%1$s/svm.pem\"; key \"%1$s/svm.key\";\n"
 			    "mux-names host1, host2; state-dir \"%1$s/state\"; user \"nobody\";\n"
-			    "events-max 1000000; policy \"%1$s/policy.idfw\"; control-socket "
-			    "\"%1$s/run/ctl\"; sessions-max 200000; %2$s\n",
+			    "events-max 1000000; push-deadline 1h; sessions-max 200000; policy "
+			    "\"%1$s/policy.idfw\"; control-socket \"%1$s/run/ctl\"; %2$s\n",
 			    bed.dir, extra) < (int)sizeof(text));
 	write_file("svm.conf", text);
 }

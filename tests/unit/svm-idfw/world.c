@@ -226,7 +226,7 @@ static int out_store(void *arg, const struct idfw_record *r)
 	static const char *const kinds[] = { "login", "logout", "decision", "push", "push-failed",
 		"enforced", "kick", "policy", "guest-up", "guest-down", "refused", "directory",
 		"addresses", "scan", "fim", "passed", "scan-service", "scan-command", "isolated",
-		"released", "alarm" };
+		"released", "lost", "found-again", "alarm" };
 	static const char *const ends[] = { "unknown", "close", "leader", "gone", "reboot", "kick",
 		"cgroup" };
 	struct world *w = arg;
@@ -667,6 +667,19 @@ static bool judged(const struct agent *a, uint32_t mark, const struct flow *f)
 	return f->is_static || fw_state_get(a->kernel, &sg.key, NULL);
 }
 
+/* a mark that is not live is what `remark` says, so often; what is live in the end, or dead */
+static uint32_t replaced(const struct agent *a, uint32_t mark)
+{
+	for (int k = 0; k <= FW_LAPSES_MAX; k++) {
+		struct fw_elem live = fw_elem_mark(FW_LIVE, 0, mark), old = fw_elem_remark(mark, 0);
+
+		if (fw_state_get(a->kernel, &live.key, NULL) ||
+			!fw_state_get(a->kernel, &old.key, &mark))
+			break;
+	}
+	return mark;
+}
+
 static uint32_t subject_mark(const struct agent *a, const struct fw_key *subject)
 {
 	struct fw_elem base = fw_elem_base(4, 0);
@@ -674,7 +687,38 @@ static uint32_t subject_mark(const struct agent *a, const struct fw_key *subject
 
 	if (a->kernel && !fw_state_get(a->kernel, subject, &mark))
 		(void)fw_state_get(a->kernel, &base.key, &mark);
-	return mark;
+	return mark ? replaced(a, mark) : 0;
+}
+
+struct lapsing {
+	struct agent *a;
+	uint32_t after_s;
+	uint32_t marks[256];
+	size_t n;
+};
+
+static int lapse_cb(void *arg, const struct fw_elem *e)
+{
+	struct lapsing *l = arg;
+
+	if (e->key.set == FW_LIVE && e->lease_s && e->lease_s <= l->after_s &&
+		l->n < GI_ARRAY_SIZE(l->marks))
+		l->marks[l->n++] = fw_key_u32(&e->key);
+	return 0;
+}
+
+void world_lapse(struct world *w, const char *vm, uint32_t after_s)
+{
+	struct lapsing l = { .a = world_agent(w, vm), .after_s = after_s };
+
+	if (l.a->kernel && fw_state_each(l.a->kernel, false, lapse_cb, &l) < 0)
+		abort();
+	for (size_t i = 0; i < l.n; i++) {
+		struct fw_op op = { .del = true, .elem = fw_elem_mark(FW_LIVE, 0, l.marks[i]) };
+
+		if (fw_state_apply(l.a->kernel, &op) < 0)
+			abort();
+	}
 }
 
 bool world_member(struct world *w, const char *vm, const struct fw_key *subject, const char *group)
@@ -711,15 +755,15 @@ bool world_flow_alive(struct world *w, const char *vm, const char *name)
 
 	for (size_t i = 0; a->kernel && i < a->n_flows; i++) {
 		struct flow *f = &a->flows[i];
-		struct fw_elem live = fw_elem_mark(FW_LIVE, 0, f->mark),
-			       old = fw_elem_remark(f->mark, 0);
-		uint32_t mark = 0;
+		struct fw_elem live = fw_elem_mark(FW_LIVE, 0, f->mark);
+		uint32_t mark;
 
 		if (strcmp(f->name, name) != 0 || !f->mark)
 			continue;
 		if (fw_state_get(a->kernel, &live.key, NULL))
 			return true;
-		if (!fw_state_get(a->kernel, &old.key, &mark) || !judged(a, mark, f))
+		mark = replaced(a, f->mark);
+		if (!judged(a, mark, f))
 			return false;
 		f->mark = mark;
 		return true;

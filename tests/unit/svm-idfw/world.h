@@ -103,6 +103,9 @@ bool world_flow_alive(struct world *w, const char *vm, const char *name);
 /* would a new flow of this subject match a rule `from group`? */
 bool world_member(struct world *w, const char *vm, const struct fw_key *subject, const char *group);
 
+/* so many seconds without a heartbeat: the VM's kernel ends marks by itself */
+void world_lapse(struct world *w, const char *vm, uint32_t after_s);
+
 /* a ScanRecord of the world's outbox; what the engine says */
 int world_scan(struct world *w, const Idfw__ScanRecord *r);
 
