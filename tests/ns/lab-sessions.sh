@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Whose a packet is: the login session's, by its cgroup, whatever uid sends it. alice (group eng) may
+# reach db01, bob may not. What they become by sudo and su, what is nobody's, what is left behind
+# after a logout, two logins of one user, a login that the agent did not see.
+set -euo pipefail
+: "${IDFW_LAB:=s$$}" "${IDFW_BUILD:=${top_builddir:?}}"
+# shellcheck source=lab/functions.sh
+. "${top_srcdir:?}/lab/functions.sh"
+# shellcheck source=lab/checks.sh
+. "$LAB_TOP/lab/checks.sh"
+[ -n "$LAB_CGROUP" ] || {
+	echo 'SKIP: needs a writable cgroup v2'
+	exit 77
+}
+lab_test
+lab_in jump01 sh -c 'printf "%s\n" "alice ALL=(ALL) NOPASSWD: ALL" "bob ALL=(ALL) NOPASSWD: ALL" \
+	>/etc/sudoers.d/lab; chmod 440 /etc/sudoers.d/lab'
+probe="/run/lab/stream.py probe $DB 5432"
+may() { # LOGIN WHAT CMD...
+	local line
+	if line=$(lab_run "$1" "${@:3} $probe"); then ok "$2: $line"; else bad "$2: $line"; fi
+}
+may_not() {
+	local line
+	if line=$(lab_run "$1" "${@:3} $probe 700"); then bad "$2: $line"; else ok "$2: $line"; fi
+}
+
+echo "== alice is alice, whatever she becomes"
+lab_login a jump01 alice
+may a "alice" ''
+may a "alice, as root by sudo" sudo
+may a "alice, as bob by sudo" sudo -u bob
+may a "alice, as root in a shell of sudo -i" sudo -i
+may a "alice, as bob by root's su" sudo su bob -s /bin/sh -c "'$probe';" true
+echo "== bob is bob, also as alice"
+lab_login b jump01 bob
+may_not b "bob" ''
+may_not b "bob, as root" sudo
+may_not b "bob, as alice by sudo" sudo -u alice
+lab_logout b
+
+echo "== nobody: a root daemon, a process that merely has alice's uid"
+# no_one WHAT CMD... - from outside all sessions
+no_one() {
+	local line
+	if line=$(lab_in jump01 "${@:2}" /run/lab/stream.py probe $DB 5432 700); then
+		bad "$1: $line"
+	else
+		ok "$1: $line"
+	fi
+}
+no_one "a process of root" env
+no_one "alice's uid, no session" setpriv --reuid 2001 --regid 2001 --clear-groups
+
+echo "== what a logout leaves behind loses access: at once, for good, and cannot become somebody"
+# a shell that outlives the login and takes commands from a file
+lab_run a 'mkfifo left.in; setsid nohup bash -c "exec 3<>left.in; while read -r line <&3; do eval \"\$line\" >left.out 2>&1; echo \$? >left.rc; done" >/dev/null 2>&1 & sleep 0.2'
+lab_run a 'tmux -L t new-session -d "exec bash" && tmux -L t has-session -t 0' ||
+	bad "tmux does not start"
+left() { # CMD - what it prints; its status
+	lab_in jump01 rm -f /home/alice/left.rc
+	# shellcheck disable=SC2016
+	lab_in jump01 sh -c 'echo "$1" >/home/alice/left.in' left "$1"
+	lab_wait_for 20 lab_in jump01 test -s /home/alice/left.rc || return 99
+	lab_in jump01 cat /home/alice/left.out
+	return "$(lab_in jump01 cat /home/alice/left.rc)"
+}
+left_may_not() { # WHAT CMD
+	local line rc=0
+	line=$(left "$2 $probe 700") || rc=$?
+	if [ $rc = 1 ]; then ok "$1: $line"; else bad "$1: status $rc, $line"; fi
+}
+if line=$(left "$probe"); then ok "before it: $line"; else bad "before it: $line"; fi
+transfer a jump01 alice
+start=$(lab_now_ms)
+lab_logout a
+cut_at jump01 alice "$start" "the transfer that she left running" 500
+left_may_not "left behind" ""
+left_may_not "left behind, as root" sudo
+left_may_not "left behind, as bob" "sudo -u bob"
+left_may_not "left behind, as alice again" "sudo -u alice"
+lab_login c jump01 alice
+may c "alice, logged in again" ''
+left_may_not "left behind, while she is logged in again" ""
+lab_send c "tmux -L t new-window -d '$probe >tmux.out 2>&1; echo \$? >tmux.rc'"
+lab_answer c || bad "tmux is not there"
+lab_wait_for 10 lab_in jump01 test -s /home/alice/tmux.rc || bad "no answer out of tmux"
+check "the tmux of before is nobody's, whoever attaches to it" \
+	[ "$(lab_in jump01 cat /home/alice/tmux.rc)" != 0 ]
+
+echo "== two logins of one user: the end of one is not the other's"
+lab_login d jump01 alice
+transfer c jump01 alice
+may d "the other one" ''
+lab_logout d
+may c "the first, after the other's logout" ''
+sleep 1
+unbroken jump01 alice "through the other's logout"
+
+echo "== a daemon that she starts is in her session"
+lab_run c "sudo sh -c 'setsid /run/lab/stream.py until $DB 5432 shut 60000 >/home/alice/daemon.out 2>&1 &'"
+lab_logout c
+lab_wait_for 10 lab_in jump01 test -s /home/alice/daemon.out || bad "root's daemon still reaches $DB"
+check "and ends with it: root's daemon has lost access" lab_in jump01 grep -q '^[0-9]' /home/alice/daemon.out
+
+echo "== a login of while all of the agent was down is found"
+lab_kill9 jump01
+lab_login e jump01 alice
+may_not e "without the agent" ''
+lab_daemon jump01
+found() { lab_ctl --json who alice 2>/dev/null | grep -E '"service": *"found"' >/dev/null; }
+check "found" lab_wait_for 10 found
+lab_wait_for 5 lab_run e "$probe" >/dev/null || true
+may e "alice, found" ''
+may e "alice, found, as root" sudo
+lab_logout e
+not_there() { ! lab_ctl --json who alice 2>/dev/null | grep -E '"vm": *"jump01"' >/dev/null; }
+check "and it ends" lab_wait_for 5 not_there
