@@ -64,6 +64,7 @@ struct scan_query {
 	char cursor[EPS_VM_MAX + 1]; /* scan-status */
 	int stage;		     /* scan-test */
 	uint64_t before, target;     /* scan-test: findings, number of the record */
+	uint64_t summed;	     /* scan-test: findings without a record */
 	uint8_t sha256[32];	     /* scan-explain */
 	bool has_sha256;
 	uint64_t scan_id; /* scan-now */

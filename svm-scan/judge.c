@@ -477,8 +477,7 @@ void scan_judge_done(struct scan_judge *j, const char *vm, const struct eps_done
 	scan_vms_rules(j->conf.vms, vm, &rules);
 	if (d->lost || d->result == EPS_RESULT_FAILED)
 		scan_vms_count(j->conf.vms, vm, SCAN_VM_ACTIONS_FAILED);
-	scan_verdict_record(j->conf.report, vm, &rules, d);
-	scan_vms_count(j->conf.vms, vm, SCAN_VM_RECORDS);
+	scan_verdict_record(j->conf.report, j->conf.vms, vm, &rules, d);
 }
 
 void scan_judge_known(struct scan_judge *j, const uint8_t sha256[32], enum scan_listed *ret_listed,

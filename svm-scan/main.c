@@ -33,6 +33,7 @@
 #define SUMMARY "scan service: judges the files of guests, with ClamAV, YARA and a list of hashes"
 #define EXIT_CONFIG 78
 #define WORKER_ENDS_TOLD_MS 10000
+#define SUMS_MS 10000
 
 static int run(struct scan_service *s);
 static int start(struct scan_service *s);
@@ -132,6 +133,26 @@ static void on_note(void *arg, enum scan_pool_note what, const char *text)
 		}
 	}
 	gi_log(what == SCAN_NOTE_START_FAILED ? GI_LOG_WARN : GI_LOG_INFO, "%s", text);
+}
+
+/* findings beyond a VM's bound, a line each VM */
+static void sums_tell(struct scan_service *s, bool all)
+{
+	char vm[EPS_VM_MAX + 1], line[WIRE_TEXT_MAX + 1];
+	uint64_t n;
+
+	while ((n = scan_vms_sum(s->vms, all, vm)) > 0) {
+		(void)snprintf(line, sizeof(line),
+			"%" PRIu64 " more findings, over findings-per-hour: carried out, not "
+			"recorded one by one",
+			n);
+		scan_report_note(s->report, vm, line);
+	}
+}
+
+static void sums_cb(struct io_timer *t)
+{
+	sums_tell(t->arg, false);
 }
 
 static int run(struct scan_service *s)
@@ -325,6 +346,7 @@ static int start_values(struct scan_service *s)
 
 static void start_signals(struct scan_service *s)
 {
+	io_timer_start(s->loop, &s->sums, SUMS_MS, SUMS_MS, sums_cb, s);
 	io_signal_start(s->loop, &s->term, SIGTERM, on_term, s);
 	io_signal_start(s->loop, &s->intr, SIGINT, on_term, s);
 	io_signal_start(s->loop, &s->hup, SIGHUP, on_hup, s);
@@ -374,6 +396,8 @@ static void stop(struct scan_service *s)
 	if (s->judge)
 		scan_reload_fini(s);
 	eps_close(s->eps);
+	if (s->vms && s->report)
+		sums_tell(s, true);
 	scan_control_free(s->control);
 	scan_judge_free(s->judge);
 	scan_pool_free(s->pool);
@@ -386,6 +410,7 @@ static void stop(struct scan_service *s)
 	}
 	if (!s->loop)
 		return;
+	io_timer_stop(s->loop, &s->sums);
 	io_signal_stop(s->loop, &s->term);
 	io_signal_stop(s->loop, &s->intr);
 	io_signal_stop(s->loop, &s->hup);

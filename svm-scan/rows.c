@@ -156,6 +156,7 @@ json_t *control_row_vm(const struct scan_vm_info *vm)
 	put_num(o, "found", vm->counts[SCAN_VM_FOUND]);
 	put_num(o, "from_cache", vm->counts[SCAN_VM_FROM_CACHE]);
 	put_num(o, "quota_hits", vm->counts[SCAN_VM_QUOTA]);
+	put_num(o, "findings_summed", vm->counts[SCAN_VM_SUMMED]);
 	put_num(o, "reports", vm->counts[SCAN_VM_REPORTS]);
 	put_num(o, "reports_refused", vm->counts[SCAN_VM_REPORTS_REFUSED]);
 	put_num(o, "actions_failed", vm->counts[SCAN_VM_ACTIONS_FAILED]);
@@ -196,6 +197,7 @@ json_t *control_row_rules(struct scan_service *s, const char *vm, const uint8_t 
 	put_num(o, "max_file", rules.max_file_bytes);
 	put_num(o, "events_per_second", rules.events_per_s);
 	put_num(o, "bytes_per_second", rules.bytes_per_s);
+	put_num(o, "findings_per_hour", rules.findings_per_h);
 	put_text_or_null(o, "listed",
 		listed == SCAN_LISTED_ALLOW  ? "allow"
 		: listed == SCAN_LISTED_DENY ? "deny"

@@ -77,8 +77,9 @@ struct scan_rules { /* of one VM */
 	Idfw__FileIsolate isolate_unknown; /* instead of SESSION, when the guest names none */
 	uint64_t max_file_bytes;	   /* 0: no bound */
 	uint32_t credits;
-	uint64_t events_per_s; /* quota, 0 none; over it: EPS_FAILED "quota" */
-	uint64_t bytes_per_s;  /* the same, of content that had to be scanned */
+	uint64_t events_per_s;	 /* quota, 0 none; over it: EPS_FAILED "quota" */
+	uint64_t bytes_per_s;	 /* the same, of content that had to be scanned */
+	uint64_t findings_per_h; /* that have records of their own; 0: all. bound.h */
 };
 /* CLEAN: ALLOW; FAILED: EPS_FAILED; FOUND: by the operation */
 enum eps_kind scan_rules_verdict(

@@ -83,6 +83,8 @@ static const struct conf_item top_items[] = {
 		"files a second that a VM may ask about; 0: any number" },
 	{ "bytes-per-second", CONF_T_NUMBER, ITEM(rules.bytes_per_s), "0", 0, 1ull << 40,
 		"content a second that a VM may have scanned; 0: any" },
+	{ "findings-per-hour", CONF_T_NUMBER, ITEM(rules.findings_per_h), "3600", 0, 1u << 30,
+		"findings of a VM that are recorded one by one, others as a sum; 0: all" },
 };
 
 static const struct conf_item vm_items[] = {
@@ -95,6 +97,8 @@ static const struct conf_item vm_items[] = {
 	{ "events-per-second", CONF_T_NUMBER, VM_ITEM(events_per_s), "0", 0, 1u << 30,
 		"0: as above" },
 	{ "bytes-per-second", CONF_T_NUMBER, VM_ITEM(bytes_per_s), "0", 0, 1ull << 40,
+		"0: as above" },
+	{ "findings-per-hour", CONF_T_NUMBER, VM_ITEM(findings_per_h), "0", 0, 1u << 30,
 		"0: as above" },
 };
 
@@ -199,6 +203,7 @@ int scan_conf_rules(
 	r.credits = (uint32_t)(v->credits ? v->credits : a->credits);
 	r.events_per_s = v->events_per_s ? v->events_per_s : a->events_per_s;
 	r.bytes_per_s = v->bytes_per_s ? v->bytes_per_s : a->bytes_per_s;
+	r.findings_per_h = v->findings_per_h ? v->findings_per_h : a->findings_per_h;
 	*ret = r;
 	return 0;
 }

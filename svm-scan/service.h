@@ -45,6 +45,7 @@ struct scan_service {
 	uint64_t started_ms;
 	struct io_loop *loop;
 	struct io_signal term, intr, hup, usr1;
+	struct io_timer sums;	/* of findings that have no record of their own */
 	struct io_tls_ctx *tls; /* NULL: no svm-idfw */
 	struct scan_vms *vms;
 	struct scan_pool *pool;

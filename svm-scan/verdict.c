@@ -172,9 +172,11 @@ static void verdict_fill(Idfw__ScanRecord *rec, struct verdict *v)
 	rec->took_us = v->took_us;
 }
 
-void scan_verdict_record(struct scan_report *r, const char *vm, const struct scan_rules *rules,
-	const struct eps_done *d)
+void scan_verdict_record(struct scan_report *r, struct scan_vms *vms, const char *vm,
+	const struct scan_rules *rules, const struct eps_done *d)
 {
+	/* changed: it is judged again as what it is now */
+	bool judged = d->lost || d->result != EPS_RESULT_CHANGED;
 	Idfw__ScanRecord rec = IDFW__SCAN_RECORD__INIT;
 	Idfw__FileActor actor = IDFW__FILE_ACTOR__INIT;
 	struct verdict *v = d->tag;
@@ -186,6 +188,8 @@ void scan_verdict_record(struct scan_report *r, const char *vm, const struct sca
 			  : "");
 	wire_text_sanitize(text, WIRE_TEXT_MAX);
 	actor_fill(&actor, d, v);
+	if (!scan_vms_records(vms, vm, actor.session, judged))
+		goto out;
 	rec.kind = IDFW__SCAN_RECORD__KIND__VERDICT;
 	rec.time_ms = io_clock_real_ms();
 	rec.vm = (char *)(uintptr_t)vm;
@@ -194,12 +198,12 @@ void scan_verdict_record(struct scan_report *r, const char *vm, const struct sca
 	rec.text = text;
 	if (v)
 		verdict_fill(&rec, v);
-	/* changed: it is judged again as what it is now */
-	if (d->lost || d->result != EPS_RESULT_CHANGED)
+	if (judged)
 		rec.isolate = scan_rules_isolate(rules, actor.session);
 	if (d->quarantine_id)
 		rec.quarantine_id = (ProtobufCBinaryData){ .len = WIRE_QUARANTINE_ID_LEN,
 			.data = (uint8_t *)(uintptr_t)d->quarantine_id };
 	(void)!scan_report_add(r, &rec); /* counts and says what it loses */
+out:
 	free(v);
 }

@@ -17,8 +17,11 @@
  */
 int scan_verdict_answer(struct eps_event *ev, const struct scan_rules *rules,
 	const struct scan_finding *f, uint64_t since_us, struct scan_vms *vms);
-/* the end of such an answer: one record, with what is to lose its network; takes d->tag */
-void scan_verdict_record(struct scan_report *r, const char *vm, const struct scan_rules *rules,
-	const struct eps_done *d);
+/*
+ * the end of such an answer: one record, with what is to lose its network, or one more in the sum
+ * of @vms; takes d->tag
+ */
+void scan_verdict_record(struct scan_report *r, struct scan_vms *vms, const char *vm,
+	const struct scan_rules *rules, const struct eps_done *d);
 
 #endif

@@ -15,6 +15,7 @@
 #include <uthash.h>
 
 #include "lib/io/loop.h"
+#include "svm-scan/bound.h"
 
 #define QUOTA_TOLD_MS 60000
 
@@ -27,6 +28,7 @@ struct vm {
 	struct scan_rules rules;
 	struct scan_quota quota;
 	uint64_t quota_told_ms;
+	struct scan_bound bound;
 	uint64_t counts[SCAN_VM_COUNTS];
 	uint8_t *counters; /* owned, or NULL */
 	size_t counters_len;
@@ -74,6 +76,7 @@ void scan_vms_free(struct scan_vms *v)
 		HASH_DEL(v->vms, vm);
 		free(vm->mux);
 		free(vm->counters);
+		scan_bound_fini(&vm->bound);
 		free(vm);
 	}
 	(void)pthread_mutex_destroy(&v->lock);
@@ -143,6 +146,39 @@ bool scan_vms_take(struct scan_vms *v, const char *vm, uint64_t events, uint64_t
 	(void)pthread_mutex_unlock(&v->lock);
 	*ret_first = first;
 	return within;
+}
+
+bool scan_vms_records(struct scan_vms *v, const char *vm, uint64_t session, bool judged)
+{
+	struct vm *found;
+	bool yes = true;
+
+	(void)pthread_mutex_lock(&v->lock);
+	found = vm_get(v, vm);
+	if (found) {
+		yes = scan_bound_take(&found->bound, found->rules.findings_per_h,
+			io_clock_mono_ms(), session, judged);
+		found->counts[yes ? SCAN_VM_RECORDS : SCAN_VM_SUMMED]++;
+	}
+	(void)pthread_mutex_unlock(&v->lock);
+	return yes;
+}
+
+uint64_t scan_vms_sum(struct scan_vms *v, bool all, char ret_vm[EPS_VM_MAX + 1])
+{
+	uint64_t now = io_clock_mono_ms(), n = 0;
+	struct vm *vm, *next;
+
+	(void)pthread_mutex_lock(&v->lock);
+	HASH_ITER (hh, v->vms, vm, next) {
+		n = scan_bound_sum(&vm->bound, now, all);
+		if (n > 0) {
+			memcpy(ret_vm, vm->name, sizeof(vm->name));
+			break;
+		}
+	}
+	(void)pthread_mutex_unlock(&v->lock);
+	return n;
 }
 
 void scan_vms_count(struct scan_vms *v, const char *vm, enum scan_vm_count what)

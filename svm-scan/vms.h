@@ -28,6 +28,7 @@ enum scan_vm_count {
 	SCAN_VM_REPORTS_REFUSED,
 	SCAN_VM_ACTIONS_FAILED,
 	SCAN_VM_RECORDS, /* outcomes that were recorded */
+	SCAN_VM_SUMMED,	 /* outcomes beyond findings-per-hour: counted in a sum */
 	SCAN_VM_COUNTS
 };
 
@@ -46,6 +47,13 @@ void scan_vms_rules(struct scan_vms *v, const char *vm, struct scan_rules *ret);
  */
 bool scan_vms_take(struct scan_vms *v, const char *vm, uint64_t events, uint64_t bytes,
 	struct scan_rules *ret, bool *ret_first);
+/*
+ * scan_vms_records - what became of a finding: is it recorded? Counts it as RECORDS or SUMMED
+ * @session, @judged: as of scan_bound_take()
+ */
+bool scan_vms_records(struct scan_vms *v, const char *vm, uint64_t session, bool judged);
+/* of one VM, how many were not; asked until it says 0. @all: as of scan_bound_sum() */
+uint64_t scan_vms_sum(struct scan_vms *v, bool all, char ret_vm[EPS_VM_MAX + 1]);
 void scan_vms_count(struct scan_vms *v, const char *vm, enum scan_vm_count what);
 
 void scan_vms_up(

@@ -540,6 +540,85 @@ static void test_quota_answers_failed(void **state)
 	tg_free(t);
 }
 
+static size_t verdicts_of(struct svc *s, const char *vm, size_t *ret_isolating)
+{
+	size_t n = 0;
+
+	*ret_isolating = 0;
+	for (size_t i = 0; i < s->n_records; i++) {
+		const struct svc_record *r = &s->records[i];
+
+		if (r->kind != IDFW__SCAN_RECORD__KIND__VERDICT || strcmp(r->vm, vm) != 0)
+			continue;
+		n++;
+		*ret_isolating += r->isolate == IDFW__FILE_ISOLATE__FILE_ISOLATE_SESSION;
+	}
+	return n;
+}
+
+static bool has_sum(struct svc *s, void *arg)
+{
+	const struct svc_record **ret = arg;
+
+	for (size_t i = 0; i < s->n_records && !*ret; i++)
+		if (strstr(s->records[i].text, "more findings"))
+			*ret = &s->records[i];
+	return *ret != NULL;
+}
+
+static bool has_outcomes(struct svc *s, void *arg)
+{
+	struct svc_client *c = svc_ask(s, "scan-status", "web01", NULL);
+	json_t *vm = json_array_get(c->rows, 1);
+	bool yes = json_integer_value(json_object_get(vm, "findings_summed")) == *(int *)arg;
+
+	svc_client_free(c);
+	return yes;
+}
+
+/* the session's one record over the bound is the one that isolates, not of a file that had changed
+ */
+static void test_findings_beyond_the_bound_are_a_sum(void **state)
+{
+	struct svc *s = *state;
+	struct tg_file f = file_of("/home/alice/x", "there is an idfw yara marker in here");
+	const struct svc_record *sum = NULL;
+	struct tg_verdict v;
+	size_t isolating;
+	struct tg *t;
+	int summed = 9;
+
+	(void)snprintf(
+		s->extra, sizeof(s->extra), "isolate session; vm web01 { findings-per-hour 2; }");
+	svc_start(s);
+	t = tg_new(&s->bed, "host1");
+	tg_up(t, "web01");
+	tg_up(t, "db01");
+	f.done = EPS_RESULT_CHANGED;
+	for (size_t i = 0; i < 4; i++)
+		judge(t, "web01", EPS_OP_OPEN, &f, &v);
+	f.done = EPS_RESULT_DONE;
+	for (size_t i = 0; i < 8; i++) {
+		judge(t, "web01", EPS_OP_OPEN, &f, &v);
+		assert_int_equal(v.kind, IDFW__FILE_VERDICT_KIND__FILE_VERDICT_QUARANTINE);
+	}
+	for (size_t i = 0; i < 5; i++)
+		judge(t, "db01", EPS_OP_OPEN, &f, &v);
+	svc_wait(s, has_outcomes, &summed);
+	svc_wait_records(s, 2 + 1 + 5);
+	assert_int_equal(verdicts_of(s, "web01", &isolating), 3);
+	assert_int_equal(isolating, 1);
+	svc_kill(s, SIGTERM);
+	tg_free(t);
+	svc_start(s);
+	svc_wait(s, has_sum, &sum);
+	assert_int_equal(sum->kind, IDFW__SCAN_RECORD__KIND__SERVICE);
+	assert_string_equal(sum->vm, "web01");
+	assert_non_null(strstr(sum->text, "9 more findings"));
+	assert_int_equal(verdicts_of(s, "db01", &isolating), 5);
+	assert_int_equal(verdicts_of(s, "web01", &isolating), 3);
+}
+
 static void report_send_of(struct tg *t, const char *vm, uint64_t seq, const char *of)
 {
 	Idfw__FileReport r = IDFW__FILE_REPORT__INIT;
@@ -677,6 +756,7 @@ int main(void)
 		T(test_killed_worker_costs_one_file),
 		T(test_records_survive_kill_and_come_once),
 		T(test_quota_answers_failed),
+		T(test_findings_beyond_the_bound_are_a_sum),
 		T(test_report_is_acknowledged_once_svm_idfw_has_it),
 		T(test_reports_beyond_the_outbox_wait_and_arrive_in_order),
 	};
