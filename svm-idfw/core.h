@@ -188,6 +188,7 @@ struct idfw_plan {
 	uint64_t held_note_ms;	/* monotonic; the last record about it; 0 none */
 	uint64_t spent_us;	/* limits.c: until then its messages have used up its share */
 	size_t snap_refused;	/* sessions of this snapshot */
+	uint64_t claimed_us;	/* limits.c: the same, for new sessions in greetings' snapshots */
 	uint64_t behind_ms;	/* since when something that was sent is not applied; 0: nothing */
 	bool behind_closed, behind_told;
 	struct gi_addr *claims; /* owned; what the guest says, accepted or not */
@@ -337,6 +338,10 @@ const char *idfw_limit_session(const struct idfw_engine *e, const struct idfw_vm
 /* a session that is not taken; seq 0: from a snapshot. -GI_EFULL: come again */
 GI_MUST_CHECK int idfw_limit_refuse(struct idfw_engine *e, struct idfw_vm *vm,
 	const Idfw__Session *ws, uint64_t seq, const char *why);
+/* a session in a snapshot that we did not know */
+void idfw_limit_claim(struct idfw_engine *e, struct idfw_vm *vm);
+/* may more of a greeting's snapshot be looked at? false: the guest is held back now */
+bool idfw_limit_greeting(struct idfw_engine *e, struct idfw_vm *vm);
 void idfw_limit_snapshot_end(struct idfw_engine *e, struct idfw_vm *vm);
 
 /* ---- alarm.c ---- */

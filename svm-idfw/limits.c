@@ -49,6 +49,36 @@ bool idfw_limit_take(struct idfw_engine *e, struct idfw_vm *vm, size_t n)
 	return true;
 }
 
+/*
+ * A greeting's snapshot is free as far as we know its sessions: after each of our restarts. But a
+ * guest that greets with thousands of new ones again and again has them recorded, resolved and
+ * ended each time, so new ones are counted by themselves, with room for two whole tables.
+ */
+void idfw_limit_claim(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	uint64_t now_us = e->mono_ms * 1000;
+	struct idfw_plan *p = vm->plan;
+
+	if (!e->conf.events_max)
+		return;
+	if (p->claimed_us < now_us)
+		p->claimed_us = now_us;
+	p->claimed_us += UINT64_C(1000000) / e->conf.events_max;
+}
+
+bool idfw_limit_greeting(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	uint64_t tables, max = e->conf.sessions_max ? e->conf.sessions_max : IDFW_SESSIONS_VM_MAX;
+
+	if (!e->conf.events_max)
+		return true;
+	tables = 2 * max * UINT64_C(1000000) / e->conf.events_max;
+	if (vm->plan->claimed_us <= e->mono_ms * 1000 + tables)
+		return true;
+	held_back(e, vm);
+	return false;
+}
+
 const char *idfw_limit_session(const struct idfw_engine *e, const struct idfw_vm *vm)
 {
 	uint32_t max = e->conf.sessions_max ? e->conf.sessions_max : IDFW_SESSIONS_VM_MAX;

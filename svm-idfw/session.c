@@ -335,6 +335,8 @@ int idfw_session_open(
 			ready_send(e, s, IDFW__SESSION_READY__STATE__ENFORCED);
 		return seq ? idfw_limit_refuse(e, vm, ws, seq, "session is known") : 0;
 	}
+	if (!seq)
+		idfw_limit_claim(e, vm);
 	if (why)
 		return idfw_limit_refuse(e, vm, ws, seq, why);
 	s = session_make(e, vm, ws, vm->boot_id);

@@ -194,6 +194,7 @@ void idfw_engine_guest_down(struct idfw_engine *e, struct idfw_vm *vm, const cha
 	p->ack_due = false;
 	plan_push_stop(e, vm);
 	ready_vm_gone(e, vm);
+	idfw_limit_snapshot_end(e, vm); /* its last part may never come */
 	idfw_vm_snapshot_drop(vm);
 	p->reported.n = 0;
 	gi_notice("guest %s is down: %s", vm->name, why);
@@ -492,7 +493,8 @@ static int message(
 	case IDFW__ENVELOPE__BODY_EVENT:
 		return event(e, vm, m->event, ret_why);
 	case IDFW__ENVELOPE__BODY_SNAPSHOT:
-		if (vm->plan->hold_until_ms)
+		if (vm->plan->hold_until_ms ||
+			(!vm->plan->snap_done && !idfw_limit_greeting(e, vm)))
 			return 0;
 		r = idfw_vm_snapshot(e, vm, m->snapshot, ret_why);
 		start_check(e, vm);
