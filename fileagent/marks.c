@@ -243,18 +243,63 @@ static bool is_over_held(const struct plan *p, const struct fa_mount *m, int dee
 	return deep >= OVERLAYS_DEEP || !fa_mounts_layers(m->opts, layer_free, &l);
 }
 
+struct hold { /* what an overlay without marks of its own wants of its layers */
+	struct plan *plan;
+	const char *overlay;
+	uint32_t perm, notify;
+	int deep;
+};
+
+static bool layer_hold(void *arg, const char *path)
+{
+	const struct hold *h = arg;
+	struct hold below = *h;
+	const struct fa_mount *m;
+	char words[256];
+
+	below.deep++;
+	if (path[0] != '/' || fa_mounts_of(&h->plan->mounts, path, &m) < 0) {
+		(void)snprintf(words, sizeof(words),
+			"%.120s: its layer %.60s is not to be found: watched only if others are "
+			"there",
+			h->overlay, path);
+		h->plan->say(h->plan->arg, words);
+	} else if (m->opts && below.deep < OVERLAYS_DEEP) {
+		(void)fa_mounts_layers(m->opts, layer_hold, &below);
+	} else {
+		plan_add(h->plan, m, m->point, h->perm, h->notify, 0);
+	}
+	return true;
+}
+
+static bool overlay_out(struct plan *p, const struct plan_fs *f)
+{
+	const struct fa_mount *m = fa_mounts_by_dev(&p->mounts, f->dev);
+	struct hold h = {
+		.plan = p, .overlay = f->path, .perm = f->want[G_PERM], .notify = f->want[G_NOTIFY]
+	};
+
+	if (!m || !is_held(p, m->dev) || !is_over_held(p, m, 0))
+		return false;
+	(void)fa_mounts_layers(m->opts, layer_hold, &h);
+	return true;
+}
+
 /*
  * Reading an event of an overlay opens the file of its layer: with both held, whoever reads waits
- * for himself. The layer's own event is enough.
+ * for himself. The layer's own event is enough, if each of them has one: so what the overlay wants
+ * all of its layers have. By that another overlay may be over one that is held, so until there is
+ * no more.
  */
 static void plan_overlays(struct plan *p)
 {
 	bool out[PLAN_MAX] = { false };
 
-	for (size_t i = 0; i < p->n; i++) {
-		const struct fa_mount *m = fa_mounts_by_dev(&p->mounts, p->fs[i].dev);
-
-		out[i] = m && is_held(p, m->dev) && is_over_held(p, m, 0);
+	for (bool more = true; more;) {
+		more = false;
+		for (size_t i = 0; i < p->n; i++)
+			if (!out[i] && overlay_out(p, &p->fs[i]))
+				out[i] = more = true;
 	}
 	for (size_t i = 0; i < p->n; i++) {
 		char words[256];

@@ -7,7 +7,7 @@
 fa_image
 fa_image "$dir/other"
 for d in "$mnt" "$dir/other"; do
-	mkdir "$d/lower" "$d/upper" "$d/work" "$d/up2" "$d/work2"
+	mkdir "$d/lower" "$d/upper" "$d/work" "$d/up2" "$d/work2" "$d/up3" "$d/work3"
 	echo clean >"$d/lower/clean"
 	printf "FA-BAD\n" >"$d/lower/bad"
 done
@@ -18,6 +18,7 @@ over() { # LOWER LAYERS AT [UPPER WORK]
 over "$mnt/lower" "$mnt" "$dir/over"
 over "$dir/other/lower" "$dir/other" "$dir/alone"
 over "$dir/over" "$dir/other" "$dir/twice" up2 work2 # its lower layer is an overlay on the image
+over "$dir/other/lower" "$mnt" "$dir/mixed" up3 work3 # only its upper layer is on the image
 mkdir "$mnt/sub"
 mount --bind "$dir/over" "$mnt/sub"
 
@@ -43,6 +44,16 @@ watched "overlay on an overlay" "$dir/twice"
 watched "the layers themselves" "$mnt/lower"
 watched "an overlay whose layers nobody watches" "$dir/alone"
 check "its layers are not" ok "$(fa_open "$dir/other/lower/bad")"
+check "the same worker through all of it" "$fa_wpid" "$(fa_worker)"
+fa_stop
+
+echo "# an overlay with one layer on a watched file system, and one on another"
+fa_conf 'on-failure allow;' "watch mixed { path \"$dir/mixed\"; }" "watch alone { path \"$dir/alone\"; }"
+fa_start
+svc_up
+watched "layers apart" "$dir/mixed"
+watched "another overlay on that layer" "$dir/alone"
+check "a layer itself is not" ok "$(fa_open "$dir/other/lower/bad")"
 check "the same worker through all of it" "$fa_wpid" "$(fa_worker)"
 fa_stop
 
