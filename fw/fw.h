@@ -21,10 +21,10 @@
  *   - a rule that does not depend on identity, with none before it that does, gives the base mark;
  *     every other accept gives the subject's.
  *
- * Marks: 32 bit, never 0 nor FW_MARK_LO. A subject (a uid on this VM, or a remote address with
- * sessions) has one mark at a time, and it must be live (an isolated uid's is not: ADR 0013); a new
- * entitlement is a new mark (an epoch), in the same transaction: packets that are being judged at
- * that instant rely on it. Source: nft(8); docs/policy.md; docs/adr/0003.
+ * Marks: 32 bit, never 0 nor from FW_MARK_END on. A subject (a uid on this VM, or a remote address
+ * with sessions) has one mark at a time, and it must be live (an isolated uid's is not: ADR 0013);
+ * a new entitlement is a new mark (an epoch), in the same transaction: packets that are being
+ * judged at that instant rely on it. Source: nft(8); docs/policy.md; docs/adr/0003.
  */
 #ifndef FW_FW_H
 #define FW_FW_H
@@ -45,7 +45,9 @@
 #define FW_ELEMS_MAX 4000000  /* of one VM */
 #define FW_DELTA_MAX 1024     /* operations in one delta; more: full push */
 #define FW_MARK_LO UINT32_MAX /* of flows that began on loopback; nobody else's, never live */
-#define FW_LEASE_MIN_S 10     /* what a policy may ask for; shorter ones are for tests */
+#define FW_MARK_END \
+	(UINT32_MAX - 1)  /* of flows whose one end was reset; no subject's, never live */
+#define FW_LEASE_MIN_S 10 /* what a policy may ask for; shorter ones are for tests */
 #define FW_LEASE_MAX_S (30u * 24 * 3600)
 #define FW_LAPSES_MAX 3 /* marks that may stand in for one that lapsed, one after the other */
 

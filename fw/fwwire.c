@@ -3,7 +3,7 @@
  * fwwire.c - the firewall model as wire messages: the sender's side
  *
  * Runs in svm-idfw (states, deltas) and gi-netagent (marks). A state goes out in frames that stay
- * below WIRE_FRAME_MAX by their fixed counts: the largest part is PART_ELEMS elements of 37 bytes,
+ * below WIRE_FRAME_MAX by their fixed counts: the largest part is PART_ELEMS elements of 31 bytes,
  * or PART_NETS prefixes of 25 bytes with PART_GROUPS names, or PART_RULES rules of 1.5 KiB.
  * A group with more prefixes than fit goes on in the next part under the same name.
  */

@@ -15,7 +15,7 @@
 struct set_shape {
 	uint8_t len; /* of the key */
 	bool map;
-	bool mark_key;	  /* the key is a mark, so not 0 nor FW_MARK_LO */
+	bool mark_key;	  /* the key is a mark, so not 0 nor from FW_MARK_END on */
 	unsigned int use; /* FW_USE_* that the group must have; 0: no group */
 };
 
@@ -138,7 +138,7 @@ int fw_elem_check(const struct fw_elem *e, const struct fw_ruleset *rs)
 
 	if (rc < 0)
 		return rc;
-	if (e->mark == FW_MARK_LO || (e->ends && e->lease_s == 0))
+	if (e->mark >= FW_MARK_END || (e->ends && e->lease_s == 0))
 		return -GI_EPROTO;
 	if (e->lease_s > (e->key.set == FW_LIVE ? FW_LEASE_MAX_S : 0))
 		return -GI_EPROTO;
@@ -154,7 +154,7 @@ int fw_key_check(const struct fw_key *k, const struct fw_ruleset *rs)
 	sh = &set_shapes[k->set];
 	if (k->len != sh->len)
 		return -GI_EPROTO;
-	if (sh->mark_key && (fw_key_u32(k) == 0 || fw_key_u32(k) == FW_MARK_LO))
+	if (sh->mark_key && (fw_key_u32(k) == 0 || fw_key_u32(k) >= FW_MARK_END))
 		return -GI_EPROTO;
 	for (size_t i = k->len; i < sizeof(k->data); i++)
 		if (k->data[i] != 0)

@@ -31,6 +31,8 @@ int fw_push_new(struct fw_push **ret, char ret_why[256])
 		return -ENOMEM;
 	rc = fw_leases_new(&p->leases);
 	if (rc == 0)
+		rc = fw_diag_new(&p->diag);
+	if (rc == 0)
 		rc = fw_mnl_new(&p->mnl, ret_why);
 	if (rc < 0) {
 		fw_push_free(p);
@@ -48,6 +50,7 @@ void fw_push_free(struct fw_push *p)
 	fw_mnl_free(p->mnl);
 	fw_state_free(p->state);
 	fw_leases_free(p->leases);
+	fw_diag_free(p->diag);
 	free(p);
 }
 
@@ -125,6 +128,57 @@ static int fill_cgroups(struct fw_push *p, const struct fw_state *s, unsigned in
 	return rc < 0 ? rc : fw_mnl_commit(p->mnl);
 }
 
+struct follow_arg {
+	struct fw_push *p;
+	const struct fw_state *next;
+};
+
+/* a subject of the known state whose mark drains in the next: it still owns its flows */
+static int follow_drain(void *arg, const struct fw_elem *e)
+{
+	struct follow_arg *a = arg;
+	struct fw_elem drain = fw_elem_live(e->mark, 0, false), was;
+	uint32_t mark;
+
+	if (e->key.set != FW_UID_MARK && e->key.set != FW_CG_MARK)
+		return 0;
+	if (!fw_state_get_elem(a->next, &drain.key, &drain) || !drain.ends)
+		return 0;
+	if (fw_state_get_elem(a->p->state, &drain.key, &was) && fw_elem_same_value(&was, &drain))
+		return 0; /* not since now */
+	if (!fw_state_get(a->next, &e->key, &mark) || mark != e->mark)
+		fw_push_drain(a->p, &e->key, &drain);
+	return 0;
+}
+
+static int follow_drains(struct fw_push *p, const struct fw_state *s)
+{
+	struct follow_arg a = { p, s };
+	int rc;
+
+	if (!p->state)
+		return 0;
+	fw_mnl_begin(p->mnl);
+	rc = fw_state_each(p->state, false, follow_drain, &a);
+	return rc < 0 ? rc : fw_mnl_commit(p->mnl);
+}
+
+static int follow_ended(void *arg, const struct fw_elem *e)
+{
+	struct follow_arg *a = arg;
+
+	if ((e->key.set == FW_UID_MARK || e->key.set == FW_CG_MARK) &&
+		!fw_state_get(a->next, &e->key, NULL))
+		fw_push_ended(a->p, &e->key);
+	return 0;
+}
+
+void fw_push_ended(struct fw_push *p, const struct fw_key *who)
+{
+	if (fw_state_ruleset(p->state)->revoke == FW_REVOKE_RESET)
+		fw_diag_ended(p->diag, who);
+}
+
 /* the name that the running rules do not use; what stands under it is left from a failed push */
 static int free_cg_name(struct fw_push *p, unsigned int *ret)
 {
@@ -163,6 +217,8 @@ static int push_over(struct fw_push *p, const struct fw_state *s, const struct f
 		rc = fw_nft_run(gi_buf_str(&prepare), ret_why);
 	if (rc == 0) {
 		rc = fill_cgroups(p, s, cg);
+		if (rc == 0)
+			rc = follow_drains(p, s);
 		if (rc < 0)
 			fw_push_refuse(rc, NULL, ret_why);
 	}
@@ -240,6 +296,8 @@ int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256])
 		return rc;
 	if (!p->state)
 		fw_leases_forget(p->leases);
+	else
+		(void)!fw_state_each(p->state, false, follow_ended, &(struct follow_arg){ p, s });
 	(void)!fw_state_each(s, false, fw_leases_wrote, p->leases);
 	fw_state_free(p->state);
 	p->state = s;

@@ -54,7 +54,10 @@ GI_MUST_CHECK int fw_push_delta(struct fw_push *p, const struct fw_delta *d, cha
  */
 void fw_push_renew(struct fw_push *p);
 /*
- * fw_push_work - one bounded step of what has time: renewals, one transaction of at most 2048
+ * fw_push_work - one bounded step of what has time: renewals, one transaction of at most 2048; or,
+ * where the ruleset revokes by reset, the sockets of subjects that ended: one dump, at most 4096
+ * destroyed. Only connections whose flow has a dead mark are: not what is open to all, not
+ * what goes over loopback, no listeners. To be called after each change, too.
  * @ret_more: there is more to do; to be called again when nothing else waits
  * Errors: the kernel's -errno, -ENOMEM: that renewal is given up, the next begins from the start
  */

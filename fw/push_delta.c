@@ -132,6 +132,41 @@ static void change_own(struct fw_push *p, enum fw_change how, const struct fw_el
 	fw_mnl_change(p->mnl, "own", how, &r, false);
 }
 
+void fw_push_drain(struct fw_push *p, const struct fw_key *who, const struct fw_elem *drain)
+{
+	struct fw_raw r = { .timeout_ms = UINT64_C(1000) * drain->lease_s };
+	uint32_t mark = fw_key_u32(&drain->key), uid = fw_key_u32(who);
+	uint64_t id = fw_key_u64(who);
+
+	if (who->set == FW_CG_MARK)
+		memcpy(r.key, &id, r.key_len = sizeof(id));
+	else
+		memcpy(r.key, &uid, r.key_len = sizeof(uid));
+	memcpy(r.key + r.key_len, &mark, sizeof(mark));
+	r.key_len += sizeof(mark);
+	fw_mnl_change(p->mnl, who->set == FW_CG_MARK ? FW_DRAIN_CG_NAME : FW_DRAIN_UID_NAME,
+		FW_CHANGE_ADD, &r, false);
+}
+
+static bool is_subject(const struct fw_key *k)
+{
+	return k->set == FW_UID_MARK || k->set == FW_CG_MARK;
+}
+
+/* whose mark @drain was until this delta */
+static void delta_drain(struct fw_push *p, const struct fw_delta *d, const struct fw_elem *drain)
+{
+	uint32_t mark = fw_key_u32(&drain->key), old;
+
+	for (size_t i = 0; i < d->n_ops; i++) {
+		const struct fw_op *op = &d->ops[i];
+
+		if (is_subject(&op->elem.key) && fw_state_get(p->state, &op->elem.key, &old) &&
+			old == mark && (op->del || op->elem.mark != mark))
+			fw_push_drain(p, &op->elem.key, drain);
+	}
+}
+
 static void change_stamp(struct fw_push *p, uint32_t key, uint32_t have, uint32_t want)
 {
 	if (have == want)
@@ -182,6 +217,8 @@ static void delta_batch(
 			change_base(p, false, op);
 		if (op->elem.key.set == FW_LIVE)
 			change_own(p, FW_CHANGE_ADD, &op->elem);
+		if (op->elem.ends)
+			delta_drain(p, d, &op->elem);
 	}
 	change_stamp(p, FW_STAMP_VER_HI, (uint32_t)(have >> 32), (uint32_t)(want >> 32));
 	change_stamp(p, FW_STAMP_VER_LO, (uint32_t)have, (uint32_t)want);
@@ -219,6 +256,10 @@ static int delta_remember(struct fw_push *p, const struct fw_delta *d)
 {
 	int rc = 0;
 
+	for (size_t i = 0; i < d->n_ops; i++)
+		if (d->ops[i].del && is_subject(&d->ops[i].elem.key) &&
+			fw_state_get(p->state, &d->ops[i].elem.key, NULL))
+			fw_push_ended(p, &d->ops[i].elem.key);
 	for (size_t i = 0; i < d->n_ops && rc == 0; i++) {
 		rc = fw_state_apply(p->state, &d->ops[i]);
 		if (!d->ops[i].del)

@@ -41,7 +41,7 @@ GI_MUST_CHECK int fw_mnl_objects(
 /* elements of one set, key and value as the kernel has them; none when there is no such set */
 struct fw_raw {
 	uint8_t key[16];
-	uint8_t key_len;     /* 1, 4, 8 or 16 */
+	uint8_t key_len;     /* 1, 4, 8, 12 or 16 */
 	uint32_t data;	     /* maps */
 	uint64_t timeout_ms; /* sets with timeouts; 0 none */
 };
@@ -81,6 +81,7 @@ struct fw_push {
 	struct fw_state *state;	  /* owned; what the kernel was told to hold; NULL: not known */
 	unsigned int cg;	  /* name of the map of cgroups, while @state is known */
 	struct fw_leases *leases; /* owned; push_lease.c */
+	struct fw_diag *diag;	  /* owned; push_diag.c */
 };
 
 int fw_push_refuse(int rc, const char *words, char ret_why[FW_WHY_MAX]); /* gives @rc back */
@@ -103,5 +104,22 @@ void fw_leases_free(struct fw_leases *l); /* NULL is fine */
 int fw_leases_wrote(void *arg, const struct fw_elem *e);
 /* what the kernel's clocks say is not known */
 void fw_leases_forget(struct fw_leases *l);
+
+/* in the open batch: @who (a key of UID_MARK or CG_MARK) owns the flows of @drain, a mark that ends
+ */
+void fw_push_drain(struct fw_push *p, const struct fw_key *who, const struct fw_elem *drain);
+
+/* @who has left UID_MARK or CG_MARK: its sockets are for fw_push_work(), if the ruleset resets */
+void fw_push_ended(struct fw_push *p, const struct fw_key *who);
+
+/* ---- push_diag.c: sockets of who is not anybody any more ---- */
+
+GI_MUST_CHECK int fw_diag_new(struct fw_diag **ret);
+void fw_diag_free(struct fw_diag *d); /* NULL is fine */
+/* @who: a key of UID_MARK or CG_MARK that is gone; nothing is done yet */
+void fw_diag_ended(struct fw_diag *d, const struct fw_key *who);
+bool fw_diag_waits(const struct fw_diag *d);
+/* a bounded step; false: no more to do */
+bool fw_diag_step(struct fw_diag *d, const struct fw_state *s);
 
 #endif

@@ -206,6 +206,7 @@ static int renewal_step(struct fw_push *p)
 int fw_push_work(struct fw_push *p, bool *ret_more, char ret_why[256])
 {
 	struct fw_leases *l = p->leases;
+	bool waits = false;
 	int rc = 0;
 
 	if (!p->state) {
@@ -219,7 +220,9 @@ int fw_push_work(struct fw_push *p, bool *ret_more, char ret_why[256])
 	}
 	if (rc < 0 || l->at == l->n)
 		renewal_end(l, rc == 0);
-	*ret_more = l->at < l->n || l->asked;
+	if (rc == 0 && l->at == l->n && !l->asked && p->state && fw_diag_waits(p->diag))
+		waits = fw_diag_step(p->diag, p->state);
+	*ret_more = l->at < l->n || l->asked || waits;
 	if (rc < 0)
 		return fw_push_refuse(rc, NULL, ret_why);
 	ret_why[0] = '\0';

@@ -26,7 +26,7 @@
 #include "fw/siphash.h"
 
 #define ELEMS_PER_LINE 8
-#define TEXT_FORMAT "4" /* of what is not in the rules' chains: another hash when it changes */
+#define TEXT_FORMAT "5" /* of what is not in the rules' chains: another hash when it changes */
 
 /* fixed: the names must be the same in every process and version */
 static const uint64_t name_key[2] = { UINT64_C(0x6964667720666972), UINT64_C(0x6577616c6c206e66) };
@@ -54,6 +54,7 @@ static int net_names_new(const struct fw_ruleset *rs, struct fw_net_names **ret)
 static void render_prepare(const struct fw_ruleset *rs, const struct fw_net_names *nets, bool again,
 	struct gi_buf *out);
 static int render_sets(const struct fw_state *s, const struct fw_state *have, struct gi_buf *out);
+static void render_drains(struct gi_buf *out);
 static int render_own(const struct fw_state *s, struct gi_buf *out);
 static void render_stamps(
 	const struct fw_state *s, unsigned int cg, uint64_t rules_hash, struct gi_buf *out);
@@ -111,11 +112,13 @@ int fw_render_over(const struct fw_state *s, const struct fw_state *have, unsign
 	fw_sip_init(&sip, name_key);
 	fw_sip_add(&sip, TEXT_FORMAT, sizeof(TEXT_FORMAT));
 	fw_sip_add(&sip, rules.data, rules.len);
+	fw_sip_add(&sip, &(uint8_t){ (uint8_t)rs->revoke }, 1);
 	rules_hash = fw_sip_end(&sip);
 
 	render_prepare(rs, nets, !have, prepare);
 	gi_buf_printf(prepare, "add map inet " FW_TABLE " %s { type %s; }\n", fw_render_cg_name(cg),
 		set_texts[FW_CG_MARK].type);
+	render_drains(prepare);
 	gi_buf_printf(commit, "add table inet " FW_TABLE "\nflush table inet " FW_TABLE "\n");
 	rc = render_sets(s, have, commit);
 	if (rc == 0)
@@ -360,9 +363,19 @@ static int render_sets(const struct fw_state *s, const struct fw_state *have, st
 	return rc < 0 ? rc : render_pass(&c, s);
 }
 
+/* who owns what drains; kept while anything does */
+static void render_drains(struct gi_buf *out)
+{
+	gi_buf_printf(out, "add set inet " FW_TABLE " " FW_DRAIN_UID_NAME
+			   " { type uid . mark; flags timeout; }\n"
+			   "add set inet " FW_TABLE " " FW_DRAIN_CG_NAME
+			   " { type cgroupsv2 . mark; flags timeout; }\n");
+}
+
 struct own {
 	struct gi_buf *out;
 	size_t n;
+	bool drains;
 };
 
 static int render_own_pair(void *arg, const struct fw_elem *e)
@@ -375,6 +388,7 @@ static int render_own_pair(void *arg, const struct fw_elem *e)
 		o->n > 0 ? "," : "add element inet " FW_TABLE " own {",
 		o->n % ELEMS_PER_LINE ? " " : "\n\t", fw_key_u32(&e->key), fw_key_u32(&e->key));
 	o->n++;
+	o->drains = o->drains || e->ends;
 	return gi_buf_error(o->out);
 }
 
@@ -389,6 +403,9 @@ static int render_own(const struct fw_state *s, struct gi_buf *out)
 	rc = fw_state_each(s, true, render_own_pair, &o);
 	if (rc == 0 && o.n > 0)
 		gi_buf_printf(out, "\n}\n");
+	if (!o.drains)
+		gi_buf_printf(out, "flush set inet " FW_TABLE " " FW_DRAIN_UID_NAME
+				   "\nflush set inet " FW_TABLE " " FW_DRAIN_CG_NAME "\n");
 	return rc;
 }
 

@@ -12,13 +12,15 @@
 
 #include <inttypes.h>
 
-#define LO_MARK "0xffffffff" /* FW_MARK_LO */
-#define CG_LEVELS 4	     /* depths at which a session's or service's cgroup may be */
+#define LO_MARK "0xffffffff"  /* FW_MARK_LO */
+#define END_MARK "0xfffffffe" /* FW_MARK_END */
+#define CG_LEVELS 4	      /* depths at which a session's or service's cgroup may be */
 #define NOT_SYN "meta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn "
 
 static bool rejects(const struct fw_ruleset *rs)
 {
-	if (rs->default_in == FW_REJECT || rs->default_out == FW_REJECT)
+	if (rs->default_in == FW_REJECT || rs->default_out == FW_REJECT ||
+		rs->revoke == FW_REVOKE_RESET)
 		return true;
 	for (size_t i = 0; i < rs->n_rules; i++)
 		if (rs->rules[i].action == FW_REJECT)
@@ -61,17 +63,18 @@ static void render_hook(const char *hook, const char *live, const char *lo, cons
  * @subject: what turns meta mark from the base mark into the subject's, for a flow whose
  * old mark was a base mark
  */
-static void render_flow(const char *dir, const char *first, const char *subject, struct gi_buf *out)
+static void render_flow(
+	const char *dir, const char *first, const char *subject, bool reset, struct gi_buf *out)
 {
 	gi_buf_printf(out,
 		"\tchain %s_flow {\n"
 		"\t\tct mark { 0, " LO_MARK " } goto %s_new\n"
 		"\t\tmeta mark set ct mark map @remark meta mark != @base goto %s_judge\n"
-		"\t\tmeta mark 0 drop\n"
+		"\t\tmeta mark 0 %s\n"
 		"%s"
 		"\t\tgoto %s_judge\n"
 		"\t}\n",
-		dir, dir, dir, subject, dir);
+		dir, dir, dir, reset ? "goto revoked" : "drop", subject, dir);
 	gi_buf_printf(out,
 		"\tchain %s_new {\n"
 		"%s"
@@ -109,8 +112,8 @@ static void render_judge(const char *dir, uint64_t rules_hash, struct gi_buf *ou
  * Ports and ICMP identifiers are free again when their socket is closed, and conntrack knows the
  * flow for longer: the next to take them may be another user. So an outgoing packet that could
  * begin a flow (all but TCP without SYN) must come from the owner of the flow's mark: the subject
- * of its socket must have this very mark now. Else it is judged as a new one, by its own subject,
- * whatever mark the flow has.
+ * of its socket must have this very mark now, or have had it when the mark began to drain. Else it
+ * is judged as a new one, by its own subject, whatever mark the flow has.
  */
 static void render_live(struct gi_buf *out)
 {
@@ -125,7 +128,12 @@ static void render_live(struct gi_buf *out)
 			   "\t\tjump out_subject\n"
 			   "\t\tjump lapse\n"
 			   "\t\tmeta mark . ct mark @own accept\n"
-			   "\t\tgoto out_judge\n"
+			   "\t\tmeta skuid . ct mark @" FW_DRAIN_UID_NAME " accept\n");
+	for (int level = CG_LEVELS; level >= 1; level--)
+		gi_buf_printf(out,
+			"\t\tsocket cgroupv2 level %d . ct mark @" FW_DRAIN_CG_NAME " accept\n",
+			level);
+	gi_buf_printf(out, "\t\tgoto out_judge\n"
 			   "\t}\n"
 			   "\tchain out_begin {\n"
 			   "\t\t" NOT_SYN "goto out_flow\n"
@@ -153,21 +161,52 @@ static void render_lapse(struct gi_buf *out)
 	gi_buf_printf(out, "\t}\n");
 }
 
+/*
+ * A running flow that is not allowed any more is told so, at both ends. The first TCP segment that
+ * comes in is turned into a reset with its sequence number, for the receiver; what else comes or
+ * goes is answered with a reset or an unreachable, for its sender. Resets pass. Not when it is only
+ * that this packet came between two rulesets or two marks, or that another one was quicker: that
+ * one is dropped and sent again, as ever.
+ */
+static void render_reset(uint64_t rules_hash, struct gi_buf *out)
+{
+	gi_buf_printf(out,
+		"\tchain refuse {\n"
+		"\t\tct mark { 0, " LO_MARK " } drop\n"
+		"\t\tmeta mark != @live drop\n"
+		"\t\tmeta nfproto != @gen_%016" PRIx64 " drop\n"
+		"\t\tgoto revoked\n"
+		"\t}\n"
+		"\tchain revoked {\n"
+		"\t\tct mark @live drop\n"
+		"\t\ttcp flags & rst == rst accept\n"
+		"\t\tmeta iif != 0 ct mark != " END_MARK " tcp flags set rst ct mark set " END_MARK
+		" accept\n"
+		"\t\tmeta l4proto tcp reject with tcp reset\n"
+		"\t\treject with icmpx admin-prohibited\n"
+		"\t}\n",
+		rules_hash);
+}
+
 void fw_render_base(
 	const struct fw_ruleset *rs, const char *cg_name, uint64_t rules_hash, struct gi_buf *out)
 {
+	bool reset = rs->revoke == FW_REVOKE_RESET;
+
 	render_hook("output", "goto out_live", "oifname", "out_begin", "in_flow", rejects(rs), out);
 	render_hook("input", "accept", "iifname", "in_flow", "out_flow", false, out);
 	render_live(out);
 	render_subject(cg_name, out);
 	render_lapse(out);
-	render_flow("out", "", "\t\tjump out_subject\n", out);
+	render_flow("out", "", "\t\tjump out_subject\n", reset, out);
 	render_judge("out", rules_hash, out);
 	render_flow("in",
 		"\t\tmeta l4proto tcp ct state new tcp flags & (fin | syn | rst | ack) != syn "
 		"drop\n",
 		"\t\tmeta mark set ct original ip saddr map @addr4_mark\n"
 		"\t\tmeta mark set ct original ip6 saddr map @addr6_mark\n",
-		out);
+		reset, out);
 	render_judge("in", rules_hash, out);
+	if (reset)
+		render_reset(rules_hash, out);
 }

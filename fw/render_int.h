@@ -30,6 +30,9 @@ GI_MUST_CHECK int fw_render_rules(
  */
 #define FW_CG_NAME "cg_mark"
 const char *fw_render_cg_name(unsigned int cg);
+/* pairs (who, mark) of whom a draining mark was, for as long as it drains; the pusher fills them */
+#define FW_DRAIN_UID_NAME "drain_uid"
+#define FW_DRAIN_CG_NAME "drain_cg"
 
 /* the base chains, and what leads from them to the rules */
 void fw_render_base(

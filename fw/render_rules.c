@@ -366,7 +366,8 @@ static void render_verdict(
 		gi_buf_printf(c->out, "\t\t%scounter %sgoto %s_accept%s comment \"%s\"\n", match,
 			log, dir_name(c->dir), base ? "_base" : "", r->name);
 	if (r->action == FW_DROP)
-		gi_buf_printf(c->out, "\t\t%scounter %sdrop comment \"%s\"\n", match, log, r->name);
+		gi_buf_printf(c->out, "\t\t%scounter %s%s comment \"%s\"\n", match, log,
+			c->rs->revoke == FW_REVOKE_RESET ? "goto refuse" : "drop", r->name);
 	if (r->action != FW_REJECT)
 		return;
 	if (proto == 0 || proto == IPPROTO_TCP)

@@ -111,8 +111,10 @@ static int take(struct pusher *p, const void *buf, size_t len)
 	}
 	switch (out) {
 	case FW_REC_STATE:
+		p->more = true;
 		return apply_state(p, state);
 	case FW_REC_DELTA_READY:
+		p->more = true;
 		return apply_delta(p, delta);
 	case FW_REC_WANT_MARKS:
 		return read_marks(p);

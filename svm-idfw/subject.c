@@ -45,7 +45,7 @@ static uint32_t mark_new(struct idfw_vm *vm)
 		uint32_t m = p->next_mark++;
 		struct fw_elem live, old;
 
-		if (m < IDFW_MARK_FIRST || m == FW_MARK_LO) {
+		if (m < IDFW_MARK_FIRST || m >= FW_MARK_END) {
 			p->next_mark = IDFW_MARK_FIRST;
 			continue;
 		}

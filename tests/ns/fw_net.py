@@ -6,6 +6,8 @@
   drain ADDR PORT FILE [uid N]      connects to a feed and checks the counters; FILE says how far
   udpfeed PORT...                   UDP: sends a packet each 10 ms to whoever sent one; both families
   udpdrain ADDR PORT FILE [uid N]   sends one packet to it, counts what comes
+  hold PROTO ADDR PORT FILE [uid N] one connection to a serve, idle; FILE says what became of it
+  udpping ADDR PORT FILE [uid N] [sport N]   UDP echo each 10 ms from one socket, counts the answers
   probe PROTO ADDR [PORT,...] [uid N] [sport N]   open, refused, prohibited or silent; each port,
                                     all at the same time
   raw ADDR PORT FLAGS [sport N]     one bare TCP segment; what comes back: rst, synack or silent
@@ -165,13 +167,65 @@ def udpdrain(args):
     s = socket.socket(family(addr), socket.SOCK_DGRAM)
     s.connect((addr, int(port)))
     s.send(b"?")
-    count = 0
+    count, ready = 0, False
     while True:
         s.recv(10)
         count += 1
+        try:
+            while True:  # a slow machine is not to have packets lie here when the flow is cut
+                s.recv(10, socket.MSG_DONTWAIT)
+                count += 1
+        except BlockingIOError:
+            pass
         put(path, "%d run 0 0\n" % count)
+        if not ready:
+            ready = True
+            print("ready", flush=True)
+
+
+def hold(args):
+    (proto, addr, port, path), opts = options(args)
+    become(opts)
+    s = socket.socket(family(addr), socket.SOCK_STREAM if proto == "tcp" else socket.SOCK_DGRAM)
+    s.settimeout(2)
+    s.connect((addr, int(port)))
+    if proto == "udp":
+        s.send(b"?")
+    s.recv(1)
+    put(path, "1 run 0 0\n")
+    print("ready", flush=True)
+    s.settimeout(None)
+    try:
+        state = "more" if s.recv(1) else "closed"
+    except OSError as e:
+        state = errno.errorcode.get(e.errno, "error")
+    put(path, "1 %s 0 0\n" % state)
+
+
+def udpping(args):
+    (addr, port, path), opts = options(args)
+    become(opts)
+    s = socket.socket(family(addr), socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if "sport" in opts:
+        s.bind(("" if family(addr) == socket.AF_INET else "::", opts["sport"]))
+    s.connect((addr, int(port)))
+    s.settimeout(0.01)
+    count, state = 0, "run"
+    while True:
+        try:
+            s.send(b"?")
+            s.recv(10)
+            count += 1
+            state = "run"
+        except TimeoutError:
+            pass
+        except OSError as e:
+            state = errno.errorcode.get(e.errno, "error")
+        put(path, "%d %s 0 0\n" % (count, state))
         if count == 1:
             print("ready", flush=True)
+        time.sleep(0.01)
 
 
 def probe(args):
@@ -308,7 +362,7 @@ def storm(args):
 def main():
     verb, args = sys.argv[1], sys.argv[2:]
     out = {"serve": serve, "feed": feed, "drain": drain, "probe": probe, "raw": raw, "icmperr": icmperr, "onlo": onlo, "udpfeed": udpfeed,
-           "udpdrain": udpdrain,
+           "udpdrain": udpdrain, "hold": hold, "udpping": udpping,
            "storm": storm}[verb](args)
     if out:
         print(out)

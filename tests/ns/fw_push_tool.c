@@ -33,6 +33,17 @@ static void answer(int rc, const char *why)
 		printf("error %d %s\n", rc, why && *why ? why : gi_strerror(rc));
 }
 
+/* what the pusher process does when it has time */
+static int do_work(struct tool *t, char why[256])
+{
+	bool more = true;
+	int rc = 0;
+
+	while (more && rc == 0)
+		rc = fw_push_work(t->push, &more, why);
+	return rc;
+}
+
 static int print_elem(void *arg, const struct fw_elem *e)
 {
 	(void)arg;
@@ -54,6 +65,8 @@ static void do_push(struct tool *t)
 
 	if (rc < 0)
 		fw_state_free(s);
+	if (rc == 0)
+		rc = do_work(t, why);
 	answer(rc, why);
 }
 
@@ -93,6 +106,8 @@ static void do_commit(struct tool *t)
 		fw_delta_sort(&t->delta);
 		rc = fw_push_delta(t->push, &t->delta, why);
 	}
+	if (rc == 0)
+		rc = do_work(t, why);
 	answer(rc, why);
 }
 
@@ -110,13 +125,9 @@ static void do_running(struct tool *t)
 static void do_renew(struct tool *t)
 {
 	char why[256] = "";
-	bool more = true;
-	int rc = 0;
 
 	fw_push_renew(t->push);
-	while (more && rc == 0)
-		rc = fw_push_work(t->push, &more, why);
-	answer(rc, why);
+	answer(do_work(t, why), why);
 }
 
 static void do_line(struct tool *t, const char *line)

@@ -145,10 +145,25 @@ await 60 lapsed && ok "lapsed" || fail "still live"
 probe silent 1003 5432
 probe open 1001 5432
 
-echo "# a large ruleset: 20,000 sessions"
+echo "# a session ends where the policy says reset: its idle connection is destroyed, no other"
 svm_mark
 svm_start 0
 svm_says '^marks gen=1 ver=6'
+svm_mark
+ruleset 7 "revoke reset" "live 19" "uid 1001 19" "sg eng 19" "live 21" "uid 1004 21" "sg eng 21"
+applied 1 7 0
+for u in 1001 1004; do
+	"$PY" "$NET" hold tcp 10.9.1.2 5432 "$dir/flows/hold$u" uid $u >/dev/null 2>&1 &
+	na_pids+=($!)
+	await 10 test -s "$dir/flows/hold$u" || fail "no connection of $u"
+done
+svm_mark
+svm "delta 7 8" "del live 21" "del uid 1004 21" "del sg eng 21" commit
+applied 1 8 0
+await 10 grep -q ECONNABORTED "$dir/flows/hold1004" && ok "destroyed" || fail "idle: $(cat "$dir/flows/hold1004")"
+check "the other one is not meant" "1 run 0 0" "$(cat "$dir/flows/hold1001")"
+
+echo "# a large ruleset: 20,000 sessions"
 svm_mark
 {
 	printf '%s\n' ruleset "generation 2" "version 1" "default out drop" "group eng s" \

@@ -210,7 +210,7 @@ static struct fw_state *huge_state(void)
 	assert_int_equal(fw_state_new(&s), 0);
 	fw_state_set_ruleset(s, rs);
 	for (uint32_t i = 1; i <= 5000; i++) {
-		struct fw_op op = { .elem = fw_elem_uid(4000000000u + i, UINT32_MAX - i) };
+		struct fw_op op = { .elem = fw_elem_uid(4000000000u + i, FW_MARK_END - i) };
 
 		assert_int_equal(fw_state_apply(s, &op), 0);
 	}

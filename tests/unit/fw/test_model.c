@@ -107,6 +107,9 @@ static void test_fw_elem_check_malformed_eproto(void **state)
 		fw_elem_remark(0, 1),
 		fw_elem_remark(1, 0),
 		fw_elem_base(5, 1),
+		fw_elem_uid(7, FW_MARK_LO), /* reserved */
+		fw_elem_uid(7, FW_MARK_END),
+		fw_elem_mark(FW_LIVE, 0, FW_MARK_END),
 		fw_elem_cgroup(0, 1), /* no cgroup */
 		fw_elem_cgroup(7, 0),
 		fw_elem_live(1, 0, true), /* ends, but when? */

@@ -43,6 +43,10 @@ static const struct {
 		"addr 10.1.2.3 0x30; addr 2001:db8::5 0x31; remark 0x10 0x20\n"
 		"live 0x21 30; live 0x22 2592000 ends; cgroup 4711 0x21; remark 0x21 0x20\n"
 		"sg eng 0x20; ga db 10.0.0.9; ga db 2001:db8::9; ia away 10.7.7.7\n" },
+	{ "reset", "generation 3; revoke reset; group a s\n"
+		   "rule one out accept from a tcp:1\n"
+		   "rule two out drop udp\n"
+		   "base 4 1; live 1; live 2 60 ends; sg a 2\n" },
 	{ "product", "generation 2\n"
 		     "group a sg; group b sg; group c gi; group d gi\n"
 		     "rule first out accept from a to c\n"

@@ -1,0 +1,239 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# fw-modes.sh - what becomes of running flows when access ends: drop (silence), reset (both ends are
+# told, idle connections are destroyed, and nobody else's), drain (they may finish for a while, new
+# ones are refused at once, nobody takes their ports over, and the kernel ends them).
+set -eu
+. "${top_srcdir:-.}/tests/ns/fw-lib.sh"
+
+cg_start
+cg_new s1
+cg_new s2
+s1=$(cg_id s1) s2=$(cg_id s2)
+S1=$CGROOT/s1 S2=$CGROOT/s2
+vm_new a
+vm_new b
+link a b 1
+background b serve 5432 80
+background b feed 9100 9200
+background b udpfeed 5300
+background a serve 6000
+tool_start a
+ruleset() { # ruleset GENERATION MODE
+	cat <<-END
+		ruleset
+		generation $1
+		version 1
+		revoke $2
+		default out drop
+		group eng s; group ops s
+		rule app/open out accept tcp:80
+		rule app/feed out accept from ops tcp:9200
+		rule app/db out accept from eng tcp:5432 udp:5432 tcp:9100 udp:5300 icmp:8 icmpv6:128
+		base 4 1; base 6 2; live 1; live 2
+	END
+}
+subjects() {
+	cat <<-END
+		cgroup $s1 0x${1}1; live 0x${1}1; sg eng 0x${1}1
+		cgroup $s2 0x${1}2; live 0x${1}2; sg eng 0x${1}2; sg ops 0x${1}2
+		uid 1003 0x${1}3; live 0x${1}3; sg eng 0x${1}3
+	END
+}
+state_is() { # state_is FILE WORD...: it becomes one of them
+	local f=$1 s w
+	shift
+	for _ in $(seq 300); do
+		s=$(cut -d' ' -f2 "$f")
+		for w in "$@"; do
+			if [ "$s" = "$w" ]; then
+				say "${f##*/} is $s"
+				return 0
+			fi
+		done
+		sleep 0.02
+	done
+	fail "${f##*/} is $s, not one of $*"
+}
+connections() { on "$1" ss -Htn state established "( sport = :$2 )" | wc -l; }
+until_connections() { # until_connections VM PORT N
+	for _ in $(seq 300); do
+		[ "$(connections "$1" "$2")" = "$3" ] && return 0
+		sleep 0.02
+	done
+	fail "$1 has $(connections "$1" "$2") connections at port $2, not $3"
+}
+
+say "reset"
+(ruleset 1 reset; subjects 1; echo push) | tool_ok a
+for addr in 10.9.1.2 fd09:1::2; do
+	CG=$S1 background a drain $addr 9100 "$TMP/cut.tcp.$addr"
+	CG=$S1 background a udpping $addr 5432 "$TMP/ping.$addr"
+	CG=$S1 background a udpdrain $addr 5300 "$TMP/fed.$addr"
+	CG=$S1 background a hold tcp $addr 5432 "$TMP/idle.tcp.$addr"
+	CG=$S1 background a hold tcp $addr 5432 "$TMP/idle.uid.$addr" uid 1001
+	CG=$S1 background a hold udp $addr 5432 "$TMP/idle.udp.$addr"
+	CG=$S1 background a hold tcp $addr 80 "$TMP/open.$addr"
+	CG=$S2 background a hold tcp $addr 5432 "$TMP/other.tcp.$addr"
+	CG=$S2 background a hold udp $addr 5432 "$TMP/other.udp.$addr"
+	CG=$S2 background a hold tcp $addr 5432 "$TMP/other.3.$addr" uid 1003
+	CG=$S2 background a drain $addr 9100 "$TMP/kept.$addr"
+	background a hold tcp $addr 5432 "$TMP/uid.tcp.$addr" uid 1003
+	background a hold udp $addr 5432 "$TMP/uid.udp.$addr" uid 1003
+	background a hold tcp $addr 80 "$TMP/uidopen.$addr" uid 1003
+done
+CG=$S1 background a serve 6001
+CG=$S1 background a hold tcp 127.0.0.1 6000 "$TMP/lo.4"
+CG=$S1 background a hold tcp 10.9.1.1 6000 "$TMP/lo.own"
+until_connections b 9100 4
+until_connections b 5432 10
+unreachables() { on b awk '$1 == "Icmp:" && $5 ~ /^[0-9]+$/ { print $5 }' /proc/net/snmp; }
+before=$(unreachables)
+tool_ok a <<-END
+	delta
+	del cgroup $s1 0
+	del live 0x11
+	del sg eng 0x11
+	commit
+END
+for addr in 10.9.1.2 fd09:1::2; do
+	state_is "$TMP/cut.tcp.$addr" ECONNRESET ECONNABORTED
+	state_is "$TMP/ping.$addr" EDESTADDRREQ ECONNREFUSED EHOSTUNREACH EACCES ECONNABORTED
+	state_is "$TMP/idle.tcp.$addr" ECONNABORTED
+	state_is "$TMP/idle.uid.$addr" ECONNABORTED
+	state_is "$TMP/idle.udp.$addr" ECONNABORTED
+done
+until_connections b 9100 2
+until_connections b 5432 6
+for _ in $(seq 200); do
+	[ "$(unreachables)" -gt "$before" ] && break
+	sleep 0.02
+done
+[ "$(unreachables)" -gt "$before" ] || fail "who feeds a UDP flow is not told"
+for f in "$TMP"/open.* "$TMP"/other.* "$TMP"/uid.* "$TMP"/uidopen.* "$TMP"/lo.*; do
+	[ "$(cut -d' ' -f2 "$f")" = run ] || fail "${f##*/} was not meant: $(cat "$f")"
+done
+for addr in 10.9.1.2 fd09:1::2; do flow_runs "$TMP/kept.$addr" && flow_whole "$TMP/kept.$addr"; done
+expect b silent tcp 10.9.1.1 6001
+expect a open tcp 127.0.0.1 6001
+
+say "reset, by uid: not what the same uid has in another session"
+tool_ok a <<-END
+	delta
+	del uid 1003 0
+	del live 0x13
+	del sg eng 0x13
+	commit
+END
+for addr in 10.9.1.2 fd09:1::2; do
+	state_is "$TMP/uid.tcp.$addr" ECONNABORTED
+	state_is "$TMP/uid.udp.$addr" ECONNABORTED
+	for f in other.tcp other.udp other.3 uidopen; do
+		[ "$(cut -d' ' -f2 "$TMP/$f.$addr")" = run ] || fail "$f.$addr was not meant"
+	done
+done
+until_connections b 5432 4
+
+say "reset, when a group is left: the other group's flow runs on without a lost byte"
+for addr in 10.9.1.2 fd09:1::2; do CG=$S2 background a drain $addr 9200 "$TMP/ops.$addr"; done
+tool_ok a <<-END
+	delta
+	del live 0x12
+	del sg eng 0x12
+	del sg ops 0x12
+	add live 0x22
+	add sg ops 0x22
+	add cgroup $s2 0x22
+	add remark 0x12 0x22
+	commit
+END
+for addr in 10.9.1.2 fd09:1::2; do
+	state_is "$TMP/kept.$addr" ECONNRESET
+	flow_runs "$TMP/ops.$addr" || fail "ops.$addr does not run"
+	flow_whole "$TMP/ops.$addr"
+done
+until_connections b 9100 0
+say "... and by a whole ruleset without that session: the idle ones, too"
+(ruleset 2 reset; echo push) | tool_ok a
+for addr in 10.9.1.2 fd09:1::2; do
+	state_is "$TMP/ops.$addr" ECONNRESET ECONNABORTED
+	state_is "$TMP/other.tcp.$addr" ECONNABORTED
+	[ "$(cut -d' ' -f2 "$TMP/open.$addr")" = run ] || fail "open.$addr was not meant"
+done
+until_connections b 5432 0
+
+say "drop: nobody is told anything"
+(ruleset 3 drop; subjects 3; echo push) | tool_ok a
+CG=$S1 background a drain 10.9.1.2 9100 "$TMP/drop.tcp"
+CG=$S1 background a hold tcp 10.9.1.2 5432 "$TMP/drop.idle"
+tool_ok a <<-END
+	delta
+	del cgroup $s1 0
+	del live 0x31
+	del sg eng 0x31
+	commit
+END
+flow_stopped "$TMP/drop.tcp" || fail "it goes on"
+for f in drop.tcp drop.idle; do [ "$(cut -d' ' -f2 "$TMP/$f")" = run ] || fail "$f was told: $(cat "$TMP/$f")"; done
+
+draining() { # still, or was when it was looked
+	on a nft get element inet idfw live '{ 0x41 }' >/dev/null 2>&1 ||
+		on a nft get element inet idfw live '{ 0x43 }' >/dev/null 2>&1
+}
+for how in delta ruleset; do
+	for mode in drop reset; do
+		say "drain in a ruleset that revokes by $mode, begun by a $how"
+		(ruleset 4 $mode; subjects 4; echo push) | tool_ok a
+		for addr in 10.9.1.2 fd09:1::2; do
+			CG=$S1 background a drain $addr 9100 "$TMP/d.tcp.$addr"
+			CG=$S1 background a udpping $addr 5432 "$TMP/d.udp.$addr" sport 3333
+			background a udpping $addr 5432 "$TMP/d.uid.$addr" uid 1003 sport 3334
+		done
+		CG=$S1 expect a open udp 10.9.1.2 5432 sport 3335
+		expect a open udp 10.9.1.2 5432 uid 1003 sport 3336
+		if [ $how = delta ]; then
+			tool_ok a <<-END
+				delta
+				del cgroup $s1 0
+				del uid 1003 0
+				add live 0x41 8 ends
+				add live 0x43 8 ends
+				commit
+			END
+		else
+			(
+				ruleset 5 $mode
+				echo "live 0x41 8 ends; live 0x43 8 ends; sg eng 0x41; sg eng 0x43"
+				echo push
+			) | tool_ok a
+		fi
+		CG=$S1 expect_all <<-END
+			a silent tcp 10.9.1.2 5432
+			a silent udp fd09:1::2 5432
+			a silent icmp 10.9.1.2
+		END
+		expect_all <<-END
+			a silent udp 10.9.1.2 5432 uid 1001 sport 3335
+			a silent udp 10.9.1.2 5432 uid 1001 sport 3336
+		END
+		for f in "$TMP"/d.tcp.* "$TMP"/d.udp.* "$TMP"/d.uid.*; do
+			flow_runs "$f" || ! draining || fail "${f##*/} does not drain: $(cat "$f")"
+		done
+		tool_ok a <<<renew
+		for _ in $(seq 600); do
+			draining || break
+			sleep 0.05
+		done
+		if [ $mode = reset ]; then
+			for f in "$TMP"/d.tcp.*; do state_is "$f" ECONNRESET; done
+			for f in "$TMP"/d.udp.* "$TMP"/d.uid.*; do state_is "$f" ECONNREFUSED EHOSTUNREACH EACCES EPERM; done
+		else
+			for f in "$TMP"/d.*; do flow_stopped "$f" || fail "${f##*/} goes on"; done
+		fi
+		on a nft list set inet idfw drain_cg | grep -q elements && fail "owners of what drained are left"
+		for p in "${PIDS[@]}"; do
+			grep -aq 'd\.\(tcp\|udp\|uid\)\.' "/proc/$p/cmdline" 2>/dev/null && kill "$p"
+		done
+		rm -f "$TMP"/d.*
+	done
+done
