@@ -93,9 +93,12 @@ static const char *who_state(const json_t *row, enum ctl_tone *tone, char nested
 			(unsigned long long)ctl_row_number(row, "parent"));
 		return ctl_row_number(row, "parent") ? nested : "nested";
 	}
+	if (ctl_row_true(row, "refused"))
+		return "refused";
 	if (ctl_row_true(row, "lost"))
 		return "lost";
-	if (strcmp(directory, "found") == 0 && ctl_row_number(row, "enforced_ms")) {
+	if ((strcmp(directory, "found") == 0 || strcmp(directory, "service") == 0) &&
+		ctl_row_number(row, "enforced_ms")) {
 		*tone = CTL_GOOD;
 		return "enforced";
 	}

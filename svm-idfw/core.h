@@ -12,6 +12,7 @@
  *   lease.c      how long things outlast us: heartbeats, VMs that are away
  *   alarm.c      what is wrong with the enforcement on a VM
  *   ready.c      who waits for which acknowledgement
+ *   service.c    system services, and who may log in where
  *   subject.c    one subject's marks: epochs, leases, lapses
  *   plan.c       who is a subject, with which groups, epochs (ADR 0008)
  *   adopt.c      marks of before our own restart
@@ -150,6 +151,7 @@ struct idfw_plan {
 	uint32_t lost_s;    /* groups with leases up to here do not count for others; 0 all do */
 	/* this event */
 	uint64_t stamp;
+	uint64_t watch; /* hash of what ServiceWatch said last */
 	bool touched, rejudge;
 	struct idfw_vm *touched_next;
 	/* pushing */
@@ -241,7 +243,7 @@ struct idfw_engine {
 	uint64_t next_due_ms; /* 0 none */
 	struct idfw_strtab strings;
 	struct idfw_vm *vms;
-	struct idfw_principal *principals;
+	struct idfw_principal *principals, *units; /* units: system services, by their names */
 	struct idfw_session *sessions;
 	struct idfw_owner *owners;
 	uint64_t next_db_id;
@@ -270,6 +272,7 @@ struct idfw_engine {
 	struct gi_buf json; /* scratch for record details */
 	/* waiting */
 	struct plan_ready *ready_head, *ready_tail;
+	bool watch_all;	   /* which services matter to which VM may have changed */
 	uint64_t retry_ms; /* failed lookups are tried again; 0 none */
 	enum idfw_dir_state dir;
 	struct idfw_stats stats;
@@ -328,6 +331,8 @@ void idfw_session_sync(struct idfw_engine *e, struct idfw_session *s, const stru
 /* the guest knows it by another cgroup now, or as opened in another session; -ENOMEM */
 GI_MUST_CHECK int idfw_session_move(
 	struct idfw_engine *e, struct idfw_session *s, uint64_t cgroup, uint64_t parent);
+/* the same where nothing is pushed: a commit makes everything anew afterwards */
+void idfw_session_recount(struct idfw_session *s);
 void idfw_session_kicks_again(struct idfw_engine *e, struct idfw_vm *vm); /* a guest is back */
 void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, const char *reason);
 
@@ -412,6 +417,19 @@ bool idfw_principal_grants(const struct idfw_principal *p);
 GI_MUST_CHECK int idfw_principal_groups(
 	const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret);
 void idfw_principal_retry(struct idfw_engine *e);
+GI_MUST_CHECK int idfw_unit_get(
+	struct idfw_engine *e, const char *unit, struct idfw_principal **ret);
+void idfw_units_free(struct idfw_engine *e);
+
+/* ---- service.c ---- */
+/* why a session of kind SERVICE is not taken; or NULL */
+const char *service_refusal(
+	const struct idfw_engine *e, const struct idfw_vm *vm, const Idfw__Session *ws);
+/* tells the agent which services matter, when they are others than it knows, or @anew */
+void service_watch(struct idfw_engine *e, struct idfw_vm *vm, bool anew);
+void service_watch_all(struct idfw_engine *e);
+/* does the policy let the session in? When that changed it is recorded and told */
+void service_login(struct idfw_engine *e, struct idfw_session *s);
 
 /* ---- ready.c ---- */
 GI_MUST_CHECK int ready_new(struct idfw_engine *e, struct idfw_session *s);

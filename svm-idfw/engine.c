@@ -51,6 +51,7 @@ void idfw_engine_free(struct idfw_engine *e)
 		idfw_session_free(e, s);
 	HASH_ITER (hh, e->principals, p, p_next)
 		idfw_principal_free(e, p);
+	idfw_units_free(e);
 	idfw_owners_free(e);
 	idfw_recents_free(e);
 	idfw_outboxes_free(e);
@@ -103,8 +104,11 @@ uint64_t idfw_engine_tick(struct idfw_engine *e)
 
 void idfw_engine_flush(struct idfw_engine *e)
 {
-	struct idfw_vm *vm = e->dirty;
+	struct idfw_vm *vm;
 
+	if (e->watch_all)
+		service_watch_all(e);
+	vm = e->dirty;
 	e->dirty = NULL;
 	while (vm) {
 		struct idfw_plan *p = vm->plan;
@@ -142,20 +146,22 @@ void idfw_engine_durable(
 struct commit { /* everything that can fail is made before anything changes */
 	struct pol_policy *policy;
 	size_t n_groups;
-	struct pol_set *members,
+	struct pol_set *members, *units,
 		*named; /* of the principals, of the VMs, in the order of the tables */
 	struct pol_compiled **compiled;
 	uint32_t **counts;
 	struct plan_refs *refs;
 	size_t *changed;
 	uint32_t *lease;
-	size_t n_principals, n_vms;
+	size_t n_principals, n_units, n_vms;
 };
 
 static void commit_fini(struct commit *c)
 {
 	for (size_t i = 0; c->members && i < c->n_principals; i++)
 		pol_set_fini(&c->members[i]);
+	for (size_t i = 0; c->units && i < c->n_units; i++)
+		pol_set_fini(&c->units[i]);
 	for (size_t i = 0; c->named && i < c->n_vms; i++)
 		pol_set_fini(&c->named[i]);
 	for (size_t i = 0; c->compiled && i < c->n_vms; i++)
@@ -163,6 +169,7 @@ static void commit_fini(struct commit *c)
 	for (size_t i = 0; c->counts && i < c->n_vms; i++)
 		free(c->counts[i]);
 	free(c->members);
+	free(c->units);
 	free(c->named);
 	free(c->compiled);
 	free(c->counts);
@@ -194,6 +201,8 @@ static int commit_prepare(struct idfw_engine *e, struct commit *c, uint64_t gene
 	c->n_groups = pol_group_count(c->policy);
 	c->n_principals = HASH_COUNT(e->principals);
 	c->n_vms = HASH_COUNT(e->vms);
+	c->n_units = HASH_COUNT(e->units);
+	c->units = calloc(c->n_units + 1, sizeof(*c->units));
 	c->members = calloc(c->n_principals + 1, sizeof(*c->members));
 	c->named = calloc(c->n_vms + 1, sizeof(*c->named));
 	c->compiled = calloc(c->n_vms + 1, sizeof(struct pol_compiled *));
@@ -201,13 +210,19 @@ static int commit_prepare(struct idfw_engine *e, struct commit *c, uint64_t gene
 	c->refs = calloc(c->n_groups + 1, sizeof(*c->refs));
 	c->changed = calloc(c->n_groups + 1, sizeof(*c->changed));
 	c->lease = calloc(c->n_groups + 1, sizeof(*c->lease));
-	if (!c->members || !c->named || !c->compiled || !c->counts || !c->refs || !c->changed ||
-		!c->lease)
+	if (!c->members || !c->units || !c->named || !c->compiled || !c->counts || !c->refs ||
+		!c->changed || !c->lease)
 		return -ENOMEM;
 	for (size_t g = 0; g < c->n_groups; g++)
 		c->lease[g] = pol_group_lease_s(c->policy, g);
 	HASH_ITER (hh, e->principals, p, p_next) {
 		r = idfw_principal_groups(c->policy, p, &c->members[i++]);
+		if (r < 0)
+			return r;
+	}
+	i = 0;
+	HASH_ITER (hh, e->units, p, p_next) {
+		r = idfw_principal_groups(c->policy, p, &c->units[i++]);
 		if (r < 0)
 			return r;
 	}
@@ -238,24 +253,35 @@ static bool same_groups(const struct pol_policy *a, const struct pol_set *sa,
 	}
 }
 
+/* takes @now; every one of its sessions is judged again, nothing is pushed yet */
+static void commit_account(struct idfw_engine *e, struct idfw_principal *p, struct pol_set *now,
+	const struct pol_policy *before)
+{
+	struct pol_set old = p->member_of;
+	bool same = before && same_groups(before, &old, e->policy, now);
+
+	p->member_of = *now;
+	*now = (struct pol_set){ 0 };
+	for (struct idfw_session *s = p->sessions; s; s = s->p_next) {
+		if (before && !same)
+			idfw_session_decision(e, s, "policy");
+		service_login(e, s);
+		idfw_session_recount(s);
+	}
+	pol_set_fini(&old);
+}
+
 static void commit_principals(
 	struct idfw_engine *e, struct commit *c, const struct pol_policy *before)
 {
 	struct idfw_principal *p, *next;
-	struct idfw_session *s;
 	size_t i = 0;
 
-	HASH_ITER (hh, e->principals, p, next) {
-		struct pol_set old = p->member_of;
-		bool same = before && same_groups(before, &old, c->policy, &c->members[i]);
-
-		p->member_of = c->members[i];
-		c->members[i++] = (struct pol_set){ 0 };
-		if (before && !same)
-			for (s = p->sessions; s; s = s->p_next)
-				idfw_session_decision(e, s, "policy");
-		pol_set_fini(&old);
-	}
+	HASH_ITER (hh, e->principals, p, next)
+		commit_account(e, p, &c->members[i++], before);
+	i = 0;
+	HASH_ITER (hh, e->units, p, next)
+		commit_account(e, p, &c->units[i++], before);
 }
 
 static void commit_vms(struct idfw_engine *e, struct commit *c)
@@ -280,6 +306,7 @@ static void commit_vms(struct idfw_engine *e, struct commit *c)
 		fan_install(e, vm);
 	HASH_ITER (hh, e->vms, vm, next)
 		fan_from(e, vm);
+	service_watch_all(e);
 	HASH_ITER (hh, e->vms, vm, next)
 		vm->plan->rejudge = false; /* all flows are judged again as it is */
 }

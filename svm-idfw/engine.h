@@ -61,8 +61,9 @@ struct idfw_principal {
 	size_t n_groups;
 	uint64_t resolved_ms; /* when the directory last answered, real time; 0 never */
 	bool lookup_running, lookup_again;
-	bool stale; /* the directory may know better: asked before the next login is served */
-	bool held;  /* cached groups wait for that answer */
+	bool stale;   /* the directory may know better: asked before the next login is served */
+	bool held;    /* cached groups wait for that answer */
+	bool is_unit; /* a system service that the policy names, or named: no directory */
 	struct pol_set member_of;      /* under the present policy */
 	size_t n_sessions;	       /* live ones */
 	struct idfw_session *sessions; /* list by p_next */
@@ -88,6 +89,7 @@ struct idfw_session {
 	struct gi_addr peer;
 	bool is_unit;			      /* a system service: user is its unit */
 	bool found;			      /* ran already when the agent started */
+	bool refused;			      /* the policy does not let this user in there */
 	bool kicked;			      /* recorded, no access */
 	bool counted;			      /* engine's: contributes its groups now */
 	uint32_t snap;			      /* engine's: snapshot that last named it */

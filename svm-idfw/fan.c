@@ -139,6 +139,7 @@ int fan_compile(struct idfw_engine *e, struct idfw_vm *vm)
 	fan_recount(e, vm);
 	fan_install(e, vm);
 	fan_to(e, vm);
+	e->watch_all |= pol_unit_count(e->policy) > 0;
 	return 0;
 }
 
@@ -413,5 +414,6 @@ int fan_recompile(struct idfw_engine *e, struct idfw_vm *vm)
 	refs_drop(e, vm);
 	fan_install(e, vm);
 	fan_to(e, vm);
+	e->watch_all |= pol_unit_count(e->policy) > 0;
 	return 0;
 }

@@ -312,6 +312,8 @@ void plan_restart(struct idfw_engine *e, struct idfw_vm *vm)
 				e, vm, s); /* nobody is looked at any more: judged as all others */
 		else if (s->n_counted && p->has_out)
 			plan_subject_epoch(e, vm, s, e->scratch, user_groups(e, vm, s));
+		else if (!s->n_counted)
+			plan_subject_revoke(e, vm, s); /* not let in any more */
 	}
 	HASH_ITER (hh, p->peers, s, next) {
 		struct gi_addr a = peer_addr(s);

@@ -54,7 +54,10 @@ static void fields_free(struct idfw_engine *e, struct idfw_principal *p)
 
 void idfw_principal_free(struct idfw_engine *e, struct idfw_principal *p)
 {
-	HASH_DEL(e->principals, p);
+	if (p->is_unit)
+		HASH_DEL(e->units, p);
+	else
+		HASH_DEL(e->principals, p);
 	fields_free(e, p);
 	pol_set_fini(&p->member_of);
 	idfw_str_put(&e->strings, p->key);
@@ -118,9 +121,28 @@ static bool make_room(struct idfw_engine *e)
 	return false;
 }
 
-int idfw_principal_get(struct idfw_engine *e, const char *user, struct idfw_principal **ret)
+static int account_new(struct idfw_engine *e, const char *key, struct idfw_principal **ret)
 {
 	static const struct idfw_principal empty;
+	struct idfw_principal *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->key = intern(e, key);
+	p->presence = IDFW_P_PENDING;
+	r = p->key ? fields_copy(e, p, &empty) : -ENOMEM;
+	if (r < 0) {
+		idfw_str_put(&e->strings, p->key);
+		free(p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+int idfw_principal_get(struct idfw_engine *e, const char *user, struct idfw_principal **ret)
+{
 	char key[WIRE_USER_MAX + 1];
 	struct idfw_principal *p;
 	unsigned int h;
@@ -134,26 +156,64 @@ int idfw_principal_get(struct idfw_engine *e, const char *user, struct idfw_prin
 	}
 	if (!make_room(e))
 		return -GI_ELIMIT;
-	p = calloc(1, sizeof(*p));
-	if (!p)
-		return -ENOMEM;
-	p->key = intern(e, key);
-	p->presence = IDFW_P_PENDING;
-	r = p->key ? fields_copy(e, p, &empty) : -ENOMEM;
-	if (r < 0) {
-		idfw_str_put(&e->strings, p->key);
-		free(p);
+	r = account_new(e, key, &p);
+	if (r < 0)
 		return r;
-	}
 	h = idfw_hashv(e->conf.seed, key, strlen(key));
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, e->principals, p->key, strlen(key), h, p);
 	*ret = p;
 	return 0;
 }
 
+/* ---- system services: the policy knows them ---- */
+
+int idfw_unit_get(struct idfw_engine *e, const char *unit, struct idfw_principal **ret)
+{
+	unsigned int h = idfw_hashv(e->conf.seed, unit, strlen(unit));
+	struct idfw_principal *p;
+	int r;
+
+	HASH_FIND_BYHASHVALUE(hh, e->units, unit, (unsigned int)strlen(unit), h, p);
+	if (p) {
+		*ret = p;
+		return 0;
+	}
+	r = account_new(e, unit, &p);
+	if (r < 0)
+		return r;
+	p->is_unit = true;
+	p->presence = IDFW_P_FOUND;
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, e->units, p->key, strlen(unit), h, p);
+	r = idfw_principal_groups(e->policy, p, &p->member_of);
+	if (r < 0) {
+		idfw_principal_free(e, p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+void idfw_units_free(struct idfw_engine *e)
+{
+	struct idfw_principal *p, *next;
+
+	HASH_ITER (hh, e->units, p, next)
+		idfw_principal_free(e, p);
+}
+
+/* a service that the policy does not name any more is nobody */
+static bool in_any(const struct pol_set *s)
+{
+	for (size_t w = 0; w * 64 < s->n; w++)
+		if (pol_set_word(s, w))
+			return true;
+	return false;
+}
+
 bool idfw_principal_grants(const struct idfw_principal *p)
 {
-	return p && p->presence == IDFW_P_FOUND && !p->held;
+	return p && p->presence == IDFW_P_FOUND && !p->held &&
+	       (!p->is_unit || in_any(&p->member_of));
 }
 
 int idfw_principal_groups(
@@ -165,6 +225,8 @@ int idfw_principal_groups(
 
 	if (!pol)
 		return 0;
+	if (p->is_unit)
+		return pol_groups_of_unit(pol, p->key, ret);
 	if (p->presence != IDFW_P_FOUND)
 		return pol_groups_of_principal(pol, NULL, ret);
 	g = calloc(p->n_groups + 1, sizeof(*g));
@@ -251,6 +313,7 @@ static void sync_all(
 			idfw_cause(e, "login %s@%s", s->user, s->vm->name);
 		else
 			idfw_cause(e, "directory %s", p->key);
+		service_login(e, s);
 		e->ready = login ? s->ready : NULL;
 		idfw_session_sync(e, s, had);
 		e->ready = NULL;

@@ -108,6 +108,8 @@ static const char *row_directory(const struct idfw_session *s)
 		[IDFW_P_NOT_FOUND] = "not-found",
 		[IDFW_P_UNAVAILABLE] = "unavailable" };
 
+	if (s->is_unit)
+		return "service";
 	return s->principal ? words[s->principal->presence] : s->parent ? "nested" : "system";
 }
 
@@ -154,7 +156,7 @@ json_t *query_row_session(const struct query_env *env, const struct idfw_session
 	if (s->peer.family)
 		(void)gi_addr_format(&s->peer, peer);
 	return json_pack("{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b,s:o,s:s,s:I,"
-			 "s:o,s:b,s:b}",
+			 "s:o,s:b,s:b,s:b}",
 		"session", (json_int_t)s->db_id, "user", s->user, "name",
 		row_text(s->principal ? s->principal->name : ""), "vm", s->vm->name, "uid",
 		(json_int_t)s->uid, "service", s->service, "tty", s->tty, "rhost", s->rhost, "peer",
@@ -163,7 +165,7 @@ json_t *query_row_session(const struct query_env *env, const struct idfw_session
 		row_groups(env, s), "kicked", (int)s->kicked, "isolated", row_isolated(s), "kind",
 		s->is_unit ? "service" : "login", "cgroup", (json_int_t)s->cgroup, "parent",
 		row_parent(env, s), "found", (int)s->found, "lost",
-		(int)idfw_session_lost(env->engine, s));
+		(int)idfw_session_lost(env->engine, s), "refused", (int)s->refused);
 }
 
 json_t *query_row_isolation(const struct idfw_isolation *i)

@@ -82,6 +82,8 @@ static void enforced(struct idfw_engine *e, struct plan_ready *r)
 {
 	struct idfw_session *s = r->session;
 
+	if (s->refused)
+		return; /* it was told so */
 	s->enforced_ms = e->real_ms;
 	gi_buf_reset(&e->json);
 	gi_buf_printf(&e->json, "{\"latency_ms\":%llu,\"in_time\":%s,\"n_vms\":%u,\"vms\":[",
@@ -162,7 +164,7 @@ static void unwatched_enforced(const struct idfw_engine *e, struct idfw_vm *vm)
 	for (struct idfw_session *s = vm->sessions; s; s = s->v_next) {
 		const struct idfw_principal *p = s->principal;
 
-		if (s->enforced_ms || s->ready || s->kicked || !p)
+		if (s->enforced_ms || s->ready || s->kicked || s->refused || !p)
 			continue;
 		if (p->presence == IDFW_P_FOUND ? p->held : p->presence != IDFW_P_NOT_FOUND)
 			left = true;
@@ -224,7 +226,7 @@ void ready_due(struct idfw_engine *e)
 
 	while ((r = e->ready_head) && e->mono_ms >= r->deadline_ms) {
 		unlist(e, r);
-		if (r->session && !r->sent) {
+		if (r->session && !r->sent && !r->session->refused) {
 			ready_send(e, r->session, IDFW__SESSION_READY__STATE__DEGRADED);
 			gi_info("degraded %s@%s: not enforced after %llu ms", r->session->user,
 				r->session->vm->name,

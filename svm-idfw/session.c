@@ -138,9 +138,9 @@ static int identity_link(struct idfw_engine *e, struct idfw_session *s)
 	struct idfw_principal *p = NULL;
 	int r;
 
-	if (s->uid < e->conf.min_uid || s->parent)
+	if (s->parent || (s->uid < e->conf.min_uid && !s->is_unit))
 		return 0;
-	r = idfw_principal_get(e, s->user, &p);
+	r = s->is_unit ? idfw_unit_get(e, s->user, &p) : idfw_principal_get(e, s->user, &p);
 	if (r == 0)
 		r = subject_link(e, s);
 	if (r < 0)
@@ -207,10 +207,25 @@ static bool redundant(const struct idfw_session *s)
 	       (s->s_prev && s->s_prev->counted && s->s_prev->principal == s->principal);
 }
 
+static bool gives(const struct idfw_session *s)
+{
+	return s->principal && !s->kicked && !s->refused && idfw_principal_grants(s->principal);
+}
+
+void idfw_session_recount(struct idfw_session *s)
+{
+	bool want = gives(s);
+
+	if (!s->principal || s->counted == want)
+		return;
+	s->counted = want;
+	s->subject->n_counted += want ? 1u : UINT32_MAX;
+}
+
 void idfw_session_sync(struct idfw_engine *e, struct idfw_session *s, const struct pol_set *had)
 {
 	const struct pol_set *has = s->principal ? &s->principal->member_of : NULL;
-	bool want = s->principal && !s->kicked && idfw_principal_grants(s->principal);
+	bool want = gives(s);
 
 	if (!s->principal || (!s->counted && !want))
 		return;
@@ -269,7 +284,9 @@ static void resolve(struct idfw_engine *e, struct idfw_session *s)
 		ready_resolved(e, s, false);
 		return;
 	}
-	idfw_principal_login(e, p);
+	if (!p->is_unit)
+		idfw_principal_login(e, p);
+	service_login(e, s);
 	if (idfw_principal_grants(p)) {
 		idfw_session_decision(e, s, "login");
 		e->ready = s->ready;
@@ -329,6 +346,9 @@ int idfw_session_open(
 	struct idfw_session *s = idfw_session_find(e, vm, ws->id, vm->boot_id);
 	const char *why = idfw_limit_session(e, vm);
 	int r;
+
+	if (!why)
+		why = service_refusal(e, vm, ws);
 
 	if (s) {
 		if (s->enforced_ms && !s->ready)
@@ -483,6 +503,7 @@ int idfw_engine_restore_session(struct idfw_engine *e, const char *vm_name, cons
 	if (s->principal) {
 		if (s->principal->presence == IDFW_P_PENDING && !s->principal->lookup_running)
 			idfw_principal_lookup(e, s->principal);
+		service_login(e, s);
 		idfw_session_sync(e, s, &s->principal->member_of);
 	}
 	plan_event_end(e);

@@ -300,6 +300,7 @@ static int hello(
 	env.body_case = IDFW__ENVELOPE__BODY_HELLO_ACK;
 	env.hello_ack = &ack;
 	e->out.send(e->out.arg, vm, &env);
+	service_watch(e, vm, true);
 	return 0;
 }
 

@@ -189,6 +189,8 @@ bool replay_open(struct run *r)
 	if (replay_option(r, "in"))
 		b.sessions[0].parent = replay_number(replay_option(r, "in"));
 	b.sessions[0].found = replay_option(r, "found") != NULL;
+	if (replay_option(r, "service"))
+		b.sessions[0].kind = IDFW__SESSION__KIND__SERVICE;
 	b.open.session = &b.sessions[0];
 	b.event.body_case = IDFW__EVENT__BODY_OPEN;
 	b.event.open = &b.open;

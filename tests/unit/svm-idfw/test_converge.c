@@ -56,6 +56,7 @@ static const char *const policies[] = {
 	"on-loss hold 60s; group g0 { directory g0; on-loss close; } group g1 { directory g1; }\n"
 	"group both { group g0, g1; on-loss hold 30s; }\n"
 	"group web { vm vm0, vm1; }\n"
+	"logins l1 allow g0 on vm vm0; logins l2 allow g1, user \"user3\" on vm vm1;\n"
 	"section application { rule a allow from g0 to web; rule b allow from g1 to any; rule c "
 	"allow from web to g0;\n"
 	" rule d allow from both to vm vm3; }\n",

@@ -198,6 +198,11 @@ static void out_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e)
 	case IDFW__ENVELOPE__BODY_REFUSED:
 		log_line(w, "%s refused %s", vm->name, e->refused->text);
 		break;
+	case IDFW__ENVELOPE__BODY_SERVICE_WATCH:
+		log_line(w, "%s watch %zu %s %s", vm->name, e->service_watch->n_unit,
+			e->service_watch->n_unit ? e->service_watch->unit[0] : "-",
+			e->service_watch->n_unit > 1 ? e->service_watch->unit[1] : "-");
+		break;
 	default:
 		log_line(w, "%s %s", vm->name, wire_body_name((int)e->body_case));
 	}
