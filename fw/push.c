@@ -214,7 +214,7 @@ static int push_over(struct fw_push *p, const struct fw_state *s, const struct f
 	if (rc < 0)
 		fw_push_refuse(rc, NULL, ret_why);
 	else
-		rc = fw_nft_run(gi_buf_str(&prepare), ret_why);
+		rc = fw_nft_run(fw_mnl_fd(p->mnl), gi_buf_str(&prepare), ret_why);
 	if (rc == 0) {
 		rc = fill_cgroups(p, s, cg);
 		if (rc == 0)
@@ -223,7 +223,7 @@ static int push_over(struct fw_push *p, const struct fw_state *s, const struct f
 			fw_push_refuse(rc, NULL, ret_why);
 	}
 	if (rc == 0)
-		rc = fw_nft_run(gi_buf_str(&all), ret_why);
+		rc = fw_nft_run(fw_mnl_fd(p->mnl), gi_buf_str(&all), ret_why);
 	if (rc == 0)
 		p->cg = cg;
 	else if (cg)
@@ -252,7 +252,7 @@ static int push_anew(struct fw_push *p, const struct fw_state *s, char ret_why[F
 		rc = gi_buf_error(&all);
 	}
 	if (rc == 0)
-		rc = fw_nft_run(gi_buf_str(&all), ret_why);
+		rc = fw_nft_run(fw_mnl_fd(p->mnl), gi_buf_str(&all), ret_why);
 	else
 		fw_push_refuse(rc, NULL, ret_why);
 	if (rc == 0) {
@@ -269,29 +269,62 @@ static int push_anew(struct fw_push *p, const struct fw_state *s, char ret_why[F
 	return rc;
 }
 
+/* whatever a push needs of the table itself: one that sleeps enforces nothing */
+static int wake_table(struct fw_push *p)
+{
+	struct fw_table t;
+	int rc = fw_table_read(p->mnl, &t);
+
+	if (rc == 0 && t.there && (t.flags & FW_DORMANT))
+		rc = fw_mnl_set_table(p->mnl, t.flags & ~FW_DORMANT);
+	return rc;
+}
+
+static int push_over_standing(struct fw_push *p, struct fw_state *s, char ret_why[FW_WHY_MAX])
+{
+	struct fw_state *have = NULL;
+	int rc = fw_push_read(p, fw_state_ruleset(s), s, &have);
+
+	if (rc < 0)
+		return fw_push_refuse(rc, NULL, ret_why);
+	rc = push_over(p, s, have, ret_why);
+	fw_state_free(have);
+	return rc;
+}
+
+int fw_push_whole(
+	struct fw_push *p, struct fw_state *s, unsigned int ways, char ret_why[FW_WHY_MAX])
+{
+	int rc = wake_table(p);
+
+	if (rc < 0)
+		return fw_push_refuse(rc, NULL, ret_why);
+	rc = -EINVAL;
+	/* twice: a lease may end between reading and writing */
+	for (int i = 0; rc < 0 && (ways & FW_WAY_OVER) && i < 2; i++)
+		rc = push_over_standing(p, s, ret_why);
+	if (rc < 0 && (ways & FW_WAY_FRESH)) {
+		/* the sets are not as we think; somebody else at work */
+		rc = push_over(p, s, NULL, ret_why);
+		if (rc < 0 && rc != -GI_ELIMIT && rc != -ENOMEM) /* nor what they are made of */
+			rc = push_anew(p, s, ret_why);
+	}
+	p->gen = 0;
+	/* nothing to compare with: the first comparison then says that it differs */
+	if (rc == 0 && fw_table_shape(p->mnl, &p->shape) < 0)
+		p->shape = 0;
+	return rc;
+}
+
 int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256])
 {
 	const struct fw_ruleset *rs = fw_state_ruleset(s);
-	struct fw_state *have = NULL;
 	const char *why = NULL;
 	int rc = rs ? fw_ruleset_check(rs, &why) : -EINVAL;
 
 	if (rc < 0)
 		return fw_push_refuse(rc, why, ret_why);
-	/* twice: a lease may end between reading and writing */
-	for (int i = 0; i < 2; i++) {
-		rc = fw_push_read(p, rs, s, &have);
-		if (rc == 0)
-			rc = push_over(p, s, have, ret_why);
-		fw_state_free(have);
-		have = NULL;
-		if (rc == 0)
-			break;
-	}
-	if (rc < 0) /* the sets are not as we think; somebody else at work */
-		rc = push_over(p, s, NULL, ret_why);
-	if (rc < 0 && rc != -GI_ELIMIT && rc != -ENOMEM) /* nor what they are made of */
-		rc = push_anew(p, s, ret_why);
+	rc = fw_push_whole(p, s, FW_WAY_OVER | FW_WAY_FRESH, ret_why);
 	if (rc < 0)
 		return rc;
 	if (!p->state)

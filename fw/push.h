@@ -71,6 +71,24 @@ GI_MUST_CHECK int fw_push_work(struct fw_push *p, bool *ret_more, char ret_why[2
 const struct fw_state *fw_push_state(const struct fw_push *p);
 
 /*
+ * fw_push_verify - compares what the kernel holds with what is known to run
+ * @ret_what: "" when it is the same (or nothing is known), else the first difference in words
+ *
+ * Marks that a lease may have ended are no difference. Costs next to nothing when no transaction
+ * of anybody has been since it was the same; else all elements are read.
+ * Errors: netlink's, -ENOMEM: not compared
+ */
+GI_MUST_CHECK int fw_push_verify(struct fw_push *p, char ret_what[256]);
+/*
+ * fw_push_repair - the kernel gets again what is known to run
+ *
+ * Marks with a lease come back with what they surely have left of it and no more; what may have
+ * ended waits for the SVM's next heartbeat. Errors: -GI_ESTATE (nothing is known),
+ * fw_push_ruleset()'s: what is known stays so; -ENOMEM
+ */
+GI_MUST_CHECK int fw_push_repair(struct fw_push *p, char ret_why[256]);
+
+/*
  * fw_push_marks - what the kernel holds now in UID_MARK, ADDR4_MARK, ADDR6_MARK, REMARK, BASE_MARK,
  * CG_MARK
  * @cb: called for each element, sorted; no table: 0 and no call

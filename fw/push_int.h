@@ -11,17 +11,21 @@
 
 /*
  * fw_nft_run - one transaction of nft text by libnftables
+ * @fd: netlink socket that it talks over; nothing may be unread there
  * @text: NUL-terminated; only from fw_render() and validated names
  * @ret_why: first line of libnftables' complaint
  * Errors: -EIO (refused: nothing changed), -ENOMEM
  * libnftables exits the process when it runs out of memory or cannot open its socket.
  */
-GI_MUST_CHECK int fw_nft_run(const char *text, char ret_why[FW_WHY_MAX]);
+GI_MUST_CHECK int fw_nft_run(int fd, const char *text, char ret_why[FW_WHY_MAX]);
 
 struct fw_mnl; /* one long-lived netlink socket */
 
 GI_MUST_CHECK int fw_mnl_new(struct fw_mnl **ret, char ret_why[FW_WHY_MAX]);
 void fw_mnl_free(struct fw_mnl *m);
+/* what follows talks over this socket, too: libnftables; the kernel's name for it: the watch */
+int fw_mnl_fd(const struct fw_mnl *m);
+uint32_t fw_mnl_portid(const struct fw_mnl *m);
 bool fw_mnl_has_destroy(const struct fw_mnl *m);
 /* an element that is added again takes the new timeout, and all of it (Linux 6.12) */
 bool fw_mnl_has_update(const struct fw_mnl *m);
@@ -29,6 +33,18 @@ bool fw_mnl_has_update(const struct fw_mnl *m);
 void fw_mnl_without_destroy(struct fw_mnl *m);
 struct fw_push;
 void fw_push_without_destroy(struct fw_push *p);
+
+/* what a message says; negative: refused, no more of them */
+struct nlmsghdr;
+typedef int fw_mnl_cb(const struct nlmsghdr *h, void *arg);
+/* any dump of nftables (NFT_MSG_GET*); @table NULL: of all families and tables. Errors as below */
+GI_MUST_CHECK int fw_mnl_dump(struct fw_mnl *m, uint16_t type, const char *table, const char *set,
+	fw_mnl_cb *cb, void *arg);
+/* @cb gets one NFT_MSG_NEWGEN */
+GI_MUST_CHECK int fw_mnl_generation(struct fw_mnl *m, fw_mnl_cb *cb, void *arg);
+/* our table: made, or its flags changed; a transaction of its own */
+GI_MUST_CHECK int fw_mnl_set_table(struct fw_mnl *m, uint32_t flags);
+GI_MUST_CHECK int fw_mnl_delete_table(struct fw_mnl *m);
 
 /*
  * Dumps: -EINTR when the ruleset changed meanwhile: what @cb was told is worth nothing, again.
@@ -44,6 +60,7 @@ struct fw_raw {
 	uint8_t key_len;     /* 1, 4, 8, 12 or 16 */
 	uint32_t data;	     /* maps */
 	uint64_t timeout_ms; /* sets with timeouts; 0 none */
+	uint64_t left_ms;    /* writing only: of the timeout; 0: all of it */
 };
 GI_MUST_CHECK int fw_mnl_elems(
 	struct fw_mnl *m, const char *set, int (*cb)(void *arg, const struct fw_raw *e), void *arg);
@@ -82,7 +99,44 @@ struct fw_push {
 	unsigned int cg;	  /* name of the map of cgroups, while @state is known */
 	struct fw_leases *leases; /* owned; push_lease.c */
 	struct fw_diag *diag;	  /* owned; push_diag.c */
+	uint64_t shape;		  /* all but elements, while @state is known; push_verify.c */
+	uint32_t gen;		  /* the kernel's number of rulesets when that was compared last */
 };
+
+/* ---- push_table.c: our table as one thing ---- */
+
+#define FW_DORMANT 0x1u /* NFT_TABLE_F_DORMANT */
+#define FW_PERSIST 0x4u /* NFT_TABLE_F_PERSIST, Linux 6.9; not in Debian 12's headers */
+
+struct fw_table {
+	bool there;
+	uint32_t flags; /* NFT_TABLE_F_* and FW_PERSIST */
+	uint32_t owner; /* its socket; 0 nobody */
+};
+GI_MUST_CHECK int fw_table_read(struct fw_mnl *m, struct fw_table *ret);
+/* number of the present generation of all rulesets: another one after each transaction of anybody
+ */
+GI_MUST_CHECK int fw_table_generation(struct fw_mnl *m, uint32_t *ret);
+/*
+ * a hash of the table's flags, chains, rules and sets by their handles, and of the elements that
+ * come with the rules: the same as long as nobody changes anything but the model's elements
+ */
+GI_MUST_CHECK int fw_table_shape(struct fw_mnl *m, uint64_t *ret);
+
+/* ---- push_verify.c ---- */
+
+/* milliseconds that a mark of this lease surely has left, 0: it may have ended; push_lease.c */
+uint64_t fw_leases_left_ms(const struct fw_leases *l, uint32_t lease_s);
+enum { FW_WAY_OVER = 1, FW_WAY_FRESH = 2 };
+/*
+ * writes one whole ruleset: over the elements that stand, and when that is not asked for or cannot
+ * be done, from nothing: all leases begin anew then. What is known to run and leases
+ * are the caller's to remember
+ */
+GI_MUST_CHECK int fw_push_whole(
+	struct fw_push *p, struct fw_state *s, unsigned int ways, char ret_why[FW_WHY_MAX]);
+/* the map of cgroups that runs, into @into */
+GI_MUST_CHECK int fw_push_read_cgroups(struct fw_push *p, struct fw_state *into);
 
 int fw_push_refuse(int rc, const char *words, char ret_why[FW_WHY_MAX]); /* gives @rc back */
 void fw_raw_of_elem(const struct fw_elem *e, struct fw_raw *ret);
@@ -121,5 +175,17 @@ void fw_diag_ended(struct fw_diag *d, const struct fw_key *who);
 bool fw_diag_waits(const struct fw_diag *d);
 /* a bounded step; false: no more to do */
 bool fw_diag_step(struct fw_diag *d, const struct fw_state *s);
+/* ---- push_foreign.c ---- */
+
+/*
+ * fw_foreign_scan - base chains of others that run before ours and could speak for us
+ * @ret_text: words about the first and the number of others, "" when there is none
+ *
+ * Those on input and output at our priority or before it, and on pre- and postrouting, whose rules
+ * (or rules of chains in the same table that they may jump to) set the ct mark or the meta mark, or
+ * take packets out of connection tracking.
+ * Errors: netlink's, -ENOMEM
+ */
+GI_MUST_CHECK int fw_foreign_scan(struct fw_mnl *m, char ret_text[FW_WHY_MAX]);
 
 #endif

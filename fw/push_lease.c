@@ -98,6 +98,18 @@ void fw_leases_forget(struct fw_leases *l)
 	l->unknown = true;
 }
 
+uint64_t fw_leases_left_ms(const struct fw_leases *l, uint32_t lease_s)
+{
+	uint64_t now = now_ms(), ends;
+
+	for (size_t i = 0; i < l->n_classes; i++) {
+		ends = l->classes[i].renewed_ms + UINT64_C(1000) * lease_s;
+		if (l->classes[i].lease_s == lease_s)
+			return ends > now ? ends - now : 0;
+	}
+	return 0;
+}
+
 static int gather(void *arg, const struct fw_elem *e)
 {
 	struct fw_leases *l = arg;

@@ -52,7 +52,6 @@ static int probe_destroy(struct fw_mnl *m);
 static void batch_close_msg(struct fw_mnl *m);
 static void batch_open_msg(struct fw_mnl *m, const char *table, const char *set, uint16_t type);
 static int batch_recv(struct fw_mnl *m, uint32_t first);
-static int dump(struct fw_mnl *m, uint16_t type, const char *set, mnl_cb_t cb, void *arg);
 
 /*
  * By its number: older kernels take such a change without a word and do nothing, so there is
@@ -116,6 +115,16 @@ void fw_mnl_free(struct fw_mnl *m)
 	free(m->buf);
 	free(m->reply);
 	free(m);
+}
+
+int fw_mnl_fd(const struct fw_mnl *m)
+{
+	return mnl_socket_get_fd(m->nl);
+}
+
+uint32_t fw_mnl_portid(const struct fw_mnl *m)
+{
+	return m->portid;
 }
 
 bool fw_mnl_has_destroy(const struct fw_mnl *m)
@@ -187,7 +196,8 @@ static void put_elem(struct nlmsghdr *msg, const struct fw_raw *e, bool map, boo
 	if (values && e->timeout_ms > 0) {
 		mnl_attr_put_u64(msg, NFTA_SET_ELEM_TIMEOUT, htobe64(e->timeout_ms));
 		/* what is left of it: else one that is there would keep what it has left */
-		mnl_attr_put_u64(msg, NFTA_SET_ELEM_EXPIRATION, htobe64(e->timeout_ms));
+		mnl_attr_put_u64(msg, NFTA_SET_ELEM_EXPIRATION,
+			htobe64(e->left_ms ? e->left_ms : e->timeout_ms));
 	}
 	mnl_attr_nest_end(msg, elem);
 }
@@ -281,6 +291,28 @@ static int probe_destroy(struct fw_mnl *m)
 	return rc == -EPERM || rc == -ENOBUFS ? rc : 0;
 }
 
+/* a transaction of one message about our table */
+static int table_commit(struct fw_mnl *m, uint16_t type, uint16_t flags, const uint32_t *value)
+{
+	fw_mnl_begin(m);
+	m->msg = nftnl_nlmsg_build_hdr((char *)batch_end(m), type, NFPROTO_INET, flags, ++m->seq);
+	mnl_attr_put_strz(m->msg, NFTA_TABLE_NAME, FW_TABLE);
+	if (value)
+		mnl_attr_put_u32(m->msg, NFTA_TABLE_FLAGS, htonl(*value));
+	m->list = NULL;
+	return fw_mnl_commit(m);
+}
+
+int fw_mnl_set_table(struct fw_mnl *m, uint32_t flags)
+{
+	return table_commit(m, NFT_MSG_NEWTABLE, NLM_F_CREATE, &flags);
+}
+
+int fw_mnl_delete_table(struct fw_mnl *m)
+{
+	return table_commit(m, NFT_MSG_DELTABLE, 0, NULL);
+}
+
 int fw_mnl_delete_set(struct fw_mnl *m, const char *set)
 {
 	fw_mnl_begin(m);
@@ -339,11 +371,11 @@ int fw_mnl_objects(
 	struct fw_mnl *m, int (*cb)(void *arg, enum fw_object kind, const char *name), void *arg)
 {
 	struct objects_arg a = { .cb = cb, .arg = arg, .kind = FW_OBJ_CHAIN };
-	int rc = dump(m, NFT_MSG_GETCHAIN, NULL, on_object, &a);
+	int rc = fw_mnl_dump(m, NFT_MSG_GETCHAIN, FW_TABLE, NULL, on_object, &a);
 
 	if (rc == 0) {
 		a.kind = FW_OBJ_SET;
-		rc = dump(m, NFT_MSG_GETSET, NULL, on_object, &a);
+		rc = fw_mnl_dump(m, NFT_MSG_GETSET, FW_TABLE, NULL, on_object, &a);
 	}
 	return a.rc < 0 ? a.rc : rc;
 }
@@ -412,13 +444,13 @@ int fw_mnl_elems(
 	struct fw_mnl *m, const char *set, int (*cb)(void *arg, const struct fw_raw *e), void *arg)
 {
 	struct elems_arg a = { .cb = cb, .arg = arg };
-	int rc = dump(m, NFT_MSG_GETSETELEM, set, on_elems, &a);
+	int rc = fw_mnl_dump(m, NFT_MSG_GETSETELEM, FW_TABLE, set, on_elems, &a);
 
 	return a.rc < 0 ? a.rc : rc == -ENOENT ? 0 : rc;
 }
 
 /* reads to the end, also after @cb refused: a socket has one dump at a time */
-static int dump_recv(struct fw_mnl *m, uint32_t seq, mnl_cb_t cb, void *arg)
+static int dump_recv(struct fw_mnl *m, uint32_t seq, fw_mnl_cb *cb, void *arg)
 {
 	bool refused = false, changed = false;
 
@@ -445,15 +477,30 @@ static int dump_recv(struct fw_mnl *m, uint32_t seq, mnl_cb_t cb, void *arg)
 	}
 }
 
-static int dump(struct fw_mnl *m, uint16_t type, const char *set, mnl_cb_t cb, void *arg)
+static int ask(struct fw_mnl *m, struct nlmsghdr *h, fw_mnl_cb *cb, void *arg)
 {
-	struct nlmsghdr *h =
-		nftnl_nlmsg_build_hdr((char *)m->buf, type, NFPROTO_INET, NLM_F_DUMP, ++m->seq);
-
-	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, FW_TABLE); /* 1 in all requests */
-	if (set)
-		mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, set);
 	if (mnl_socket_sendto(m->nl, h, h->nlmsg_len) < 0)
 		return -errno;
 	return dump_recv(m, h->nlmsg_seq, cb, arg);
+}
+
+int fw_mnl_dump(struct fw_mnl *m, uint16_t type, const char *table, const char *set, fw_mnl_cb *cb,
+	void *arg)
+{
+	struct nlmsghdr *h = nftnl_nlmsg_build_hdr(
+		(char *)m->buf, type, table ? NFPROTO_INET : NFPROTO_UNSPEC, NLM_F_DUMP, ++m->seq);
+
+	if (table)
+		mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, table); /* 1 in all requests */
+	if (set)
+		mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, set);
+	return ask(m, h, cb, arg);
+}
+
+int fw_mnl_generation(struct fw_mnl *m, fw_mnl_cb *cb, void *arg)
+{
+	return ask(m,
+		nftnl_nlmsg_build_hdr(
+			(char *)m->buf, NFT_MSG_GETGEN, NFPROTO_UNSPEC, NLM_F_ACK, ++m->seq),
+		cb, arg);
 }

@@ -177,6 +177,14 @@ int fw_push_read(struct fw_push *p, const struct fw_ruleset *rs, const struct fw
 	return rc;
 }
 
+int fw_push_read_cgroups(struct fw_push *p, struct fw_state *into)
+{
+	struct read_arg a = { .found = into, .set = FW_CG_MARK, .cg = p->cg };
+	int rc = read_set(p, NULL, &a);
+
+	return rc == 0 && a.odd ? -GI_EPROTO : rc;
+}
+
 static int on_stamp(void *arg, const struct fw_raw *r)
 {
 	uint32_t *stamp = arg, key;

@@ -27,6 +27,7 @@ enum fw_rec_type {
 	FW_REC_MARKS, /* asks for the read-back; answered by ELEMs and DONE */
 	FW_REC_DONE,  /* generation, version, err: 0 or negative, name: why */
 	FW_REC_RENEW, /* a heartbeat: leases begin anew; not answered */
+	FW_REC_ALARM, /* from the pusher, at any time: a: enum fw_alarm, b: over, name: text */
 };
 
 struct fw_rec {

@@ -43,7 +43,7 @@ void na_alarm_over(struct na_agent *a, Idfw__Alarm__Kind kind)
 		return;
 	a->alarms.lasting[kind].on = false;
 	gi_notice("alarm over: %s", a->alarms.lasting[kind].text);
-	send_alarm(a, kind, true, a->alarms.lasting[kind].text);
+	send_alarm(a, kind, true, ""); /* whatever text it had meanwhile */
 }
 
 void na_alarm_event(struct na_agent *a, Idfw__Alarm__Kind kind, const char *text)

@@ -164,14 +164,18 @@ static int take_record(struct na_push *p, const struct fw_rec *r)
 	char why[sizeof(r->name) + 1];
 	struct pending e;
 
+	memcpy(why, r->name, sizeof(r->name));
+	why[sizeof(r->name)] = '\0';
+	if (r->type == FW_REC_ALARM) {
+		p->ops->alarm(p->arg, r->a, r->b != 0, why);
+		return 0;
+	}
 	if (p->n == 0)
 		return -GI_EPROTO;
 	if (r->type == FW_REC_ELEM && p->pending[p->first].marks)
 		return elems_push(p, &r->elem);
 	if (r->type != FW_REC_DONE || !pending_take(p, &e))
 		return -GI_EPROTO;
-	memcpy(why, r->name, sizeof(r->name));
-	why[sizeof(r->name)] = '\0';
 	if (e.marks) {
 		e.generation = r->generation;
 		e.version = r->version;

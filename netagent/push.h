@@ -26,6 +26,8 @@ struct na_push_ops {
 	/* answer to na_push_marks(); generation 0: nothing runs, or nobody could be asked */
 	void (*marks)(void *arg, uint64_t generation, uint64_t version, const struct fw_elem *elems,
 		size_t n);
+	/* something is wrong with the table, or well again; nobody asked. Kind as on the wire */
+	void (*alarm)(void *arg, unsigned int kind, bool over, const char *text);
 	/* the pusher is gone; after the answers to what was asked of it */
 	void (*lost)(void *arg, const char *why);
 };

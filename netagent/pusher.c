@@ -4,17 +4,20 @@
  *
  * uid 0 with CAP_NET_ADMIN alone, no_new_privs, a seccomp filter, no text parsed: the records have
  * a fixed shape and fw_rec_reader checks each before it is used. Blocking and sequential: one
- * request, one answer. Leases are renewed in steps, while no request waits.
+ * request, one answer. Leases are renewed in steps, while no request waits; the guard (fw/guard.h)
+ * repairs what others did to our table, which is told by records that nobody asked for.
  * libnftables may exit() under us: the keeper starts the next one, the parsing process reports it,
  * and the SVM sends a whole ruleset. The kernel goes on with what it has.
  */
 #include "netagent/pusher.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "fw/guard.h"
 #include "fw/push.h"
 #include "fw/rec.h"
 #include "lib/base/log.h"
@@ -25,6 +28,7 @@
 struct pusher {
 	int fd;
 	struct fw_push *push;
+	struct fw_guard *guard;
 	struct fw_rec_reader *reader;
 	bool more;	    /* fw_push_work() has something to do */
 	unsigned int since; /* records taken since it was last called */
@@ -137,19 +141,43 @@ static void work(struct pusher *p)
 		gi_err("leases could not be renewed: %s", why);
 }
 
+static void tell(void *arg, enum fw_alarm kind, bool over, const char *text)
+{
+	struct fw_rec r = { .type = FW_REC_ALARM, .a = (uint8_t)kind, .b = over };
+
+	snprintf(r.name, sizeof(r.name), "%s", text);
+	/* when it cannot be sent, the parsing process is gone and we are about to notice */
+	(void)!reply(arg, &r);
+}
+
+/* until there is a request; the guard's work meanwhile */
+static int idle(struct pusher *p)
+{
+	struct pollfd fds[] = { { .fd = p->fd, .events = POLLIN },
+		{ .fd = fw_guard_fd(p->guard), .events = POLLIN } };
+	int n = poll(fds, GI_ARRAY_SIZE(fds), fw_guard_work(p->guard));
+
+	return n < 0 && errno != EINTR ? -errno : 0;
+}
+
 static int serve(struct pusher *p)
 {
 	char buf[sizeof(struct fw_rec) + 1];
 
 	for (;;) {
-		ssize_t n = recv(p->fd, buf, sizeof(buf), p->more ? MSG_DONTWAIT : 0);
+		ssize_t n = recv(p->fd, buf, sizeof(buf), MSG_DONTWAIT);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0 && errno == EAGAIN && p->more) {
 			work(p);
 			continue;
 		}
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EAGAIN) {
+			if (idle(p) < 0)
+				return 1;
 			continue;
+		}
 		if (p->more && ++p->since == WORK_EVERY)
 			work(p); /* or a flood of changes would let leases end */
 		if (n <= 0) /* the parsing process is gone: so are we; the kernel keeps its rules */
@@ -174,11 +202,14 @@ int na_pusher_run(int fd)
 	err = fw_push_new(&p.push, why);
 	if (err < 0)
 		gi_err("pusher: no nftables: %s", why[0] ? why : gi_strerror(err));
+	else if (fw_guard_new(p.push, tell, &p, &p.guard) < 0)
+		gi_err("pusher: the kernel's notifications cannot be had");
 	else if (fw_rec_reader_new(&p.reader) < 0)
 		gi_err("pusher: out of memory");
 	else
 		rc = serve(&p);
 	fw_rec_reader_free(p.reader);
+	fw_guard_free(p.guard);
 	fw_push_free(p.push);
 	return rc;
 }

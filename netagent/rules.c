@@ -113,6 +113,18 @@ static void lost_cb(void *arg, const char *why)
 	gi_warn("%s: the kernel keeps its rules, changes wait", why);
 }
 
+static void alarm_cb(void *arg, unsigned int kind, bool over, const char *text)
+{
+	struct na_agent *a = arg;
+
+	if (kind == 0 || kind >= NA_ALARM_KINDS)
+		return;
+	if (over)
+		na_alarm_over(a, (Idfw__Alarm__Kind)kind);
+	else
+		na_alarm_begin(a, (Idfw__Alarm__Kind)kind, text);
+}
+
 void na_rules_pusher(struct na_agent *a, int fd)
 {
 	na_push_attach(a->push, fd);
@@ -128,6 +140,7 @@ void na_rules_pusher(struct na_agent *a, int fd)
 const struct na_push_ops na_rules_push_ops = {
 	.done = done_cb,
 	.marks = marks_cb,
+	.alarm = alarm_cb,
 	.lost = lost_cb,
 };
 
