@@ -74,7 +74,7 @@ int fw_push_refuse(int rc, const char *words, char ret_why[FW_WHY_MAX])
 
 /* text of both transactions; with @have only the elements that differ from it */
 static int texts(struct fw_push *p, const struct fw_state *s, const struct fw_state *have,
-	unsigned int cg, struct gi_buf *prepare, struct gi_buf *all)
+	bool nets, unsigned int cg, struct gi_buf *prepare, struct gi_buf *all)
 {
 	struct gi_buf commit;
 	int rc;
@@ -82,7 +82,7 @@ static int texts(struct fw_push *p, const struct fw_state *s, const struct fw_st
 	gi_buf_init(&commit, TEXT_MAX);
 	gi_buf_reset(prepare);
 	gi_buf_reset(all);
-	rc = fw_render_over(s, have, cg, prepare, &commit);
+	rc = fw_render_over(s, have, nets, cg, prepare, &commit);
 	if (rc == 0)
 		rc = sweep(p, gi_buf_str(prepare), gi_buf_str(&commit), all);
 	if (rc == 0) {
@@ -200,7 +200,7 @@ static int free_cg_name(struct fw_push *p, unsigned int *ret)
  * that empties the chains, deletes what is not wanted any more and fills everything anew.
  */
 static int push_over(struct fw_push *p, const struct fw_state *s, const struct fw_state *have,
-	char ret_why[FW_WHY_MAX])
+	bool nets, char ret_why[FW_WHY_MAX])
 {
 	struct gi_buf prepare, all;
 	unsigned int cg = 0;
@@ -210,7 +210,7 @@ static int push_over(struct fw_push *p, const struct fw_state *s, const struct f
 	gi_buf_init(&all, TEXT_MAX);
 	rc = free_cg_name(p, &cg);
 	if (rc == 0)
-		rc = texts(p, s, have, cg, &prepare, &all);
+		rc = texts(p, s, have, nets, cg, &prepare, &all);
 	if (rc < 0)
 		fw_push_refuse(rc, NULL, ret_why);
 	else
@@ -246,7 +246,7 @@ static int push_anew(struct fw_push *p, const struct fw_state *s, char ret_why[F
 	gi_buf_init(&prepare, TEXT_MAX);
 	gi_buf_init(&all, TEXT_MAX);
 	gi_buf_printf(&all, "add table inet " FW_TABLE "\ndelete table inet " FW_TABLE "\n");
-	rc = fw_render_over(s, NULL, 1, &prepare, &prepare);
+	rc = fw_render_over(s, NULL, true, 1, &prepare, &prepare);
 	if (rc == 0) {
 		gi_buf_append(&all, prepare.data, prepare.len);
 		rc = gi_buf_error(&all);
@@ -280,14 +280,15 @@ static int wake_table(struct fw_push *p)
 	return rc;
 }
 
-static int push_over_standing(struct fw_push *p, struct fw_state *s, char ret_why[FW_WHY_MAX])
+static int push_over_standing(
+	struct fw_push *p, struct fw_state *s, bool nets, char ret_why[FW_WHY_MAX])
 {
 	struct fw_state *have = NULL;
 	int rc = fw_push_read(p, fw_state_ruleset(s), s, &have);
 
 	if (rc < 0)
 		return fw_push_refuse(rc, NULL, ret_why);
-	rc = push_over(p, s, have, ret_why);
+	rc = push_over(p, s, have, nets, ret_why);
 	fw_state_free(have);
 	return rc;
 }
@@ -302,10 +303,10 @@ int fw_push_whole(
 	rc = -EINVAL;
 	/* twice: a lease may end between reading and writing */
 	for (int i = 0; rc < 0 && (ways & FW_WAY_OVER) && i < 2; i++)
-		rc = push_over_standing(p, s, ret_why);
+		rc = push_over_standing(p, s, ways & FW_WAY_NETS, ret_why);
 	if (rc < 0 && (ways & FW_WAY_FRESH)) {
 		/* the sets are not as we think; somebody else at work */
-		rc = push_over(p, s, NULL, ret_why);
+		rc = push_over(p, s, NULL, true, ret_why);
 		if (rc < 0 && rc != -GI_ELIMIT && rc != -ENOMEM) /* nor what they are made of */
 			rc = push_anew(p, s, ret_why);
 	}
@@ -324,7 +325,9 @@ int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256])
 
 	if (rc < 0)
 		return fw_push_refuse(rc, why, ret_why);
-	rc = fw_push_whole(p, s, FW_WAY_OVER | FW_WAY_FRESH, ret_why);
+	/* what stands under a predecessor's names is only as good as it was guarded */
+	rc = fw_push_whole(
+		p, s, FW_WAY_OVER | FW_WAY_FRESH | (p->state ? 0 : FW_WAY_NETS), ret_why);
 	if (rc < 0)
 		return rc;
 	if (!p->state)

@@ -127,10 +127,11 @@ GI_MUST_CHECK int fw_table_shape(struct fw_mnl *m, uint64_t *ret);
 
 /* milliseconds that a mark of this lease surely has left, 0: it may have ended; push_lease.c */
 uint64_t fw_leases_left_ms(const struct fw_leases *l, uint32_t lease_s);
-enum { FW_WAY_OVER = 1, FW_WAY_FRESH = 2 };
+enum { FW_WAY_OVER = 1, FW_WAY_FRESH = 2, FW_WAY_NETS = 4 };
 /*
  * writes one whole ruleset: over the elements that stand, and when that is not asked for or cannot
- * be done, from nothing: all leases begin anew then. What is known to run and leases
+ * be done, from nothing: all leases begin anew
+ * then. FW_WAY_NETS: interval sets are filled anew in any case. What is known to run and leases
  * are the caller's to remember
  */
 GI_MUST_CHECK int fw_push_whole(

@@ -305,7 +305,8 @@ static int repair_once(struct fw_push *p, bool over, char ret_why[FW_WHY_MAX])
 	}
 	rc = move(p, &b, true);
 	if (rc == 0)
-		rc = fw_push_whole(p, p->state, over ? FW_WAY_OVER : FW_WAY_FRESH, ret_why);
+		rc = fw_push_whole(
+			p, p->state, over ? FW_WAY_OVER | FW_WAY_NETS : FW_WAY_FRESH, ret_why);
 	back = p->state ? move(p, &b, false) : rc; /* it is gone when nobody knows what runs */
 	if (rc == 0 && back == 0) {
 		rc = revive(p, &b);

@@ -82,15 +82,15 @@ static int note_cgroup(void *arg, const struct fw_elem *e)
 
 int fw_render(const struct fw_state *s, struct gi_buf *prepare, struct gi_buf *commit)
 {
-	int rc = fw_render_over(s, NULL, 1, prepare, commit);
+	int rc = fw_render_over(s, NULL, true, 1, prepare, commit);
 
 	if (rc == 0)
 		rc = fw_state_each(s, true, note_cgroup, prepare);
 	return rc;
 }
 
-int fw_render_over(const struct fw_state *s, const struct fw_state *have, unsigned int cg,
-	struct gi_buf *prepare, struct gi_buf *commit)
+int fw_render_over(const struct fw_state *s, const struct fw_state *have, bool again,
+	unsigned int cg, struct gi_buf *prepare, struct gi_buf *commit)
 {
 	const struct fw_ruleset *rs = fw_state_ruleset(s);
 	struct fw_net_names *nets = NULL;
@@ -115,7 +115,7 @@ int fw_render_over(const struct fw_state *s, const struct fw_state *have, unsign
 	fw_sip_add(&sip, &(uint8_t){ (uint8_t)rs->revoke }, 1);
 	rules_hash = fw_sip_end(&sip);
 
-	render_prepare(rs, nets, !have, prepare);
+	render_prepare(rs, nets, again, prepare);
 	gi_buf_printf(prepare, "add map inet " FW_TABLE " %s { type %s; }\n", fw_render_cg_name(cg),
 		set_texts[FW_CG_MARK].type);
 	render_drains(prepare);

@@ -42,9 +42,10 @@ void fw_render_base(
  * fw_render_over - as fw_render(), over sets that stand in the kernel
  * @have: borrows; exactly the elements that the sets of @s's ruleset hold now (sets that are not
  *     there hold none). NULL: not known, sets are emptied and filled
+ * @nets: interval sets are emptied and filled, whatever stands under their names
  * @cg: which name the map of cgroups gets; @prepare makes it, empty
  */
-GI_MUST_CHECK int fw_render_over(const struct fw_state *s, const struct fw_state *have,
+GI_MUST_CHECK int fw_render_over(const struct fw_state *s, const struct fw_state *have, bool nets,
 	unsigned int cg, struct gi_buf *prepare, struct gi_buf *commit);
 
 #endif

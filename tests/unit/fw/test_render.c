@@ -176,7 +176,7 @@ static void test_fw_render_over_writes_differences_only(void **state)
 	(void)state;
 	gi_buf_init(&a, TEXT_MAX);
 	gi_buf_init(&b, TEXT_MAX);
-	assert_int_equal(fw_render_over(want, have, 1, &a, &b), 0);
+	assert_int_equal(fw_render_over(want, have, false, 1, &a, &b), 0);
 	text = gi_buf_str(&b);
 	assert_non_null(strstr(text, "delete element inet idfw live {\n\t0x3\n}\n"));
 	assert_non_null(strstr(text, "delete element inet idfw uid_mark {\n\t6, 7\n}\n"));
@@ -189,7 +189,7 @@ static void test_fw_render_over_writes_differences_only(void **state)
 	assert_true(strstr(text, "delete element inet idfw ga4_g") <
 		    strstr(text, "add element inet idfw live"));
 	gi_buf_reset(&b);
-	assert_int_equal(fw_render_over(want, want, 1, &a, &b), 0);
+	assert_int_equal(fw_render_over(want, want, false, 1, &a, &b), 0);
 	assert_null(strstr(gi_buf_str(&b), "element inet idfw live"));
 	assert_null(strstr(gi_buf_str(&b), "element inet idfw uid_mark"));
 	gi_buf_fini(&a);
