@@ -154,7 +154,7 @@ void scan_unask(struct fa_scan *s, struct scan_file *f)
 void scan_end(struct fa_scan *s, struct scan_file *f)
 {
 	struct fa_held later = f->later;
-	struct fa_actor *actor = NULL;
+	struct fa_actor *actor = f->later_actor;
 	struct fa_ident id;
 	uint32_t mode;
 
@@ -165,16 +165,15 @@ void scan_end(struct fa_scan *s, struct scan_file *f)
 	if (f->op == IDFW__FILE_OP__FILE_OP_CLOSE_WRITE)
 		s->writes--;
 	s->ops->release(s->arg, &f->own);
-	if (later.fd >= 0)
-		actor = f->actor;
-	else
-		scan_actor_put(f->actor);
+	scan_actor_put(f->actor);
 	if (f->verdict)
 		idfw__file_verdict__free_unpacked(f->verdict, NULL);
 	free(f->range);
 	free(f);
-	if (later.fd < 0)
+	if (later.fd < 0) {
+		scan_actor_put(actor);
 		return;
+	}
 	if (s->ops->stat(s->arg, later.fd, &id, &mode) == 0) {
 		scan_written(s, &later, &id, mode, actor);
 		return;
@@ -193,6 +192,10 @@ void scan_again(struct fa_scan *s, struct scan_file *f)
 	if (s->ops->stat(s->arg, f->own.fd, &id, &mode) < 0) {
 		scan_fail(s, f, FA_R_UNREADABLE);
 		return;
+	}
+	if (f->later_actor) { /* what is read now is what he left */
+		scan_actor_put(f->actor);
+		f->actor = scan_actor_ref(f->later_actor);
 	}
 	f->ident = id; /* device, inode and birth are the same: it is the same descriptor */
 	f->mode = mode;
@@ -358,14 +361,14 @@ static struct scan_file *next_to_start(struct fa_scan *s)
 {
 	struct scan_file *f = s->line[SCAN_URGENT].first;
 
+	if (s->breaker && (s->probes > 0 || s->now_ms < s->probe_ms))
+		return NULL;
 	if (!f)
 		f = s->line[SCAN_BACKGROUND].first;
 	if (!f)
 		f = scan_written_next(s);
 	if (!s->breaker || !f)
 		return f;
-	if (s->probes > 0 || s->now_ms < s->probe_ms)
-		return NULL;
 	f->probe = true;
 	s->probe_ms = s->now_ms + FA_SCAN_PROBE_MS;
 	return f;

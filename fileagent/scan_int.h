@@ -68,8 +68,9 @@ struct scan_file {
 	struct fa_ident ident;
 	uint32_t mode;
 	Idfw__FileOp op;
-	struct fa_held own;   /* the descriptor that is read from: the first waiter's */
-	struct fa_held later; /* fd >= 0: written to since: look again when this is over */
+	struct fa_held own;	      /* the descriptor that is read from: the first waiter's */
+	struct fa_held later;	      /* fd >= 0: written to since: look again when this is over */
+	struct fa_actor *later_actor; /* by him: what is looked at now is not his work */
 	struct scan_waiter *waiters, **waiters_tail;
 	uint64_t deadline_ms, asked_ms;
 	uint64_t since_ms; /* it came */
@@ -159,7 +160,8 @@ void scan_written(struct fa_scan *s, const struct fa_held *h, const struct fa_id
 	uint32_t mode, struct fa_actor *actor);
 /* counted: many files have the same writer. @a: copied. NULL: no memory */
 struct fa_actor *scan_actor_new(const struct fa_actor *a);
-void scan_actor_put(struct fa_actor *a); /* NULL is fine */
+struct fa_actor *scan_actor_ref(struct fa_actor *a); /* NULL is fine */
+void scan_actor_put(struct fa_actor *a);	     /* NULL is fine */
 
 /* ---- scanverdict.c ---- */
 void scan_verdict(struct fa_scan *s, const Idfw__FileVerdict *v);

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SCAN_PROBES 16 /* written files that stay, to ask a dead service with */
+
 const char *fa_reason_word(enum fa_reason r)
 {
 	static const char *const words[FA_REASONS] = { "deadline", "service down", "too large",
@@ -138,6 +140,20 @@ static void fail_queue(struct fa_scan *s, struct scan_queue *q, enum fa_reason r
 	}
 }
 
+static void put_back(struct fa_scan *s, struct scan_file *f);
+
+/* their descriptors keep file systems busy and room taken: not for as long as a service is dead */
+static void written_give_up(struct fa_scan *s)
+{
+	struct scan_file *f = s->line[SCAN_WRITTEN].first, *next;
+
+	for (int n = 0; f; f = next, n++) {
+		next = f->next;
+		if (n >= SCAN_PROBES)
+			put_back(s, f);
+	}
+}
+
 static void breaker_open(struct fa_scan *s)
 {
 	s->breaker = true;
@@ -146,6 +162,7 @@ static void breaker_open(struct fa_scan *s)
 	fa_warn("the scan service says nothing: on-failure decides at once until it answers");
 	fail_queue(s, &s->others, FA_R_SERVICE_DOWN);
 	fail_queue(s, &s->line[SCAN_URGENT], FA_R_SERVICE_DOWN);
+	written_give_up(s);
 }
 
 /* ---- deadlines ---- */

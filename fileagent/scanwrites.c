@@ -109,6 +109,13 @@ struct fa_actor *scan_actor_new(const struct fa_actor *a)
 	return &n->a;
 }
 
+struct fa_actor *scan_actor_ref(struct fa_actor *a)
+{
+	if (a)
+		((struct scan_actor *)(void *)a)->refs++;
+	return a;
+}
+
 void scan_actor_put(struct fa_actor *a)
 {
 	struct scan_actor *n = (struct scan_actor *)(void *)a;
@@ -135,9 +142,7 @@ static struct fa_actor *writer_of(struct fa_scan *s, const struct fa_held *h)
 		scan_actor_put(s->writer);
 		s->writer = scan_actor_new(&s->actor);
 	}
-	if (s->writer)
-		((struct scan_actor *)(void *)s->writer)->refs++;
-	return s->writer;
+	return scan_actor_ref(s->writer);
 }
 
 /* ---- who comes ---- */
@@ -184,12 +189,13 @@ void fa_scan_written(struct fa_scan *s, uint64_t now_ms, const struct fa_held *e
 		scan_pump(s);
 		return;
 	}
-	scan_actor_put(f->actor);
-	f->actor = actor;
 	if (f->state == SCAN_QUEUED) { /* what is read is what is there then */
+		scan_actor_put(f->actor);
+		f->actor = actor;
 		f->ident = *id;
 		s->ops->release(s->arg, &h);
 	} else {
+		f->later_actor = actor;
 		f->later = h;
 	}
 }

@@ -21,8 +21,8 @@
 #define FA_BEAT_MS 250
 #define FA_MARKS_MAX FA_REC_FDS_MAX /* ignore marks that are asked for together */
 #define FA_MARKS_MS 4
-#define FA_RESCANS_MAX 4096
-#define FA_RESCANS_BYTES (1u << 20) /* of paths */
+#define FA_RESCANS_MAX (FA_SCAN_WRITES_MAX + 4096) /* a lost service gives all of them back */
+#define FA_RESCANS_BYTES (2u << 20)		   /* of paths */
 #define FA_RESCANS_AT_ONCE 8
 #define FA_RESCAN_TRIES 3
 #define FA_REPORTS_PER_S 50 /* reports of passed files that are made at all; all are counted */

@@ -299,6 +299,76 @@ static void test_writer_is_asked_about_once(void **state)
 	assert_int_equal(last(DONE)->session, 101);
 }
 
+/* @fd: the same file as @like, closed by somebody else */
+static void save_again(int fd, int like)
+{
+	fake.ident[fd] = fake.ident[like];
+	save(fd);
+}
+
+static void test_who_closes_it_later_did_not_write_what_was_found(void **state)
+{
+	(void)state;
+	conf(1000);
+	save(1);
+	(void)pass(FA_SCAN_QUIET_MS);
+	save_again(2, 1); /* it is with the service */
+	say(asked(), QUARANTINE, true, false, "e1");
+	assert_int_equal(fake.act_session, 101);
+	fa_scan_action_done(scan, fake.now, fake.act.id, 0, "", NULL, -1);
+	assert_int_equal(last(DONE)->session, 101);
+	(void)pass(FA_SCAN_QUIET_MS); /* and what the other one left is looked at */
+	say(asked(), DENY, true, false, "e1");
+	assert_int_equal(last(DONE)->session, 102);
+	assert_int_equal(fa_scan_files(scan), 0);
+}
+
+static void test_who_changed_it_while_it_was_read_wrote_what_is_found_then(void **state)
+{
+	(void)state;
+	conf(1000);
+	save(1);
+	(void)pass(FA_SCAN_QUIET_MS);
+	fake.ident[1].mtime_ns = fake.ident[1].ctime_ns = 8;
+	save_again(2, 1);
+	say(asked(), DENY, true, false, "e1");
+	assert_int_equal(last(DONE)->result, IDFW__FILE_DONE__RESULT__CHANGED);
+	assert_int_equal(last(DONE)->session, 101);
+	(void)pass(FA_SCAN_QUIET_MS);
+	say(asked(), DENY, true, false, "e1");
+	assert_int_equal(last(DONE)->session, 102);
+	(void)pass(FA_SCAN_QUIET_MS);
+	allow(asked());
+	assert_int_equal(fa_scan_files(scan), 0);
+}
+
+/* a descriptor each: who unmounts, or has removed a file, does not wait for a dead service */
+static void test_dead_service_gives_up_what_waits(void **state)
+{
+	uint64_t deferred, events;
+
+	(void)state;
+	conf(1000);
+	settings(200, "e1");
+	open_file(8200);
+	for (int fd = 0; fd < 1000; fd++)
+		save(fd);
+	fake.elsewhere[500] = true;
+	events = how_many(EVENT);
+	wait_ms(1100); /* the opener's deadline: nothing was heard */
+	assert_true(fa_scan_breaker_open(scan));
+	assert_in_range(fa_scan_files(scan), 1, 32);
+	assert_in_range(fake.later, 1000 - 33, 1000);
+	deferred = count.deferred;
+	for (int i = 0; i < 100; i++)
+		(void)pass(FA_SCAN_QUIET_MS);
+	assert_in_range(count.deferred - deferred, 0, 1);
+	assert_in_range(how_many(EVENT) - events, 0, 1); /* one asks */
+	wait_ms(FA_SCAN_PROBE_MS);
+	allow(asked()); /* one of those that stayed has asked */
+	assert_false(fa_scan_breaker_open(scan));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,6 +385,9 @@ int main(void)
 		T(test_lost_service_leaves_nothing_waiting),
 		T(test_file_that_lies_elsewhere_is_left_alone),
 		T(test_writer_is_asked_about_once),
+		T(test_who_closes_it_later_did_not_write_what_was_found),
+		T(test_who_changed_it_while_it_was_read_wrote_what_is_found_then),
+		T(test_dead_service_gives_up_what_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
