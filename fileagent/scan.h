@@ -140,6 +140,8 @@ void fa_scan_stir(struct fa_scan *s, uint64_t now_ms);
 bool fa_scan_written_go(struct fa_scan *s, uint64_t now_ms);
 /* false: FA_SCAN_WRITES_MAX of them wait: leave the next in the kernel's queue */
 bool fa_scan_takes_writes(const struct fa_scan *s);
+/* and so many that it is worth to begin again */
+bool fa_scan_takes_many(const struct fa_scan *s);
 /* is that op wanted by the service? As long as nothing is known: yes */
 bool fa_scan_wants(const struct fa_scan *s, Idfw__FileOp op);
 /* how long an opener of so many bytes waits */

@@ -91,6 +91,11 @@ bool fa_scan_takes_writes(const struct fa_scan *s)
 	return s->writes < FA_SCAN_WRITES_MAX;
 }
 
+bool fa_scan_takes_many(const struct fa_scan *s)
+{
+	return s->writes <= FA_SCAN_WRITES_MAX - FA_SCAN_WRITES_MAX / 16;
+}
+
 /* ---- who wrote ---- */
 
 struct scan_actor {

@@ -90,9 +90,14 @@ static int next_event(struct worker *w, bool waits, struct fan_event *ev)
 	return fan_next(w->groups.notify, FAN_NOTIFY_GROUP, ev) < 0 ? -1 : 1;
 }
 
+/*
+ * What stays in the kernel takes no mark away, and of a store through a mapping nothing else does:
+ * so there are no marks until all is read again (fa_scan_ops.mark)
+ */
 static void pause_reading(struct worker *w)
 {
 	w->notify_paused = true;
+	fa_worker_flush(w);
 	io_fd_set(w->pub.loop, &w->notify, 0);
 }
 
@@ -104,7 +109,8 @@ static int take(struct worker *w, int n, bool waits)
 
 	for (i = 0; i < n; i++, waits = false) {
 		if (!fa_scan_takes_writes(w->pub.scan)) {
-			pause_reading(w);
+			if (!w->notify_paused)
+				pause_reading(w);
 			break;
 		}
 		if (i % OPENERS_EACH == OPENERS_EACH - 1)
@@ -164,7 +170,7 @@ static void round_cb(struct io_timer *t)
 
 void fa_writes_resume(struct worker *w)
 {
-	if (!w->notify_paused || w->stopping || !fa_scan_takes_writes(w->pub.scan))
+	if (!w->notify_paused || w->stopping || !fa_scan_takes_many(w->pub.scan))
 		return;
 	w->notify_paused = false;
 	w->notify_lazy = true; /* some may have been read, and not taken */

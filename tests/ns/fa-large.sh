@@ -52,15 +52,29 @@ if [ "$limit" -gt 20000 ]; then
 	ok "the queue is longer here: $limit"
 else
 	fa_put marked fine
+	fa_put mapped "fine, too"
 	fa_put bad FA-BAD
 	svc_start bad=deny credits=1
 	fa_start
 	svc_up
+	check "before it is mapped" ok "$(fa_open "$mnt/mapped")"
+	"$fa_file" mmap "$mnt/mapped" FA-BAD >"$dir/mmap" & # asks once more, and has its mark then
+	mapper=$!
+	fa_pids+=("$mapper")
+	await 5 grep -q mapped "$dir/mmap" || fail "nothing is mapped"
+	check "its mark is made" ok "$(fa_open "$mnt/mapped")"
 	check marked ok "$(fa_open "$mnt/marked")"
+	svc_mark
 	kill -STOP "$svc" # the one credit is gone with the first file: the others wait in the kernel
 	# 8192 of them (FA_SCAN_WRITES_MAX) the agent takes out of the queue, to look at them later
 	"$fa_file" many "$mnt/many" $((limit + 8192 + 1500)) fine >/dev/null
+	# nobody reads of its close: no mark is to be left that lets it through unseen
+	kill -TERM "$mapper"
+	wait "$mapper" || :
+	fa_opener mapped "$mnt/mapped"
 	kill -CONT "$svc"
+	await 20 fa_opener_done mapped || fail "the opener of what was mapped hangs"
+	check "a store through a mapping with the queue full" EPERM "$(fa_result mapped)"
 	# the words about it may be over the log's rate, with a line for each file
 	check_counter_min events_overflow 1
 	svc_mark

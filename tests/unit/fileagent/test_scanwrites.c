@@ -242,6 +242,7 @@ static void test_writes_are_bounded(void **state)
 	assert_int_equal(count.deferred_late, 1);
 	allow(asked());
 	assert_true(fa_scan_takes_writes(scan));
+	assert_false(fa_scan_takes_many(scan)); /* not one by one */
 	assert_int_equal(how_many(EVENT), 1);
 	open_file(8200); /* and openers have places of their own */
 	assert_int_equal(how_many(EVENT), 2);
