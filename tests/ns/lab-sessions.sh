@@ -19,11 +19,11 @@ lab_in jump01 sh -c 'printf "%s\n" "alice ALL=(ALL) NOPASSWD: ALL" "bob ALL=(ALL
 probe="/run/lab/stream.py probe $DB 5432"
 may() { # LOGIN WHAT CMD...
 	local line
-	if line=$(lab_run "$1" "${@:3} $probe"); then ok "$2: $line"; else bad "$2: $line"; fi
+	if line=$(lab_run "$1" "${*:3} $probe"); then ok "$2: $line"; else bad "$2: $line"; fi
 }
 may_not() {
 	local line
-	if line=$(lab_run "$1" "${@:3} $probe 700"); then bad "$2: $line"; else ok "$2: $line"; fi
+	if line=$(lab_run "$1" "${*:3} $probe 700"); then bad "$2: $line"; else ok "$2: $line"; fi
 }
 
 echo "== alice is alice, whatever she becomes"

@@ -7,7 +7,6 @@
 . "$(dirname "$0")/netagent-lib.sh"
 [ -n "$cg" ] || skip "needs a writable cgroup v2"
 base=${cg##*/}
-top=${cg%/idfw-test-*}
 
 svm_start
 agent_start
