@@ -26,7 +26,6 @@ cg=$(awk '/ - cgroup2 / && $4 == "/" { print $5 }' /proc/self/mountinfo | tail -
 cg=${cg:+$cg/idfw-test-$$}
 [ -z "$cg" ] || mkdir "$cg" 2>/dev/null || cg=
 cg_remove() { # and what runs there
-
 	[ -n "$cg" ] && [ -d "$cg" ] || return 0
 	for _ in {1..200}; do
 		find "$cg" -name cgroup.kill -path "*/idfw/*" -exec sh -c 'echo 1 >"$1"' _ {} \; 2>/dev/null || :
