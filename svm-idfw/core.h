@@ -107,6 +107,12 @@ struct plan_sent {
 	uint64_t version, unit, at_ms;
 };
 
+struct plan_drain {	   /* a mark that what ran may finish by: live, not renewed */
+	struct fw_key key; /* whose it was */
+	uint32_t mark;
+	uint64_t until_ms;
+};
+
 struct plan_retired {
 	uint32_t mark;
 	uint64_t until_ms;
@@ -143,6 +149,8 @@ struct idfw_plan {
 	uint32_t next_mark;
 	struct fw_key *revoked; /* owned; who ended before the marks of a first connection came */
 	size_t n_revoked;
+	struct plan_drain *drains; /* owned; a queue, the first to end first */
+	size_t n_drains, cap_drains;
 	/* leases */
 	struct plan_lease *leases; /* owned; shortest first */
 	size_t n_leases;
@@ -272,6 +280,8 @@ struct idfw_engine {
 	struct gi_buf json; /* scratch for record details */
 	/* waiting */
 	struct plan_ready *ready_head, *ready_tail;
+	uint32_t drain_s;  /* while the policy or the directory takes access away: for so long; or 0
+			    */
 	bool watch_all;	   /* which services matter to which VM may have changed */
 	uint64_t retry_ms; /* failed lookups are tried again; 0 none */
 	enum idfw_dir_state dir;
@@ -459,6 +469,14 @@ void plan_subject_live(
 bool plan_subject_old_add(
 	struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, uint32_t mark);
 void plan_retire_mark(struct idfw_engine *e, struct idfw_vm *vm, uint32_t mark);
+void plan_drains_due(struct idfw_engine *e, struct idfw_vm *vm);
+void plan_drains_readd(struct idfw_engine *e, struct idfw_vm *vm); /* a new ruleset dropped all */
+bool plan_draining(const struct idfw_plan *p, uint32_t mark);
+/* at once after all: of this subject, or (NULL) all of them */
+void plan_drains_cancel(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key);
+/* from here to drain_end() what is taken away may finish, if the policy says so */
+void plan_drain_begin(struct idfw_engine *e);
+void plan_drain_end(struct idfw_engine *e);
 void plan_retired_drop(struct idfw_engine *e, struct idfw_vm *vm, size_t n); /* the oldest */
 void plan_retired_due(struct idfw_engine *e, struct idfw_vm *vm);
 

@@ -348,9 +348,11 @@ int idfw_engine_policy(struct idfw_engine *e, struct pol_policy *p, uint64_t gen
 	e->n_groups = c.n_groups;
 	e->policy = p;
 	e->generation = generation;
+	plan_drain_begin(e);
 	commit_principals(e, &c, before);
 	commit_vms(e, &c);
 	plan_event_end(e);
+	plan_drain_end(e);
 	commit_fini(&c);
 	pol_free(before);
 	return 0;

@@ -105,6 +105,7 @@ static int vm_begin(struct idfw_engine *e, struct idfw_vm *vm, const struct idfw
 	sessions_fan(e, vm, false);
 	vm->isolation = i;
 	plan_orphans_drop(e, vm);
+	plan_drains_cancel(e, vm, NULL);
 	r = fan_recompile(e, vm);
 	if (r < 0) {
 		vm->isolation = NULL;

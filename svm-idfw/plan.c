@@ -77,6 +77,7 @@ void plan_free(struct idfw_vm *vm)
 	free(p->caps);
 	lease_reset(p);
 	free(p->retired);
+	free(p->drains);
 	free(p->revoked);
 	free(p->ops);
 	free(p->claims);
@@ -194,6 +195,7 @@ void plan_user_isolate(struct idfw_engine *e, struct idfw_vm *vm, struct plan_su
 		DL_DELETE(vm->plan->isolated, s);
 	s->isolation = i;
 	if (i) {
+		plan_drains_cancel(e, vm, &s->key);
 		plan_subject_live(e, vm, s, false);
 		return;
 	}
@@ -325,6 +327,7 @@ void plan_restart(struct idfw_engine *e, struct idfw_vm *vm)
 			peer_end(e, vm, s);
 	}
 	plan_orphans_readd(e, vm);
+	plan_drains_readd(e, vm);
 }
 
 void plan_renew(struct idfw_engine *e, struct idfw_vm *vm)
@@ -332,6 +335,7 @@ void plan_renew(struct idfw_engine *e, struct idfw_vm *vm)
 	struct idfw_plan *p = vm->plan;
 	struct plan_subject *s, *next;
 
+	plan_drains_cancel(e, vm, NULL);
 	plan_subject_revoke(e, vm, &p->base);
 	plan_retired_drop(e, vm, p->n_retired);
 	HASH_ITER (hh, p->users, s, next)

@@ -364,6 +364,7 @@ void idfw_engine_principal(
 	if (!p)
 		return;
 	idfw_cause(e, "directory %s", p->key);
+	plan_drain_begin(e);
 	p->lookup_running = false;
 	if (found->presence == IDFW_P_FOUND || found->presence == IDFW_P_NOT_FOUND) {
 		take(e, p, found);
@@ -382,6 +383,7 @@ void idfw_engine_principal(
 		idfw_principal_lookup(e, p);
 	}
 	plan_event_end(e);
+	plan_drain_end(e);
 }
 
 static bool named(const struct idfw_principal *p, const char *const *sids, size_t n)

@@ -388,6 +388,17 @@ int idfw_session_open(
 	return 0;
 }
 
+/* who was here and is not any more: what ran must not finish by a drain either */
+static void hard_end(struct idfw_engine *e, struct idfw_session *s)
+{
+	s->kicked = true; /* from here on it gives nothing, recorded or not */
+	if (!s->principal)
+		return;
+	idfw_session_sync(e, s, &s->principal->member_of);
+	if (!s->subject->n_counted)
+		plan_drains_cancel(e, s->vm, &s->subject->key);
+}
+
 int idfw_session_move(
 	struct idfw_engine *e, struct idfw_session *s, uint64_t cgroup, uint64_t parent)
 {
@@ -443,9 +454,7 @@ int idfw_session_end(struct idfw_engine *e, struct idfw_session *s, Idfw__EndRea
 	int r;
 
 	idfw_cause(e, "logout %s@%s", s->user, vm->name);
-	s->kicked = true; /* from here on it gives nothing, recorded or not */
-	if (s->principal)
-		idfw_session_sync(e, s, &s->principal->member_of);
+	hard_end(e, s);
 	rec.detail = logout_json(e, word, end_ms);
 	r = e->out.store(e->out.arg, &rec);
 	if (r < 0)
@@ -558,9 +567,7 @@ int idfw_engine_kick(struct idfw_engine *e, uint64_t db_id, const char *by, cons
 		(unsigned long long)db_id, by);
 	idfw_note(e, IDFW_REC_KICK, s->vm, s, gi_buf_str(b));
 	e->stats.kicks++;
-	s->kicked = true;
-	if (s->principal)
-		idfw_session_sync(e, s, &s->principal->member_of);
+	hard_end(e, s);
 	kick_send(e, s, reason);
 	plan_event_end(e);
 	return 0;

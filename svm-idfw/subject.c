@@ -188,13 +188,115 @@ static void lapses_make(struct idfw_engine *e, struct idfw_vm *vm, struct plan_s
 	}
 }
 
+/*
+ * ---- drains: what runs may finish ----
+ *
+ * When the policy or the directory takes access away and the policy says `on-revoke drain T`, old
+ * marks stay live with a lease of T that nobody renews; then their flows are judged by the new
+ * ones. A logout, a kick, an isolation end them at once.
+ */
+
+void plan_drain_begin(struct idfw_engine *e)
+{
+	enum fw_revoke mode;
+
+	e->drain_s = 0;
+	if (e->policy)
+		pol_on_revoke(e->policy, &mode, &e->drain_s);
+}
+
+void plan_drain_end(struct idfw_engine *e)
+{
+	e->drain_s = 0;
+}
+
+bool plan_draining(const struct idfw_plan *p, uint32_t mark)
+{
+	for (size_t i = 0; i < p->n_drains; i++)
+		if (p->drains[i].mark == mark)
+			return true;
+	return false;
+}
+
+/* a mark leaves `live`: now, or when what ran by it has had its time */
+static void live_end(
+	struct idfw_engine *e, struct idfw_vm *vm, const struct plan_subject *s, uint32_t mark)
+{
+	uint64_t until = e->mono_ms + e->drain_s * UINT64_C(1000);
+	struct fw_elem el = fw_elem_live(mark, e->drain_s, true);
+	struct idfw_plan *p = vm->plan;
+
+	if (e->drain_s && !s->isolation && p->n_drains == p->cap_drains) {
+		size_t cap = p->cap_drains ? p->cap_drains * 2 : 16;
+		struct plan_drain *n = realloc(p->drains, cap * sizeof(*n));
+
+		if (n) {
+			p->drains = n;
+			p->cap_drains = cap;
+		}
+	}
+	if (!e->drain_s || s->isolation || p->n_drains == p->cap_drains) {
+		emit_live(e, vm, true, mark, 0); /* no memory: closed rather than open */
+		return;
+	}
+	/* a shorter time than before counts for what drains already: the queue stays in order */
+	for (size_t i = p->n_drains; i && p->drains[i - 1].until_ms > until; i--)
+		p->drains[i - 1].until_ms = until;
+	p->drains[p->n_drains++] =
+		(struct plan_drain){ .key = s->key, .mark = mark, .until_ms = until };
+	plan_emit(e, vm, false, &el);
+	idfw_due(e, until);
+}
+
+void plan_drains_due(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	struct idfw_plan *p = vm->plan;
+	size_t n = 0;
+
+	while (n < p->n_drains && e->mono_ms >= p->drains[n].until_ms)
+		emit_live(e, vm, true, p->drains[n++].mark, 0);
+	if (n)
+		memmove(p->drains, p->drains + n, (p->n_drains - n) * sizeof(*p->drains));
+	p->n_drains -= n;
+	if (p->n_drains)
+		idfw_due(e, p->drains[0].until_ms);
+}
+
+void plan_drains_cancel(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key)
+{
+	struct idfw_plan *p = vm->plan;
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_drains; i++) {
+		if (key && fw_key_cmp(&p->drains[i].key, key) != 0)
+			p->drains[n++] = p->drains[i];
+		else
+			emit_live(e, vm, true, p->drains[i].mark, 0);
+	}
+	p->n_drains = n;
+}
+
+void plan_drains_readd(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	struct idfw_plan *p = vm->plan;
+
+	for (size_t i = 0; i < p->n_drains; i++) {
+		uint64_t left = p->drains[i].until_ms - e->mono_ms;
+		struct fw_elem el = fw_elem_live(p->drains[i].mark,
+			p->drains[i].until_ms <= e->mono_ms ? 1 : (uint32_t)((left + 999) / 1000),
+			true);
+
+		plan_emit(e, vm, false, &el);
+	}
+}
+
 /* live, groups and the way there go; the marks are the caller's to forget */
 static void lapses_clear(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
 {
 	uint32_t before = s->mark;
 
 	for (uint8_t i = 0; i < s->n_lapses; i++) {
-		emit_live(e, vm, true, s->lapses[i].mark, 0);
+		live_end(e, vm, s, s->lapses[i].mark);
 		emit_remark(e, vm, true, before, 0);
 		emit_lapse_groups(e, vm, true, s, &s->lapses[i]);
 		before = s->lapses[i].mark;
@@ -240,7 +342,7 @@ void plan_subject_epoch(struct idfw_engine *e, struct idfw_vm *vm, struct plan_s
 			n = 0; /* no memory: less access, not more */
 	}
 	if (before) {
-		emit_live(e, vm, true, before, 0);
+		live_end(e, vm, s, before);
 		for (size_t i = 0; i < s->n_groups; i++)
 			emit_mark(e, vm, true, FW_SG, s->groups[i], before);
 		lapses_clear(e, vm, s);
@@ -279,7 +381,7 @@ void plan_subject_set(struct idfw_engine *e, struct idfw_vm *vm, struct plan_sub
 /* what the subject has in live, its map and the group sets goes; old marks stay with the caller */
 static void subject_clear(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
 {
-	emit_live(e, vm, true, s->mark, 0);
+	live_end(e, vm, s, s->mark);
 	lapses_clear(e, vm, s);
 	emit_map(e, vm, true, s);
 	for (size_t i = 0; i < s->n_groups; i++)
@@ -290,6 +392,8 @@ static void subject_clear(struct idfw_engine *e, struct idfw_vm *vm, struct plan
 
 void plan_subject_revoke(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
 {
+	if (!e->drain_s)
+		plan_drains_cancel(e, vm, &s->key);
 	if (!s->mark)
 		return;
 	subject_clear(e, vm, s);
@@ -343,6 +447,8 @@ void plan_retired_due(struct idfw_engine *e, struct idfw_vm *vm)
 
 void plan_subject_retire(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
 {
+	if (!e->drain_s)
+		plan_drains_cancel(e, vm, &s->key);
 	if (!s->mark)
 		return;
 	subject_clear(e, vm, s);

@@ -318,6 +318,8 @@ static int remark_cb(void *arg, const struct fw_elem *e)
 		return 0;
 	if (!live(r->w, e->mark) && !isolated_mark(r->w, e->mark))
 		return -EINVAL;
+	if (plan_draining(r->w->plan, fw_key_u32(&e->key)))
+		return 0;
 	for (size_t i = 0; i < r->t->n_chain; i++)
 		if (r->t->chain[i] == fw_key_u32(&e->key))
 			return 0;
@@ -342,7 +344,15 @@ const char *world_naive(struct world *world, struct idfw_vm *w)
 		m4 != m6 || !live(w, m4))
 		return "the base mark is wrong";
 	want.by_set[FW_BASE_MARK] = 2;
-	want.by_set[FW_LIVE] = 1 + HASH_COUNT(w->plan->orphans);
+	want.by_set[FW_LIVE] = 1 + HASH_COUNT(w->plan->orphans) + w->plan->n_drains;
+	for (size_t i = 0; i < w->plan->n_drains; i++) {
+		const struct plan_drain *d = &w->plan->drains[i];
+		struct fw_elem el = fw_elem_mark(FW_LIVE, 0, d->mark);
+
+		if (d->until_ms <= world->mono_ms || !fw_state_get_elem(w->want, &el.key, &el) ||
+			!el.ends || !el.lease_s)
+			return "a drain that is none";
+	}
 	wrong = isolated_vm(w) ? closed(w) : users(world, w, &want);
 	HASH_ITER (hh, world->e->vms, u, next)
 		for (size_t i = 0; !wrong && i < u->n_addrs; i++)

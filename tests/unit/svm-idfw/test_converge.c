@@ -69,7 +69,7 @@ static const char *const policies[] = {
 	"service icmp; }\n",
 	"default in drop; default out drop;\n"
 	"section application { rule c allow from any to any service icmp; }\n",
-	"default in drop; default out reject;\n"
+	"default in drop; default out reject; on-revoke drain 5s;\n"
 	"group u { user user1, user2; } group net { address 10.0.0.0/16; }\n"
 	"section application { rule a allow from u to net; rule b reject from net to u; rule c "
 	"allow from any to any; }\n",

@@ -18,6 +18,8 @@
 
 #define N_SESSIONS 100000u
 #define N_VMS 100u
+#define N_BEAT_VMS 1000u /* IDFW_BEAT_VMS=10000: the number of docs/performance.md */
+#define BEAT_SECONDS 60u
 #define N_GROUPS 20 /* of the directory, each user */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -33,7 +35,9 @@ struct sink {
 		uint64_t generation, version;
 	} acks[4096];
 	size_t n_acks;
-	uint64_t ready, deltas, ops;
+	uint64_t ready, deltas, ops, leases, lease_bytes;
+	bool cgroups; /* each session has one of its own */
+	struct gi_buf wire;
 };
 
 static void ack_later(struct sink *k, struct idfw_vm *vm, uint64_t generation, uint64_t version)
@@ -62,8 +66,21 @@ static int out_delta(void *arg, struct idfw_vm *vm, const struct fw_delta *d)
 
 static void out_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e)
 {
-	(void)vm;
-	((struct sink *)arg)->ready += e->body_case == IDFW__ENVELOPE__BODY_SESSION_READY;
+	struct sink *k = arg;
+	Idfw__Routed r;
+
+	if (e->body_case == IDFW__ENVELOPE__BODY_LEASE) {
+		idfw__routed__init(&r);
+		gi_buf_reset(&k->wire);
+		assert_int_equal(wire_envelope_encode(e, &k->wire), 0);
+		r.vm = vm->name;
+		r.body_case = IDFW__ROUTED__BODY_ENVELOPE;
+		r.envelope.data = k->wire.data;
+		r.envelope.len = k->wire.len;
+		k->leases++;
+		k->lease_bytes += 4 + idfw__routed__get_packed_size(&r);
+	}
+	k->ready += e->body_case == IDFW__ENVELOPE__BODY_SESSION_READY;
 }
 
 static void out_close(void *arg, struct idfw_vm *vm, const char *why)
@@ -111,11 +128,12 @@ static void settle(struct sink *k)
 	}
 }
 
-static const char policy_text[] = "default in drop; default out drop;\n"
-				  "group eng { directory \"group-3\"; } group ops { directory "
-				  "\"group-5\"; } group db { vm vm0; }\n"
-				  "section application { rule a allow from eng to db service ssh; "
-				  "rule b allow from ops to any; }\n";
+static const char policy_text[] =
+	"default in drop; default out drop;\n"
+	"group eng { directory \"group-3\"; on-loss close; } group ops { directory "
+	"\"group-5\"; } group db { vm vm0; }\n"
+	"section application { rule a allow from eng to db service ssh; "
+	"rule b allow from ops to any; }\n";
 
 static void start(struct sink *k)
 {
@@ -132,7 +150,7 @@ static void start(struct sink *k)
 	struct pol_policy *p;
 	struct conf_diags diags;
 
-	memset(k, 0, sizeof(*k));
+	gi_buf_init(&k->wire, WIRE_FRAME_MAX);
 	assert_int_equal(idfw_engine_new(&conf, &out, &k->e), 0);
 	idfw_engine_clock(k->e, 1, 1700000000000);
 	conf_diags_init(&diags, "policy", policy_text, strlen(policy_text));
@@ -175,7 +193,9 @@ static void connect_vm(struct sink *k, unsigned int i)
 	settle(k);
 }
 
-static void login(struct sink *k, unsigned int n, unsigned int users)
+/* the n-th session of a VM */
+static void login_on(
+	struct sink *k, unsigned int vm, unsigned int n, unsigned int who, unsigned int users)
 {
 	static char sshd[] = "sshd";
 	char name[16], user[24], tty[16], rhost[24], auth[] = "publickey";
@@ -184,19 +204,20 @@ static void login(struct sink *k, unsigned int n, unsigned int users)
 	Idfw__Event ev = IDFW__EVENT__INIT;
 	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
 
-	snprintf(name, sizeof(name), "vm%u", n % N_VMS);
-	snprintf(user, sizeof(user), "user%05u", n % users);
-	snprintf(tty, sizeof(tty), "pts/%u", n / N_VMS);
+	snprintf(name, sizeof(name), "vm%u", vm);
+	snprintf(user, sizeof(user), "user%05u", who % users);
+	snprintf(tty, sizeof(tty), "pts/%u", n);
 	snprintf(rhost, sizeof(rhost), "10.9.%u.%u", n % 200, n % 250);
 	s.id = n + 1;
 	s.user = user;
-	s.uid = 10000 + n % users;
+	s.uid = 10000 + who % users;
+	s.cgroup = k->cgroups ? n + 1 : 0;
 	s.service = sshd;
 	s.tty = tty;
 	s.rhost = rhost;
 	s.auth = auth;
 	open.session = &s;
-	ev.seq = n / N_VMS + 1;
+	ev.seq = n + 1;
 	ev.body_case = IDFW__EVENT__BODY_OPEN;
 	ev.open = &open;
 	env.body_case = IDFW__ENVELOPE__BODY_EVENT;
@@ -204,10 +225,15 @@ static void login(struct sink *k, unsigned int n, unsigned int users)
 	say(k, idfw_engine_vm(k->e, name), &env);
 }
 
+static void login(struct sink *k, unsigned int n, unsigned int users)
+{
+	login_on(k, n % N_VMS, n / N_VMS, n, users);
+}
+
 static void answer(struct sink *k, unsigned int u)
 {
-	char names[N_GROUPS][16], dns[N_GROUPS][64], sids[N_GROUPS][48], key[24], upn[48], dn[64],
-		sid[48];
+	char names[N_GROUPS][24], dns[N_GROUPS][64], sids[N_GROUPS][48], key[24], upn[48], dn[64],
+		sid[64];
 	struct idfw_group groups[N_GROUPS];
 	struct idfw_principal p = { .presence = IDFW_P_FOUND,
 		.name = key,
@@ -248,7 +274,7 @@ static size_t heap(void)
 	return m.uordblks + m.hblkhd;
 }
 
-static void run(unsigned int users, size_t limit)
+static void run(unsigned int users, bool cgroups, size_t limit)
 {
 	struct sink *k = calloc(1, sizeof(*k));
 	struct idfw_stats st;
@@ -256,6 +282,7 @@ static void run(unsigned int users, size_t limit)
 	double t;
 
 	assert_non_null(k);
+	k->cgroups = cgroups;
 	start(k);
 	for (unsigned int i = 0; i < N_VMS; i++)
 		connect_vm(k, i);
@@ -275,15 +302,17 @@ static void run(unsigned int users, size_t limit)
 	assert_int_equal(st.sessions, N_SESSIONS);
 	assert_int_equal(st.principals, users);
 	assert_int_equal(k->ready, N_SESSIONS);
-	printf("{\"bench\":\"engine\",\"sessions\":%u,\"users\":%u,\"bytes_a_session\":%zu,"
+	printf("{\"bench\":\"engine\",\"sessions\":%u,\"cgroups\":%d,\"users\":%u,\"bytes_a_"
+	       "session\":%zu,"
 	       "\"logins_a_second\":%.0f,"
 	       "\"deltas\":%llu,\"ops\":%llu}\n",
-		N_SESSIONS, users, bytes, N_SESSIONS / t, (unsigned long long)k->deltas,
+		N_SESSIONS, cgroups, users, bytes, N_SESSIONS / t, (unsigned long long)k->deltas,
 		(unsigned long long)k->ops);
 	if (!SANITIZED)
 		assert_true(bytes < limit);
 	t = now();
 	idfw_engine_free(k->e);
+	gi_buf_fini(&k->wire);
 	printf("  freed in %.0f ms\n", (now() - t) * 1000);
 	free(k);
 }
@@ -291,19 +320,65 @@ static void run(unsigned int users, size_t limit)
 static void test_sessions_of_ten_thousand_users_cost_less_than_1_kib_each(void **state)
 {
 	(void)state;
-	run(10000, 1024);
+	run(10000, false, 1024);
+}
+
+static void test_sessions_with_cgroups_cost_less_than_1_kib_each(void **state)
+{
+	(void)state;
+	run(10000, true, 1024);
+}
+
+/* one session in a group with `close` on each VM: 10 s, so a heartbeat each 2 s */
+static void test_heartbeats_of_many_vms(void **state)
+{
+	const char *env = getenv("IDFW_BEAT_VMS");
+	unsigned int vms = env ? (unsigned int)strtoul(env, NULL, 10) : N_BEAT_VMS;
+	struct sink *k = calloc(1, sizeof(*k));
+	clock_t cpu;
+
+	(void)state;
+	assert_non_null(k);
+	start(k);
+	for (unsigned int i = 0; i < vms; i++)
+		connect_vm(k, i);
+	for (unsigned int i = 0; i < vms; i++) {
+		login_on(k, i, 0, 0, 10000);
+		if (!i)
+			answer(k, 0);
+		settle(k);
+	}
+	assert_int_equal(k->ready, vms);
+	k->leases = k->lease_bytes = 0;
+	cpu = clock();
+	for (uint64_t ms = 1000; ms <= BEAT_SECONDS * 1000; ms += 1000) {
+		idfw_engine_clock(k->e, 10000 + ms, 1700000000000 + ms);
+		(void)idfw_engine_tick(k->e);
+		idfw_engine_flush(k->e);
+	}
+	cpu = clock() - cpu;
+	assert_in_range(k->leases, (BEAT_SECONDS / 2 - 1) * vms, (BEAT_SECONDS / 2 + 1) * vms);
+	printf("{\"bench\":\"heartbeats\",\"vms\":%u,\"lease_s\":10,\"a_second\":%.0f,"
+	       "\"bytes_a_second\":%.0f,\"engine_cpu_percent\":%.2f}\n",
+		vms, (double)k->leases / BEAT_SECONDS, (double)k->lease_bytes / BEAT_SECONDS,
+		(double)cpu / CLOCKS_PER_SEC / BEAT_SECONDS * 100);
+	idfw_engine_free(k->e);
+	gi_buf_fini(&k->wire);
+	free(k);
 }
 
 static void test_sessions_of_as_many_users_cost_less_than_2_kib_each(void **state)
 {
 	(void)state;
-	run(N_SESSIONS, 2048); /* the account and its twenty groups included */
+	run(N_SESSIONS, false, 2048); /* the account and its twenty groups included */
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sessions_of_ten_thousand_users_cost_less_than_1_kib_each),
+		cmocka_unit_test(test_sessions_with_cgroups_cost_less_than_1_kib_each),
+		cmocka_unit_test(test_heartbeats_of_many_vms),
 		cmocka_unit_test(test_sessions_of_as_many_users_cost_less_than_2_kib_each),
 	};
 
