@@ -88,12 +88,13 @@ const struct ctl_family *ctl_family_find(const char *word); /* NULL: none */
 void ctl_help_family(const struct ctl_family *f, FILE *to);
 
 /* the verbs: run.c (those that svm-idfw answers with rows), policy.c, isolate.c, scan.c, scannow.c,
- * quarantine.c */
+ * quarantine.c, drill.c */
 int ctl_run_status(struct ctl_cli *cli);
 int ctl_run_who(struct ctl_cli *cli);
 int ctl_run_last(struct ctl_cli *cli);
 int ctl_run_audit(struct ctl_cli *cli);
 int ctl_run_kick(struct ctl_cli *cli);
+int ctl_run_drill(struct ctl_cli *cli);
 int ctl_run_render(struct ctl_cli *cli);
 int ctl_run_policy_check(struct ctl_cli *cli);
 int ctl_run_policy_show(struct ctl_cli *cli);

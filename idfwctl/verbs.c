@@ -65,8 +65,8 @@ static const struct ctl_verb verbs[] = {
 		ctl_run_isolate, false },
 	{ "release", "[SESSION]", "give the network back to what is isolated",
 		"SESSION is the one that it began with, also when it is over (\"status\" shows\n"
-		"it), or one that lost its network with it. What needed the identity does not come "
-		"back.\n",
+		"it), or one that lost its network with it. What needed the identity does not\n"
+		"come back.\n",
 		0, 1,
 		{ { "vm", "VM", "all of this VM" }, { "reason", "TEXT", "for the audit trail" } },
 		ctl_run_release, false },
@@ -74,6 +74,17 @@ static const struct ctl_verb verbs[] = {
 		"Prints the two transactions that VM is to run: what is prepared, then the\n"
 		"rules and sets.\n",
 		1, 1, { { 0 } }, ctl_run_render, false },
+	{ "drill", "FAULT", "break something on purpose: is it as the table says?",
+		"Lets a driver break FAULT, measures what users on a VM see of it, and compares\n"
+		"that with the table in docs/failure.md. FAULT is agent, mux, svm, directory or\n"
+		"partition; or mend, after a drill that was killed. The lab has a driver:\n"
+		"./dev lab drill. Exit code 1 when something differs, 2 when it could not be "
+		"run.\n",
+		1, 1,
+		{ { "vm", "VM", "the VM whose users are watched" },
+			{ "for", "T", "for so long: 500ms, 3s, 2m" },
+			{ "driver", "PROGRAM", "who breaks and mends (or IDFW_DRILL_DRIVER)" } },
+		ctl_run_drill, false },
 	{ "policy check", "FILE", "is FILE a valid policy? Nothing is touched",
 		"Compiles FILE (\"-\": standard input) and shows every error and warning with\n"
 		"its place. Needs no svm-idfw. Exit code 1 when there is an error.\n",

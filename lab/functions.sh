@@ -449,7 +449,7 @@ lab_services_of() {
 	lab_pam "$1"
 	lab_spawn "$1" sshd /usr/sbin/sshd -D -e
 	case $1 in
-	db01) lab_spawn db01 stream /run/lab/stream.py serve 5432 9999 ;;
+	db01) lab_spawn db01 stream /run/lab/stream.py serve 5432 9998 9999 ;;
 	web01) lab_spawn web01 stream /run/lab/stream.py serve 80 ;;
 	esac
 	for port in ${LAB_PORTS[$1]}; do

@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Drills: each thing broken once for a short time, in one lab, and everything is as docs/failure.md
+# says; one longer than a lease; a fault that does more than it should is seen; a drill that is interrupted
+# leaves nothing broken; nothing is touched that the driver does not name.
+set -euo pipefail
+: "${IDFW_LAB:=d$$}" "${IDFW_BUILD:=${top_builddir:?}}"
+# shellcheck source=lab/functions.sh
+. "${top_srcdir:?}/lab/functions.sh"
+# shellcheck source=lab/checks.sh
+. "$LAB_TOP/lab/checks.sh"
+lab_test
+export IDFW_LAB IDFW_BUILD
+OUT=$LAB_DIR/drill.out
+
+drill() { # STATUS ARG...: with that exit status
+	local rc=0 want=$1
+	shift
+	"$LAB_TOP/lab/lab" drill --json "$@" >"$OUT" 2>&1 || rc=$?
+	[ $rc = "$want" ] && return
+	bad "drill $*: status $rc, not $want"
+	cat "$OUT"
+	return 1
+}
+# facts EXPRESSION: true of the drill's last row, o
+facts() {
+	python3 -c '
+import json, sys
+o = json.loads(open(sys.argv[1]).read().splitlines()[-1])
+flows = {f["flow"]: f for f in o["flows"]}
+sys.exit(not eval(sys.argv[2]))' "$OUT" "$1" || {
+		tail -n 1 "$OUT"
+		return 1
+	}
+}
+differing() { python3 -c '
+import json, sys
+for f in json.loads(open(sys.argv[1]).read().splitlines()[-1])["findings"]:
+    if f["differs"]: print("   |", f["what"] + ":", f["measured"])' "$OUT"; }
+
+echo "== each once, for less than half the shortest lease or a little more: no connection is cut"
+for fault in agent mux svm directory partition; do
+	drill 0 $fault --vm jump01 --for 3s && ok "$fault is as the table says" || differing
+	check "$fault: facts" facts "o['type'] == 'drill' and o['fault'] == '$fault' and o['as_expected'] and \
+		3000 <= o['broken_ms'] < 10000 and sorted(flows) == ['close', 'hold-20s', 'lasting'] and \
+		flows['lasting']['shut'] == 0 and flows['lasting']['opened'] > 5 and not flows['lasting']['ended']"
+done
+
+echo "== it differs from the table, and that is seen: whoever breaks the directory breaks db01's wire as well"
+cat >"$LAB_DIR/clumsy" <<-'X'
+	#!/bin/bash
+	. "$LAB_TOP/lab/functions.sh"
+	"$LAB_TOP/lab/drill" "$@" || exit
+	case $1 in
+	break) lab_in host ip link set db01 down ;;
+	mend) lab_in host ip link set db01 up ;;
+	esac
+X
+chmod +x "$LAB_DIR/clumsy"
+export LAB_TOP
+IDFW_DRILL_DRIVER=$LAB_DIR/clumsy drill 1 directory --vm jump01 --for 2s && ok "status 1"
+differing
+check "the held connections" facts "not o['as_expected'] and flows['lasting']['gap_down_ms'] > 1500"
+lab_in host ip addr replace fd77:3::1/64 dev db01 nodad
+
+echo "== what cannot be run"
+drill 2 agent --vm db01 --for 1s && grep -q 'no VM "db01" for drills' "$OUT" && ok "a VM that the driver does not name"
+drill 2 gremlins --vm jump01 --for 1s && ok "a fault that there is none"
+drill 2 agent --vm jump01 && ok "no --for"
+lab_kill9 svm svm-idfw
+drill 2 mux --vm jump01 --for 1s && ok "not all is well before it"
+lab_daemon svm svm-idfw
+lab_wait_for 10 lab_in_sync || bad "not in sync"
+rc=0
+"$LAB_BUILD/idfwctl/idfwctl" drill mux --vm jump01 --for 1s >"$OUT" 2>&1 || rc=$?
+check "without a driver: status 2" [ $rc = 2 ]
+check "and what to do" grep -q -- '--driver' "$OUT"
+
+echo "== interrupted: mended all the same"
+"$LAB_TOP/lab/lab" drill mux --vm jump01 --for 10m >"$OUT" 2>&1 &
+pid=$!
+lab_wait_for 20 lab_ended host gi-mux || bad "the mux is not broken"
+kill -INT $pid
+rc=0
+wait $pid || rc=$?
+check "status 2" [ $rc = 2 ]
+check "the mux runs" lab_pid host gi-mux
+check "all is in sync" lab_in_sync
+check "it says so" grep -q 'all is in sync again' "$OUT"
+check "the former policy is back" [ "$(lab_ctl policy show | grep -c drill-close)" = 0 ]
