@@ -84,7 +84,7 @@ kill -INT $pid
 rc=0
 wait $pid || rc=$?
 check "status 2" [ $rc = 2 ]
-check "the mux runs" lab_pid host gi-mux
+check "the mux runs" lab_pid host gi-mux >/dev/null
 check "all is in sync" lab_in_sync
 check "it says so" grep -q 'all is in sync again' "$OUT"
 check "the former policy is back" [ "$(lab_ctl policy show | grep -c drill-close)" = 0 ]
