@@ -142,8 +142,9 @@ static int push_bare(struct bench *b, size_t samples)
 
 static int push_nft(struct bench *b, size_t samples)
 {
+	struct fw_mnl *m = NULL;
 	char text[128], why[256];
-	int rc = 0;
+	int rc = fw_mnl_new(&m, why);
 
 	for (size_t i = 0; i < samples && rc == 0; i++) {
 		double t;
@@ -151,11 +152,12 @@ static int push_nft(struct bench *b, size_t samples)
 		snprintf(text, sizeof(text), "%s element inet idfw live { 0x77777 }",
 			i % 2 ? "delete" : "add");
 		t = now_us();
-		rc = fw_nft_run(text, why);
+		rc = fw_nft_run(fw_mnl_fd(m), text, why);
 		b->us[i] = now_us() - t;
 	}
 	if (rc == 0)
 		report(b, "batch", "nftables", 1, samples);
+	fw_mnl_free(m);
 	return rc;
 }
 
