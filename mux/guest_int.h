@@ -79,8 +79,8 @@ void mux_guest_forget(struct mux_guest *g);
 
 /* lane.c */
 void mux_lane_init(struct mux_lane *l, struct mux_guest *g, enum mux_lane_id id);
-/* a new connection; takes @fd */
-void mux_lane_attach(struct mux_lane *l, int fd, const char *transport);
+/* a new connection; takes @fd; false: it was turned away, they come too often */
+bool mux_lane_attach(struct mux_lane *l, int fd, const char *transport);
 /* the same, by AF_VSOCK; @reserved: from a port below 1024 */
 void mux_lane_attach_cid(struct mux_lane *l, int fd, uint32_t cid, bool reserved);
 /*

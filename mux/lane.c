@@ -351,7 +351,7 @@ void mux_lane_announce(struct mux_lane *l)
 }
 
 /* a new connection; an older one has to go: the guest knows best */
-void mux_lane_attach(struct mux_lane *l, int fd, const char *transport)
+bool mux_lane_attach(struct mux_lane *l, int fd, const char *transport)
 {
 	struct mux_guests *s = l->guest->set;
 	const struct io_chan_conf conf = { .max_frame = WIRE_FRAME_MAX,
@@ -366,7 +366,7 @@ void mux_lane_attach(struct mux_lane *l, int fd, const char *transport)
 		mux_lane_log(l, "connection turned away", "it connects too often");
 		mux_refuse_fd(fd, IDFW__REFUSED__REASON__BUSY, "too many connections; wait");
 		(void)close(fd);
-		return;
+		return false;
 	}
 	if (l->chan) {
 		l->stats.replaced++;
@@ -378,7 +378,7 @@ void mux_lane_attach(struct mux_lane *l, int fd, const char *transport)
 		l->chan = NULL;
 		mux_lane_log(l, "connection refused", gi_strerror(err));
 		mux_guests_pump(s, l->id);
-		return;
+		return true;
 	}
 	l->stats.connects++;
 	(void)snprintf(l->transport, sizeof(l->transport), "%s", transport);
@@ -388,6 +388,7 @@ void mux_lane_attach(struct mux_lane *l, int fd, const char *transport)
 		link_is_up(l) ? "" : kinds[l->id].service_name, link_is_up(l) ? "" : " is there");
 	if (link_is_up(l))
 		mux_lane_announce(l);
+	return true;
 }
 
 void mux_lane_attach_cid(struct mux_lane *l, int fd, uint32_t cid, bool reserved)
@@ -405,7 +406,7 @@ void mux_lane_attach_cid(struct mux_lane *l, int fd, uint32_t cid, bool reserved
 		return;
 	}
 	(void)snprintf(transport, sizeof(transport), "vsock:%u", cid);
-	mux_lane_attach(l, fd, transport);
+	(void)mux_lane_attach(l, fd, transport);
 }
 
 /*

@@ -15,6 +15,7 @@
 
 #define LISTEN_RETRY_MS 1000
 #define ACCEPT_RETRY_MS 200
+#define ACCEPT_STORM_MS 40
 #define ACCEPT_BATCH 16 /* in one round: a storm on one socket must not hold up the others */
 
 static void listener_try(struct mux_listener *l);
@@ -84,41 +85,44 @@ void mux_listener_close(struct mux_listener *l)
 		(void)!unlink(l->endpoint.u.un.sun_path);
 }
 
-static void listener_take(struct mux_listener *l, int fd)
+/* false: it was turned away */
+static bool listener_take(struct mux_listener *l, int fd)
 {
 	uint32_t cid = 0;
 	bool reserved = false;
 	int err;
 
-	if (l->lane) {
-		mux_lane_attach(l->lane, fd, "unix");
-		return;
-	}
+	if (l->lane)
+		return mux_lane_attach(l->lane, fd, "unix");
 	err = io_sock_peer_cid(fd, &cid, &reserved);
 	if (err) {
 		gi_warn("vsock: a connection without a CID: %s", gi_strerror(err));
 		(void)close(fd);
-		return;
+		return true;
 	}
 	mux_guests_take_cid(l->set, l->id, fd, cid, reserved);
+	return true;
 }
 
 static void listener_cb(struct io_fd *w, unsigned int events)
 {
 	struct mux_listener *l = w->arg;
 	int fd = -1, err = 0;
+	bool calm = true;
 
 	(void)events;
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
+	for (int i = 0; i < ACCEPT_BATCH && !err; i++) {
 		err = io_sock_accept(l->fd, &fd);
-		if (err)
-			break;
-		listener_take(l, fd);
+		if (!err)
+			calm = listener_take(l, fd) && calm;
 	}
-	if (!err || err == -EAGAIN)
+	if (calm && (!err || err == -EAGAIN))
 		return;
-	/* no descriptors, no memory: the connection stays in the backlog for a moment */
-	gi_warn("%s: cannot accept: %s", l->endpoint.text, gi_strerror(err));
+	/* no descriptors, no memory: the connection stays in the backlog for a moment. So do those
+	 * of a guest that connects without end: turning it away takes time from the others */
+	if (err && err != -EAGAIN)
+		gi_warn("%s: cannot accept: %s", l->endpoint.text, gi_strerror(err));
 	io_fd_stop(l->set->loop, &l->watch);
-	io_timer_start(l->set->loop, &l->retry, ACCEPT_RETRY_MS, 0, listener_retry_cb, l);
+	io_timer_start(l->set->loop, &l->retry, calm ? ACCEPT_RETRY_MS : ACCEPT_STORM_MS, 0,
+		listener_retry_cb, l);
 }

@@ -80,6 +80,11 @@ audited_evil() { # KIND WORDS
 		grep -E -e "$2" >/dev/null
 }
 
+not_let_in() { # USER - on evil01; what is opened inside another session has no identity of its own
+	! lab_ctl --json who "$1" | grep -E '"vm": *"evil01"' | grep -v '"directory": *"nested"' |
+		grep -E '"refused": *false' >/dev/null
+}
+
 lab_login alice jump01 alice
 reaches alice $DB 5432 "alice before it all"
 transfer alice jump01 alice
@@ -114,6 +119,9 @@ check "it was held back, audited" audited_evil refused 'events'
 attack lies 3000 --user carol --address 10.77.1.10 --address 10.77.3.10 --address fd77:3::10 --address 10.77.66.10
 check "audited: addresses of others" audited_evil refused '10\.77\.1\.10'
 check "audited: sessions that are not" audited_evil refused 'session'
+attack lies 3000 --user alice --address 10.77.66.10 # she may do much elsewhere, and nothing there
+check "audited: alice may not be there" audited_evil refused '"user": *"alice".*does not let this user in here'
+check "none of her sessions there has her identity" not_let_in alice
 attack snapshot 3000 --user carol --count 20000
 check "audited: too many sessions" audited_evil refused 'sessions'
 attack replay 3000 --user carol
