@@ -23,6 +23,7 @@ import sys
 import time
 
 LIMIT = 1 << 20
+STALLED_MS = 5000
 SPREAD_S = 0.3 # not all at once: no queue of a listener is to overflow
 
 
@@ -68,7 +69,7 @@ async def answer(flows, request):
     ages = {t: f.age() for t, f in flows.items()}
     found = await asyncio.gather(*(reach(t, request["ms"] / 1000) for t in targets))
     for target in list(flows):
-        if target not in request["flows"] or flows[target].closed:
+        if target not in request["flows"] or not 0 <= ages[target] < STALLED_MS:
             flows.pop(target).task.cancel()
     for target in request["flows"]:
         if target not in flows:
