@@ -64,9 +64,9 @@ static void test_check_numbers_at_their_limits(void **state)
 	VALUE(RULESET_PART, ruleset_part->rule[0]->service[0]->port_hi, 65535, 65536, -GI_EPROTO);
 	VALUE(RULESET_PART, ruleset_part->rule[0]->service[0]->port_lo, 0, 5433, -GI_EPROTO);
 	VALUE(RULESET_PART, ruleset_part->rule[0]->service[0]->icmp_type, 0, 257, -GI_EPROTO);
-	VALUE(RULESET_PART, ruleset_part->elem[0]->set, 10, 11, -GI_EPROTO);
+	VALUE(RULESET_PART, ruleset_part->elem[0]->set, 11, 12, -GI_EPROTO);
 	VALUE(RULESET_PART, ruleset_part->elem[0]->group, 4095, 4096, -GI_EPROTO);
-	VALUE(DELTA, delta->op[0]->elem->set, 0, 11, -GI_EPROTO);
+	VALUE(DELTA, delta->op[0]->elem->set, 0, 12, -GI_EPROTO);
 	VALUE(SESSION_READY, session_ready->id, 1, 0, -GI_EPROTO);
 	VALUE(SESSION_READY, session_ready->state, 3, 4, -GI_EPROTO);
 	VALUE(KICK, kick->id, 1, 0, -GI_EPROTO);

@@ -283,7 +283,7 @@ static void test_check_file_record_has_what_its_kind_says(void **state)
 	REFUSES(-GI_EPROTO, e);
 	r->kind = IDFW__SCAN_RECORD__KIND__PASSED;
 	REFUSES(-GI_EPROTO, e);
-	passed = all[25 + 9].e.file_report->passed;
+	passed = all[SAMPLES - SAMPLES_FILE + 9].e.file_report->passed;
 	r->passed = passed;
 	ACCEPTS(e);
 	passed->reason = nothing;
