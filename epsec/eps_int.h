@@ -82,6 +82,14 @@ struct eps_link { /* one mux; the library's thread */
 	struct gi_buf box; /* frames of other threads: 4 bytes of length, bytes */
 };
 
+/* who waits for the verdict is in the first; see event.c */
+enum { EPS_Q_HELD, EPS_Q_OTHERS, EPS_QUEUES };
+#define EPS_HELD_RUN 7 /* so many go before others that wait, then one of these */
+
+struct eps_queue { /* oldest first */
+	struct eps_event *first, *last;
+};
+
 struct eps_guest { /* one connection of a VM's agent; lives as long as its events */
 	struct eps *eps;
 	struct eps_vm *vm;
@@ -98,7 +106,8 @@ struct eps_guest { /* one connection of a VM's agent; lives as long as its event
 	size_t refs;		  /* of events, and one while connected */
 	struct eps_table events;  /* unanswered ones, by id */
 	struct eps_table pending; /* struct eps_pending, by id */
-	struct eps_event *queue, *queue_end;
+	struct eps_queue queues[EPS_QUEUES];
+	unsigned int held_run; /* handed out while others waited, since the last of these */
 	struct eps_guest *turn_prev, *turn_next; /* ring of those that have a queue */
 	uint64_t commands[EPS_COMMANDS_MAX];
 	size_t n_commands;
@@ -167,7 +176,7 @@ struct eps_event {
 	atomic_int gone;   /* 0, or the negative error that says why */
 	/* lock */
 	enum eps_state state;
-	struct eps_event *prev, *next;			    /* in the guest's queue */
+	struct eps_event *prev, *next;			    /* in its queue of the guest's */
 	_Alignas(max_align_t) uint8_t room[EPS_ROOM_BYTES]; /* the caller's */
 };
 

@@ -209,7 +209,9 @@ void eps_stop(struct eps *e);
 void eps_close(struct eps *e);
 
 /*
- * eps_next - the next event nobody has looked at; oldest first, fair between guests. Blocks.
+ * eps_next - the next event nobody has looked at; fair between guests. Blocks.
+ * Of one guest's, those of EPS_OP_OPEN and EPS_OP_EXEC first, as somebody is held by them (each
+ * eighth is another if one waits); of each of both kinds the oldest first.
  * @timeout_ms: -1 for ever, 0 not at all
  * Errors: -ETIMEDOUT, -EPS_ESTOPPED, -EPS_EINLOOP
  */

@@ -7,7 +7,9 @@
  * The library's thread makes events; whoever answers frees. An event is in its guest's table until
  * it is answered or nobody waits for it any more; what is not in the table is never found by a
  * guest's message. The decoded FileEvent is kept as it is, for its path and head: no copy.
- * eps_next() goes round the guests that have events waiting, each one's oldest first.
+ * eps_next() goes round the guests that have events waiting. Of one guest's, those by which
+ * somebody is held (open, exec) go first, so that many slow written files cannot push them to their
+ * deadline; each eighth is one of the others, if they wait. Each kind's oldest first.
  */
 #include "epsec/eps_int.h"
 
@@ -17,28 +19,68 @@
 
 /* ---- queue; lock held ---- */
 
+static struct eps_queue *queue_of(const struct eps_event *ev)
+{
+	bool held = ev->file.op == EPS_OP_OPEN || ev->file.op == EPS_OP_EXEC;
+
+	return &ev->guest->queues[held ? EPS_Q_HELD : EPS_Q_OTHERS];
+}
+
+static bool queues_empty(const struct eps_guest *g)
+{
+	return !g->queues[EPS_Q_HELD].first && !g->queues[EPS_Q_OTHERS].first;
+}
+
+static void turn_join(struct eps *e, struct eps_guest *g)
+{
+	if (!e->turn) {
+		e->turn = g->turn_next = g->turn_prev = g;
+		return;
+	}
+	g->turn_next = e->turn; /* its turn comes last */
+	g->turn_prev = e->turn->turn_prev;
+	g->turn_prev->turn_next = g->turn_next->turn_prev = g;
+}
+
+static void turn_leave(struct eps *e, struct eps_guest *g)
+{
+	if (e->turn == g)
+		e->turn = g->turn_next == g ? NULL : g->turn_next;
+	g->turn_prev->turn_next = g->turn_next;
+	g->turn_next->turn_prev = g->turn_prev;
+	g->turn_prev = g->turn_next = NULL;
+}
+
 static void queue_add(struct eps_event *ev)
 {
 	struct eps_guest *g = ev->guest;
-	struct eps *e = g->eps;
+	struct eps_queue *q = queue_of(ev);
 
+	if (queues_empty(g))
+		turn_join(g->eps, g);
 	ev->state = EPS_QUEUED;
 	ev->next = NULL;
-	ev->prev = g->queue_end;
-	if (ev->prev) {
+	ev->prev = q->last;
+	if (ev->prev)
 		ev->prev->next = ev;
-	} else {
-		g->queue = ev;
-		if (e->turn) { /* its turn comes last */
-			g->turn_next = e->turn;
-			g->turn_prev = e->turn->turn_prev;
-			g->turn_prev->turn_next = g->turn_next->turn_prev = g;
-		} else {
-			e->turn = g->turn_next = g->turn_prev = g;
-		}
+	else
+		q->first = ev;
+	q->last = ev;
+	g->eps->n_waiting++;
+}
+
+/* whose turn it is among those of @g, which has some */
+static struct eps_event *queue_pick(struct eps_guest *g)
+{
+	struct eps_event *held = g->queues[EPS_Q_HELD].first,
+			 *other = g->queues[EPS_Q_OTHERS].first;
+
+	if (held && (!other || g->held_run < EPS_HELD_RUN)) {
+		g->held_run = other ? g->held_run + 1 : 0;
+		return held;
 	}
-	g->queue_end = ev;
-	e->n_waiting++;
+	g->held_run = 0;
+	return other;
 }
 
 /* lock held. One at a time is woken, and wakes the next if there is more: the busy need no signal
@@ -63,24 +105,19 @@ static void hand_over(struct io_idle *w)
 static void queue_remove(struct eps_event *ev)
 {
 	struct eps_guest *g = ev->guest;
-	struct eps *e = g->eps;
+	struct eps_queue *q = queue_of(ev);
 
 	if (ev->prev)
 		ev->prev->next = ev->next;
 	else
-		g->queue = ev->next;
+		q->first = ev->next;
 	if (ev->next)
 		ev->next->prev = ev->prev;
 	else
-		g->queue_end = ev->prev;
-	e->n_waiting--;
-	if (g->queue)
-		return;
-	if (e->turn == g)
-		e->turn = g->turn_next == g ? NULL : g->turn_next;
-	g->turn_prev->turn_next = g->turn_next;
-	g->turn_next->turn_prev = g->turn_prev;
-	g->turn_prev = g->turn_next = NULL;
+		q->last = ev->prev;
+	g->eps->n_waiting--;
+	if (queues_empty(g))
+		turn_leave(g->eps, g);
 }
 
 static void hand_out(struct eps_event *ev)
@@ -288,7 +325,7 @@ int eps_next(struct eps *e, int timeout_ms, struct eps_event **ret)
 		pthread_mutex_unlock(&e->lock);
 		return err;
 	}
-	ev = e->turn->queue;
+	ev = queue_pick(e->turn);
 	e->turn = e->turn->turn_next;
 	queue_remove(ev);
 	ev->state = EPS_TAKEN;

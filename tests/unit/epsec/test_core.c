@@ -29,17 +29,22 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void event_send(struct core *c, uint64_t id)
+static void op_send(struct core *c, uint64_t id, Idfw__FileOp op)
 {
 	Idfw__FileEvent m = IDFW__FILE_EVENT__INIT;
 	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
 
 	m.id = id;
-	m.op = IDFW__FILE_OP__FILE_OP_OPEN;
+	m.op = op;
 	m.size = 1 << 20;
 	env.body_case = IDFW__ENVELOPE__BODY_FILE_EVENT;
 	env.file_event = &m;
 	assert_int_equal(core_send(c, &env), 0);
+}
+
+static void event_send(struct core *c, uint64_t id)
+{
+	op_send(c, id, IDFW__FILE_OP__FILE_OP_OPEN);
 }
 
 static void done_send(struct core *c, uint64_t id)
@@ -114,6 +119,18 @@ static void test_outcomes_that_never_come_are_bounded(void **state)
 	assert_int_equal(c->n_lost, EPS_PENDING_MAX);
 }
 
+static void cancel_send(struct core *c, uint64_t id, Idfw__FileCancel__Reason reason)
+{
+	Idfw__FileCancel m = IDFW__FILE_CANCEL__INIT;
+	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
+
+	m.id = id;
+	m.reason = reason;
+	env.body_case = IDFW__ENVELOPE__BODY_FILE_CANCEL;
+	env.file_cancel = &m;
+	assert_int_equal(core_send(c, &env), 0);
+}
+
 static void test_cancel_says_why(void **state)
 {
 	static const struct {
@@ -124,19 +141,13 @@ static void test_cancel_says_why(void **state)
 	struct core *c = *state;
 
 	for (size_t i = 0; i < GI_ARRAY_SIZE(reasons); i++) {
-		Idfw__FileCancel m = IDFW__FILE_CANCEL__INIT;
-		Idfw__Envelope env = IDFW__ENVELOPE__INIT;
 		struct eps_event *ev;
 		uint8_t buf[1];
 		size_t n;
 
 		event_send(c, i);
 		ev = take(c);
-		m.id = i;
-		m.reason = reasons[i].reason;
-		env.body_case = IDFW__ENVELOPE__BODY_FILE_CANCEL;
-		env.file_cancel = &m;
-		assert_int_equal(core_send(c, &env), 0);
+		cancel_send(c, i, reasons[i].reason);
 		assert_true(eps_event_gone(ev));
 		assert_int_equal(eps_read(ev, 0, buf, 1, &n), reasons[i].err);
 		assert_int_equal(
@@ -204,6 +215,68 @@ static void test_numbers_come_in_any_order(void **state)
 		assert_int_equal(eps_answer(ev, &(struct eps_verdict){ .kind = EPS_ALLOW }), 0);
 	}
 	assert_non_null(c->link.guests);
+}
+
+static void take_and_allow(struct core *c, uint64_t id)
+{
+	struct eps_event *ev = take(c);
+
+	assert_int_equal(ev->p.node.key, id);
+	assert_int_equal(eps_answer(ev, &(struct eps_verdict){ .kind = EPS_ALLOW }), 0);
+	core_pump(c);
+}
+
+/* many slow written files before it: who is held does not wait for all of these */
+static void test_who_is_held_goes_first(void **state)
+{
+	static const uint64_t order[] = { 4, 5, 6, 1, 2, 3 };
+	struct core *c = *state;
+
+	op_send(c, 1, IDFW__FILE_OP__FILE_OP_CLOSE_WRITE);
+	op_send(c, 2, IDFW__FILE_OP__FILE_OP_RESCAN);
+	op_send(c, 3, IDFW__FILE_OP__FILE_OP_DEMAND);
+	op_send(c, 4, IDFW__FILE_OP__FILE_OP_OPEN);
+	op_send(c, 5, IDFW__FILE_OP__FILE_OP_EXEC);
+	op_send(c, 6, IDFW__FILE_OP__FILE_OP_OPEN);
+	for (size_t i = 0; i < GI_ARRAY_SIZE(order); i++)
+		take_and_allow(c, order[i]);
+}
+
+/* somebody is held all the time: each eighth is one that was written */
+static void test_who_is_held_starves_nobody(void **state)
+{
+	struct core *c = *state;
+
+	op_send(c, 1001, IDFW__FILE_OP__FILE_OP_CLOSE_WRITE);
+	op_send(c, 1002, IDFW__FILE_OP__FILE_OP_CLOSE_WRITE);
+	event_send(c, 1);
+	for (uint64_t id = 1; id <= 2 * EPS_HELD_RUN; id++) {
+		event_send(c, id + 1);
+		take_and_allow(c, id);
+		if (id % EPS_HELD_RUN == 0)
+			take_and_allow(c, 1000 + id / EPS_HELD_RUN);
+	}
+	take_and_allow(c, 2 * EPS_HELD_RUN + 1);
+}
+
+/* lost while they wait, of both kinds: the rest is handed out */
+static void test_lost_ones_leave_both_queues(void **state)
+{
+	struct core *c = *state;
+	struct eps_event *ev = NULL;
+
+	for (uint64_t id = 1; id <= 6; id++)
+		op_send(c, id,
+			id % 2 ? IDFW__FILE_OP__FILE_OP_OPEN : IDFW__FILE_OP__FILE_OP_CLOSE_WRITE);
+	cancel_send(c, 1, IDFW__FILE_CANCEL__REASON__CHANGED);
+	cancel_send(c, 6, IDFW__FILE_CANCEL__REASON__CHANGED);
+	cancel_send(c, 3, IDFW__FILE_CANCEL__REASON__CHANGED);
+	take_and_allow(c, 5);
+	take_and_allow(c, 2);
+	cancel_send(c, 4, IDFW__FILE_CANCEL__REASON__CHANGED);
+	assert_int_equal(eps_next(&c->e, 0, &ev), -ETIMEDOUT);
+	event_send(c, 7);
+	take_and_allow(c, 7);
 }
 
 static void test_there_is_a_largest_number_of_machines(void **state)
@@ -276,6 +349,9 @@ int main(void)
 		T(test_structs_are_as_long_as_they_say),
 		T(test_wake_is_not_needed_by_who_sees_the_queue),
 		T(test_numbers_come_in_any_order),
+		T(test_who_is_held_goes_first),
+		T(test_who_is_held_starves_nobody),
+		T(test_lost_ones_leave_both_queues),
 		T(test_there_is_a_largest_number_of_machines),
 		T(test_version_of_another_time_is_refused),
 		T(test_stats_fill_what_the_caller_knows),
