@@ -65,7 +65,7 @@ int fa_who_new(struct fa_worker *w, struct fa_who **ret)
 		free(who);
 		return err;
 	}
-	if (fa_tasks_new(w->loop, &who->tasks) < 0)
+	if (fa_tasks_new(w->loop, FA_TASKS_ONLINE, &who->tasks) < 0)
 		who->tasks = NULL;
 	who->worker = w;
 	who->last = &who->first;
@@ -117,7 +117,7 @@ static void cpu_cb(void *arg, const struct fa_rec *rec, int fd)
 	int err = rec->err;
 
 	if (err == 0)
-		err = fd < 0 ? -EIO : fa_tasks_add(who->tasks, fd, rec->value);
+		err = fd < 0 ? -EIO : fa_tasks_add(who->tasks, who->cpu, fd, rec->value);
 	if (err == 0) {
 		who->cpus = rec->value;
 		who->following = true;

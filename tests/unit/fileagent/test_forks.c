@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -206,17 +208,17 @@ static void test_record_cut_off_at_each_byte_is_none(void **state)
 
 /* ---- the kernel ---- */
 
-static void test_real_child_that_has_ended_is_there(void **state)
+/* all rings, or the test is skipped */
+static void tasks_begin(const char *online, struct io_loop **ret_loop, struct fa_tasks **ret)
 {
 	struct io_loop *l;
 	struct fa_tasks *t;
-	const struct fa_fork *r;
 	uint64_t cpus = 1;
-	pid_t pid;
 
-	(void)state;
 	assert_int_equal(io_loop_new(&l), 0);
-	assert_int_equal(fa_tasks_new(l, &t), 0);
+	assert_int_equal(fa_tasks_new(l, online, &t), 0);
+	*ret_loop = l;
+	*ret = t;
 	for (uint64_t cpu = 0; cpu < cpus; cpu++) {
 		int fd, err = fa_tasks_open(cpu, &fd, &cpus);
 
@@ -228,15 +230,33 @@ static void test_real_child_that_has_ended_is_there(void **state)
 		}
 		assert_true(err == 0 || err == -ENODEV);
 		if (err == 0)
-			assert_int_equal(fa_tasks_add(t, fd, cpus), 0);
+			assert_int_equal(fa_tasks_add(t, cpu, fd, cpus), 0);
 	}
-	pid = fork();
+}
+
+static pid_t child_ended(void)
+{
+	pid_t pid = fork();
+
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		(void)prctl(PR_SET_NAME, "named");
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return pid;
+}
+
+static void test_real_child_that_has_ended_is_there(void **state)
+{
+	struct io_loop *l;
+	struct fa_tasks *t;
+	const struct fa_fork *r;
+	pid_t pid;
+
+	(void)state;
+	tasks_begin(FA_TASKS_ONLINE, &l, &t);
+	pid = child_ended();
 	r = fa_forks_find(fa_tasks_now(t), (uint32_t)pid, UINT64_MAX);
 	assert_int_equal(fa_tasks_lost(t), 0);
 	assert_non_null(r);
@@ -244,6 +264,123 @@ static void test_real_child_that_has_ended_is_there(void **state)
 	assert_string_equal(r->comm, "named");
 	fa_tasks_free(t);
 	io_loop_free(l);
+}
+
+/* more processors run than have rings: a number may be of one who was made there */
+static void test_real_child_beside_an_unseen_processor_is_not_known(void **state)
+{
+	char path[] = "/tmp/idfw-online.XXXXXX";
+	struct io_loop *l;
+	struct fa_tasks *t;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	tasks_begin(FA_TASKS_ONLINE, &l, &t); /* skips where there are none */
+	fa_tasks_free(t);
+	io_loop_free(l);
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "0-511\n", 6), 6);
+	close(fd);
+	tasks_begin(path, &l, &t);
+	pid = child_ended();
+	assert_null(fa_forks_find(fa_tasks_now(t), (uint32_t)pid, UINT64_MAX));
+	fa_tasks_free(t);
+	io_loop_free(l);
+	(void)unlink(path);
+}
+
+/* makes one child, tells its number, ends when the pipe is closed */
+static void maker_main(int in, int out)
+{
+	pid_t pid;
+	char b;
+
+	(void)!read(in, &b, 1);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	(void)waitpid(pid, NULL, 0);
+	(void)!write(out, &pid, sizeof(pid));
+	(void)!read(in, &b, 1);
+	_exit(0);
+}
+
+/* an event of one process dies with it, as one of a processor may: nothing is known any more */
+static void test_ring_that_ended_is_not_watched_and_all_is_forgotten(void **state)
+{
+	struct perf_event_attr a = { .type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(a),
+		.config = PERF_COUNT_SW_DUMMY,
+		.sample_type = PERF_SAMPLE_TIME,
+		.task = 1,
+		.sample_id_all = 1,
+		.exclude_kernel = 1 };
+	char path[] = "/tmp/idfw-online.XXXXXX";
+	int online, to[2], from[2], fd;
+	struct io_loop *l;
+	struct fa_tasks *t;
+	pid_t maker, pid;
+
+	(void)state;
+	tasks_begin(FA_TASKS_ONLINE, &l, &t); /* skips where there are none */
+	fa_tasks_free(t);
+	online = mkstemp(path);
+	assert_int_equal(write(online, "0\n", 2), 2);
+	close(online);
+	assert_int_equal(pipe(to), 0);
+	assert_int_equal(pipe(from), 0);
+	maker = fork();
+	assert_true(maker >= 0);
+	if (maker == 0) {
+		close(to[1]);
+		maker_main(to[0], from[1]);
+	}
+	fd = (int)syscall(SYS_perf_event_open, &a, maker, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fa_tasks_new(l, path, &t), 0);
+	assert_int_equal(fa_tasks_add(t, 0, fd, 1), 0);
+	assert_int_equal(write(to[1], "x", 1), 1);
+	assert_int_equal(read(from[0], &pid, sizeof(pid)), sizeof(pid));
+	assert_non_null(fa_forks_find(fa_tasks_now(t), (uint32_t)pid, UINT64_MAX));
+	close(to[1]);
+	assert_int_equal(waitpid(maker, NULL, 0), maker);
+	io_loop_run_once(l, 10000);
+	assert_null(fa_forks_find(fa_tasks_now(t), (uint32_t)pid, UINT64_MAX));
+	fa_tasks_free(t);
+	io_loop_free(l);
+	close(to[0]);
+	close(from[0]);
+	close(from[1]);
+	(void)unlink(path);
+}
+
+static void test_cpus_look_sees_who_has_no_ring(void **state)
+{
+	struct fa_cpus have = { { 0x2f } }; /* 0-3,5 */
+
+	(void)state;
+	assert_true(fa_cpus_look(&have, "0-3,5\n"));
+	assert_false(fa_cpus_look(&have, "0-5\n"));
+	assert_false(fa_cpus_look(&have, "0-3,5,64\n"));
+	assert_false(fa_cpus_look(&have, "0-3,5,512\n"));
+	assert_false(fa_cpus_look(&have, "0-3,5-99999999999999999999\n"));
+	assert_int_equal(have.bits[0], 0x2f);
+	assert_true(fa_cpus_look(&have, "0-2,5"));
+	assert_int_equal(have.bits[0], 0x27);
+	assert_false(fa_cpus_look(&have, "0-3,5\n")); /* on again: its event was not */
+}
+
+static void test_cpus_look_is_false_on_what_it_cannot_read(void **state)
+{
+	static const char *const bad[] = { "", "\n", "a", "0-", "-1", "0,", "3-1", "0 1", "0-1x" };
+	struct fa_cpus have = { { 0xff } };
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(bad); i++)
+		assert_false(fa_cpus_look(&have, bad[i]));
+	assert_int_equal(have.bits[0], 0xff);
 }
 
 static void test_open_processor_out_of_range_is_refused(void **state)
@@ -269,6 +406,10 @@ int main(void)
 		T(test_record_of_threads_and_ends_counts_for_nothing),
 		T(test_record_cut_off_at_each_byte_is_none),
 		T(test_real_child_that_has_ended_is_there),
+		T(test_real_child_beside_an_unseen_processor_is_not_known),
+		T(test_ring_that_ended_is_not_watched_and_all_is_forgotten),
+		T(test_cpus_look_sees_who_has_no_ring),
+		T(test_cpus_look_is_false_on_what_it_cannot_read),
 		T(test_open_processor_out_of_range_is_refused),
 	};
 
