@@ -104,7 +104,8 @@ void drill_row_format(const struct drill_row *row, struct gi_buf *out);
 /*
  * drill_fate - of what has a lease of @lease_ms (0: none)
  * @least: for how long nothing can have been renewed; @most: for how long at most
- * A lease is renewed when a quarter of it is over, or half: so half of it is sure.
+ * A lease is renewed when a quarter of it is over, or half: so half of it is sure. That it ended is
+ * sure when there was time to notice it.
  */
 enum drill_fate drill_fate(
 	enum drill_fault fault, uint64_t lease_ms, uint64_t least, uint64_t most);

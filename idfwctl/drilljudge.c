@@ -93,7 +93,7 @@ enum drill_fate drill_fate(enum drill_fault fault, uint64_t lease_ms, uint64_t l
 {
 	if (lease_ms == 0 || most <= lease_ms / 2)
 		return drill_row(fault, false)->fate;
-	if (least >= lease_ms)
+	if (least >= lease_ms + DRILL_NOTICED_MS)
 		return drill_row(fault, true)->fate;
 	if (drill_row(fault, false)->fate == drill_row(fault, true)->fate)
 		return drill_row(fault, true)->fate;
@@ -165,6 +165,19 @@ static void judge_held(struct judge *j, const struct drill_flow *flow, enum dril
 			since(at, f->break_end), worst->gap, flow->ended ? "; was ended" : "");
 }
 
+/* it worked again at @at; mending takes a while, and may work before it is done */
+static void finding_after(
+	struct judge *j, const char *what, const char *expected, bool differs, uint64_t at)
+{
+	int64_t ms = since(at, j->f->mend_end);
+
+	differs = differs || ms > DRILL_SYNC_MS;
+	if (ms < 0)
+		finding(j, what, expected, differs, "while it was being mended");
+	else
+		finding(j, what, expected, differs, "%" PRId64 " ms after it was mended", ms);
+}
+
 static void judge_new(struct judge *j, const struct drill_flow *flow, enum drill_fate fate)
 {
 	const struct drill_facts *f = j->f;
@@ -189,9 +202,7 @@ static void judge_new(struct judge *j, const struct drill_flow *flow, enum drill
 	if (!flow->is_open)
 		finding(j, what, "when it is mended", true, "never");
 	else
-		finding(j, what, "when it is mended",
-			since(flow->back, f->mend_end) > DRILL_SYNC_MS,
-			"%" PRId64 " ms after it was mended", since(flow->back, f->mend_end));
+		finding_after(j, what, "when it is mended", false, flow->back);
 }
 
 static void judge_login(struct judge *j)
@@ -221,11 +232,9 @@ static void judge_login(struct judge *j)
 			row->access != DRILL_AT_ONCE, "%" PRId64 " ms before it was mended",
 			since(f->mend_begin, open));
 	else
-		finding(j, "its access by identity", accesses[row->access],
-			(row->access == DRILL_AT_ONCE &&
-				w->in + DRILL_NOTICED_MS < f->mend_begin) ||
-				since(open, f->mend_end) > DRILL_SYNC_MS,
-			"%" PRId64 " ms after it was mended", since(open, f->mend_end));
+		finding_after(j, "its access by identity", accesses[row->access],
+			row->access == DRILL_AT_ONCE && w->in + DRILL_NOTICED_MS < f->mend_begin,
+			open);
 }
 
 /* the first moment at which all surely works again; 0 never */
@@ -258,7 +267,6 @@ size_t drill_judge(const struct drill_facts *f, struct drill_finding ret[DRILL_F
 	if (!f->sync)
 		finding(&j, "in sync again", expected, true, "never");
 	else
-		finding(&j, "in sync again", expected, since(f->sync, f->mend_end) > DRILL_SYNC_MS,
-			"%" PRId64 " ms after it was mended", since(f->sync, f->mend_end));
+		finding_after(&j, "in sync again", expected, false, f->sync);
 	return j.n;
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Drills: each thing broken once for a short time, in one lab, and everything is as docs/failure.md
-# says; one longer than a lease; a fault that does more than it should is seen; a drill that is interrupted
+# says; a fault that does more than it should is seen; a drill that is interrupted
 # leaves nothing broken; nothing is touched that the driver does not name.
 set -euo pipefail
 : "${IDFW_LAB:=d$$}" "${IDFW_BUILD:=${top_builddir:?}}"
@@ -9,35 +9,9 @@ set -euo pipefail
 . "${top_srcdir:?}/lab/functions.sh"
 # shellcheck source=lab/checks.sh
 . "$LAB_TOP/lab/checks.sh"
+# shellcheck source=lab/drills.sh
+. "$LAB_TOP/lab/drills.sh"
 lab_test
-export IDFW_LAB IDFW_BUILD
-OUT=$LAB_DIR/drill.out
-
-drill() { # STATUS ARG...: with that exit status
-	local rc=0 want=$1
-	shift
-	"$LAB_TOP/lab/lab" drill --json "$@" >"$OUT" 2>&1 || rc=$?
-	[ $rc = "$want" ] && return
-	bad "drill $*: status $rc, not $want"
-	cat "$OUT"
-	return 1
-}
-# facts EXPRESSION: true of the drill's last row, o
-facts() {
-	python3 -c '
-import json, sys
-o = json.loads(open(sys.argv[1]).read().splitlines()[-1])
-flows = {f["flow"]: f for f in o["flows"]}
-sys.exit(not eval(sys.argv[2]))' "$OUT" "$1" || {
-		tail -n 1 "$OUT"
-		return 1
-	}
-}
-differing() { python3 -c '
-import json, sys
-for f in json.loads(open(sys.argv[1]).read().splitlines()[-1])["findings"]:
-    if f["differs"]: print("   |", f["what"] + ":", f["measured"])' "$OUT"; }
-
 echo "== each once, for less than half the shortest lease or a little more: no connection is cut"
 for fault in agent mux svm directory partition; do
 	drill 0 $fault --vm jump01 --for 3s && ok "$fault is as the table says" || differing

@@ -120,7 +120,8 @@ static void test_fate(void **state)
 	assert_int_equal(drill_fate(DRILL_SVM, LEASE, 3000, 5000), DRILL_KEPT);
 	assert_int_equal(drill_fate(DRILL_SVM, LEASE, 3000, 5001), DRILL_EITHER);
 	assert_int_equal(drill_fate(DRILL_SVM, LEASE, 9999, UINT64_MAX), DRILL_EITHER);
-	assert_int_equal(drill_fate(DRILL_SVM, LEASE, 10000, 11000), DRILL_CUT);
+	assert_int_equal(drill_fate(DRILL_SVM, LEASE, 10999, 11500), DRILL_EITHER);
+	assert_int_equal(drill_fate(DRILL_SVM, LEASE, 11000, 11500), DRILL_CUT);
 	assert_int_equal(drill_fate(DRILL_DIRECTORY, LEASE, 60000, 60000), DRILL_KEPT);
 	assert_int_equal(drill_fate(DRILL_DIRECTORY, LEASE, 6000, 6000), DRILL_KEPT);
 }

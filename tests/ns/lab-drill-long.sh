@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Drills that last longer than a lease of 10 s: the kernel closes what has it, in time, and nothing
+# else; when it is mended all is open again. The directory's absence ends no lease.
+set -euo pipefail
+: "${IDFW_LAB:=e$$}" "${IDFW_BUILD:=${top_builddir:?}}"
+# shellcheck source=lab/functions.sh
+. "${top_srcdir:?}/lab/functions.sh"
+# shellcheck source=lab/checks.sh
+. "$LAB_TOP/lab/checks.sh"
+# shellcheck source=lab/drills.sh
+. "$LAB_TOP/lab/drills.sh"
+lab_test
+
+for fault in agent mux svm partition directory; do
+	drill 0 $fault --vm jump01 --for 11s && ok "$fault is as the table says" || differing
+	check "$fault: who has a lease of 24 h notices nothing" facts "o['broken_ms'] >= 10000 and \
+		flows['lasting']['shut'] == 0 and flows['lasting']['opened'] > 20 and not flows['lasting']['ended']"
+	if [ $fault = directory ]; then
+		check "$fault: nor who has one of 10 s" facts "flows['close']['shut'] == 0"
+	else
+		check "$fault: a lease of 10 s ended after 5 to 10 s" facts \
+			"flows['close']['shut'] > 0 and 4000 <= flows['close']['gap_from_ms'] <= 12000"
+	fi
+done
