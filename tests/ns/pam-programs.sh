@@ -34,7 +34,7 @@ echo "# su -: the session's leader is su, not the shell: kill -9 of it ends the 
 svm_mark
 su - daemon -s /bin/sh -c 'exec sleep 60' >/dev/null 2>&1 &
 na_pids+=($!)
-svm_says "^event [0-9]+ open .*user=daemon .*service=su-l .*leader=$!\$" "leader is su"
+svm_says "^event [0-9]+ open .*user=daemon .*service=su-l .*leader=$! " "leader is su"
 id=$(svm_field 'service=su-l ' id)
 kill9 $!
 svm_says "close id=$id reason=2" "its end is the session's"

@@ -204,6 +204,7 @@ in_session "a session of bob" 'sleep 1031' "$id"
 stop 'sleep 1031'
 ends "closed" "$id" 1
 
+has_child() { [ -n "$(cat "/proc/$1/task/$1/children" 2>/dev/null)" ]; }
 echo "# login on a terminal"
 svm_mark
 stays script -qec 'login -f alice' /dev/null
@@ -211,6 +212,8 @@ told "login" 'user=alice .*service=login tty=.*parent=0 '
 leader=$(svm_field ' open ' leader)
 check "its leader is in a cgroup of its own" "/$base/idfw/s$id" "$(cg_of "$leader")"
 svm_mark
+# before its shell runs, login takes no notice of a hangup
+await 5 has_child "$leader"
 kill -HUP "$stays"
 kill -HUP "$leader" 2>/dev/null || :
 svm_says "close id=$id reason=[12]" "over with the terminal"
