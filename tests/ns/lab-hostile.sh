@@ -139,8 +139,6 @@ reaches alice $DB 5432 "alice, a new connection"
 lab_logout alice
 check "alice's access is closed" loses alice
 lab_in db01 nft -n list ruleset | grep -F 10.77.66 && bad "db01 has heard of the hostile guest"
-for m in gi-mux; do
-	grep -q 'Sanitizer\|assert' "$LAB_DIR/log/host-$m.log" && bad "$m complained"
-done
+grep -q 'Sanitizer\|assert' "$LAB_DIR/log/host-gi-mux.log" && bad "gi-mux complained"
 grep -q 'Sanitizer\|assert' "$LAB_DIR/log/svm-svm-idfw.log" && bad "svm-idfw complained"
 exit 0
