@@ -207,6 +207,18 @@ static void op_later(void *arg, const char *path, const struct fa_ident *ident)
 	must(path[0] == '/');
 }
 
+static bool op_watched(void *arg, int fd)
+{
+	(void)arg;
+	return fd % 2 == 0;
+}
+
+static bool op_same_actor(void *arg, const struct fa_held *h)
+{
+	(void)arg;
+	return h->fd % 3 == 0;
+}
+
 static const struct fa_scan_ops ops = { .now_ms = op_now_ms,
 	.answer = op_answer,
 	.release = op_release,
@@ -215,6 +227,7 @@ static const struct fa_scan_ops ops = { .now_ms = op_now_ms,
 	.read_later = op_read_later,
 	.write_later = op_write_later,
 	.close = op_close,
+	.watched = op_watched,
 	.path = op_path,
 	.send = op_send,
 	.has_room = op_has_room,
@@ -223,6 +236,7 @@ static const struct fa_scan_ops ops = { .now_ms = op_now_ms,
 	.flush = op_flush,
 	.action = op_action,
 	.actor = op_actor,
+	.same_actor = op_same_actor,
 	.report_due = op_report_due,
 	.report = op_report,
 	.later = op_later };
