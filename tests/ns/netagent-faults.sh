@@ -183,11 +183,12 @@ kill9 "$leader"
 svm_says ' close id=[0-9]+ reason=2' "the other when its process ends"
 agent_stop
 
-echo "# a link in place of the spool's directory: its target is not given away"
-mkdir "$dir/victim"
-ln -s victim "$dir/link"
-sed -i "s,^spool-dir .*,spool-dir \"$dir/link\";," "$dir/conf"
-"$na_build/netagent/gi-netagent" -c "$dir/conf" >>"$dir/agent.log" 2>&1 && rc=0 || rc=$?
+echo "# somebody's link in place of the spool's directory: its target is not given away"
+mkdir "$dir/victim" "$dir/theirs"
+ln -s ../victim "$dir/theirs/link"
+chown -h nobody "$dir/theirs" "$dir/theirs/link"
+sed -i "s,^spool-dir .*,spool-dir \"$dir/theirs/link\";," "$dir/conf"
+timeout 10 "$na_build/netagent/gi-netagent" -c "$dir/conf" >>"$dir/agent.log" 2>&1 && rc=0 || rc=$?
 check "refused" 1 $rc
 check "and left alone" 0 "$(stat -c %u "$dir/victim")"
 na_end
