@@ -83,23 +83,27 @@ static struct eps_event *queue_pick(struct eps_guest *g)
 	return other;
 }
 
-/* lock held. One at a time is woken, and wakes the next if there is more: the busy need no signal
+/* lock held; true: signal e->ready, unlocked, or the woken would sleep again on the lock. One at a
+ * time is woken, and wakes the next if there is more: the busy need no signal
  */
-static void wake_one(struct eps *e)
+static bool wakes_one(struct eps *e)
 {
 	if (!e->turn || e->waiters == 0 || e->waking)
-		return;
+		return false;
 	e->waking = true;
-	(void)pthread_cond_signal(&e->ready);
+	return true;
 }
 
 static void hand_over(struct io_idle *w)
 {
 	struct eps *e = w->arg;
+	bool wake;
 
 	pthread_mutex_lock(&e->lock);
-	wake_one(e);
+	wake = wakes_one(e);
 	pthread_mutex_unlock(&e->lock);
+	if (wake)
+		(void)pthread_cond_signal(&e->ready);
 }
 
 static void queue_remove(struct eps_event *ev)
@@ -305,6 +309,7 @@ int eps_next(struct eps *e, int timeout_ms, struct eps_event **ret)
 {
 	uint64_t until = timeout_ms < 0 ? UINT64_MAX : io_clock_mono_ms() + (uint64_t)timeout_ms;
 	struct eps_event *ev;
+	bool wake;
 	int err = 0;
 
 	if (eps_in_loop(e))
@@ -330,8 +335,10 @@ int eps_next(struct eps *e, int timeout_ms, struct eps_event **ret)
 	queue_remove(ev);
 	ev->state = EPS_TAKEN;
 	hand_out(ev);
-	wake_one(e);
+	wake = wakes_one(e);
 	pthread_mutex_unlock(&e->lock);
+	if (wake)
+		(void)pthread_cond_signal(&e->ready);
 	*ret = ev;
 	return 0;
 }

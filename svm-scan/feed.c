@@ -52,10 +52,12 @@ static int feed_job(struct feed *f)
 	head = head < WIRE_DATA_MAX ? head : WIRE_DATA_MAX;
 	head = head < src->size ? head : (size_t)src->size;
 	f->known = src->sha256 && head == src->size;
-	if (f->known)
+	if (f->known) {
 		f->hashed = head;
-	else
+	} else {
+		io_sha256_begin(f->sha);
 		feed_hash(f, 0, src->head, head);
+	}
 	job.id = f->id;
 	job.size = src->size;
 	job.head.data = (uint8_t *)src->head;
@@ -149,7 +151,6 @@ int scan_feed(struct scan_msgs *m, uint64_t id, const struct scan_source *src, s
 	bool done = false;
 	int err;
 
-	io_sha256_begin(h);
 	f.served_max = src->size > UINT64_MAX / 4 ? UINT64_MAX : 2 * src->size + SCAN_FEED_SPARE;
 	*ret_why = "";
 	err = feed_job(&f);

@@ -77,16 +77,16 @@ int scan_msgs_send(struct scan_msgs *m, const Idfw__Envelope *e)
 		return err;
 	io_frame_head(m->out.data, m->out.len - IO_FRAME_HEAD);
 	while (done < m->out.len) {
-		err = msgs_wait(m, POLLOUT);
-		if (err < 0)
-			return err;
-		n = send(m->fd, m->out.data + done, m->out.len - done, MSG_NOSIGNAL);
+		n = send(m->fd, m->out.data + done, m->out.len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n >= 0)
 			done += (size_t)n;
 		else if (errno == EPIPE || errno == ECONNRESET)
 			return -GI_ECLOSED;
 		else if (errno != EAGAIN && errno != EINTR)
 			return -errno;
+		err = done < m->out.len ? msgs_wait(m, POLLOUT) : 0;
+		if (err < 0)
+			return err;
 	}
 	return 0;
 }
@@ -94,16 +94,20 @@ int scan_msgs_send(struct scan_msgs *m, const Idfw__Envelope *e)
 static int msgs_gulp(struct scan_msgs *m)
 {
 	uint8_t gulp[GULP];
+	/* with nothing else to wait for, as in the worker, the read may wait itself */
+	bool bounded = m->stop_fd >= 0 || m->deadline_ms != UINT64_MAX || m->would_block;
+	int err = bounded ? msgs_wait(m, POLLIN) : 0;
 	ssize_t n;
-	int err = msgs_wait(m, POLLIN);
 
 	if (err < 0)
 		return err;
 	n = read(m->fd, gulp, sizeof(gulp));
 	if (n == 0 || (n < 0 && errno == ECONNRESET))
 		return -GI_ECLOSED;
-	if (n < 0)
+	if (n < 0) {
+		m->would_block = errno == EAGAIN;
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	}
 	gi_buf_append(&m->in, gulp, (size_t)n);
 	return gi_buf_error(&m->in);
 }

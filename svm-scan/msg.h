@@ -21,6 +21,7 @@ struct scan_msgs {
 	uint64_t deadline_ms;  /* CLOCK_MONOTONIC; UINT64_MAX: none */
 	enum wire_sender peer; /* whose rights what is received has */
 	enum wire_state state;
+	bool would_block;      /* its socket does not block: it is polled before each read */
 	struct gi_buf in, out; /* owned */
 };
 

@@ -57,7 +57,7 @@ static const struct conf_item top_items[] = {
 		"relaxed: workers start also where the kernel has no landlock" },
 	{ "max-memory", CONF_T_NUMBER, ITEM(max_memory), "256MiB", 1 << 20, 1ull << 40,
 		"content of files that this process holds" },
-	{ "head-bytes", CONF_T_NUMBER, ITEM(head_bytes), "16KiB", 0, WIRE_DATA_MAX,
+	{ "head-bytes", CONF_T_NUMBER, ITEM(head_bytes), "32KiB", 0, WIRE_DATA_MAX,
 		"how much of a file comes with its event" },
 	{ "outbox-max", CONF_T_NUMBER, ITEM(outbox_max), "256MiB", 4 << 20, 1ull << 40,
 		"bytes of records that may wait for svm-idfw" },
