@@ -361,24 +361,41 @@ static bool perm_one(struct worker *w, bool first)
 	return err != -EMFILE && err != -ENFILE;
 }
 
-static void perm_cb(struct io_fd *f, unsigned int events)
+/* one waits at least */
+static void perm_round(struct worker *w)
 {
-	struct worker *w = f->arg;
 	/* a lone opener asks for nothing more before his answer: the second read is in vain */
 	int i, most = w->perm_many || ++w->perm_rounds % PERM_TRY == 0 ? PERM_BURST : 1;
 
-	(void)events;
 	for (i = 0; i < most && perm_one(w, i == 0); i++)
 		;
 	w->perm_many = i > 1;
 }
 
-void fa_events_openers(struct worker *w)
+static bool one_waits(const struct worker *w)
 {
 	struct pollfd p = { .fd = w->groups.perm, .events = POLLIN };
 
-	if (!w->perm_paused && !w->stopping && poll(&p, 1, 0) > 0)
-		perm_cb(&w->perm, IO_READ);
+	return poll(&p, 1, 0) > 0;
+}
+
+static void perm_cb(struct io_fd *f, unsigned int events)
+{
+	struct worker *w = f->arg;
+	bool stale = w->perm_ahead; /* the loop saw him before others were handled: perhaps him */
+
+	(void)events;
+	w->perm_ahead = false;
+	if (!stale || one_waits(w))
+		perm_round(w);
+}
+
+void fa_events_openers(struct worker *w)
+{
+	if (w->perm_paused || w->stopping || !one_waits(w))
+		return;
+	w->perm_ahead = true;
+	perm_round(w);
 }
 
 /* ---- start and stop ---- */

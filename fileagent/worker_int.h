@@ -61,7 +61,8 @@ struct worker {
 	int path_fd;		      /* -1 */
 	/* events.c */
 	bool perm_paused;
-	bool perm_many; /* the last round had more than one */
+	bool perm_many;	 /* the last round had more than one */
+	bool perm_ahead; /* some were handled outside their turn, since it was last looked */
 	unsigned int perm_rounds;
 	bool any_strict; /* before the path is known: one watch is strict about opens or execs */
 	size_t held_n;
