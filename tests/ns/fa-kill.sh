@@ -91,11 +91,13 @@ svc_mark
 kill -HUP "$fa_sup"
 svc_says '^log 5 0 configuration read anew' "the log comes through the mux"
 svc_mark
+since=$(now_ms)
 for i in $(seq 100); do "$fa_file" open "$mnt/bad" >/dev/null || :; done
 svc_says '^log 5 .*/bad: Test.Bad: denied$'
 sleep 1
 lines=$(svc_count '^log')
-if [ "$lines" -le 25 ]; then ok "100 denials, $lines lines"; else fail "100 denials, $lines lines: no limit"; fi
+most=$((15 + 6 * ($(now_ms) - since) / 1000)) # on a busy machine a hundred denials take seconds
+if [ "$lines" -le $most ] && [ "$lines" -lt 250 ]; then ok "100 denials, $lines lines"; else fail "100 denials, $lines lines: no limit"; fi
 check "the same worker all the while" "$old" "$(fa_worker)"
 fa_stop
 fa_scan_end

@@ -169,8 +169,8 @@ except OSError as e:
     print(errno.errorcode[e.errno])
 PY
 fa_open() { timeout -s KILL "${2:-20}" python3 "$dir/open.py" "$1" || echo hang; }
-fa_opener() { # NAME PATH - in the background; result in $dir/NAME.out, its pid in $fa_opened
-	fa_open "$2" 30 >"$dir/$1.out" &
+fa_opener() { # NAME PATH [SECONDS] - in the background; result in $dir/NAME.out, its pid in $fa_opened
+	fa_open "$2" "${3:-30}" >"$dir/$1.out" &
 	fa_opened=$!
 	fa_pids+=("$fa_opened")
 }
