@@ -138,13 +138,21 @@ struct scan_file *scan_file_new(
 	return f;
 }
 
+void scan_credit_back(struct fa_scan *s, struct scan_file *f)
+{
+	s->asked--;
+	if (f->spare)
+		s->asked_spare--;
+	f->spare = false;
+	if (f->probe)
+		s->probes--;
+	f->probe = false;
+}
+
 void scan_unask(struct fa_scan *s, struct scan_file *f)
 {
-	if (f->id && f->state != SCAN_ACTING) { /* else its credit is back already */
-		s->asked--;
-		if (f->probe)
-			s->probes--;
-	}
+	if (f->id && f->state != SCAN_ACTING) /* else its credit is back already */
+		scan_credit_back(s, f);
 	f->probe = false;
 	f->reading = false;
 	scan_data_drop(s, f);
@@ -154,7 +162,7 @@ void scan_unask(struct fa_scan *s, struct scan_file *f)
 void scan_end(struct fa_scan *s, struct scan_file *f)
 {
 	struct fa_held later = f->later;
-	struct fa_actor *actor = f->later_actor;
+	struct scan_actor *actor = f->later_actor;
 	struct fa_ident id;
 	uint32_t mode;
 
@@ -175,7 +183,7 @@ void scan_end(struct fa_scan *s, struct scan_file *f)
 		return;
 	}
 	if (s->ops->stat(s->arg, later.fd, &id, &mode) == 0) {
-		scan_written(s, &later, &id, mode, actor);
+		scan_written(s, &later, &id, actor);
 		return;
 	}
 	scan_actor_put(actor);
@@ -340,8 +348,11 @@ static void start(struct fa_scan *s, struct scan_file *f)
 	s->asked++;
 	if (f->probe)
 		s->probes++;
-	if (!scan_has_openers(f))
+	if (!scan_has_openers(f)) {
+		f->spare = true;
+		s->asked_spare++;
 		f->deadline_ms = s->now_ms + s->conf.deadline_max_ms;
+	}
 	if (want > 0)
 		err = s->ops->read_now(s->arg, f->own.fd, 0, s->head, want, &got);
 	if (err == -EAGAIN) {
@@ -356,6 +367,14 @@ static void start(struct fa_scan *s, struct scan_file *f)
 		ask(s, f, s->head, got);
 }
 
+/* half of the credits, and of the places, are for those who are held: none of them is to wait
+ * because of what nobody waits for */
+static bool spare_credit(const struct fa_scan *s)
+{
+	return s->asked_spare < (s->credits > 1 ? s->credits / 2 : 1) &&
+	       s->files < FA_SCAN_FILES_MAX / 2;
+}
+
 /* with the breaker open one file at a time is sent, that nobody waits for */
 static struct scan_file *next_to_start(struct fa_scan *s)
 {
@@ -363,10 +382,11 @@ static struct scan_file *next_to_start(struct fa_scan *s)
 
 	if (s->breaker && (s->probes > 0 || s->now_ms < s->probe_ms))
 		return NULL;
-	if (!f)
+	if (!f && (s->breaker || spare_credit(s))) {
 		f = s->line[SCAN_BACKGROUND].first;
-	if (!f)
-		f = scan_written_next(s);
+		if (!f)
+			f = scan_written_next(s);
+	}
 	if (!s->breaker || !f)
 		return f;
 	f->probe = true;
@@ -491,6 +511,8 @@ void fa_scan_open(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
 		return;
 	}
 	f = scan_by_ino(s, id);
+	if (!f)
+		f = scan_written_of(s, id, mode);
 	if (f && open_join(s, f, h)) {
 		s->count->answered_shared++;
 		scan_pump(s); /* it may have waited for other written files */
@@ -522,6 +544,8 @@ int fa_scan_submit(struct fa_scan *s, int fd, Idfw__FileOp op,
 	if (err < 0)
 		goto fail;
 	f = scan_by_ino(s, &id);
+	if (!f)
+		f = scan_written_of(s, &id, mode);
 	shared = f != NULL;
 	if (!f)
 		f = scan_file_new(s, &h, &id, mode);

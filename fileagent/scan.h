@@ -25,9 +25,9 @@ struct fa_counters; /* counters.h */
 struct fa_table;    /* table.h */
 
 #define FA_SCAN_WRITES_MAX 8192 /* files that wait to be looked at after a writer closed them */
-#define FA_SCAN_FILES_MAX (FA_SCAN_WRITES_MAX + 4096)
-#define FA_SCAN_ROUNDS 3      /* looks at a file that changes all the while, for one opener */
-#define FA_SCAN_RANGES_MAX 16 /* FileReads of one file under way */
+#define FA_SCAN_FILES_MAX 4096	/* besides these */
+#define FA_SCAN_ROUNDS 3	/* looks at a file that changes all the while, for one opener */
+#define FA_SCAN_RANGES_MAX 16	/* FileReads of one file under way */
 #define FA_SCAN_TICK_MS 20
 #define FA_SCAN_PROBE_MS 1000 /* how often an open circuit breaker asks the service */
 
@@ -92,8 +92,9 @@ struct fa_scan_ops {
 	int (*write_later)(
 		void *arg, uint64_t id, int fd, uint64_t off, const void *buf, size_t len);
 	void (*close)(void *arg, int fd); /* of an FA_OP_TMP; a pidfd */
-	/* of one that was written: does it lie where such files are to be looked at? */
-	bool (*watched)(void *arg, int fd);
+	/* of one that was written: does it lie where such files are to be looked at? If so, *ret
+	 * and *ret_mode say what it is now */
+	bool (*watched)(void *arg, int fd, struct fa_ident *ret, uint32_t *ret_mode);
 	/* NUL-terminated, "" when it has none */
 	void (*path)(void *arg, int fd, char *buf, size_t size);
 	int (*send)(void *arg, const Idfw__Envelope *e);
@@ -130,8 +131,8 @@ void fa_scan_table(struct fa_scan *s, struct fa_table *table); /* another one, e
 void fa_scan_open(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
 	const struct fa_ident *id, uint32_t mode);
 /* a writer closed a file (h->slot: FA_NO_SLOT); takes h->fd, h->pidfd */
-void fa_scan_written(struct fa_scan *s, uint64_t now_ms, const struct fa_held *h,
-	const struct fa_ident *id, uint32_t mode);
+void fa_scan_written(
+	struct fa_scan *s, uint64_t now_ms, const struct fa_held *h, const struct fa_ident *id);
 /* somebody opened or wrote something: what nobody waits for is to wait (docs/scan.md "Written
  * files") */
 void fa_scan_stir(struct fa_scan *s, uint64_t now_ms);

@@ -13,6 +13,7 @@
 #include "fileagent/counters.h"
 #include "fileagent/scan.h"
 #include "fileagent/table.h"
+#include "fileagent/waits.h"
 #include "fileagent/worker.h"
 
 #define SCAN_BUCKETS 4096 /* power of two */
@@ -22,7 +23,8 @@ enum scan_state { SCAN_QUEUED, SCAN_HEAD, SCAN_ASKED, SCAN_ACTING };
 enum scan_line {	 /* which queue of QUEUED; in this order */
 	SCAN_URGENT,	 /* somebody is held */
 	SCAN_BACKGROUND, /* somebody wants to know */
-	SCAN_WRITTEN,	 /* nobody does: they wait for an idle moment, scanwrites.c */
+	SCAN_WRITTEN,	 /* nobody does, and it changed while it was looked at; all that were not
+			    looked at yet are in waits.h: they wait for an idle moment */
 	SCAN_LINES
 };
 
@@ -64,19 +66,19 @@ struct scan_file {
 	enum scan_state state;
 	enum scan_line line;
 	bool probe; /* nobody waits: is the service there? */
+	bool spare; /* its credit is one of those that files without openers may have */
 	bool reading;
 	struct fa_ident ident;
 	uint32_t mode;
 	Idfw__FileOp op;
-	struct fa_held own;	      /* the descriptor that is read from: the first waiter's */
-	struct fa_held later;	      /* fd >= 0: written to since: look again when this is over */
-	struct fa_actor *later_actor; /* by him: what is looked at now is not his work */
+	struct fa_held own;   /* the descriptor that is read from: the first waiter's */
+	struct fa_held later; /* fd >= 0: written to since: look again when this is over */
+	struct scan_actor *later_actor; /* by him: what is looked at now is not his work */
 	struct scan_waiter *waiters, **waiters_tail;
 	uint64_t deadline_ms, asked_ms;
 	uint64_t since_ms; /* it came */
 	unsigned int rounds;
-	struct fa_actor *actor; /* of scan_actor_new(). CLOSE_WRITE: found at once, he may be gone
-				   soon */
+	struct scan_actor *actor;   /* CLOSE_WRITE: found at once, he may be gone soon */
 	Idfw__FileVerdict *verdict; /* ACTING: a copy */
 	bool opener_denied;
 	struct scan_range *range; /* FA_SCAN_RANGES_MAX; NULL before the first */
@@ -99,8 +101,10 @@ struct fa_scan {
 	struct scan_file *by_id[SCAN_BUCKETS], *by_ino[SCAN_BUCKETS];
 	struct scan_queue line[SCAN_LINES], others;
 	struct scan_queue data;
-	size_t files, writes; /* in all; CLOSE_WRITE among them */
-	size_t asked;	      /* credits in use */
+	size_t files, writes;	  /* in all; CLOSE_WRITE among them. Those that wait not counted */
+	struct scan_waits *waits; /* written, and not looked at yet */
+	size_t asked;		  /* credits in use */
+	size_t asked_spare;	  /* of them, by files that nobody is held for */
 	uint64_t last_id;
 	/* the service */
 	bool have_settings, had_settings;
@@ -115,9 +119,9 @@ struct fa_scan {
 	size_t probes;	   /* under way */
 	bool pumping;
 	/* scanwrites.c */
-	uint64_t stir_ms;	 /* somebody opened or wrote something */
-	uint64_t trickle_ms;	 /* the last that went although */
-	struct fa_actor *writer; /* the last one's: most files have the same; a reference */
+	uint64_t stir_ms;	   /* somebody opened or wrote something */
+	uint64_t trickle_ms;	   /* the last that went although */
+	struct scan_actor *writer; /* the last one's: most files have the same; a reference */
 	uint8_t head[WIRE_DATA_MAX];
 	char path[WIRE_PATH_MAX + 1];
 	struct fa_actor actor; /* scratch */
@@ -132,6 +136,8 @@ void scan_pump(struct fa_scan *s);
 void scan_again(struct fa_scan *s, struct scan_file *f);
 /* nobody waits any more: frees it; descriptors too. If it was written to, a new look is queued */
 void scan_end(struct fa_scan *s, struct scan_file *f);
+/* of a file with an id, not ACTING: its credit is free for another one */
+void scan_credit_back(struct fa_scan *s, struct scan_file *f);
 /* out of ASKED, HEAD...: what the service had asked for is void */
 void scan_unask(struct fa_scan *s, struct scan_file *f);
 /* answers all openers with @err (0 allow; SCAN_BLOCK: the errno of the path's policy), tells @o to
@@ -157,11 +163,19 @@ const char *scan_path(struct fa_scan *s, const struct scan_file *f);
 struct scan_file *scan_written_next(struct fa_scan *s);
 /* @h was written to; takes its descriptors and @actor (may be NULL) */
 void scan_written(struct fa_scan *s, const struct fa_held *h, const struct fa_ident *id,
-	uint32_t mode, struct fa_actor *actor);
-/* counted: many files have the same writer. @a: copied. NULL: no memory */
-struct fa_actor *scan_actor_new(const struct fa_actor *a);
-struct fa_actor *scan_actor_ref(struct fa_actor *a); /* NULL is fine */
-void scan_actor_put(struct fa_actor *a);	     /* NULL is fine */
+	struct scan_actor *actor);
+/* one that waits, and somebody asks for now; queued. NULL: there is none, or no memory */
+struct scan_file *scan_written_of(struct fa_scan *s, const struct fa_ident *id, uint32_t mode);
+/* all but the @keep oldest of those that wait: looked at once the service is there */
+void scan_written_give_up(struct fa_scan *s, size_t keep);
+/* the same, and nobody looks */
+void scan_written_drop(struct fa_scan *s);
+/* a compact copy, counted: many files have the same writer. NULL: no memory */
+struct scan_actor *scan_actor_new(const struct fa_actor *a);
+struct scan_actor *scan_actor_ref(struct scan_actor *a); /* NULL is fine */
+void scan_actor_put(struct scan_actor *a);		 /* NULL is fine */
+/* @a as it was given to scan_actor_new(), in s->actor */
+const struct fa_actor *scan_actor_get(struct fa_scan *s, const struct scan_actor *a);
 
 /* ---- scanverdict.c ---- */
 void scan_verdict(struct fa_scan *s, const Idfw__FileVerdict *v);

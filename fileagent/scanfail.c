@@ -143,15 +143,15 @@ static void fail_queue(struct fa_scan *s, struct scan_queue *q, enum fa_reason r
 static void put_back(struct fa_scan *s, struct scan_file *f);
 
 /* their descriptors keep file systems busy and room taken: not for as long as a service is dead */
-static void written_give_up(struct fa_scan *s)
+static void written_give_up(struct fa_scan *s, size_t keep)
 {
-	struct scan_file *f = s->line[SCAN_WRITTEN].first, *next;
+	struct scan_file *f, *next;
 
-	for (int n = 0; f; f = next, n++) {
+	for (f = s->line[SCAN_WRITTEN].first; f; f = next) {
 		next = f->next;
-		if (n >= SCAN_PROBES)
-			put_back(s, f);
+		put_back(s, f);
 	}
+	scan_written_give_up(s, keep);
 }
 
 static void breaker_open(struct fa_scan *s)
@@ -162,7 +162,7 @@ static void breaker_open(struct fa_scan *s)
 	fa_warn("the scan service says nothing: on-failure decides at once until it answers");
 	fail_queue(s, &s->others, FA_R_SERVICE_DOWN);
 	fail_queue(s, &s->line[SCAN_URGENT], FA_R_SERVICE_DOWN);
-	written_give_up(s);
+	written_give_up(s, SCAN_PROBES);
 }
 
 /* ---- deadlines ---- */
@@ -263,10 +263,12 @@ static void put_back(struct fa_scan *s, struct scan_file *f)
 {
 	uint64_t grace = s->now_ms + s->conf.deadline_base_ms;
 	bool openers = scan_has_openers(f);
+	struct fa_ident id;
+	uint32_t mode;
 
 	scan_unask(s, f);
 	if (!openers && !f->waiters) {
-		if (s->ops->watched(s->arg, f->own.fd)) {
+		if (s->ops->watched(s->arg, f->own.fd, &id, &mode)) {
 			s->ops->path(s->arg, f->own.fd, s->path, sizeof(s->path));
 			s->ops->later(s->arg, s->path, &f->ident);
 		}
@@ -299,10 +301,7 @@ void fa_scan_link_down(struct fa_scan *s, uint64_t now_ms)
 		next = f->next;
 		scan_fail(s, f, FA_R_SERVICE_DOWN);
 	}
-	for (f = s->line[SCAN_WRITTEN].first; f; f = next) {
-		next = f->next;
-		put_back(s, f);
-	}
+	written_give_up(s, 0);
 }
 
 void fa_scan_message(struct fa_scan *s, uint64_t now_ms, const Idfw__Envelope *e)
@@ -353,6 +352,10 @@ int fa_scan_new(const struct fa_scan_conf *conf, struct fa_table *table,
 
 	if (!s)
 		return -ENOMEM;
+	if (scan_waits_new(FA_SCAN_WRITES_MAX, &s->waits) < 0) {
+		free(s);
+		return -ENOMEM;
+	}
 	s->conf = *conf;
 	s->table = table;
 	s->count = counters;
@@ -396,6 +399,8 @@ void fa_scan_free(struct fa_scan *s, uint64_t now_ms)
 	free_queue(s, &s->others);
 	free_queue(s, &s->line[SCAN_BACKGROUND]);
 	free_queue(s, &s->line[SCAN_WRITTEN]);
+	scan_written_drop(s);
+	scan_waits_free(s->waits);
 	scan_actor_put(s->writer);
 	free(s);
 }
@@ -412,5 +417,5 @@ void fa_scan_table(struct fa_scan *s, struct fa_table *table)
 
 size_t fa_scan_files(const struct fa_scan *s)
 {
-	return s->files;
+	return s->files + scan_waits_n(s->waits);
 }

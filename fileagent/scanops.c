@@ -102,14 +102,12 @@ static void op_close(void *arg, int fd)
 	close(fd);
 }
 
-static bool op_watched(void *arg, int fd)
+static bool op_watched(void *arg, int fd, struct fa_ident *ret, uint32_t *ret_mode)
 {
 	struct worker *w = arg;
 	struct fa_policy policy;
-	struct fa_ident id;
-	uint32_t mode;
 	uint64_t mnt;
-	bool yes = fa_events_stat(fd, &id, &mode, &mnt) == 0 &&
+	bool yes = fa_events_stat(fd, ret, ret_mode, &mnt) == 0 &&
 		   fa_events_watched(w, fd, mnt, io_clock_mono_ms(), FAN_EV_CLOSE_WRITE, &policy);
 
 	w->path_fd = -1; /* it may have another name by the time that is asked for */

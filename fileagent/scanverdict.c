@@ -27,7 +27,7 @@ static struct fa_outcome outcome(const Idfw__FileVerdict *v)
 static const struct fa_actor *actor_of(struct fa_scan *s, const struct scan_file *f)
 {
 	if (f->op == IDFW__FILE_OP__FILE_OP_CLOSE_WRITE && f->actor)
-		return f->actor;
+		return scan_actor_get(s, f->actor);
 	if (f->waiters && f->waiters->held.slot != FA_NO_SLOT)
 		s->ops->actor(s->arg, &f->waiters->held, &s->actor);
 	else
@@ -36,7 +36,7 @@ static const struct fa_actor *actor_of(struct fa_scan *s, const struct scan_file
 }
 
 static void send_done(struct fa_scan *s, const struct scan_file *f, Idfw__FileDone__Result result,
-	const char *text, const struct fa_actor *actor, const uint8_t *qid)
+	const char *text, const uint8_t *qid)
 {
 	Idfw__FileDone m = IDFW__FILE_DONE__INIT;
 	Idfw__FileActor a = IDFW__FILE_ACTOR__INIT;
@@ -44,7 +44,7 @@ static void send_done(struct fa_scan *s, const struct scan_file *f, Idfw__FileDo
 
 	(void)snprintf(words, sizeof(words), "%s", text);
 	wire_text_sanitize(words, WIRE_TEXT_MAX);
-	fa_actor_wire(actor, &a);
+	fa_actor_wire(scan_actor_get(s, f->actor), &a);
 	m.id = f->id;
 	m.result = result;
 	m.text = words;
@@ -159,7 +159,7 @@ static int act(struct fa_scan *s, struct scan_file *f, const Idfw__FileVerdict *
 		.path = scan_path(s, f),
 		.meta = &meta };
 
-	meta_fill(&meta, f, v, f->actor);
+	meta_fill(&meta, f, v, scan_actor_get(s, f->actor));
 	if (a.op == FA_OP_REPLACE) {
 		if (!f->write || !f->write->complete)
 			return -EPROTO;
@@ -186,14 +186,14 @@ static void acted(
 	f->opener_denied = f->opener_denied || scan_has_openers(f);
 	if (err == -ESTALE && f->rounds < FA_SCAN_ROUNDS) {
 		s->count->changed_during_scan++;
-		send_done(s, f, o.action, text, f->actor, NULL);
+		send_done(s, f, o.action, text, NULL);
 		idfw__file_verdict__free_unpacked(f->verdict, NULL);
 		f->verdict = NULL;
 		scan_again(s, f);
 		return;
 	}
 	scan_answer_all(s, f, replaced ? EAGAIN : SCAN_BLOCK, &o);
-	send_done(s, f, o.action, text, f->actor, qid);
+	send_done(s, f, o.action, text, qid);
 	fa_notice("%s: %s: %s: %s", scan_path(s, f), v->signature, fa_verdict_word(v->verdict),
 		err == 0 ? "done" : text);
 	scan_end(s, f);
@@ -215,12 +215,10 @@ static Idfw__FileVerdict *verdict_copy(const Idfw__FileVerdict *v)
 
 static bool actor_keep(struct fa_scan *s, struct scan_file *f)
 {
-	const struct fa_actor *a = actor_of(s, f);
+	struct scan_actor *was = f->actor;
 
-	if (a == f->actor)
-		return true;
-	scan_actor_put(f->actor);
-	f->actor = scan_actor_new(a);
+	f->actor = scan_actor_new(actor_of(s, f));
+	scan_actor_put(was);
 	return f->actor != NULL;
 }
 
@@ -230,7 +228,7 @@ static void deny(struct fa_scan *s, struct scan_file *f, const Idfw__FileVerdict
 
 	f->opener_denied = scan_has_openers(f);
 	scan_answer_all(s, f, SCAN_BLOCK, &o);
-	send_done(s, f, IDFW__FILE_DONE__RESULT__DONE, "", f->actor, NULL);
+	send_done(s, f, IDFW__FILE_DONE__RESULT__DONE, "", NULL);
 	remember(s, f, v, false);
 	fa_notice("%s: %s: denied", scan_path(s, f), v->signature);
 	scan_end(s, f);
@@ -254,7 +252,7 @@ static void bad(struct fa_scan *s, struct scan_file *f, const Idfw__FileVerdict 
 		scan_fail(s, f, FA_R_SCAN_FAILED);
 		return;
 	}
-	s->asked--;
+	scan_credit_back(s, f);
 	f->state = SCAN_ACTING;
 	if (is_of_now(s, v)) /* if it cannot be done, the fail policy still lets nobody in */
 		fa_table_put(s->table, &f->ident, FA_KNOWN_DENY);
@@ -273,7 +271,7 @@ static void changed(struct fa_scan *s, struct scan_file *f, const Idfw__FileVerd
 			scan_fail(s, f, FA_R_SCAN_FAILED);
 			return;
 		}
-		send_done(s, f, IDFW__FILE_DONE__RESULT__CHANGED, "", f->actor, NULL);
+		send_done(s, f, IDFW__FILE_DONE__RESULT__CHANGED, "", NULL);
 	}
 	scan_again(s, f);
 }

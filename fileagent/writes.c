@@ -63,7 +63,7 @@ static void notify_event(struct worker *w, const struct fan_event *ev)
 		fa_events_release(w, &h);
 		return;
 	}
-	fa_scan_written(w->pub.scan, now, &h, &id, mode);
+	fa_scan_written(w->pub.scan, now, &h, &id);
 	fa_worker_tick_on(w);
 	rounds_on(w);
 }

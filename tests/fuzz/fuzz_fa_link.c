@@ -207,10 +207,9 @@ static void op_later(void *arg, const char *path, const struct fa_ident *ident)
 	must(path[0] == '/');
 }
 
-static bool op_watched(void *arg, int fd)
+static bool op_watched(void *arg, int fd, struct fa_ident *ret, uint32_t *ret_mode)
 {
-	(void)arg;
-	return fd % 2 == 0;
+	return fd % 2 == 0 && op_stat(arg, fd, ret, ret_mode) == 0;
 }
 
 static bool op_same_actor(void *arg, const struct fa_held *h)
@@ -285,7 +284,7 @@ static void come(struct fa_scan *s, uint8_t arg, bool held)
 	if (held)
 		fa_scan_open(s, w.now, &h, &id, 0100600);
 	else
-		fa_scan_written(s, w.now, &h, &id, 0100600);
+		fa_scan_written(s, w.now, &h, &id);
 	if (!held && (id.ino & 1)) /* else with the next one, or a tick */
 		fa_scan_written_go(s, w.now);
 }

@@ -149,10 +149,12 @@ static inline void op_close(void *arg, int fd)
 	fake.open[fd] = false;
 }
 
-static inline bool op_watched(void *arg, int fd)
+static inline bool op_watched(void *arg, int fd, struct fa_ident *ret, uint32_t *ret_mode)
 {
 	(void)arg;
 	assert_true(fake.open[fd]);
+	*ret = fake.ident[fd];
+	*ret_mode = 0100644;
 	return !fake.elsewhere[fd];
 }
 
@@ -403,7 +405,7 @@ static inline void written(int fd, int like)
 
 	fake.ident[fd] = fake.ident[like];
 	fake.open[fd] = true;
-	fa_scan_written(scan, fake.now, &h, &fake.ident[fd], 0100644);
+	fa_scan_written(scan, fake.now, &h, &fake.ident[fd]);
 	fake.now += FA_SCAN_QUIET_MS;
 	(void)fa_scan_written_go(scan, fake.now);
 }

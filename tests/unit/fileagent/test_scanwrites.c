@@ -30,7 +30,7 @@ static void save(int fd)
 		.block_errno = EPERM };
 
 	fake.open[fd] = true;
-	fa_scan_written(scan, fake.now, &h, &fake.ident[fd], 0100644);
+	fa_scan_written(scan, fake.now, &h, &fake.ident[fd]);
 }
 
 static bool pass(uint64_t ms)
@@ -370,6 +370,138 @@ static void test_dead_service_gives_up_what_waits(void **state)
 	assert_false(fa_scan_breaker_open(scan));
 }
 
+static void test_what_nobody_waits_for_leaves_half_of_the_credits(void **state)
+{
+	(void)state;
+	conf(1000);
+	settings(8, "e1");
+	for (int fd = 0; fd < 100; fd++)
+		save(fd);
+	(void)pass(30);
+	assert_int_equal(how_many(EVENT), 4);
+	wait_ms(2000); /* nor when it is too late for all of them */
+	assert_int_equal(how_many(EVENT), 4);
+	for (int fd = 200; fd < 204; fd++)
+		open_file(fd); /* at once, however slow these four are */
+	assert_int_equal(how_many(EVENT), 8);
+	open_file(204);
+	assert_int_equal(how_many(EVENT), 8);
+	allow(1); /* a written one: its credit is the opener's */
+	assert_int_equal(how_many(EVENT), 9);
+	allow(9);
+	assert_int_equal(fake.answer[204], 0);
+	assert_int_equal(how_many(EVENT), 10); /* and is theirs again */
+	allow(10);
+	assert_int_equal(how_many(EVENT), 11);
+	for (uint64_t id = 2; id <= 110; id++)
+		allow(id);
+	assert_int_equal(fa_scan_files(scan), 0);
+}
+
+static void test_one_credit_serves_both(void **state)
+{
+	(void)state;
+	conf(1000);
+	settings(1, "e1");
+	save(1);
+	save(2);
+	(void)pass(FA_SCAN_QUIET_MS);
+	assert_int_equal(how_many(EVENT), 1);
+	open_file(3);
+	allow(1);
+	assert_int_equal(fake.answer[3], NOT_ANSWERED); /* it is his turn now */
+	allow(2);
+	assert_int_equal(fake.answer[3], 0);
+	(void)pass(FA_SCAN_QUIET_MS);
+	allow(3);
+	assert_int_equal(fa_scan_files(scan), 0);
+}
+
+/* who opens it takes it out of the line: one look, and the writer answers for what is found */
+static void test_opener_and_writer_of_one_file_share_a_look(void **state)
+{
+	size_t before;
+
+	(void)state;
+	conf(1000);
+	for (int fd = 0; fd < 20; fd++)
+		save(fd);
+	open_as(100, 7, false);
+	open_as(101, 7, false);
+	before = how_many(EVENT);
+	assert_int_equal(fa_scan_files(scan), 20);
+	say(asked(), DENY, true, false, "e1");
+	assert_int_equal(fake.answer[100], EPERM);
+	assert_int_equal(fake.answer[101], EPERM);
+	assert_int_equal(last(DONE)->session, 107);
+	assert_int_equal(fa_scan_files(scan), 19);
+	(void)pass(30);
+	assert_int_equal(how_many(EVENT), before + 19);
+	for (uint64_t id = 1; id <= 20; id++)
+		allow(id);
+	assert_int_equal(fa_scan_files(scan), 0);
+}
+
+/* a file that waits and is written to again is one file: the last writer's */
+static void test_file_closed_twice_waits_once(void **state)
+{
+	(void)state;
+	conf(1000);
+	save(1);
+	save_again(2, 1);
+	assert_false(fake.open[2]);
+	assert_int_equal(fa_scan_files(scan), 1);
+	(void)pass(FA_SCAN_QUIET_MS);
+	say(asked(), DENY, true, false, "e1");
+	assert_int_equal(last(DONE)->session, 102);
+	assert_int_equal(how_many(EVENT), 1);
+}
+
+/* what it is when it is its turn counts, not what it was when it was closed */
+static void test_file_that_is_empty_or_too_large_by_then_is_left_alone(void **state)
+{
+	(void)state;
+	conf(1000);
+	for (int fd = 1; fd <= 3; fd++)
+		save(fd);
+	fake.ident[1].size = 0;
+	fake.ident[2].size = 2u << 30;
+	(void)pass(FA_SCAN_QUIET_MS);
+	assert_int_equal(how_many(EVENT), 1);
+	assert_int_equal(fa_scan_files(scan), 1);
+	allow(asked());
+	assert_int_equal(fa_table_find(table, &fake.ident[3]), FA_KNOWN_ALLOW);
+}
+
+static void silence(void)
+{
+	open_file(8200);
+	wait_ms(1100);
+	assert_true(fa_scan_breaker_open(scan));
+	fake.answer[8200] = NOT_ANSWERED;
+}
+
+/* a probe that finds something gives its place back: the next silence has one, too */
+static void test_probe_that_finds_something_is_not_the_last(void **state)
+{
+	size_t before;
+
+	(void)state;
+	conf(1000);
+	silence();
+	open_file(8202); /* let through, and looked at: it asks */
+	say(asked(), DELETE, true, false, "e1");
+	assert_false(fa_scan_breaker_open(scan));
+	assert_int_equal(fake.acts, 1);
+	fa_scan_action_done(scan, fake.now, fake.act.id, 0, "", NULL, -1);
+	silence();
+	before = how_many(EVENT);
+	open_file(8201);
+	assert_int_equal(how_many(EVENT), before + 1);
+	allow(asked());
+	assert_false(fa_scan_breaker_open(scan));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +521,12 @@ int main(void)
 		T(test_who_closes_it_later_did_not_write_what_was_found),
 		T(test_who_changed_it_while_it_was_read_wrote_what_is_found_then),
 		T(test_dead_service_gives_up_what_waits),
+		T(test_what_nobody_waits_for_leaves_half_of_the_credits),
+		T(test_one_credit_serves_both),
+		T(test_opener_and_writer_of_one_file_share_a_look),
+		T(test_file_closed_twice_waits_once),
+		T(test_file_that_is_empty_or_too_large_by_then_is_left_alone),
+		T(test_probe_that_finds_something_is_not_the_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
