@@ -63,6 +63,11 @@ int fw_guard_new(struct fw_push *p, fw_guard_tell *tell, void *arg, struct fw_gu
 	g->arg = arg;
 	g->alarms[FW_ALARM_FOREIGN_CHAIN].lasting = true;
 	g->alarms[FW_ALARM_NOT_OWNED].lasting = true;
+	/* what a predecessor told and did not end: nobody else will */
+	for (int kind = 1; kind < FW_ALARM_COUNT; kind++) {
+		g->alarms[kind].on = true;
+		g->alarms[kind].last_ms = now_ms();
+	}
 	g->seen.others = true; /* what is there already */
 	g->verify_ms = now_ms() + FW_GUARD_VERIFY_MS;
 	rc = fw_watch_open(fw_mnl_portid(p->mnl), &g->nl);
@@ -121,7 +126,7 @@ static void alarm_on(struct fw_guard *g, enum fw_alarm kind, const char *text)
 	a->last_ms = now_ms();
 	if (a->on && strcmp(a->text, clean) == 0)
 		return;
-	if (a->lasting)
+	if (a->lasting && a->text[0])
 		alarm_over(g, kind); /* this one is another */
 	a->on = true;
 	memcpy(a->text, clean, sizeof(clean));
@@ -218,7 +223,7 @@ int fw_guard_work(struct fw_guard *g)
 
 	fw_watch_read(g->nl, &g->seen);
 	now = now_ms();
-	if (g->seen.changed && now >= g->repair_ms)
+	if (g->seen.changed && !g->seen.open && now >= g->repair_ms)
 		repair_seen(g);
 	if (now >= g->verify_ms || (g->seen.lost && now >= g->repair_ms))
 		verify(g);
@@ -226,7 +231,7 @@ int fw_guard_work(struct fw_guard *g)
 		scan(g);
 	next = alarms_work(g);
 	now = now_ms();
-	repair = g->seen.changed || g->seen.lost;
+	repair = (g->seen.changed && !g->seen.open) || g->seen.lost;
 	next = g->verify_ms < next ? g->verify_ms : next;
 	if (repair && g->repair_ms < next)
 		next = g->repair_ms;

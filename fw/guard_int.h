@@ -13,6 +13,7 @@ struct mnl_socket;
 /* what others did since it was zeroed */
 struct fw_seen {
 	bool changed;  /* our table, or something in it */
+	bool open;     /* ... by a transaction whose end, which says who, was not told yet */
 	bool gone;     /* it was deleted; it may be back */
 	bool others;   /* another table */
 	bool lost;     /* the kernel had more to tell than there was room */

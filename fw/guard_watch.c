@@ -95,6 +95,7 @@ static void on_gen(const struct nlmsghdr *h, struct fw_seen *seen)
 			 mnl_attr_validate(at, MNL_TYPE_NUL_STRING) >= 0)
 			snprintf(name, sizeof(name), "%s", mnl_attr_get_str(at));
 	}
+	seen->open = false;
 	if ((seen->changed || seen->gone) && !seen->who[0])
 		snprintf(seen->who, sizeof(seen->who), "%s, pid %u", name[0] ? name : "somebody",
 			pid);
@@ -135,7 +136,7 @@ static void on_message(const struct nlmsghdr *h, struct fw_seen *seen)
 	else if (!seen->changed)
 		snprintf(seen->what, sizeof(seen->what), "%s%s%.40s", what_word(msg),
 			name[0] ? " of " : "", name);
-	seen->changed = true;
+	seen->changed = seen->open = true;
 }
 
 void fw_watch_read(struct mnl_socket *nl, struct fw_seen *seen)
@@ -153,6 +154,7 @@ void fw_watch_read(struct mnl_socket *nl, struct fw_seen *seen)
 			return;
 		if (n < 0 || n > (ssize_t)sizeof(buf)) { /* ENOBUFS */
 			seen->lost = seen->others = true;
+			seen->open = false; /* its end may be among them */
 			if (n < 0 && errno != ENOBUFS)
 				return;
 			continue;

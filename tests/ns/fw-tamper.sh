@@ -9,10 +9,10 @@
 PY=$(python3 -c 'import sys; print(sys.executable)')
 NET=$(dirname "$0")/fw_net.py
 
-unshare -n sleep 600 &
+unshare -n sleep 3600 &
 other=$!
 na_pids+=("$other")
-await 5 eval '[ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
+await 60 eval '[ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
 on_other() { nsenter --net="/proc/$other/ns/net" "$@"; }
 ip link set lo up
 ip link add v0 type veth peer name v1
@@ -24,9 +24,15 @@ on_other ip link set lo up
 on_other ip link set v1 up
 on_other "$PY" "$NET" serve 5432 22 >"$dir/serve.out" 2>&1 &
 na_pids+=($!)
-await 5 grep -q '^ready' "$dir/serve.out"
-probe() { # WANTED UID PORT
-	check "uid $2 to port $3 is $1" "$1" "$("$PY" "$NET" probe tcp 10.9.1.2 "$3" uid "$2" 2>&1)"
+await 60 grep -q '^ready' "$dir/serve.out"
+try() { "$PY" "$NET" probe tcp 10.9.1.2 "$2" uid "$1" 2>&1; } # UID PORT
+is_open() { [ "$(try "$1" "$2")" = open ]; }
+probe() { # WANTED UID PORT; on a busy machine an answer may come too late once
+	if [ "$1" = open ]; then
+		await 60 is_open "$2" "$3" && ok "uid $2 to port $3 is open" || fail "uid $2 to port $3: $(try "$2" "$3")"
+	else
+		check "uid $2 to port $3 is $1" "$1" "$(try "$2" "$3")"
+	fi
 }
 is_live() { nft get element inet idfw live "{ $1 }" >/dev/null 2>&1; }
 # all but what differs from one push to the next: counters, what is left of a lease, the name of the
@@ -37,8 +43,8 @@ table() {
 }
 is_whole() { table | cmp -s - "$dir/whole"; }
 repaired() { # KIND WHAT
-	if await 10 is_whole; then ok "repaired: $2"; else fail "not repaired: $2"; table | diff "$dir/whole" - | head -20; fi
-	svm_says "^alarm kind=$1 over=0 .*repaired" "alarm $1: $2"
+	if await 60 is_whole; then ok "repaired: $2"; else fail "not repaired: $2"; table | diff "$dir/whole" - | head -20; fi
+	svm_says "^alarm kind=$1 over=0 .*; repaired" "alarm $1: $2"
 }
 
 svm_start
@@ -47,10 +53,10 @@ svm_says '^snapshot'
 svm_mark
 svm ruleset "generation 1" "version 1" "default out drop" "default in drop" "group eng s" \
 	"group db n 10.9.1.0/24" "rule app/db out accept from eng to db tcp:5432" \
-	"base 4 1" "base 6 2" "live 1" "live 2" "live 17 3600" "uid 1001 17" "sg eng 17" push
+	"base 4 1" "base 6 2" "live 1" "live 2" "live 17 36000" "uid 1001 17" "sg eng 17" push
 svm_says '^applied gen=1 ver=1 result=0'
 svm_mark
-svm "delta 1 2" "add live 18 600" "add uid 1002 18" "add sg eng 18" commit
+svm "delta 1 2" "add live 18 36000" "add uid 1002 18" "add sg eng 18" commit
 svm_says '^applied gen=1 ver=2 result=0'
 svm "lease 1 2"
 probe open 1001 5432
@@ -63,10 +69,9 @@ tamper() { # KIND WHAT NFT...
 	svm_mark
 	nft "${@:3}" || fail "nft ${*:3}"
 	repaired "$1" "$2"
-	sleep 1 # alarms come once a second
 }
 echo "# one change each, by another process"
-tamper 1 "a live mark was deleted" delete element inet idfw live '{ 17 timeout 1h }'
+tamper 1 "a live mark was deleted" delete element inet idfw live '{ 17 }'
 svm_says '^alarm kind=1 over=0 an element of live in table idfw was changed \(nft, pid [0-9]+\); repaired'
 tamper 1 "a mark was added" add element inet idfw live '{ 0x999 }'
 tamper 1 "a uid was added" add element inet idfw uid_mark '{ 1003 : 17 }'
@@ -85,23 +90,23 @@ probe silent 1003 5432
 
 echo "# a loop of changes: all is well after it"
 svm_mark
+began=$SECONDS
 for _ in $(seq 40); do
 	nft delete element inet idfw uid_mark '{ 1001 : 17 }' 2>/dev/null || :
 	nft insert rule inet idfw output accept 2>/dev/null || :
 done
 repaired 1 "eighty changes in a row"
-[ "$(svm_count '^alarm')" -le 20 ] && ok "not as many alarms" || fail "$(svm_count '^alarm') alarms"
+n=$(svm_count '^alarm') most=$((SECONDS - began + 5))
+[ "$n" -le $most ] && ok "an alarm a second, not more" || fail "$n alarms, not $most"
 probe silent 1003 5432
 probe open 1001 5432
 
 echo "# notifications that got lost: a comparison finds what was changed"
-sleep 1.1
 svm_mark
 kill -STOP "$(role_pid pusher)"
 nft add table ip flood
 nft add set ip flood s '{ type ipv4_addr; }'
 for i in $(seq 40); do
-
 	"$PY" - "$i" >"$dir/flood.nft" <<'PY'
 import sys
 i = int(sys.argv[1])
@@ -116,7 +121,6 @@ nft delete table ip flood
 probe silent 1003 5432
 
 echo "# chains of others"
-sleep 1.1
 svm_mark
 nft -f - <<'N'
 table inet theirs {
@@ -126,7 +130,7 @@ table inet theirs {
 }
 N
 sleep 1.5
-check "an ordinary firewall is theirs to have" 0 "$(svm_count '^alarm')"
+check "an ordinary firewall is theirs to have" 0 "$(svm_count '^alarm kind=4')"
 bypass() { # NAME RULE CHAIN-TEXT
 	svm_mark
 	nft -f - <<-N
@@ -162,24 +166,26 @@ nft insert rule inet idfw output accept
 svm_says '^alarm kind=1 over=0 .*not repaired: no ruleset is known'
 svm ruleset "generation 1" "version 3" "default out drop" "default in drop" "group eng s" \
 	"group db n 10.9.1.0/24" "rule app/db out accept from eng to db tcp:5432" \
-	"base 4 1" "base 6 2" "live 1" "live 2" "live 17 4" "uid 1001 17" "sg eng 17" push
+	"base 4 1" "base 6 2" "live 1" "live 2" "live 17 8" "uid 1001 17" "sg eng 17" push
 svm_says '^applied gen=1 ver=3 result=0'
 probe silent 1003 5432
-probe open 1001 5432
+beats() { # CMD... - after one more heartbeat
+	svm "lease 1 3"
+	sleep 0.1
+	"$@"
+}
+await 60 beats is_open 1001 5432 && ok "open while it is renewed" || fail "not open under heartbeats"
 
 echo "# a lease that the kernel ended stays ended, whatever is repaired"
-svm "lease 1 3"
 lapsed() { ! is_live 17; }
-await 30 lapsed && ok "lapsed" || fail "still live"
-sleep 1
+await 60 lapsed && ok "lapsed" || fail "still live"
 svm_mark
 nft insert rule inet idfw output accept
-svm_says '^alarm kind=1 over=0 .*repaired'
+svm_says '^alarm kind=1 over=0 .*; repaired'
 nft delete table inet idfw
-svm_says '^alarm kind=2 over=0 .*repaired'
+svm_says '^alarm kind=2 over=0 .*; repaired'
 is_live 17 && fail "a repair renewed a lease" || ok "no repair renews a lease"
 probe silent 1001 5432
-svm "lease 1 3"
-await 10 is_live 17 && ok "the SVM does" || fail "not live after a heartbeat"
-probe open 1001 5432
+await 60 beats is_live 17 && ok "the SVM does" || fail "not live after a heartbeat"
+await 60 beats is_open 1001 5432 && ok "and open" || fail "not open after a heartbeat"
 na_end

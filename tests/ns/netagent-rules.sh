@@ -8,10 +8,10 @@ PY=$(python3 -c 'import sys; print(sys.executable)') # wrappers would cost 100 m
 NET=$(dirname "$0")/fw_net.py
 
 # the other VM: a network namespace held by a process of ours
-unshare -n sleep 600 &
+unshare -n sleep 3600 &
 other=$!
 na_pids+=("$other")
-await 5 eval '[ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
+await 60 eval '[ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
 on_other() { nsenter --net="/proc/$other/ns/net" "$@"; }
 ip link set lo up
 ip link add v0 type veth peer name v1
@@ -27,8 +27,8 @@ on_other "$PY" "$NET" serve 5432 22 >"$dir/serve.out" 2>&1 &
 na_pids+=($!)
 on_other "$PY" "$NET" feed 5433 >"$dir/feed.out" 2>&1 &
 na_pids+=($!)
-await 5 grep -q '^ready' "$dir/serve.out"
-await 5 grep -q '^ready' "$dir/feed.out"
+await 60 grep -q '^ready' "$dir/serve.out"
+await 60 grep -q '^ready' "$dir/feed.out"
 ip neigh flush dev v0
 
 probe() { # WANTED UID PORT [ADDR]
@@ -114,7 +114,7 @@ mkdir -m 1777 "$dir/flows" # the client under another uid writes its count there
 "$PY" "$NET" drain 10.9.1.2 5433 "$dir/flows/1" uid 1001 >/dev/null 2>&1 &
 na_pids+=($!)
 flow_at_least() { [ "$(cut -d' ' -f1 "$dir/flows/1")" -ge "$1" ]; }
-await 5 flow_at_least 20 && ok "a transfer runs" || fail "no transfer: $(cat "$dir/flows/1")"
+await 60 flow_at_least 20 && ok "a transfer runs" || fail "no transfer: $(cat "$dir/flows/1")"
 svm_mark
 svm "delta 4 5" "del live 17" "del uid 1001 17" "del sg eng 17" commit
 applied 1 5 0
@@ -155,12 +155,12 @@ applied 1 7 0
 for u in 1001 1004; do
 	"$PY" "$NET" hold tcp 10.9.1.2 5432 "$dir/flows/hold$u" uid $u >/dev/null 2>&1 &
 	na_pids+=($!)
-	await 10 test -s "$dir/flows/hold$u" || fail "no connection of $u"
+	await 60 test -s "$dir/flows/hold$u" || fail "no connection of $u"
 done
 svm_mark
 svm "delta 7 8" "del live 21" "del uid 1004 21" "del sg eng 21" commit
 applied 1 8 0
-await 10 grep -q ECONNABORTED "$dir/flows/hold1004" && ok "destroyed" || fail "idle: $(cat "$dir/flows/hold1004")"
+await 60 grep -q ECONNABORTED "$dir/flows/hold1004" && ok "destroyed" || fail "idle: $(cat "$dir/flows/hold1004")"
 check "the other one is not meant" "1 run 0 0" "$(cat "$dir/flows/hold1001")"
 
 echo "# a large ruleset: 20,000 sessions"
@@ -172,14 +172,14 @@ svm_mark
 	seq 1 20000 | sed 's/.*/live 10&\nuid 20& 10&\nsg eng 10&/'
 	printf '%s\n' "live 17" "uid 1001 17" "sg eng 17" push
 } >&7
-await 30 svm_has '^applied gen=2 ver=1 result=0' && ok "applied" || fail "not applied"
+await 60 svm_has '^applied gen=2 ver=1 result=0' && ok "applied" || fail "not applied"
 probe open 1001 5432
 probe silent 1002 5432
 svm_mark
 for i in $(seq 1 500); do
 	printf '%s\n' "delta $i $((i + 1))" "add live $((900000 + i))" "add uid $((900000 + i)) $((900000 + i))" commit
 done >&7
-await 30 svm_has '^applied gen=2 ver=501 result=0' && ok "500 deltas in a row" || fail "500 deltas in a row"
+await 60 svm_has '^applied gen=2 ver=501 result=0' && ok "500 deltas in a row" || fail "500 deltas in a row"
 check "each acknowledged once" 500 "$(svm_count '^applied gen=2 ver=[0-9]+ result=0')"
 agent_stop
 probe open 1001 5432
