@@ -5,8 +5,10 @@
  * Runs in svm-idfw's engine, once a guest, at its first connection after our start. A reported
  * mark of a subject that we know becomes an old epoch of it: its flows are judged again under
  * today's entitlement, without a gap. A mark whose subject is not known yet (the directory has
- * not answered, the other VM has not connected) lives on as it is until somebody claims it, for
- * at most IDFW_ADOPT_MS. Sessions that ended meanwhile are not adopted: their flows die.
+ * not answered, the other VM has not connected) lives on as it is, with what it lapses to, until
+ * somebody claims it, for at most IDFW_ADOPT_MS; flows of its earlier marks wait for that claim:
+ * what they may was to be judged again. Sessions that ended meanwhile are not adopted: their
+ * flows die.
  * What the guest reports can only concern its own kernel (ADR 0008).
  */
 #include "svm-idfw/core.h"
@@ -96,21 +98,61 @@ static void emit_live(struct idfw_engine *e, struct idfw_vm *vm, bool del, uint3
 	plan_emit(e, vm, del, &el);
 }
 
-static void orphan_add(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_elem *el)
+static void orphan_live(
+	struct idfw_engine *e, struct idfw_vm *vm, bool del, const struct plan_orphan *o)
+{
+	for (uint8_t i = 0; i < o->n_marks; i++)
+		emit_live(e, vm, del, o->marks[i]);
+}
+
+static void orphan_free(struct idfw_vm *vm, struct plan_orphan *o)
+{
+	HASH_DEL(vm->plan->orphans, o);
+	free(o->old);
+	free(o);
+}
+
+/* NULL: it is there already, or no memory: its flows are cut */
+static struct plan_orphan *orphan_new(
+	struct idfw_engine *e, struct idfw_vm *vm, const struct fw_elem *el)
 {
 	struct plan_orphan *o;
 	unsigned int h;
 
 	if (orphan_find(e, vm, &el->key))
-		return;
+		return NULL;
 	o = calloc(1, sizeof(*o));
 	if (!o)
-		return;
+		return NULL;
 	orphan_id(&el->key, o->id);
-	o->mark = el->mark;
 	h = idfw_hashv(e->conf.seed, o->id, sizeof(o->id));
 	HASH_ADD_BYHASHVALUE(hh, vm->plan->orphans, id, sizeof(o->id), h, o);
-	emit_live(e, vm, false, o->mark);
+	o->marks[o->n_marks++] = el->mark;
+	emit_live(e, vm, false, el->mark);
+	return o;
+}
+
+/* one that its mark lapses to */
+static void orphan_lapse(
+	struct idfw_engine *e, struct idfw_vm *vm, struct plan_orphan *o, uint32_t mark)
+{
+	for (uint8_t i = 0; i < o->n_marks; i++)
+		if (o->marks[i] == mark)
+			return;
+	if (o->n_marks == GI_ARRAY_SIZE(o->marks))
+		return;
+	o->marks[o->n_marks++] = mark;
+	emit_live(e, vm, false, mark);
+}
+
+static void orphan_old(struct plan_orphan *o, uint32_t mark)
+{
+	if (o->n_old == IDFW_EPOCHS_MAX)
+		return;
+	if (!o->old)
+		o->old = calloc(IDFW_EPOCHS_MAX, sizeof(*o->old));
+	if (o->old)
+		o->old[o->n_old++] = mark;
 }
 
 void plan_orphan_claim(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
@@ -119,10 +161,12 @@ void plan_orphan_claim(struct idfw_engine *e, struct idfw_vm *vm, struct plan_su
 
 	if (!o)
 		return;
-	emit_live(e, vm, true, o->mark);
-	(void)plan_subject_old_add(e, vm, s, o->mark);
-	HASH_DEL(vm->plan->orphans, o);
-	free(o);
+	orphan_live(e, vm, true, o);
+	for (uint32_t i = 0; i < o->n_old; i++)
+		(void)plan_subject_old_add(e, vm, s, o->old[i]);
+	for (uint8_t i = 0; i < o->n_marks; i++)
+		(void)plan_subject_old_add(e, vm, s, o->marks[i]);
+	orphan_free(vm, o);
 }
 
 void plan_orphan_drop(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_key *key)
@@ -131,9 +175,8 @@ void plan_orphan_drop(struct idfw_engine *e, struct idfw_vm *vm, const struct fw
 
 	if (!o)
 		return;
-	emit_live(e, vm, true, o->mark);
-	HASH_DEL(vm->plan->orphans, o);
-	free(o);
+	orphan_live(e, vm, true, o);
+	orphan_free(vm, o);
 }
 
 void plan_orphans_drop(struct idfw_engine *e, struct idfw_vm *vm)
@@ -141,9 +184,8 @@ void plan_orphans_drop(struct idfw_engine *e, struct idfw_vm *vm)
 	struct plan_orphan *o, *next;
 
 	HASH_ITER (hh, vm->plan->orphans, o, next) {
-		emit_live(e, vm, true, o->mark);
-		HASH_DEL(vm->plan->orphans, o);
-		free(o);
+		orphan_live(e, vm, true, o);
+		orphan_free(vm, o);
 	}
 }
 
@@ -159,11 +201,12 @@ void plan_orphans_due(struct idfw_engine *e, struct idfw_vm *vm)
 		return;
 	}
 	HASH_ITER (hh, p->orphans, o, next) {
-		emit_live(e, vm, true, o->mark);
-		if (!of_session(o->id[0]))
-			plan_retire_mark(e, vm, o->mark);
-		HASH_DEL(p->orphans, o);
-		free(o);
+		orphan_live(e, vm, true, o);
+		for (uint32_t i = 0; i < o->n_old && !of_session(o->id[0]); i++)
+			plan_retire_mark(e, vm, o->old[i]);
+		for (uint8_t i = 0; i < o->n_marks && !of_session(o->id[0]); i++)
+			plan_retire_mark(e, vm, o->marks[i]);
+		orphan_free(vm, o);
 	}
 }
 
@@ -172,17 +215,15 @@ void plan_orphans_readd(struct idfw_engine *e, struct idfw_vm *vm)
 	struct plan_orphan *o, *next;
 
 	HASH_ITER (hh, vm->plan->orphans, o, next)
-		emit_live(e, vm, false, o->mark);
+		orphan_live(e, vm, false, o);
 }
 
 void plan_orphans_free(struct idfw_vm *vm)
 {
 	struct plan_orphan *o, *next;
 
-	HASH_ITER (hh, vm->plan->orphans, o, next) {
-		HASH_DEL(vm->plan->orphans, o);
-		free(o);
-	}
+	HASH_ITER (hh, vm->plan->orphans, o, next)
+		orphan_free(vm, o);
 	free(vm->plan->reported.elems);
 	vm->plan->reported = (struct plan_reported){ 0 };
 }
@@ -191,7 +232,8 @@ void plan_orphans_free(struct idfw_vm *vm)
 
 struct owner { /* of a reported mark */
 	uint32_t mark;
-	struct plan_subject *subject;
+	struct plan_subject *subject; /* or */
+	struct plan_orphan *orphan;
 };
 
 static int owner_cmp(const void *a, const void *b)
@@ -222,7 +264,7 @@ static bool isolated(struct idfw_engine *e, struct idfw_vm *vm, const struct fw_
 	return s && s->isolation;
 }
 
-/* the subjects of the reported marks, sorted by mark; marks without one become orphans */
+/* the subjects of the reported marks, sorted by mark; marks without one are an orphan's */
 static size_t owners_find(struct idfw_engine *e, struct idfw_vm *vm, struct owner *owners)
 {
 	struct idfw_plan *p = vm->plan;
@@ -238,7 +280,8 @@ static size_t owners_find(struct idfw_engine *e, struct idfw_vm *vm, struct owne
 		if (s && s->mark)
 			owners[n++] = (struct owner){ .mark = el->mark, .subject = s };
 		else if (!of_session(el->key.set) || s)
-			orphan_add(e, vm, el);
+			owners[n++] =
+				(struct owner){ .mark = el->mark, .orphan = orphan_new(e, vm, el) };
 	}
 	qsort(owners, n, sizeof(*owners), owner_cmp);
 	return n;
@@ -262,11 +305,29 @@ static size_t owners_lapses(const struct idfw_plan *p, struct owner *owners, siz
 			o = bsearch(&old, owners, before, sizeof(*owners), owner_cmp);
 			if (!o || bsearch(&lapse, owners, before, sizeof(*owners), owner_cmp))
 				continue;
-			owners[n++] = (struct owner){ .mark = el->mark, .subject = o->subject };
+			owners[n] = *o;
+			owners[n++].mark = el->mark;
 		}
 		qsort(owners, n, sizeof(*owners), owner_cmp);
 	} while (n != before);
 	return n;
+}
+
+static void owner_old(
+	struct idfw_engine *e, struct idfw_vm *vm, const struct owner *o, uint32_t mark)
+{
+	if (o->subject)
+		(void)plan_subject_old_add(e, vm, o->subject, mark);
+	else if (o->orphan)
+		orphan_old(o->orphan, mark);
+}
+
+static void owner_mark(struct idfw_engine *e, struct idfw_vm *vm, const struct owner *o)
+{
+	if (o->subject)
+		(void)plan_subject_old_add(e, vm, o->subject, o->mark);
+	else if (o->orphan)
+		orphan_lapse(e, vm, o->orphan, o->mark);
 }
 
 static void marks_bump(struct idfw_engine *e, struct idfw_plan *p)
@@ -297,16 +358,17 @@ void plan_adopt(struct idfw_engine *e, struct idfw_vm *vm)
 		n = owners_lapses(p, owners, owners_find(e, vm, owners));
 		for (size_t i = 0; i < p->reported.n; i++) { /* the oldest first */
 			const struct fw_elem *el = &p->reported.elems[i];
-			struct owner key = { .mark = el->mark }, *o;
+			struct owner key = { .mark = el->mark },
+				     old = { .mark = key_u32(&el->key) }, *o;
 
 			if (el->key.set != FW_REMARK)
 				continue;
 			o = bsearch(&key, owners, n, sizeof(*owners), owner_cmp);
-			if (o)
-				(void)plan_subject_old_add(e, vm, o->subject, key_u32(&el->key));
+			if (o && !bsearch(&old, owners, n, sizeof(*owners), owner_cmp))
+				owner_old(e, vm, o, old.mark);
 		}
 		for (size_t i = 0; i < n; i++)
-			(void)plan_subject_old_add(e, vm, owners[i].subject, owners[i].mark);
+			owner_mark(e, vm, &owners[i]);
 		p->orphans_until_ms = e->mono_ms + IDFW_ADOPT_MS;
 		idfw_due(e, p->orphans_until_ms);
 	}

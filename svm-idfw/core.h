@@ -123,9 +123,12 @@ struct plan_reported {	       /* what the guest's kernel held when it connected 
 	size_t n, cap;
 };
 
-struct plan_orphan {	/* a live mark of before our start that no subject has claimed yet */
-	uint8_t id[18]; /* of its key: set, length, data */
-	uint32_t mark;
+struct plan_orphan {	 /* a subject's marks of before our start; nobody has claimed them yet */
+	uint8_t id[18];	 /* of its key: set, length, data */
+	uint8_t n_marks; /* what its flows can have by now: its own mark first, then its lapses */
+	uint32_t n_old;	 /* what was to be judged again, oldest first */
+	uint32_t *old;	 /* owned */
+	uint32_t marks[1 + FW_LAPSES_MAX];
 	UT_hash_handle hh;
 };
 
