@@ -100,17 +100,18 @@ lab_cgroup_rm() { # DIR - and all below it; 0 when nothing is left
 lab_machine_start() {
 	local m=$1
 	[ -z "$LAB_CGROUP" ] || mkdir -p "$LAB_CGROUP/$m"
-	# The shell writes down who it is before it becomes the holder: a crash in between leaves
-	# nothing that lab_down would not find.
+	# The shell writes down who it is before it becomes the holder, and only then looks whether the
+	# lab goes down: lab_down says so before it reads who is there. One of the two sees the other.
 	# shellcheck disable=SC2016
 	setsid bash -c '
-		record=$1 cgroup=$2; shift 2
+		record=$1 down=$2 cgroup=$3; shift 3
 		stat=$(<"/proc/$$/stat"); read -r -a field <<<"${stat##*) }"
-		echo "$$ ${field[19]}" >"$record"
+		echo "$$ ${field[19]}" >"$record" || exit
+		[ ! -e "$down" ] || exit
 		[ -z "$cgroup" ] || echo "$$" >"$cgroup/cgroup.procs"
 		export LAB_OWN_CGROUP=$cgroup
 		exec unshare --mount --net --uts --pid ${cgroup:+--cgroup} --fork --kill-child --mount-proc "$@"' \
-		holder "$LAB_DIR/pid/$m" "${LAB_CGROUP:+$LAB_CGROUP/$m}" \
+		holder "$LAB_DIR/pid/$m" "$LAB_DIR/down" "${LAB_CGROUP:+$LAB_CGROUP/$m}" \
 		"$LAB_TOP/lab/machine" "$m" "$LAB_DIR" "$LAB_BUILD" \
 		</dev/null >>"$LAB_DIR/log/machine-$m.log" 2>&1 9>&- &
 	disown
@@ -488,6 +489,7 @@ lab_down() {
 	local m
 	[ -d "$LAB_DIR" ] || return 0
 	[ -O "$LAB_DIR" ] || lab_die "$LAB_DIR is not ours"
+	: >"$LAB_DIR/down"
 	for m in "$LAB_DIR"/pid/*; do
 		[ ! -e "$m" ] || lab_machine_stop "${m##*/}" || true
 	done
@@ -495,22 +497,35 @@ lab_down() {
 		[ ! -e "$m" ] || lab_wait_for 10 lab_disk_free "$m" || lab_say "left behind: a loop device of $m"
 	done
 	lab_wait_for 10 lab_cgroup_rm "$LAB_CGROUP" || true
-	rm -rf --one-file-system "$LAB_DIR"
+	lab_wait_for 10 lab_files_rm || lab_say "left behind: $LAB_DIR"
 	lab_left
+}
+# a machine that was being started may still write into it, and looks for "down" until it is gone
+lab_files_rm() {
+	{
+		find "$LAB_DIR" -mindepth 1 -maxdepth 1 ! -name down -exec rm -rf --one-file-system {} + &&
+			rm -rf --one-file-system "$LAB_DIR"
+	} 2>/dev/null
 }
 lab_disk_free() { [ -z "$(losetup -j "$1")" ]; }
 
-# lab_left - 0 when nothing of this lab is left: no file, no mount, no disk, no process.
+# lab_left - 0 when nothing of this lab is left: no file, no mount, no disk, no process. What has been
+# killed takes its moment.
 lab_left() {
-	local found=
+	lab_wait_for 5 lab_none_found || {
+		lab_say "left behind:$(lab_found)"
+		return 1
+	}
+}
+lab_none_found() { [ -z "$(lab_found)" ]; }
+lab_found() {
+	local pids found=''
+	pids=$(lab_processes | tr '\n' ' ')
 	[ ! -e "$LAB_DIR" ] || found+=" files:$LAB_DIR"
 	! grep -qF "/${LAB_DIR##*/}/" /proc/self/mountinfo || found+=" mounts"
 	[ -z "$LAB_CGROUP" ] || [ ! -e "$LAB_CGROUP" ] || found+=" cgroup:$LAB_CGROUP"
-	[ -z "$(lab_processes)" ] || found+=" processes:$(lab_processes | tr '\n' ' ')"
-	[ -z "$found" ] || {
-		lab_say "left behind:$found"
-		return 1
-	}
+	[ -z "$pids" ] || found+=" processes:$pids"
+	printf '%s' "$found"
 }
 
 # lab_processes - pids of processes whose mount namespace has this lab's machines' directories.
