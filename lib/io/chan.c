@@ -52,6 +52,7 @@ static void chan_enter(struct io_chan *c);
 static void chan_leave(struct io_chan *c);
 static void chan_fd_cb(struct io_fd *w, unsigned int events);
 static void chan_round_cb(struct io_idle *w);
+static void chan_more(struct io_chan *c);
 static void chan_more_cb(struct io_timer *w);
 static void chan_connect_step(struct io_chan *c);
 static void chan_handshake_step(struct io_chan *c);
@@ -177,8 +178,11 @@ void io_chan_read_resume(struct io_chan *c)
 		return;
 	c->paused = false;
 	chan_watch(c);
-	if (c->state == CHAN_OPEN) /* what already lies here is not announced by poll */
-		io_idle_once(c->loop, &c->round, chan_round_cb, c);
+	if (c->state != CHAN_OPEN)
+		return;
+	/* what already lies here is not announced by poll */
+	io_idle_once(c->loop, &c->round, chan_round_cb, c);
+	chan_more(c);
 }
 
 int io_chan_fd(const struct io_chan *c)
@@ -244,20 +248,28 @@ static void chan_fd_cb(struct io_fd *w, unsigned int events)
 	chan_leave(c);
 }
 
-/* end of the round: frames that lie here after a resume, then everything that was queued */
+/*
+ * End of the round: frames that lie here after a resume, then everything that was queued. It must
+ * not read: what is read is answered, which asks for another end of the round before all others.
+ */
 static void chan_round_cb(struct io_idle *w)
 {
 	struct io_chan *c = w->arg;
 
 	chan_enter(c);
 	chan_deliver(c);
-	if (chan_live(c) && c->unread && !c->paused)
-		(void)chan_read(c);
 	if (chan_live(c) && !c->want_write)
 		chan_flush(c);
 	if (chan_live(c))
 		chan_watch(c);
 	chan_leave(c);
+}
+
+/* what TLS holds back is read in the next round */
+static void chan_more(struct io_chan *c)
+{
+	if (c->unread && !c->paused)
+		io_timer_start(c->loop, &c->more, 0, 0, chan_more_cb, c);
 }
 
 static void chan_more_cb(struct io_timer *w)
@@ -311,8 +323,7 @@ static void chan_open(struct io_chan *c)
 {
 	c->state = CHAN_OPEN;
 	c->unread = c->tls && c->tls->ops->holds_back(c->tls); /* came with the handshake's end */
-	if (c->unread)
-		io_idle_once(c->loop, &c->round, chan_round_cb, c);
+	chan_more(c);
 	if (c->ops->ready)
 		c->ops->ready(c->arg, c);
 	if (chan_live(c) && io_chan_queued(c) > 0)
@@ -407,8 +418,7 @@ static bool chan_read(struct io_chan *c)
 	} while (chan_tls_more(c, n, sum));
 	chan_in_settle(c);
 	c->unread = err == 0 && chan_live(c) && c->tls && c->tls->ops->holds_back(c->tls);
-	if (c->unread && !c->paused)
-		io_timer_start(c->loop, &c->more, 0, 0, chan_more_cb, c);
+	chan_more(c);
 	return sum > 0;
 }
 

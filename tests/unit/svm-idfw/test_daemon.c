@@ -30,7 +30,7 @@
 #include "tests/unit/io/certs.h"
 
 #define PATH_LEN 256
-#define WAIT_MS 15000
+#define WAIT_MS 120000
 #define SEEN_MAX 256
 
 extern char **environ;
