@@ -101,4 +101,18 @@ GI_MUST_CHECK int fw_push_marks(
 GI_MUST_CHECK int fw_push_running(
 	struct fw_push *p, uint64_t *ret_generation, uint64_t *ret_version);
 
+/*
+ * fw_push_standing - does a whole ruleset of ours, of whichever origin, stand and work
+ * @ret_runs: false: no table, or one that was emptied or put to sleep
+ * @ret_owner: the kernel's name (netlink port) of the socket that holds the table, 0: none does
+ * Errors: netlink's, -ENOMEM
+ */
+GI_MUST_CHECK int fw_push_standing(struct fw_push *p, bool *ret_runs, uint32_t *ret_owner);
+/*
+ * fw_push_remove - the table goes, with all that is in it; nothing else was ever touched
+ * @ret_owner: as above, set on success and on -ENOENT and -EBUSY
+ * Errors: -ENOENT (no table), -EBUSY (it is held by another process), netlink's, -ENOMEM
+ */
+GI_MUST_CHECK int fw_push_remove(struct fw_push *p, uint32_t *ret_owner);
+
 #endif

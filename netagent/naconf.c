@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/io/spool.h"
+#include "netagent/baserules.h"
 
 #define ITEM(field) offsetof(struct na_conf, field)
 
@@ -34,6 +35,16 @@ static const struct conf_item items[] = {
 		"where these are made, in the directory idfw; none: where cgroup v2 is mounted" },
 	{ "interfaces-exclude", CONF_T_LIST, ITEM(interfaces_exclude), "lo", 0, 64,
 		"interfaces whose addresses are not this guest's" },
+	{ "base", CONF_T_STRING, ITEM(base), "closed", 1, 8,
+		"until the service VM has spoken: closed: what is needed, and base-allow; open" },
+	{ "base-allow", CONF_T_LIST, ITEM(base_allow), "tcp:22", 0, NA_BASE_ALLOW_MAX,
+		"what base closed lets in (or \"out SERVICE\"), as udp:53, tcp:80-90, icmp:8, any; "
+		"\"... from|to PREFIX\"; or none" },
+};
+
+static const struct conf_check checks[] = {
+	{ "base", na_base_check_mode },
+	{ "base-allow", na_base_check_allow },
 };
 
 static const struct conf_section sections[] = {
@@ -66,7 +77,15 @@ static int check(const void *conf, char ret_why[256])
 }
 
 const struct conf_table na_conf_table = {
-	.sections = sections, .n_sections = GI_ARRAY_SIZE(sections), .check = check
+	.sections = sections,
+	.n_sections = GI_ARRAY_SIZE(sections),
+	.checks = checks,
+	.n_checks = GI_ARRAY_SIZE(checks),
+	.check = check,
+	.more_options =
+		"      --base         load the base ruleset if none of ours is there, and exit\n"
+		"      --print        with --base: print it, load nothing\n"
+		"      --remove-rules delete the table inet idfw, and exit\n",
 };
 
 bool na_conf_cgroups(const struct na_conf *c)

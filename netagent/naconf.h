@@ -20,6 +20,8 @@ struct na_conf {
 	char *cgroup_root;     /* NULL, "": where cgroup v2 is mounted */
 	char *session_cgroups; /* "auto", "off" */
 	struct conf_list interfaces_exclude;
+	char *base; /* "closed", "open" */
+	struct conf_list base_allow;
 };
 
 bool na_conf_cgroups(const struct na_conf *c);

@@ -84,7 +84,9 @@ static int conf_check(const void *conf, char ret_why[256])
 	return 0;
 }
 
-const struct conf_table svm_conf_table = { sections, GI_ARRAY_SIZE(sections), conf_check };
+const struct conf_table svm_conf_table = {
+	.sections = sections, .n_sections = GI_ARRAY_SIZE(sections), .check = conf_check
+};
 
 const struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label)
 {

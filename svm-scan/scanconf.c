@@ -135,7 +135,9 @@ static int conf_check(const void *conf, char ret_why[256])
 	return err;
 }
 
-const struct conf_table scan_conf_table = { sections, GI_ARRAY_SIZE(sections), conf_check };
+const struct conf_table scan_conf_table = {
+	.sections = sections, .n_sections = GI_ARRAY_SIZE(sections), .check = conf_check
+};
 
 struct word {
 	const char *name;

@@ -22,6 +22,7 @@ struct conf_parser {
 	struct conf_diags *diags;
 	struct conf_lexer *lexer;
 	struct conf_token tok; /* the one that is looked at */
+	const void *top;       /* the struct that is filled */
 	int err;	       /* sticky: -ENOMEM */
 };
 
@@ -53,7 +54,7 @@ static int parse_next(struct conf_parser *p)
 int conf_parse(const struct conf_table *t, const char *text, size_t len, struct conf_diags *diags,
 	void *into)
 {
-	struct conf_parser p = { .table = t, .diags = diags };
+	struct conf_parser p = { .table = t, .diags = diags, .top = into };
 	const struct conf_pos first = { 1, 1, 1, 1 };
 	size_t before = diags->n_errors;
 	int err = conf_lexer_new(text, len, diags, &p.lexer);
@@ -270,6 +271,18 @@ static void parse_section(struct conf_parser *p, const struct conf_section *s, v
 		conf_diag_add(p->diags, CONF_ERROR, &p->tok.pos, "} of %s is missing", s->name);
 }
 
+/* what the table's own function says of a value */
+static int check_text(const struct conf_parser *p, const struct conf_item *item, const char *text,
+	const void *base, char why[CONF_WHY_MAX])
+{
+	for (size_t i = 0; base == p->top && i < p->table->n_checks; i++) {
+		if (strcmp(p->table->checks[i].item, item->name) == 0 &&
+			p->table->checks[i].check(text, why) < 0)
+			return -GI_ESYNTAX;
+	}
+	return 0;
+}
+
 /* false: a mistake (told) or no memory */
 static bool store_text(
 	struct conf_parser *p, const struct conf_item *item, const struct conf_text *v, void *base)
@@ -282,7 +295,9 @@ static bool store_text(
 			p->diags, CONF_ERROR, &v->pos, "%s is written without quotes", item->name);
 		return false;
 	}
-	err = conf_value_store(item, v->text, base, why);
+	err = check_text(p, item, v->text, base, why);
+	if (err == 0)
+		err = conf_value_store(item, v->text, base, why);
 	if (err == -GI_ESYNTAX)
 		conf_diag_add(p->diags, CONF_ERROR, &v->pos, "%s", why);
 	else if (err < 0)

@@ -19,6 +19,8 @@
 #include "lib/base/err.h"
 #include "lib/conf/diag.h"
 
+#define CONF_WHY_MAX 200
+
 enum conf_type {
 	CONF_T_STRING,	 /* char *, owned */
 	CONF_T_NUMBER,	 /* uint64_t; with unit suffix: ms s m h (stored in ms), KiB MiB GiB (bytes)
@@ -57,9 +59,18 @@ struct conf_array {
 	size_t n;
 };
 
+/* a value that has a language of its own; negative with words in @ret_why when it is not good */
+struct conf_check {
+	const char *item; /* of the top level; each value of a list */
+	int (*check)(const char *text, char ret_why[CONF_WHY_MAX]);
+};
+
 struct conf_table {
 	const struct conf_section *sections; /* [0] is the top level */
 	size_t n_sections;
+	const struct conf_check *checks; /* mistakes are told where they stand */
+	size_t n_checks;
+	const char *more_options; /* lines of --help: what the program takes itself; NULL none */
 	/*
 	 * What one item alone cannot show; for conf_main(), after a parse without errors. NULL:
 	 * nothing. Negative with words in @ret_why when the whole is not usable.

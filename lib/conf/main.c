@@ -33,7 +33,7 @@ static const struct option main_long[] = {
 	{ 0 },
 };
 
-static void main_usage(FILE *to, const char *prog, const char *summary)
+static void main_usage(FILE *to, const char *prog, const char *summary, const struct conf_table *t)
 {
 	(void)fprintf(to,
 		"usage: %s [-c FILE] [-t] [-d] [-h] [-V] [--help-config]\n"
@@ -45,6 +45,8 @@ static void main_usage(FILE *to, const char *prog, const char *summary)
 		"  -V, --version      version\n"
 		"      --help-config  what the configuration file may say\n",
 		prog, summary, IDFW_SYSCONFDIR, prog);
+	if (t->more_options)
+		(void)fputs(t->more_options, to);
 }
 
 static void main_help_config(const struct conf_table *t)
@@ -103,7 +105,7 @@ static int main_options(int argc, char **argv, const char *prog, const char *sum
 			o->debug = true;
 			break;
 		case 'h':
-			main_usage(stdout, prog, summary);
+			main_usage(stdout, prog, summary, t);
 			*ret_exit = 0;
 			return 1;
 		case 'V':
@@ -115,7 +117,7 @@ static int main_options(int argc, char **argv, const char *prog, const char *sum
 			*ret_exit = 0;
 			return 1;
 		default:
-			main_usage(stderr, prog, summary);
+			main_usage(stderr, prog, summary, t);
 			*ret_exit = MAIN_EXIT_USAGE;
 			return 1;
 		}

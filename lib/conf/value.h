@@ -10,8 +10,6 @@
 
 #include "lib/conf/conf.h"
 
-#define CONF_WHY_MAX 200
-
 /*
  * conf_value_store - check one text against @item and put it into @base + item->offset
  * @why: untouched but on -GI_ESYNTAX: what is wrong, without position

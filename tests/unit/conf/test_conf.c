@@ -429,6 +429,65 @@ static int check_refuses(const void *conf, char ret_why[256])
 	return -EINVAL;
 }
 
+static int check_tag(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	if (text[0] != 'x')
+		return 0;
+	snprintf(ret_why, CONF_WHY_MAX, "%s begins with x", text);
+	return -EINVAL;
+}
+
+/* each value of the list, where it stands; not an item of the same name in a block */
+static void test_parse_check_of_a_value_is_told_where_it_stands(void **state)
+{
+	static const struct conf_item tags[] = {
+		{ "allow", CONF_T_LIST, offsetof(struct vm, tags), "", 0, 0, "tags" },
+	};
+	struct conf_section both[] = { sections[0], sections[1] };
+	const struct conf_check checks[] = { { "allow", check_tag } };
+	const struct conf_table checked = {
+		.sections = both, .n_sections = 2, .checks = checks, .n_checks = 1
+	};
+	const char *text = "listen unix:/x; allow a, xb;",
+		   *block = "listen unix:/x; vm a { allow xb; }";
+	struct conf c = { 0 };
+	struct conf_diags d;
+	struct gi_buf out;
+
+	(void)state;
+	both[1].items = tags;
+	both[1].n_items = 1;
+	conf_diags_init(&d, "f", NULL, 0);
+	gi_buf_init(&out, 10000);
+	assert_int_equal(conf_parse(&checked, text, strlen(text), &d, &c), -GI_ESYNTAX);
+	conf_diags_render(&d, &out);
+	assert_string_equal(gi_buf_str(&out), "f:1:26: error: xb begins with x\n");
+	assert_null(c.allow.items);
+	conf_diags_fini(&d);
+	conf_diags_init(&d, "f", NULL, 0);
+	assert_int_equal(conf_parse(&checked, block, strlen(block), &d, &c), 0);
+	conf_free(&checked, &c);
+	conf_diags_fini(&d);
+	gi_buf_fini(&out);
+}
+
+static void test_main_help_shows_the_programs_own_options(void **state)
+{
+	struct conf_table more = table;
+	char out[10000], *argv[] = { (char *)"gi-test", (char *)"-h", NULL };
+	struct conf c = { 0 };
+	bool debug = false;
+	int code = -1;
+
+	(void)state;
+	more.more_options = "  --frobnicate\n";
+	main_table = &more;
+	assert_int_equal(run_main(2, argv, &c, &debug, &code, out, sizeof(out)), 1);
+	main_table = &table;
+	assert_int_equal(code, 0);
+	assert_non_null(strstr(out, "may say\n  --frobnicate\n"));
+}
+
 static void test_main_check_of_the_whole_refuses(void **state)
 {
 	struct conf_table checked = table;
@@ -471,6 +530,8 @@ int main(void)
 		cmocka_unit_test(test_main_options),
 		cmocka_unit_test(test_main_reads_the_file),
 		cmocka_unit_test(test_main_check_of_the_whole_refuses),
+		cmocka_unit_test(test_parse_check_of_a_value_is_told_where_it_stands),
+		cmocka_unit_test(test_main_help_shows_the_programs_own_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
