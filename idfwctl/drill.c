@@ -22,7 +22,7 @@
 
 #define FOR_MAX_MS (24u * 3600 * 1000)
 #define COMMAND_MS 60000 /* one order to the driver */
-#define RUNNING_MS 30000 /* until the users work */
+#define RUNNING_MS 60000 /* until the users work */
 #define QUIET_MS 1000	 /* they work before it breaks, and after it is mended */
 #define BACK_MS 20000	 /* in sync again, working again */
 #define LOOK_MS 50
@@ -279,7 +279,7 @@ static int users(struct drill *d)
 static int broken(struct drill *d)
 {
 	struct drill_facts *f = &d->facts;
-	const char *fault = drill_fault_name(f->fault);
+	const char *fault = drill_fault_word(f->fault);
 	int err;
 
 	drill_watch_count(&f->held, io_clock_mono_ms());
@@ -372,9 +372,10 @@ static json_t *result_json(
 	const struct drill *d, const struct drill_finding *g, size_t n, size_t differ)
 {
 	const struct drill_facts *f = &d->facts;
-	json_t *o = json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:[],s:[]}", "type", "drill",
-		"fault", drill_fault_name(f->fault), "vm", d->vm, "as_expected", differ == 0,
-		"broken_ms", (json_int_t)(f->mend_begin - f->break_end), "in_sync_ms",
+	json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:[],s:[]}", "type",
+		"drill", "fault", drill_fault_name(f->fault), "how", drill_fault_how(f->fault),
+		"vm", d->vm, "as_expected", differ == 0, "broken_ms",
+		(json_int_t)(f->mend_begin - f->break_end), "in_sync_ms",
 		(json_int_t)(f->sync - f->mend_end), "login_ms",
 		(json_int_t)(f->login.in ? f->login.in - f->login_begin : 0), "login_before_ms",
 		(json_int_t)f->before, "stall_ms", (json_int_t)f->held.tick.gap, "flows",
@@ -445,6 +446,22 @@ static bool span_parse(const char *text, uint64_t *ret_ms)
 	return false;
 }
 
+static int fault_find(struct drill *d)
+{
+	const char *how = ctl_args_option(d->cli, "fault");
+	int err = drill_fault_find(d->cli->pos[0], how, &d->facts.fault);
+
+	if (err == -ENOTSUP)
+		return cannot("\"%s\" has no --fault %s: it is kill or stop, of agent, mux, svm "
+			      "and directory",
+			d->cli->pos[0], how);
+	if (err)
+		return cannot(
+			"there is no drill \"%s\": agent, mux, svm, directory, partition, or mend",
+			d->cli->pos[0]);
+	return 0;
+}
+
 static bool arguments(struct drill *d, bool mend)
 {
 	const char *span = ctl_args_option(d->cli, "for");
@@ -453,11 +470,9 @@ static bool arguments(struct drill *d, bool mend)
 	d->driver = ctl_args_option(d->cli, "driver");
 	if (!d->driver)
 		d->driver = getenv("IDFW_DRILL_DRIVER");
-	if (!mend && drill_fault_find(d->cli->pos[0], &d->facts.fault) < 0)
-		(void)cannot(
-			"there is no drill \"%s\": agent, mux, svm, directory, partition, or mend",
-			d->cli->pos[0]);
-	else if (!d->vm)
+	if (!mend && fault_find(d) < 0)
+		return false;
+	if (!d->vm)
 		(void)cannot("\"drill\" needs --vm VM: on which VM are users watched?");
 	else if (!mend && (!span || !span_parse(span, &d->for_ms)))
 		(void)cannot("\"drill\" needs --for T: 500ms, 3s, 2m, at most 24h");

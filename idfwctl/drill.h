@@ -26,11 +26,15 @@
 #define DRILL_NOTICED_MS 1000 /* a longer pause of a connection is noticed by its user */
 #define DRILL_SYNC_MS 15000   /* in sync again, and new connections again, after mending */
 
-enum drill_fault {
+enum drill_fault { /* what is broken, and how */
 	DRILL_AGENT,
+	DRILL_AGENT_STOP,
 	DRILL_MUX,
+	DRILL_MUX_STOP,
 	DRILL_SVM,
+	DRILL_SVM_STOP,
 	DRILL_DIRECTORY,
+	DRILL_DIRECTORY_STOP,
 	DRILL_PARTITION,
 	DRILL_FAULTS
 };
@@ -39,6 +43,7 @@ enum drill_access {	/* of somebody who logs in meanwhile */
 	DRILL_AT_ONCE,	/* he is known from before */
 	DRILL_MENDED,	/* when it is mended */
 	DRILL_IF_FOUND, /* when it is mended and his session is found */
+	DRILL_IF_WAITS, /* when it is mended while his login still waits */
 };
 
 struct drill_row { /* of docs/failure.md */
@@ -95,9 +100,15 @@ struct drill_finding {
 	bool differs;
 };
 
-const char *drill_fault_name(enum drill_fault fault);
-GI_MUST_CHECK int drill_fault_find(const char *name, enum drill_fault *ret); /* -ENOENT */
-const struct drill_row *drill_row_at(size_t i);				     /* NULL: no more */
+const char *drill_fault_name(enum drill_fault fault); /* of the component: "agent" */
+const char *drill_fault_how(enum drill_fault fault);  /* "kill", "stop" or "cut" */
+const char *drill_fault_word(enum drill_fault fault); /* both, for the driver: "agent-stop" */
+/*
+ * drill_fault_find - by both names; @how NULL: the component's first one
+ * Errors: -ENOENT (no such component), -ENOTSUP (it cannot be broken like that)
+ */
+GI_MUST_CHECK int drill_fault_find(const char *name, const char *how, enum drill_fault *ret);
+const struct drill_row *drill_row_at(size_t i); /* NULL: no more */
 const struct drill_row *drill_row(enum drill_fault fault, bool beyond);
 /* "| agent | ... |" up to the column of the tests, as docs/failure.md has it */
 void drill_row_format(const struct drill_row *row, struct gi_buf *out);

@@ -16,24 +16,38 @@
 #define EARLY_MS 500 /* a heartbeat on its way, a line in a pipe */
 
 static const struct {
-	const char *name, *what;
+	const char *name, *how, *word, *what;
 } faults[DRILL_FAULTS] = {
-	[DRILL_AGENT] = { "agent", "gi-netagent killed, all of it" },
-	[DRILL_MUX] = { "mux", "gi-mux killed" },
-	[DRILL_SVM] = { "svm", "svm-idfw killed" },
-	[DRILL_DIRECTORY] = { "directory", "killed" },
-	[DRILL_PARTITION] = { "partition", "the service VM's network is gone" },
+	[DRILL_AGENT] = { "agent", "kill", "agent", "gi-netagent killed, all of it" },
+	[DRILL_AGENT_STOP] = { "agent", "stop", "agent-stop",
+		"gi-netagent stands still (SIGSTOP), all of it" },
+	[DRILL_MUX] = { "mux", "kill", "mux", "gi-mux killed" },
+	[DRILL_MUX_STOP] = { "mux", "stop", "mux-stop", "gi-mux stands still" },
+	[DRILL_SVM] = { "svm", "kill", "svm", "svm-idfw killed" },
+	[DRILL_SVM_STOP] = { "svm", "stop", "svm-stop", "svm-idfw stands still, all of it" },
+	[DRILL_DIRECTORY] = { "directory", "kill", "directory", "killed" },
+	[DRILL_DIRECTORY_STOP] = { "directory", "stop", "directory-stop",
+		"stands still: takes connections, answers nothing" },
+	[DRILL_PARTITION] = { "partition", "cut", "partition", "the service VM's network is gone" },
 };
 
 static const struct drill_row rows[] = {
 	{ DRILL_AGENT, false, DRILL_KEPT, DRILL_IF_FOUND },
 	{ DRILL_AGENT, true, DRILL_CUT, DRILL_IF_FOUND },
+	{ DRILL_AGENT_STOP, false, DRILL_KEPT, DRILL_IF_WAITS },
+	{ DRILL_AGENT_STOP, true, DRILL_CUT, DRILL_IF_WAITS },
 	{ DRILL_MUX, false, DRILL_KEPT, DRILL_MENDED },
 	{ DRILL_MUX, true, DRILL_CUT, DRILL_MENDED },
+	{ DRILL_MUX_STOP, false, DRILL_KEPT, DRILL_MENDED },
+	{ DRILL_MUX_STOP, true, DRILL_CUT, DRILL_MENDED },
 	{ DRILL_SVM, false, DRILL_KEPT, DRILL_MENDED },
 	{ DRILL_SVM, true, DRILL_CUT, DRILL_MENDED },
+	{ DRILL_SVM_STOP, false, DRILL_KEPT, DRILL_MENDED },
+	{ DRILL_SVM_STOP, true, DRILL_CUT, DRILL_MENDED },
 	{ DRILL_DIRECTORY, false, DRILL_KEPT, DRILL_AT_ONCE },
 	{ DRILL_DIRECTORY, true, DRILL_KEPT, DRILL_AT_ONCE },
+	{ DRILL_DIRECTORY_STOP, false, DRILL_KEPT, DRILL_AT_ONCE },
+	{ DRILL_DIRECTORY_STOP, true, DRILL_KEPT, DRILL_AT_ONCE },
 	{ DRILL_PARTITION, false, DRILL_KEPT, DRILL_MENDED },
 	{ DRILL_PARTITION, true, DRILL_CUT, DRILL_MENDED },
 };
@@ -50,6 +64,8 @@ static const char *const accesses[] = {
 	[DRILL_MENDED] = "works, without access by identity until it is mended",
 	[DRILL_IF_FOUND] =
 		"works, without access by identity until it is mended and the session found",
+	[DRILL_IF_WAITS] = "works, without access by identity, unless it still waits when it is "
+			   "mended (`timeout_ms`): it is not found later",
 };
 
 const char *drill_fault_name(enum drill_fault fault)
@@ -57,15 +73,30 @@ const char *drill_fault_name(enum drill_fault fault)
 	return faults[fault].name;
 }
 
-int drill_fault_find(const char *name, enum drill_fault *ret)
+const char *drill_fault_how(enum drill_fault fault)
 {
+	return faults[fault].how;
+}
+
+const char *drill_fault_word(enum drill_fault fault)
+{
+	return faults[fault].word;
+}
+
+int drill_fault_find(const char *name, const char *how, enum drill_fault *ret)
+{
+	int err = -ENOENT;
+
 	for (size_t i = 0; i < DRILL_FAULTS; i++) {
 		if (strcmp(faults[i].name, name) != 0)
+			continue;
+		err = -ENOTSUP;
+		if (how && strcmp(faults[i].how, how) != 0)
 			continue;
 		*ret = (enum drill_fault)i;
 		return 0;
 	}
-	return -ENOENT;
+	return err;
 }
 
 const struct drill_row *drill_row_at(size_t i)
@@ -226,7 +257,7 @@ static void judge_login(struct judge *j)
 			open = w->flows[i].first_open;
 	if (!open)
 		finding(j, "its access by identity", accesses[row->access],
-			row->access != DRILL_IF_FOUND, "none");
+			row->access != DRILL_IF_FOUND && row->access != DRILL_IF_WAITS, "none");
 	else if (open < f->mend_begin)
 		finding(j, "its access by identity", accesses[row->access],
 			row->access != DRILL_AT_ONCE, "%" PRId64 " ms before it was mended",

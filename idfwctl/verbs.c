@@ -77,12 +77,14 @@ static const struct ctl_verb verbs[] = {
 	{ "drill", "FAULT", "break something on purpose: is it as the table says?",
 		"Lets a driver break FAULT, measures what users on a VM see of it, and compares\n"
 		"that with the table in docs/failure.md. FAULT is agent, mux, svm, directory or\n"
-		"partition; or mend, after a drill that was killed. The lab has a driver:\n"
+		"partition; or mend, after a drill that was killed. All but partition can be\n"
+		"killed or stand still (--fault). The lab has a driver:\n"
 		"./dev lab drill. Exit code 1 when something differs, 2 when it could not be "
 		"run.\n",
 		1, 1,
 		{ { "vm", "VM", "the VM whose users are watched" },
 			{ "for", "T", "for so long: 500ms, 3s, 2m" },
+			{ "fault", "KIND", "kill (the default), or stop: it stands still" },
 			{ "driver", "PROGRAM", "who breaks and mends (or IDFW_DRILL_DRIVER)" } },
 		ctl_run_drill, false },
 	{ "policy check", "FILE", "is FILE a valid policy? Nothing is touched",

@@ -13,12 +13,19 @@ set -euo pipefail
 . "$LAB_TOP/lab/drills.sh"
 lab_test
 echo "== each once, for less than half the shortest lease or a little more: no connection is cut"
-for fault in agent mux svm directory partition; do
-	drill 0 $fault --vm jump01 --for 3s && ok "$fault is as the table says" || differing
-	check "$fault: facts" facts "o['type'] == 'drill' and o['fault'] == '$fault' and o['as_expected'] and \
+once() { # COMPONENT HOW [OPTION...]
+	local fault=$1 how=$2
+	shift 2
+	drill 0 "$fault" "$@" --vm jump01 --for 3s && ok "$fault $how is as the table says" || differing
+	check "$fault $how: facts" facts "o['type'] == 'drill' and o['fault'] == '$fault' and o['how'] == '$how' and o['as_expected'] and \
 		3000 <= o['broken_ms'] < 10000 and sorted(flows) == ['close', 'hold-20s', 'lasting'] and \
 		flows['lasting']['shut'] == 0 and flows['lasting']['opened'] > 5 and not flows['lasting']['ended']"
+}
+for fault in agent mux svm directory; do
+	once $fault kill
+	once $fault stop --fault stop
 done
+once partition cut
 
 echo "== it differs from the table, and that is seen: whoever breaks the directory breaks db01's wire as well"
 cat >"$LAB_DIR/clumsy" <<-'X'
@@ -40,6 +47,7 @@ lab_in host ip addr replace fd77:3::1/64 dev db01 nodad
 echo "== what cannot be run"
 drill 2 agent --vm db01 --for 1s && grep -q 'no VM "db01" for drills' "$OUT" && ok "a VM that the driver does not name"
 drill 2 gremlins --vm jump01 --for 1s && ok "a fault that there is none"
+drill 2 partition --fault stop --vm jump01 --for 1s && ok "a fault that it does not have"
 drill 2 agent --vm jump01 && ok "no --for"
 lab_kill9 svm svm-idfw
 drill 2 mux --vm jump01 --for 1s && ok "not all is well before it"

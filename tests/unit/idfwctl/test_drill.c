@@ -146,7 +146,8 @@ static struct drill_facts facts(enum drill_fault fault, uint64_t for_ms)
 	feed(&f.login, "limit 2000", 1);
 	feed(&f.login, "flow close 10", 1);
 	f.login.in = BROKE + 2400;
-	f.login.flows[0].first_open = fault == DRILL_DIRECTORY ? BROKE + 2450 : f.sync;
+	f.login.flows[0].first_open =
+		drill_row(fault, false)->access == DRILL_AT_ONCE ? BROKE + 2450 : f.sync;
 	return f;
 }
 
@@ -272,6 +273,18 @@ static void test_login(void **state)
 	f = facts(DRILL_AGENT, 3000);
 	f.login.flows[0].first_open = 0; /* not found: no audit */
 	assert_int_equal(differ(&f, NULL), 0);
+	f = facts(DRILL_AGENT_STOP, 3000);
+	assert_int_equal(differ(&f, NULL), 0);
+	f.login.flows[0].first_open = 0; /* his login did not wait so long */
+	assert_int_equal(differ(&f, NULL), 0);
+	f.login.flows[0].first_open = BROKE + 2500; /* nobody can have told of him */
+	assert_int_equal(differ(&f, "its access"), 1);
+	f = facts(DRILL_SVM_STOP, 3000);
+	f.login.flows[0].first_open = 0; /* who waits for the SVM is heard later */
+	assert_int_equal(differ(&f, "its access"), 1);
+	f = facts(DRILL_DIRECTORY_STOP, 8000);
+	f.login.flows[0].first_open = f.mend_end + 10;
+	assert_int_equal(differ(&f, "its access"), 1);
 	f = facts(DRILL_DIRECTORY, 8000);
 	f.login.flows[0].first_open = f.mend_end + 10; /* he was known, and had to wait */
 	assert_int_equal(differ(&f, "its access"), 1);
@@ -296,10 +309,20 @@ static void test_words(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < DRILL_FAULTS; i++) {
-		assert_int_equal(drill_fault_find(drill_fault_name(i), &fault), 0);
+		assert_int_equal(
+			drill_fault_find(drill_fault_name(i), drill_fault_how(i), &fault), 0);
 		assert_int_equal(fault, i);
+		/* what a driver is told is told of no other */
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(drill_fault_word(k), drill_fault_word(i));
 	}
-	assert_int_equal(drill_fault_find("mend", &fault), -ENOENT);
+	assert_int_equal(drill_fault_find("svm", NULL, &fault), 0);
+	assert_int_equal(fault, DRILL_SVM);
+	assert_int_equal(drill_fault_find("partition", NULL, &fault), 0);
+	assert_int_equal(drill_fault_find("partition", "stop", &fault), -ENOTSUP);
+	assert_int_equal(drill_fault_find("mux", "", &fault), -ENOTSUP);
+	assert_int_equal(drill_fault_find("mend", NULL, &fault), -ENOENT);
+	assert_int_equal(drill_fault_find("mux-stop", NULL, &fault), -ENOENT);
 }
 
 static void test_failure_md(void **state)
