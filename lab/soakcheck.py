@@ -4,15 +4,22 @@
 From the policy's text, the directory's entries as LDAP gives them and the live sessions. It shares
 nothing with svm-idfw: no groups that are kept up to date, no marks, no sets; each question is
 answered from the beginning, in the words of docs/policy.md "How a packet is judged". It reads the
-part of the language that lab/soak writes: TCP services, no units and no uids.
+part of the language that lab/soak writes.
+
+What is tried is (protocol, port or ICMP type), None: any. Who does it is the name of an account, or UNIT and
+the name of a system service.
 """
 import ipaddress
 import re
 
 SECTIONS = ("emergency", "infrastructure", "environment", "application")
-SERVICES = {"dns": [53], "kerberos": [88], "kpasswd": [464], "ldap": [389], "ldaps": [636],
-            "ssh": [22], "http": [80], "icmp": [], "icmpv6": []}  # the TCP ports of each
-IDENTITY = ("directory", "user")
+UNIT = "unit:"
+ECHO = {"icmp": 8, "icmpv6": 128}
+SERVICES = {**{name: [("tcp", port), ("udp", port)] for name, port in
+               (("dns", 53), ("kerberos", 88), ("kpasswd", 464), ("ldap", 389))},
+            "ldaps": [("tcp", 636)], "ssh": [("tcp", 22)], "http": [("tcp", 80)],
+            "icmp": [("icmp", None)], "icmpv6": [("icmpv6", None)], "ping": list(ECHO.items())}
+IDENTITY = ("directory", "user", "unit")
 TOKEN = re.compile(r'#[^\n]*|\s+|"([^"]*)"|([A-Za-z0-9_./:@-]+)|([{};,])')
 
 
@@ -81,7 +88,9 @@ class Policy:
 
     @staticmethod
     def ports(words):
-        return [int(w) for w in words[1:] if w != ","] if words[0] == "tcp" else []
+        """tcp 80, 443 or icmp echo-request: (protocol, port or type) each"""
+        value = {"any": None, "echo-request": ECHO.get(words[0])}
+        return [(words[0], value[w] if w in value else int(w)) for w in words[1:] if w != ","]
 
     def login(self, words):
         """NAME allow USERS on VMS -> (users, vms)"""
@@ -96,7 +105,7 @@ class Policy:
         out, words = [], [w for w in words if w != ","]
         while words:
             word = words.pop(0)
-            if word in ("vm", "user", "directory"):
+            if word in ("vm", "user", "directory", "unit"):
                 out.append((word, words.pop(0)))
             elif word[0].isdigit() or ":" in word:
                 out.append(("address", word))
@@ -116,7 +125,10 @@ class Policy:
             ports, rest = set(), [w for w in words[service + 1:end] if w != ","]
             while rest:
                 word = rest.pop(0)
-                ports.update([int(rest.pop(0))] if word == "tcp" else self.services[word])
+                if word in ("tcp", "udp") or (word in ECHO and rest and rest[0] == "echo-request"):
+                    ports.update(self.ports([word, rest.pop(0)]))
+                else:
+                    ports.update(self.services[word])
         return {"name": section + "/" + name, "action": action, "ports": ports,
                 "from": self.peers(words[first + 1:to]), "to": self.peers(words[to + 1:service])}
 
@@ -127,6 +139,15 @@ class Policy:
                 yield from self.flat(self.groups[value])
             else:
                 yield kind, value
+
+    def units(self):
+        """The services that some rule looks at."""
+        return sorted({value for r in self.rules for end in (r["from"], r["to"]) if end
+                       for kind, value in self.flat(end) if kind == "unit"})
+
+    def asks(self, rule):
+        """It depends on who sends."""
+        return rule["from"] is not None and any(kind in IDENTITY for kind, _ in self.flat(rule["from"]))
 
     def forget(self, name):
         """As if the rule was not in the text: what a wrong expectation would be."""
@@ -174,23 +195,28 @@ class World:
     """One moment: what is allowed to whom.
 
     @addresses: {machine: [IPv4, IPv6]}; @vms: which of them are protected
-    @sessions: [(vm, user)], the live ones with identity
+    @sessions: [(vm, user or unit)], the live ones with identity; isolated ones are none
+    @alone: VMs that are isolated
     """
 
-    def __init__(self, policy, directory, addresses, vms, sessions):
+    def __init__(self, policy, directory, addresses, vms, sessions, alone=()):
         self.policy, self.directory, self.vms = policy, directory, vms
-        self.addresses = addresses
+        self.addresses, self.alone = addresses, alone
         self.owner = {a: m for m, both in addresses.items() for a in both}
         self.sessions = [s for s in sessions if self.may_log_in(*s)]
 
     def may_log_in(self, vm, user):
         """docs/policy.md "logins": who is on a VM that a statement covers needs one that has him."""
+        if user.startswith(UNIT):
+            return True
         covering = [users for users, on in self.policy.logins
                     if on is None or ("vm", vm) in self.policy.flat(on)]
         return not covering or any(users is None or self.has_user(users, user) for users in covering)
 
     def has_user(self, peers, user):
         for kind, value in self.policy.flat(peers):
+            if kind == "unit" and user in (UNIT + value, UNIT + value.split("/")[-1]):
+                return True
             if kind == "user" and value.lower() in (user, user + "@corp.example"):
                 return user in self.directory.user_dn
             if kind == "directory" and self.directory.is_in(user, value):
@@ -208,25 +234,38 @@ class World:
     def has_session_on(self, peers, vm):
         return any(self.has_user(peers, user) for on, user in self.sessions if on == vm)
 
-    def leaves(self, vm, user, source, target, port):
-        """@user: whose session the process is in; None: nobody's"""
+    @staticmethod
+    def concerns(rule, what):
+        return rule["ports"] is None or what in rule["ports"] or (what[0], None) in rule["ports"]
+
+    def leaves(self, user, source, target, what, is_cut):
+        """@user: whose session the process is in; None: nobody's. @is_cut: and it is isolated, so it keeps
+        what is open before anybody asks who it is (docs/adr/0013)"""
+        asked = False
         for rule in self.policy.rules:
             peers, to = rule["from"], rule["to"]
-            if rule["ports"] is not None and port not in rule["ports"]:
+            if not self.concerns(rule, what):
                 continue
+            asked = asked or self.policy.asks(rule)
             if to is not None and not self.has_address(to, target) and \
                     not self.has_session_on(to, self.owner[target]):
                 continue
             if peers is None or self.has_address(peers, source) or \
                     (user is not None and self.has_user(peers, user)):
-                return rule["action"] == "allow", rule["name"]
-        return self.policy.default["out"] == "allow", "default out"
+                return self.kept(rule["action"], asked and is_cut, rule["name"])
+        return self.kept(self.policy.default["out"], asked and is_cut, "default out")
 
-    def arrives(self, source, target, port):
+    @staticmethod
+    def kept(action, is_cut, name):
+        if action == "allow" and is_cut:
+            return False, name + ", but isolated"
+        return action == "allow", name
+
+    def arrives(self, source, target, what):
         vm = self.owner[target]
         for rule in self.policy.rules:
             peers, to = rule["from"], rule["to"]
-            if rule["ports"] is not None and port not in rule["ports"]:
+            if not self.concerns(rule, what):
                 continue
             if to is not None and not self.has_address(to, target) and \
                     not self.has_session_on(to, vm):
@@ -236,20 +275,29 @@ class World:
                 return rule["action"] == "allow", rule["name"]
         return self.policy.default["in"] == "allow", "default in"
 
-    def reaches(self, machine, user, target):
-        """May a process in @machine, in a session of @user, connect to @target (address/port)?
-        Returns (bool, why)."""
+    def reaches(self, machine, user, target, is_cut=False):
+        """May a process in @machine, in a session of @user, reach @target (address/port, address/udp:port,
+        address/icmp)? Returns (bool, why)."""
         address, port = target.rsplit("/", 1)
-        source = self.addresses[machine][":" in address]
-        user = user if user and (machine, user) in self.sessions else None
+        six = ":" in address
+        source = self.addresses[machine][six]
+        if port == "icmp":
+            what = ("icmpv6", ECHO["icmpv6"]) if six else ("icmp", ECHO["icmp"])
+        else:
+            what = ("udp", int(port[4:])) if port.startswith("udp:") else ("tcp", int(port))
+        for one in (machine, self.owner[address]):
+            if one in self.alone:
+                return False, "%s is isolated" % one
+        if not is_cut:
+            user = user if user and (machine, user) in self.sessions else None
         why = []
         if machine in self.vms:
-            good, name = self.leaves(machine, user, source, address, int(port))
+            good, name = self.leaves(user, source, address, what, is_cut)
             why.append("%s lets it %s by %s" % (machine, "out" if good else "not out", name))
             if not good:
                 return False, why[0]
         if self.owner[address] in self.vms:
-            good, name = self.arrives(source, address, int(port))
+            good, name = self.arrives(source, address, what)
             why.append("%s lets it %s by %s" % (self.owner[address], "in" if good else "not in", name))
             return good, ", ".join(why)
         return True, ", ".join(why) or "neither end is protected"

@@ -21,8 +21,14 @@ PEOPLE = ("alice", "bob", "carol")
 DAEMONS = {"svm": ("svm", "svm-idfw"), "mux": ("host", "gi-mux"), "scan": ("svm", "svm-scan"),
            **{vm: (vm, "gi-netagent") for vm in VMS}}
 PROBE = "/usr/bin/python3 /run/lab/soakprobe.py"
+UNIT = "feed.service"
 BACKGROUND = "setsid nohup %s </dev/null >/dev/null 2>&1 &"
 LOGIN_S = 25
+# docs/adr/0008: a connection that is silent through 16 changes is cut, also one that is open to all
+ALIVE = "-o ServerAliveInterval=2 -o ServerAliveCountMax=100000"
+# in a machine: anybody may ping, and what was sent to an isolated VM comes each second until it is released
+SYSCTL = ("cd /proc/sys/net/ipv4; echo 0 2147483647 >ping_group_range; echo 250 >tcp_retries2; "
+          "[ ! -e tcp_rto_max_ms ] || echo 1000 >tcp_rto_max_ms")
 
 
 class LabError(Exception):
@@ -50,6 +56,10 @@ class Lab:
         self.down, self.stopped, self.cut = set(), {}, False
         self.policy_text, self.policy_sure, self.changed = None, True, 0.0
         self.parts = set()      # VMs whose agent has a stopped process
+        self.units = set()      # VMs on which the service runs
+        self.isolated = {}      # id of a login -> (VM, number of its session)
+        self.alone = set()      # VMs that are isolated
+        self.touched = set()    # (VM, user): isolated or released since somebody looked
 
     # ---- the shell's verbs ---------------------------------------------------------------------
 
@@ -82,10 +92,11 @@ class Lab:
             self.policy_text = text.read()
         for vm in VMS:
             self.prepare(vm)
-        self.sh("lab_in client install -m 755 /run/lab/bin/soakprobe.py /run/lab/soakprobe.py")
+        self.sh("lab_in client install -m 755 /run/lab/bin/soakprobe.py /run/lab/soakprobe.py; "
+                'lab_in client sh -c "$1"', SYSCTL)
         # Samba's own listeners have short queues: port 53, which it leaves alone, is tried instead
         self.sh("lab_in dc install -m 755 /run/lab/bin/soakprobe.py /run/lab/soakprobe.py; "
-                "lab_spawn dc soak-listen " + PROBE + " listen 53 853")
+                "lab_spawn dc soak-listen " + PROBE + " listen 53 853 udp:53")
         self.daemon("client", "client-root", "root")
 
     def prepare(self, vm):
@@ -93,6 +104,7 @@ class Lab:
         self.sh('lab_in "$1" sh -c "install -m 755 /run/lab/bin/soakprobe.py /run/lab/soakprobe.py; '
                 'echo \'alice,bob,carol ALL=(ALL) NOPASSWD: ALL\' >/etc/sudoers.d/soak; '
                 'chmod 440 /etc/sudoers.d/soak"', vm)
+        self.sh('lab_in "$1" sh -c "$2"; lab_spawn "$1" soak-echo ' + PROBE + " listen udp:7007", vm, SYSCTL)
         self.daemon(vm, vm + "-root", "root")
         self.daemon(vm, vm + "-alice", "alice")
 
@@ -100,6 +112,19 @@ class Lab:
         self.sh('lab_spawn "$1" "soak-$2" setpriv --reuid "$3" --clear-groups ' + PROBE + ' serve "$2"',
                 machine, name, user)
         self.actors[name] = (machine, None)
+
+    def do_unit(self, step):
+        """A service of the system, with a person's uid: its cgroup says whose it is."""
+        vm, op = step["vm"], step["op"]
+        name = vm + "-feed"
+        if vm in self.units and op != "start":
+            self.sh('lab_signal "$1" feed KILL', vm)
+            self.units.discard(vm)
+            del self.actors[name]
+        if vm not in self.units and op != "stop":
+            self.sh('lab_spawn "$1" feed setpriv --reuid carol --clear-groups ' + PROBE + ' serve "$2"', vm, name)
+            self.units.add(vm)
+            self.actors[name] = (vm, UNIT)
 
     def destroy(self):
         for login in self.logins.values():
@@ -115,9 +140,16 @@ class Lab:
         """The agent cannot hear of a login now, or not all of it."""
         return vm in self.parts
 
+    def unheard(self, login):
+        """Nothing gets through to it: what is done by its ssh would wait."""
+        return login.vm in self.alone and login.how != "su"
+
     def do_login(self, step):
-        name, vm, user, how = step["id"], step["vm"], step["user"], step["how"]
-        if name in self.logins or (how != "su" and "dc" in {*self.down, *self.stopped}):
+        like, name, how = self.logins.get(step.get("like")), step["id"], step["how"]
+        if "like" in step and not like:
+            return
+        vm, user = (like.vm, like.user) if like else (step["vm"], step["user"])
+        if name in self.logins or (how != "su" and vm in self.alone) or (how != "su" and "dc" in {*self.down, *self.stopped}):
             return
         login = Login(vm, user, how)
         # docs/failure.md: an agent that is away finds ssh's logins later (they have a loginuid);
@@ -126,6 +158,10 @@ class Lab:
         serve = "%s serve %s" % (PROBE, name)
         if how == "su":
             self.sh('lab_spawn "$1" "soak-$2" su - "$3" -s /bin/sh -c "exec $4"', vm, name, user, serve)
+            until = time.monotonic() + LOGIN_S
+            while not self.ask(vm, [name], [], [], 100).get(name):
+                if time.monotonic() > until:
+                    raise LabError("su: nobody comes of the login of %s on %s" % (user, vm))
         elif how == "once":
             if self.sh('lab_ssh "$1" "$2" "$3"', vm, user, BACKGROUND % serve, fail=False)[0]:
                 return
@@ -136,7 +172,7 @@ class Lab:
 
     def ssh(self, login, serve):
         login.client = subprocess.Popen(
-            ["bash", "-c", '. "$0/lab/functions.sh"; lab_ssh "$@"', TOP, login.vm, login.user, "bash"],
+            ["bash", "-c", '. "$0/lab/functions.sh"; LAB_SSH_OPTIONS+=(%s); lab_ssh "$@"' % ALIVE, TOP, login.vm, login.user, "bash"],
             env=self.env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, start_new_session=True)
         threading.Thread(target=pump, args=(login.client.stdout, login.lines), daemon=True).start()
@@ -150,7 +186,7 @@ class Lab:
 
     def do_logout(self, step):
         login, how = self.logins.get(step["id"]), step["how"]
-        if not login or not login.live:
+        if not login or not login.live or self.unheard(login):
             return
         login.live = False
         if login.how == "su":
@@ -165,7 +201,7 @@ class Lab:
     def do_nested(self, step):
         """sudo in the login, to root or somebody; "stays": sudo lives as long as what it began"""
         login = self.logins.get(step["of"])
-        if not login or not login.live or login.how != "ssh" or step["id"] in self.actors:
+        if not login or not login.live or login.how != "ssh" or step["id"] in self.actors or self.unheard(login):
             return
         serve = "%s serve %s" % (PROBE, step["id"])
         if step["stays"]:
@@ -184,16 +220,45 @@ class Lab:
         del self.actors[step["id"]]
 
     def do_kick(self, step):
+        number = self.session(step)
+        if number and self.ctl("kick", str(number))[0] == 0:
+            login = self.logins[step["id"]]
+            login.live = False
+            login.how = "kicked " + login.how
+
+    def session(self, step):
+        """What svm-idfw calls a live login's session, by its cgroup; None: not now."""
         login = self.logins.get(step["id"])
-        if not login or not login.live or "svm" in self.down or "svm" in self.stopped:
-            return
+        if not login or not login.live or {"svm"} & {*self.down, *self.stopped}:
+            return None
         answer = self.ask(login.vm, [step["id"]], [], [], 100).get(step["id"])
         rows = self.ctl("who", login.vm)[1] if answer else []
-        for row in rows:
-            if row["cgroup"] and row["cgroup"] == answer["cgroup_id"]:
-                if self.ctl("kick", str(row["session"]))[0] == 0:
-                    login.live = False
-                    login.how = "kicked " + login.how
+        return next((r["session"] for r in rows if r["cgroup"] and r["cgroup"] == answer["cgroup_id"]), None)
+
+    def do_isolate(self, step):
+        number = self.session(step)
+        if number and step["id"] not in self.isolated and self.ctl("isolate", str(number))[0] == 0:
+            login = self.logins[step["id"]]
+            self.isolated[step["id"]] = (login.vm, number)
+            self.touched.add((login.vm, login.user))
+            self.changed = time.monotonic()
+
+    def do_release(self, step):
+        vm, number = self.isolated.get(step["id"], (None, None))
+        if number and self.ctl("release", str(number))[0] == 0:
+            del self.isolated[step["id"]]
+            self.touched.add((vm, self.logins[step["id"]].user))
+            self.changed = time.monotonic()
+
+    def do_isolate_vm(self, step):
+        if step["vm"] not in self.alone and self.ctl("isolate", "--vm", step["vm"])[0] == 0:
+            self.alone.add(step["vm"])
+            self.changed = time.monotonic()
+
+    def do_release_vm(self, step):
+        if step["vm"] in self.alone and self.ctl("release", "--vm", step["vm"])[0] == 0:
+            self.alone.discard(step["vm"])
+            self.changed = time.monotonic()
 
     # ---- faults --------------------------------------------------------------------------------
 
@@ -271,6 +336,7 @@ class Lab:
         self.down.discard(vm)
         self.stopped.pop(vm, None)
         self.parts.discard(vm)
+        self.units.discard(vm)
         for name, (machine, login) in list(self.actors.items()):
             if machine == vm:
                 del self.actors[name]
@@ -305,6 +371,11 @@ class Lab:
             raise LabError("the policy is refused (%d): %s" % (status, out))
         self.policy_text = step["text"]
         self.changed = time.monotonic()
+
+    def wall(self, vm):
+        """The host lets nobody to @vm's port 22: nothing of ours knows of it."""
+        self.sh('lab_in host nft "add table inet soak; add chain inet soak wall { type filter hook forward priority 0; }; '
+                'add rule inet soak wall oifname $1 tcp dport 22 drop"', vm)
 
     def do_wait(self, step):
         time.sleep(step["ms"] / 1000)

@@ -10,33 +10,78 @@ ask MS NAMES TARGETS FLOWS
                       reach within MS, how are your long connections, hold one to each of FLOWS.
                       Prints {NAME: answer or null}. Root's, in the machine.
 
-listen PORT...        accept connections and do nothing with them.
+listen PORT...        accept TCP connections and do nothing with them; udp:PORT: send back what comes.
 
 An answer: {"open": [target...], "flows": {target: ms since the last byte, or -1: it is closed},
-"cgroup": path, "uid": N}. A target is open when a TCP connection is made, and shut otherwise.
+"cgroup": path, "uid": N}. A target is ADDRESS/PORT (open when a TCP connection is made), ADDRESS/udp:PORT or
+ADDRESS/icmp (open when an answer comes), and shut otherwise.
 """
 import asyncio
 import json
 import os
 import random
+import socket
+import struct
 import sys
 import time
 
 LIMIT = 1 << 20
 STALLED_MS = 5000
 SPREAD_S = 0.3 # not all at once: no queue of a listener is to overflow
+AGAIN_S = 0.5  # a datagram may be lost
+BEAT_S = 0.1
 
 
 def address(name):
     return "\0idfw-soak-" + name
 
 
+def datagrams(target):
+    """(socket, what to send) for ADDRESS/udp:PORT and ADDRESS/icmp; errors of the network later"""
+    host, port = target.rsplit("/", 1)
+    six = ":" in host
+    family = socket.AF_INET6 if six else socket.AF_INET
+    if port != "icmp":
+        return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK), (host, int(port[4:])), b"soak"
+    proto = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
+    request = struct.pack("!BBHHH", 128 if six else 8, 0, 0, 0, 1) + b"soak"
+    return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, proto), (host, 0), request
+
+
+async def echo(target):
+    """Until an answer comes, or somebody says no."""
+    sock, peer, request = datagrams(target)
+    loop = asyncio.get_running_loop()
+    with sock:
+        sock.connect(peer)
+        while True:
+            sock.send(request)
+            try:
+                return await asyncio.wait_for(loop.sock_recv(sock, 1024), AGAIN_S)
+            except asyncio.TimeoutError:
+                pass
+
+
 class Flow:
-    """A long connection to a service that never stops to send."""
+    """A long connection to a service that never stops to send, or datagrams that come back."""
 
     def __init__(self, target):
         self.target, self.last, self.closed = target, time.monotonic(), False
-        self.task = asyncio.ensure_future(self.run())
+        self.task = asyncio.ensure_future(self.beat() if "/udp:" in target else self.run())
+
+    async def beat(self):
+        """One socket for ever: what is not answered is no end of it."""
+        sock, peer, request = datagrams(self.target)
+        with sock:
+            sock.connect(peer)
+            while True:
+                for call in (lambda: sock.send(request), lambda: sock.recv(1024)):
+                    try:
+                        if call() == request:
+                            self.last = time.monotonic()
+                    except OSError:
+                        pass
+                await asyncio.sleep(BEAT_S)
 
     async def run(self):
         host, port = self.target.rsplit("/", 1)
@@ -56,6 +101,11 @@ class Flow:
 async def reach(target, timeout_s):
     host, port = target.rsplit("/", 1)
     await asyncio.sleep(random.random() * SPREAD_S)
+    if not port.isdigit():
+        try:
+            return bool(await asyncio.wait_for(echo(target), timeout_s))
+        except (OSError, asyncio.TimeoutError):
+            return False
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), timeout_s)
     except (OSError, asyncio.TimeoutError):
@@ -105,11 +155,27 @@ async def ask_one(name, request, timeout_s):
         return None
 
 
+class Back(asyncio.DatagramProtocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, peer):
+        self.transport.sendto(data, peer)
+
+
 async def listen(ports):
     async def client(_reader, writer):
         writer.close()
 
     for port in ports:
+        if port.startswith("udp:"):
+            for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+                sock = socket.socket(family, socket.SOCK_DGRAM)
+                if family == socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.bind((host, int(port[4:])))
+                await asyncio.get_running_loop().create_datagram_endpoint(Back, sock=sock)
+            continue
         await asyncio.start_server(client, ["0.0.0.0", "::"], int(port), backlog=1024)
     await asyncio.Event().wait()
 

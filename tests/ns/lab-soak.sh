@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The soak: a short one finds no difference; one whose checker does not know a rule finds it, keeps a
+# The soak: a short one finds no difference, and then sees what is changed behind its back; one whose checker does not know a rule finds it, keeps a
 # history that is shorter and goes wrong again, and not for a checker that knows it; Ctrl-C in the middle
 # leaves nothing behind.
 set -euo pipefail
@@ -28,12 +28,20 @@ fail() {
 steps() { grep -c '"do":' "$1"; }
 
 echo "== no difference"
-"$soak" --steps 26 --seed 10 --shrink 0 --keep "$dir/none.json" --verbose || fail "status $?"
+"$soak" --steps 26 --seed 104 --shrink 0 --keep "$dir/none.json" --verbose >"$dir/out" || {
+	rc=$?
+	cat "$dir/out"
+	fail "status $rc"
+}
+cat "$dir/out"
+for seen in 'a wall before .* is seen: [1-9]' 'should not be is seen: [1-9]'; do
+	grep -q "$seen" "$dir/out" || fail "not: $seen"
+done
 [ ! -e "$dir/none.json" ] || fail 'a history is kept for nothing'
 
 echo "== a checker that does not know a rule finds a difference, and what makes it"
 rc=0
-"$soak" --steps 26 --seed 10 --forget eng-db --shrink 300 --keep "$dir/one.json" >"$dir/out" || rc=$?
+"$soak" --steps 26 --seed 104 --forget eng-db --shrink 300 --keep "$dir/one.json" >"$dir/out" || rc=$?
 cat "$dir/out"
 [ $rc = 1 ] || fail "status $rc"
 grep -q 'DIFFERENCE (open): .*alice.* reaches .*/5432' "$dir/out" || fail 'not the difference'
