@@ -180,6 +180,23 @@ void fix_fini(struct fix *f)
 	(void)pthread_cond_destroy(&f->changed);
 }
 
+int fix_setup(void **state)
+{
+	struct fix *f = malloc(sizeof(*f));
+
+	*state = f;
+	if (f)
+		fix_init(f);
+	return f ? 0 : -1;
+}
+
+int fix_teardown(void **state)
+{
+	fix_fini(*state);
+	free(*state);
+	return 0;
+}
+
 void fix_wait(struct fix *f, const size_t *count, size_t n)
 {
 	struct timespec ts;

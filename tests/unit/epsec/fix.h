@@ -41,6 +41,8 @@ struct fix {
 void fix_init(struct fix *f); /* the bed, and a configuration to change */
 void fix_open(struct fix *f); /* eps_open(), connects host1, "web01" is up */
 void fix_fini(struct fix *f); /* closes what is open */
+int fix_setup(void **state);  /* of a test: one of these on the heap, not opened */
+int fix_teardown(void **state);
 /* waits until *@count, one of the above, is at least @n */
 void fix_wait(struct fix *f, const size_t *count, size_t n);
 /* eps_next() within TG_WAIT_MS */

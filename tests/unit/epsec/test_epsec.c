@@ -19,23 +19,6 @@ static const struct tg_file small_file = { .path = "/home/alice/a.txt",
 	.deadline_ms = 60000,
 	.actor_uid = 1000 };
 
-static int setup(void **state)
-{
-	struct fix *f = malloc(sizeof(*f));
-
-	assert_non_null(f);
-	fix_init(f);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fix_fini(*state);
-	free(*state);
-	return 0;
-}
-
 static void test_event_is_described_and_answered(void **state)
 {
 	struct fix *f = *state;
@@ -529,7 +512,7 @@ static void test_counters_are_passed_on(void **state)
 	fix_wait(f, &f->n_counters, 1);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int main(void)
 {

@@ -30,23 +30,6 @@ static const struct tg_file large_file = {
 	.path = "/b", .data = bytes, .len = sizeof(bytes), .deadline_ms = 60000, .silent = true
 };
 
-static int setup(void **state)
-{
-	struct fix *f = malloc(sizeof(*f));
-
-	assert_non_null(f);
-	fix_init(f);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fix_fini(*state);
-	free(*state);
-	return 0;
-}
-
 static void event_send(struct fix *f, uint64_t id)
 {
 	Idfw__FileEvent m = IDFW__FILE_EVENT__INIT;
@@ -545,7 +528,7 @@ static void test_open_leaves_signals_alone(void **state)
 	assert_true(pthread_equal(who_handled, pthread_self()));
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int main(void)
 {

@@ -16,23 +16,6 @@
 
 #define LARGE (3000000u)
 
-static int setup(void **state)
-{
-	struct fix *f = malloc(sizeof(*f));
-
-	assert_non_null(f);
-	fix_init(f);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fix_fini(*state);
-	free(*state);
-	return 0;
-}
-
 static struct tg_file large_file(void)
 {
 	return (struct tg_file){
@@ -553,7 +536,7 @@ static void test_write_that_failed_is_not_completed(void **state)
 	free((void *)(uintptr_t)file.data);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int main(void)
 {

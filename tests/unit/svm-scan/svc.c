@@ -544,3 +544,45 @@ size_t svc_children(struct svc *s, pid_t *ret, size_t max)
 	(void)closedir(d);
 	return n;
 }
+
+int svc_setup(void **state)
+{
+	struct svc *s = malloc(sizeof(*s));
+
+	assert_non_null(s);
+	svc_init(s);
+	*state = s;
+	return 0;
+}
+
+int svc_teardown(void **state)
+{
+	svc_fini(*state);
+	free(*state);
+	return 0;
+}
+
+struct tg_file svc_file(const char *path, const char *content)
+{
+	return (struct tg_file){ .path = path,
+		.data = (const uint8_t *)content,
+		.len = strlen(content),
+		.deadline_ms = 60000,
+		.done = EPS_RESULT_DONE };
+}
+
+const struct svc_record *svc_record_of(struct svc *s, int kind, size_t from)
+{
+	for (size_t i = from; i < s->n_records; i++)
+		if (s->records[i].kind == kind)
+			return &s->records[i];
+	return NULL;
+}
+
+bool svc_has_verdict_record(struct svc *s, void *arg)
+{
+	const struct svc_record **ret = arg;
+
+	*ret = svc_record_of(s, IDFW__SCAN_RECORD__KIND__VERDICT, 0);
+	return *ret != NULL;
+}

@@ -59,11 +59,18 @@ void svc_init(struct svc *s);  /* directory, certificates, signatures, receiver 
 void svc_start(struct svc *s); /* writes the configuration; returns when it listens for idfwctl */
 void svc_kill(struct svc *s, int signum); /* and reaps: asserts the exit of SIGTERM */
 void svc_fini(struct svc *s);
+int svc_setup(void **state); /* of a test: one of these on the heap */
+int svc_teardown(void **state);
 void svc_conf_write(struct svc *s);
 void svc_list_write(struct svc *s, const char *text);
 /* runs the loop until @is; asserts that this is within TG_WAIT_MS */
 void svc_wait(struct svc *s, bool (*is)(struct svc *s, void *arg), void *arg);
 void svc_wait_records(struct svc *s, size_t n);
+/* the first of @kind from @from on, or NULL */
+const struct svc_record *svc_record_of(struct svc *s, int kind, size_t from);
+/* for svc_wait(); @arg: where the first of a verdict is put */
+bool svc_has_verdict_record(struct svc *s, void *arg);
+struct tg_file svc_file(const char *path, const char *content); /* its verdict is carried out */
 /* of all threads of the service: its workers; how many, at most @max */
 size_t svc_children(struct svc *s, pid_t *ret, size_t max);
 bool svc_log_has(struct svc *s, const char *words);

@@ -18,48 +18,6 @@
 #include "tests/unit/svm-scan/bed.h"
 #include "tests/unit/svm-scan/svc.h"
 
-static int setup(void **state)
-{
-	struct svc *s = malloc(sizeof(*s));
-
-	assert_non_null(s);
-	svc_init(s);
-	*state = s;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	svc_fini(*state);
-	free(*state);
-	return 0;
-}
-
-static struct tg_file file_of(const char *path, const char *content)
-{
-	return (struct tg_file){ .path = path,
-		.data = (const uint8_t *)content,
-		.len = strlen(content),
-		.deadline_ms = 60000,
-		.done = EPS_RESULT_DONE };
-}
-
-static const struct svc_record *record_of(struct svc *s, int kind, size_t from)
-{
-	for (size_t i = from; i < s->n_records; i++)
-		if (s->records[i].kind == kind)
-			return &s->records[i];
-	return NULL;
-}
-
-static bool has_verdict_record(struct svc *s, void *arg)
-{
-	const struct svc_record **ret = arg;
-
-	*ret = record_of(s, IDFW__SCAN_RECORD__KIND__VERDICT, 0);
-	return *ret != NULL;
-}
-
 static bool has_stat(struct svc *s, void *arg)
 {
 	const char *const *name = arg;
@@ -71,8 +29,8 @@ static void test_took_counts_from_the_event_not_from_its_turn(void **state)
 {
 	struct svc *s = *state;
 	const char *waiting = "waiting";
-	struct tg_file first = file_of("/a", "nothing is wrong with this one");
-	struct tg_file f = file_of("/b", "an idfw yara marker");
+	struct tg_file first = svc_file("/a", "nothing is wrong with this one");
+	struct tg_file f = svc_file("/b", "an idfw yara marker");
 	const struct svc_record *r = NULL;
 	struct tg_verdict v;
 	uint64_t ids[2], since;
@@ -95,7 +53,7 @@ static void test_took_counts_from_the_event_not_from_its_turn(void **state)
 	assert_int_equal(kill(worker, SIGCONT), 0);
 	for (size_t i = 0; i < GI_ARRAY_SIZE(ids); i++)
 		tg_verdict(t, ids[i], &v);
-	svc_wait(s, has_verdict_record, &r);
+	svc_wait(s, svc_has_verdict_record, &r);
 	assert_true(r->took_us >= since);
 	tg_free(t);
 }
@@ -117,7 +75,7 @@ static void test_followers_of_a_guest_that_goes_are_scanned_all_the_same(void **
 {
 	struct svc *s = *state;
 	const char *followers = "followers";
-	struct tg_file f = file_of("/a", "an idfw yara marker");
+	struct tg_file f = svc_file("/a", "an idfw yara marker");
 	struct tg_verdict v;
 	pid_t worker;
 	struct tg *gone, *t;
@@ -151,7 +109,7 @@ static void test_followers_of_a_guest_that_goes_are_scanned_all_the_same(void **
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, svc_setup, svc_teardown)
 		T(test_took_counts_from_the_event_not_from_its_turn),
 		T(test_followers_of_a_guest_that_goes_are_scanned_all_the_same),
 	};

@@ -18,32 +18,6 @@
 #include "tests/unit/svm-scan/bed.h"
 #include "tests/unit/svm-scan/svc.h"
 
-static int setup(void **state)
-{
-	struct svc *s = malloc(sizeof(*s));
-
-	assert_non_null(s);
-	svc_init(s);
-	*state = s;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	svc_fini(*state);
-	free(*state);
-	return 0;
-}
-
-static struct tg_file file_of(const char *path, const char *content)
-{
-	return (struct tg_file){ .path = path,
-		.data = (const uint8_t *)content,
-		.len = strlen(content),
-		.deadline_ms = 60000,
-		.done = EPS_RESULT_DONE };
-}
-
 static void judge(struct tg *t, const char *vm, enum eps_op op, const struct tg_file *f,
 	struct tg_verdict *ret)
 {
@@ -75,28 +49,12 @@ static void list_eicar(struct svc *s, const char *name)
 	list_content(s, "deny", eicar, len, name);
 }
 
-static const struct svc_record *record_of(struct svc *s, int kind, size_t from)
-{
-	for (size_t i = from; i < s->n_records; i++)
-		if (s->records[i].kind == kind)
-			return &s->records[i];
-	return NULL;
-}
-
-static bool has_verdict_record(struct svc *s, void *arg)
-{
-	const struct svc_record **ret = arg;
-
-	*ret = record_of(s, IDFW__SCAN_RECORD__KIND__VERDICT, 0);
-	return *ret != NULL;
-}
-
 static void test_found_is_quarantined_recorded_and_isolated(void **state)
 {
 	struct svc *s = *state;
 	const struct svc_record *r = NULL;
 	struct tg_verdict v;
-	struct tg_file f = file_of("/home/alice/x", "there is an idfw yara marker in here");
+	struct tg_file f = svc_file("/home/alice/x", "there is an idfw yara marker in here");
 	struct tg *t;
 
 	(void)snprintf(s->extra, sizeof(s->extra), "vm web01 { isolate session; }");
@@ -109,7 +67,7 @@ static void test_found_is_quarantined_recorded_and_isolated(void **state)
 	assert_non_null(strstr(v.signature, "Marker"));
 	assert_string_equal(v.reason, "signature");
 	assert_int_equal(v.sha256_len, 32);
-	svc_wait(s, has_verdict_record, &r);
+	svc_wait(s, svc_has_verdict_record, &r);
 	assert_string_equal(r->vm, "web01");
 	assert_string_equal(r->path, "/home/alice/x");
 	assert_string_equal(r->user, "alice");
@@ -126,7 +84,7 @@ static void test_found_is_quarantined_recorded_and_isolated(void **state)
 static void test_clean_passes_and_is_scanned_once_for_all_vms(void **state)
 {
 	struct svc *s = *state;
-	struct tg_file f = file_of("/usr/bin/thing", "#!/bin/sh\necho hello\n");
+	struct tg_file f = svc_file("/usr/bin/thing", "#!/bin/sh\necho hello\n");
 	uint64_t ids[40];
 	struct tg_verdict v;
 	struct tg *t;
@@ -149,7 +107,7 @@ static void test_clean_passes_and_is_scanned_once_for_all_vms(void **state)
 	assert_int_equal(svc_stat(s, "cache_entries"), 1);
 	assert_true(svc_stat(s, "cache_hits") + svc_stat(s, "followers") >= 40);
 	/* nothing of it is worth a record */
-	assert_null(record_of(s, IDFW__SCAN_RECORD__KIND__VERDICT, 0));
+	assert_null(svc_record_of(s, IDFW__SCAN_RECORD__KIND__VERDICT, 0));
 	tg_free(t);
 }
 
@@ -178,7 +136,7 @@ static void test_eicar_is_found_by_clamav_and_quarantined(void **state)
 	struct tg *t;
 
 	clamav_eicar(s, eicar, db);
-	f = file_of("/home/alice/eicar.com", eicar);
+	f = svc_file("/home/alice/eicar.com", eicar);
 	(void)snprintf(s->extra, sizeof(s->extra), "clamav-db \"%s\"; on-write delete;", db);
 	svc_start(s);
 	t = tg_new(&s->bed, "host1");
@@ -187,7 +145,7 @@ static void test_eicar_is_found_by_clamav_and_quarantined(void **state)
 	assert_int_equal(v.kind, IDFW__FILE_VERDICT_KIND__FILE_VERDICT_QUARANTINE);
 	assert_string_equal(v.engine, "clamav");
 	assert_non_null(strstr(v.signature, "Eicar-Test-Signature"));
-	svc_wait(s, has_verdict_record, &r);
+	svc_wait(s, svc_has_verdict_record, &r);
 	assert_string_equal(r->engine, "clamav");
 	assert_string_equal(r->path, "/home/alice/eicar.com");
 	/* by another rule, from what is remembered */
@@ -235,7 +193,7 @@ static void test_large_file_is_read_and_found_by_its_end(void **state)
 static void test_empty_file_passes_unscanned(void **state)
 {
 	struct svc *s = *state;
-	struct tg_file f = file_of("/tmp/empty", "");
+	struct tg_file f = svc_file("/tmp/empty", "");
 	struct tg_verdict v;
 	struct tg *t;
 
@@ -280,12 +238,12 @@ static void test_reload_under_load_is_a_new_epoch_and_loses_nothing(void **state
 	struct svc *s = *state;
 	static struct reload_wait w;
 	char eicar[80];
-	struct tg_file f, clean = file_of("/a", "clean as can be");
+	struct tg_file f, clean = svc_file("/a", "clean as can be");
 	struct tg_verdict v;
 	struct tg_vm vm;
 
 	eicar[bed_eicar(eicar)] = '\0';
-	f = file_of("/b", eicar);
+	f = svc_file("/b", eicar);
 	svc_start(s);
 	w.t = tg_new(&s->bed, "host1");
 	w.f = &clean;
@@ -314,7 +272,7 @@ static void test_reload_under_load_is_a_new_epoch_and_loses_nothing(void **state
 static void test_reload_with_mistakes_keeps_what_is_there(void **state)
 {
 	struct svc *s = *state;
-	struct tg_file f = file_of("/a", "an idfw yara marker");
+	struct tg_file f = svc_file("/a", "an idfw yara marker");
 	struct svc_client *c;
 	struct tg_verdict v;
 	struct tg *t;
@@ -427,7 +385,7 @@ static void test_killed_worker_costs_one_file(void **state)
 		.len = sizeof(content),
 		.deadline_ms = 60000,
 		.silent = true };
-	struct tg_file f = file_of("/a", "an idfw yara marker");
+	struct tg_file f = svc_file("/a", "an idfw yara marker");
 	struct tg_verdict v;
 	struct reads_wait w;
 	pid_t workers[8];
@@ -465,7 +423,7 @@ static bool waits_in_outbox(struct svc *s, void *arg)
 static void test_records_survive_kill_and_come_once(void **state)
 {
 	struct svc *s = *state;
-	struct tg_file f = file_of("/a", "an idfw yara marker");
+	struct tg_file f = svc_file("/a", "an idfw yara marker");
 	size_t before, verdicts = 0;
 	struct tg_verdict v;
 	uint64_t waiting;
@@ -508,7 +466,7 @@ static void test_records_survive_kill_and_come_once(void **state)
 static void test_quota_answers_failed(void **state)
 {
 	struct svc *s = *state;
-	struct tg_file f = file_of("/a", "some words");
+	struct tg_file f = svc_file("/a", "some words");
 	size_t failed = 0, notes = 0;
 	uint64_t ids[60];
 	struct tg_verdict v;
@@ -581,7 +539,7 @@ static bool has_outcomes(struct svc *s, void *arg)
 static void test_findings_beyond_the_bound_are_a_sum(void **state)
 {
 	struct svc *s = *state;
-	struct tg_file f = file_of("/home/alice/x", "there is an idfw yara marker in here");
+	struct tg_file f = svc_file("/home/alice/x", "there is an idfw yara marker in here");
 	const struct svc_record *sum = NULL;
 	struct tg_verdict v;
 	size_t isolating;
@@ -744,7 +702,7 @@ static void test_reports_beyond_the_outbox_wait_and_arrive_in_order(void **state
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, svc_setup, svc_teardown)
 		T(test_found_is_quarantined_recorded_and_isolated),
 		T(test_clean_passes_and_is_scanned_once_for_all_vms),
 		T(test_eicar_is_found_by_clamav_and_quarantined),
