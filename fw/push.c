@@ -21,23 +21,29 @@
 
 static int sweep(struct fw_push *p, const char *prepare, const char *commit, struct gi_buf *out);
 
-int fw_push_new(struct fw_push **ret, char ret_why[256])
+int fw_push_new(int fd, bool own, struct fw_push **ret, char ret_why[256])
 {
 	struct fw_push *p = calloc(1, sizeof(*p));
-	int rc;
+	struct fw_mnl *mnl = NULL;
+	int rc = fw_mnl_new(fd, &mnl, ret_why);
 
-	snprintf(ret_why, FW_WHY_MAX, "out of memory");
-	if (!p)
-		return -ENOMEM;
+	if (!p || rc < 0) {
+		fw_mnl_free(mnl);
+		free(p);
+		return rc < 0 ? rc : fw_push_refuse(-ENOMEM, NULL, ret_why);
+	}
+	p->mnl = mnl;
+	p->own = own;
 	rc = fw_leases_new(&p->leases);
 	if (rc == 0)
 		rc = fw_diag_new(&p->diag);
-	if (rc == 0)
-		rc = fw_mnl_new(&p->mnl, ret_why);
 	if (rc < 0) {
+		(void)!fw_push_refuse(rc, NULL, ret_why);
 		fw_push_free(p);
 		return rc;
 	}
+	/* when it cannot be, the next ruleset says why */
+	(void)!fw_own_adopt(p);
 	ret_why[0] = '\0';
 	*ret = p;
 	return 0;
@@ -195,6 +201,20 @@ static int free_cg_name(struct fw_push *p, unsigned int *ret)
 	return -EBUSY;
 }
 
+/* one transaction; the table is there */
+static int run(struct fw_push *p, const char *text, char ret_why[FW_WHY_MAX])
+{
+	struct gi_buf flat;
+	int rc;
+
+	gi_buf_init(&flat, 2 * TEXT_MAX);
+	rc = fw_flat(text, &flat);
+	rc = rc < 0 ? fw_push_refuse(rc, NULL, ret_why)
+		    : fw_nft_run(fw_mnl_fd(p->mnl), gi_buf_str(&flat), ret_why);
+	gi_buf_fini(&flat);
+	return rc;
+}
+
 /*
  * First the interval sets and the map of cgroups, which nothing refers to yet; then one transaction
  * that empties the chains, deletes what is not wanted any more and fills everything anew.
@@ -214,7 +234,7 @@ static int push_over(struct fw_push *p, const struct fw_state *s, const struct f
 	if (rc < 0)
 		fw_push_refuse(rc, NULL, ret_why);
 	else
-		rc = fw_nft_run(fw_mnl_fd(p->mnl), gi_buf_str(&prepare), ret_why);
+		rc = run(p, gi_buf_str(&prepare), ret_why);
 	if (rc == 0) {
 		rc = fill_cgroups(p, s, cg);
 		if (rc == 0)
@@ -223,7 +243,7 @@ static int push_over(struct fw_push *p, const struct fw_state *s, const struct f
 			fw_push_refuse(rc, NULL, ret_why);
 	}
 	if (rc == 0)
-		rc = fw_nft_run(fw_mnl_fd(p->mnl), gi_buf_str(&all), ret_why);
+		rc = run(p, gi_buf_str(&all), ret_why);
 	if (rc == 0)
 		p->cg = cg;
 	else if (cg)
@@ -235,26 +255,22 @@ static int push_over(struct fw_push *p, const struct fw_state *s, const struct f
 
 /*
  * The last way, when something of ours stands in a shape that cannot be changed (another version's
- * table): the table is replaced as a whole, in one transaction. While it is put together nothing
- * gets through, and cgroups are nobody for the moment until the map is filled.
+ * sets): all that is in the table goes and comes anew, in one transaction. Cgroups are nobody for
+ * the moment until the map is filled.
  */
 static int push_anew(struct fw_push *p, const struct fw_state *s, char ret_why[FW_WHY_MAX])
 {
-	struct gi_buf prepare, all;
+	struct gi_buf all;
 	int rc;
 
-	gi_buf_init(&prepare, TEXT_MAX);
 	gi_buf_init(&all, TEXT_MAX);
-	gi_buf_printf(&all, "add table inet " FW_TABLE "\ndelete table inet " FW_TABLE "\n");
-	rc = fw_render_over(s, NULL, true, 1, &prepare, &prepare);
-	if (rc == 0) {
-		gi_buf_append(&all, prepare.data, prepare.len);
-		rc = gi_buf_error(&all);
-	}
+	rc = sweep(p, "", "", &all);
 	if (rc == 0)
-		rc = fw_nft_run(fw_mnl_fd(p->mnl), gi_buf_str(&all), ret_why);
-	else
+		rc = fw_render_over(s, NULL, true, 1, &all, &all);
+	if (rc < 0)
 		fw_push_refuse(rc, NULL, ret_why);
+	else
+		rc = run(p, gi_buf_str(&all), ret_why);
 	if (rc == 0) {
 		p->cg = 1;
 		rc = fill_cgroups(p, s, 1);
@@ -264,19 +280,7 @@ static int push_anew(struct fw_push *p, const struct fw_state *s, char ret_why[F
 			p->state = NULL;
 		}
 	}
-	gi_buf_fini(&prepare);
 	gi_buf_fini(&all);
-	return rc;
-}
-
-/* whatever a push needs of the table itself: one that sleeps enforces nothing */
-static int wake_table(struct fw_push *p)
-{
-	struct fw_table t;
-	int rc = fw_table_read(p->mnl, &t);
-
-	if (rc == 0 && t.there && (t.flags & FW_DORMANT))
-		rc = fw_mnl_set_table(p->mnl, t.flags & ~FW_DORMANT);
 	return rc;
 }
 
@@ -296,10 +300,11 @@ static int push_over_standing(
 int fw_push_whole(
 	struct fw_push *p, struct fw_state *s, unsigned int ways, char ret_why[FW_WHY_MAX])
 {
-	int rc = wake_table(p);
+	int rc = fw_own_prepare(p);
 
 	if (rc < 0)
-		return fw_push_refuse(rc, NULL, ret_why);
+		return fw_push_refuse(
+			rc, p->owned == FW_OWNED_OTHER ? fw_owned_text(p->owned) : NULL, ret_why);
 	rc = -EINVAL;
 	/* twice: a lease may end between reading and writing */
 	for (int i = 0; rc < 0 && (ways & FW_WAY_OVER) && i < 2; i++)

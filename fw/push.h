@@ -19,10 +19,33 @@ struct fw_push; /* both back ends and the state that the kernel is known to hold
 /* every ret_why: words for a human, "" when all went well */
 
 /*
- * fw_push_new - opens the netlink socket and finds out what the kernel can do; changes nothing
+ * fw_own_open - the netlink socket that is to own the table: it stays owned while any process holds
+ * it, and is an orphan that enforces as before and belongs to whoever comes first when none does
+ * @ret_fd: owned by the caller; each fw_push_new() gets a duplicate
+ * Errors: socket(2)'s
+ */
+GI_MUST_CHECK int fw_own_open(int *ret_fd);
+
+/*
+ * fw_push_new - finds out what the kernel can do; changes nothing but the owner of an orphan
+ * @fd: takes, on error too; from fw_own_open(), what a predecessor left unread is thrown away. -1:
+ *     opens one
+ * @own: the table gets an owner: a new one, and an orphan at once
  * Errors: -EPERM (CAP_NET_ADMIN in this network namespace), -ENOMEM, socket(2)'s
  */
-GI_MUST_CHECK int fw_push_new(struct fw_push **ret, char ret_why[256]);
+GI_MUST_CHECK int fw_push_new(int fd, bool own, struct fw_push **ret, char ret_why[256]);
+
+/* how our table stands as far as we know; text: a sentence, "" when there is nothing to say */
+enum fw_owned {
+	FW_OWNED_OFF,	/* nobody asked for an owner, or there is no table yet */
+	FW_OWNED_US,	/* others cannot change it */
+	FW_OWNED_OLD,	/* the kernel cannot do it */
+	FW_OWNED_PLAIN, /* it is there without these flags, and was not replaced */
+	FW_OWNED_OTHER, /* another process' socket owns it: all changes fail with -EPERM */
+};
+enum fw_owned fw_push_owned(const struct fw_push *p);
+const char *fw_owned_text(enum fw_owned owned);
+
 void fw_push_free(struct fw_push *p); /* NULL is fine; the table stays */
 
 /*

@@ -6,6 +6,7 @@
 #define FW_PUSH_INT_H
 
 #include "fw/fw.h"
+#include "fw/push.h"
 
 #define FW_WHY_MAX 256
 
@@ -21,7 +22,8 @@ GI_MUST_CHECK int fw_nft_run(int fd, const char *text, char ret_why[FW_WHY_MAX])
 
 struct fw_mnl; /* one long-lived netlink socket */
 
-GI_MUST_CHECK int fw_mnl_new(struct fw_mnl **ret, char ret_why[FW_WHY_MAX]);
+/* @fd: takes, bound; -1: opens one */
+GI_MUST_CHECK int fw_mnl_new(int fd, struct fw_mnl **ret, char ret_why[FW_WHY_MAX]);
 void fw_mnl_free(struct fw_mnl *m);
 /* what follows talks over this socket, too: libnftables; the kernel's name for it: the watch */
 int fw_mnl_fd(const struct fw_mnl *m);
@@ -101,17 +103,20 @@ struct fw_push {
 	struct fw_diag *diag;	  /* owned; push_diag.c */
 	uint64_t shape;		  /* all but elements, while @state is known; push_verify.c */
 	uint32_t gen;		  /* the kernel's number of rulesets when that was compared last */
+	bool own;		  /* the table is to have an owner */
+	enum fw_owned owned;
 };
 
 /* ---- push_table.c: our table as one thing ---- */
 
 #define FW_DORMANT 0x1u /* NFT_TABLE_F_DORMANT */
+#define FW_OWNER 0x2u	/* NFT_TABLE_F_OWNER, Linux 5.12 */
 #define FW_PERSIST 0x4u /* NFT_TABLE_F_PERSIST, Linux 6.9; not in Debian 12's headers */
 
 struct fw_table {
 	bool there;
 	uint32_t flags; /* NFT_TABLE_F_* and FW_PERSIST */
-	uint32_t owner; /* its socket; 0 nobody */
+	uint32_t owner; /* its socket (the kernel's name for it); 0 nobody */
 };
 GI_MUST_CHECK int fw_table_read(struct fw_mnl *m, struct fw_table *ret);
 /* number of the present generation of all rulesets: another one after each transaction of anybody
@@ -122,6 +127,16 @@ GI_MUST_CHECK int fw_table_generation(struct fw_mnl *m, uint32_t *ret);
  * come with the rules: the same as long as nobody changes anything but the model's elements
  */
 GI_MUST_CHECK int fw_table_shape(struct fw_mnl *m, uint64_t *ret);
+
+/* ---- push_own.c ---- */
+
+/* an orphan gets us as its owner; -EPERM: somebody else has it, netlink's */
+GI_MUST_CHECK int fw_own_adopt(struct fw_push *p);
+/*
+ * before anything is written: the table is there, awake, and ours where it can be
+ * Errors: -EPERM (somebody else has it, and went on for 2 s when that was new), netlink's
+ */
+GI_MUST_CHECK int fw_own_prepare(struct fw_push *p);
 
 /* ---- push_verify.c ---- */
 

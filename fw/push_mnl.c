@@ -12,6 +12,8 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/common.h>
 #include <linux/netfilter.h>
@@ -22,6 +24,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 /* Linux 6.3; not in Debian 12's headers */
 #define MSG_DESTROYSETELEM 30
@@ -31,6 +34,7 @@
 #define ELEM_BYTES 120 /* more than one element takes, with all its headers */
 #define MSG_BYTES 512  /* more than a message takes beside its elements */
 #define REPLY_BYTES 32768
+#define DRAIN_MAX (1 << 20) /* messages; a dump of all that fits is fewer */
 
 struct fw_mnl {
 	struct mnl_socket *nl; /* owned */
@@ -67,23 +71,68 @@ static bool kernel_at_least(unsigned int major, unsigned int minor)
 	return have[0] > major || (have[0] == major && have[1] >= minor);
 }
 
-int fw_mnl_new(struct fw_mnl **ret, char ret_why[FW_WHY_MAX])
+/*
+ * A predecessor may have been killed with answers on their way, in the midst of a dump, or with the
+ * socket switched to non-blocking: each read lets the kernel go on with the dump, to its end.
+ */
+static int drain(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	char byte;
+
+	for (int i = 0; i < DRAIN_MAX; i++) {
+		if (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT) >= 0 || errno == EINTR ||
+			errno == ENOBUFS)
+			continue;
+		if (errno != EAGAIN)
+			return -errno;
+		return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
+	}
+	return -EBUSY;
+}
+
+static struct mnl_socket *open_socket(int fd)
+{
+	struct mnl_socket *nl;
+	int rc;
+
+	if (fd < 0) {
+		rc = fw_own_open(&fd);
+		if (rc < 0) {
+			errno = -rc;
+			return NULL;
+		}
+	}
+	rc = drain(fd);
+	nl = rc == 0 ? mnl_socket_fdopen(fd) : NULL;
+	if (!nl) {
+		rc = rc < 0 ? -rc : errno;
+		(void)close(fd);
+		errno = rc;
+	}
+	return nl;
+}
+
+int fw_mnl_new(int fd, struct fw_mnl **ret, char ret_why[FW_WHY_MAX])
 {
 	struct fw_mnl *m = calloc(1, sizeof(*m));
-	int bytes = 2 * BATCH_BYTES, one = 1, rc = -ENOMEM, fd;
+	int bytes = 2 * BATCH_BYTES, one = 1, rc = -ENOMEM;
 
-	if (!m)
+	if (!m) {
+		if (fd >= 0)
+			(void)close(fd);
 		return rc;
-	m->buf = malloc(BATCH_BYTES);
-	m->reply = malloc(REPLY_BYTES);
-	if (!m->buf || !m->reply)
-		goto out;
-	m->nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	if (!m->nl || mnl_socket_bind(m->nl, 0, MNL_SOCKET_AUTOPID) < 0) {
+	}
+	m->nl = open_socket(fd);
+	if (!m->nl) {
 		rc = -errno;
 		snprintf(ret_why, FW_WHY_MAX, "netlink socket: %s", gi_strerror(rc));
 		goto out;
 	}
+	m->buf = malloc(BATCH_BYTES);
+	m->reply = malloc(REPLY_BYTES);
+	if (!m->buf || !m->reply)
+		goto out;
 	m->portid = mnl_socket_get_portid(m->nl);
 	m->update = kernel_at_least(6, 12);
 	fd = mnl_socket_get_fd(m->nl);

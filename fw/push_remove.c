@@ -20,7 +20,7 @@ int fw_push_standing(struct fw_push *p, bool *ret_runs, uint32_t *ret_owner)
 	if (rc < 0)
 		return rc;
 	*ret_runs = t.there && !(t.flags & FW_DORMANT) && generation != 0;
-	*ret_owner = t.there ? t.owner : 0;
+	*ret_owner = t.there && t.owner != fw_mnl_portid(p->mnl) ? t.owner : 0;
 	return 0;
 }
 

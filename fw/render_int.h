@@ -48,4 +48,13 @@ void fw_render_base(
 GI_MUST_CHECK int fw_render_over(const struct fw_state *s, const struct fw_state *have, bool nets,
 	unsigned int cg, struct gi_buf *prepare, struct gi_buf *commit);
 
+/*
+ * fw_flat - the same text as single commands, all chains before all rules; without the command that
+ * makes the table
+ *
+ * A table with an owner is filled by these only (nft 1.0.6). Lines outside of blocks are copied.
+ * Errors: -EINVAL (not as fw_render() writes: the block holds chains only), the buffer's
+ */
+GI_MUST_CHECK int fw_flat(const char *text, struct gi_buf *out);
+
 #endif

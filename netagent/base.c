@@ -46,7 +46,7 @@ static int load(struct fw_state *s, const char *what)
 	uint32_t owner = 0;
 	char why[256] = "";
 	bool runs = false;
-	int rc = fw_push_new(&p, why);
+	int rc = fw_push_new(-1, true, &p, why);
 
 	if (rc == 0)
 		rc = fw_push_standing(p, &runs, &owner);
@@ -112,7 +112,7 @@ int na_base_remove(void)
 	struct fw_push *p = NULL;
 	uint32_t owner = 0;
 	char why[256] = "";
-	int rc = fw_push_new(&p, why);
+	int rc = fw_push_new(-1, false, &p, why);
 
 	if (rc == 0)
 		rc = fw_push_remove(p, &owner);

@@ -199,7 +199,7 @@ int na_pusher_run(int fd)
 		gi_err("pusher: privileges cannot be dropped: %s", gi_strerror(err));
 		return 1;
 	}
-	err = fw_push_new(&p.push, why);
+	err = fw_push_new(-1, false, &p.push, why);
 	if (err < 0)
 		gi_err("pusher: no nftables: %s", why[0] ? why : gi_strerror(err));
 	else if (fw_guard_new(p.push, tell, &p, &p.guard) < 0)

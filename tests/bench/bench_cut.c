@@ -323,7 +323,7 @@ int main(int argc, char **argv)
 	}
 	b.sock = client_socket();
 	if (b.sock >= 0 && pthread_create(&t, NULL, feed, argv[1]) == 0)
-		rc = fw_push_new(&b.push, why);
+		rc = fw_push_new(-1, false, &b.push, why);
 	for (int i = 0; rc == 0 && i < 1000 && !atomic_load(&feeding); i++)
 		usleep(1000);
 	for (size_t i = 0; rc == 0 && i < GI_ARRAY_SIZE(sizes); i++) {

@@ -124,7 +124,7 @@ static int push_bare(struct bench *b, size_t samples)
 	struct fw_raw e = { .key_len = 4, .key = { 1, 2, 3 } };
 	struct fw_mnl *m = NULL;
 	char why[256];
-	int rc = fw_mnl_new(&m, why);
+	int rc = fw_mnl_new(-1, &m, why);
 
 	for (size_t i = 0; i < samples && rc == 0; i++) {
 		double t = now_us();
@@ -144,7 +144,7 @@ static int push_nft(struct bench *b, size_t samples)
 {
 	struct fw_mnl *m = NULL;
 	char text[128], why[256];
-	int rc = fw_mnl_new(&m, why);
+	int rc = fw_mnl_new(-1, &m, why);
 
 	for (size_t i = 0; i < samples && rc == 0; i++) {
 		double t;
@@ -197,7 +197,7 @@ int main(void)
 		fprintf(stderr, "bench_push: needs root for a network namespace\n");
 		return 77;
 	}
-	rc = fw_push_new(&b.push, why);
+	rc = fw_push_new(-1, false, &b.push, why);
 	for (size_t i = 0; i < GI_ARRAY_SIZE(sizes) && rc == 0; i++)
 		rc = bench_at(&b, sizes[i]);
 	fw_push_free(b.push);

@@ -14,6 +14,7 @@ VMS=()
 PIDS=()
 CG= # CG=PATH before a command: what it starts is born in that cgroup
 CGROOT=
+TOOL_ARGS= # plain: the table gets no owner
 
 say() { echo "# $*"; }
 fail() {
@@ -99,7 +100,7 @@ tool_start() { # tool_start VM
 	: >"$TMP/$1.out"
 	(
 		trap - EXIT
-		exec ip netns exec "$ID$1" "$TOOL"
+		exec ip netns exec "$ID$1" "$TOOL" $TOOL_ARGS
 	) <"$TMP/$1.in" >"$TMP/$1.out" 2>"$TMP/$1.err" &
 	PIDS+=($!)
 	eval "TOOLPID_$1=$!"

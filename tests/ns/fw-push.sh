@@ -11,6 +11,7 @@ link a b 1
 for f in "$top_srcdir"/tests/golden/fw/*.nft; do
 	on b nft -c -f "$f" || fail "$f does not pass nft -c"
 done
+TOOL_ARGS=plain # others change its table here
 tool_start a
 said() { # said VM PATTERN: among the last answer's lines
 	tail -n "${3:-20}" "$TMP/$1.out" | grep -q "$2" || fail "push tool in $1 did not say $2"

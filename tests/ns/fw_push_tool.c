@@ -9,6 +9,7 @@
  *   commit                  pushes it; the version moves by one
  *   marks | running | state reads back
  *   renew                   leases begin anew, as after a heartbeat
+ *   owned                   how the table stands
  *   old-kernel              does without DESTROYSETELEM from here on
  */
 #include <stdio.h>
@@ -130,6 +131,14 @@ static void do_renew(struct tool *t)
 	answer(do_work(t, why), why);
 }
 
+static void do_owned(struct tool *t)
+{
+	static const char *const words[] = { "off", "us", "old", "plain", "other" };
+
+	printf("owned %s\n", words[fw_push_owned(t->push)]);
+	answer(0, NULL);
+}
+
 static void do_line(struct tool *t, const char *line)
 {
 	if (strcmp(line, "ruleset") == 0)
@@ -146,6 +155,8 @@ static void do_line(struct tool *t, const char *line)
 		do_commit(t);
 	else if (strcmp(line, "renew") == 0)
 		do_renew(t);
+	else if (strcmp(line, "owned") == 0)
+		do_owned(t);
 	else if (strcmp(line, "old-kernel") == 0)
 		fw_push_without_destroy(t->push);
 	else if (strcmp(line, "running") == 0)
@@ -161,11 +172,12 @@ static void do_line(struct tool *t, const char *line)
 		gi_buf_printf(&t->script, "%s\n", line);
 }
 
-int main(void)
+/* "plain": the table gets no owner, and the test may change it */
+int main(int argc, char **argv)
 {
 	struct tool t = { 0 };
 	char line[4096], why[256];
-	int rc = fw_push_new(&t.push, why);
+	int rc = fw_push_new(-1, argc < 2 || strcmp(argv[1], "plain") != 0, &t.push, why);
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (rc < 0) {
