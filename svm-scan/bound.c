@@ -71,13 +71,23 @@ static bool session_take(struct scan_bound *b, uint64_t now_ms, uint64_t session
 bool scan_bound_take(
 	struct scan_bound *b, uint64_t per_hour, uint64_t now_ms, uint64_t session, bool judged)
 {
-	if (!per_hour || token_take(b, per_hour, now_ms))
+	if (scan_bound_room(b, per_hour, now_ms))
 		return true;
 	if (judged && session_take(b, now_ms, session))
 		return true;
+	scan_bound_count(b, now_ms);
+	return false;
+}
+
+bool scan_bound_room(struct scan_bound *b, uint64_t per_hour, uint64_t now_ms)
+{
+	return !per_hour || token_take(b, per_hour, now_ms);
+}
+
+void scan_bound_count(struct scan_bound *b, uint64_t now_ms)
+{
 	if (b->summed++ == 0)
 		b->since_ms = now_ms;
-	return false;
 }
 
 uint64_t scan_bound_sum(struct scan_bound *b, uint64_t now_ms, bool all)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * bound.h - how many findings of one VM become records of their own
+ * bound.h - how many findings, and reports, of one VM become records of their own
  *
  * Verdicts are given and carried out in any case; this is about the audit, which one guest must not
  * fill. A bucket holds an hour's records. While it is empty a session still has one record a
@@ -32,6 +32,10 @@ void scan_bound_fini(struct scan_bound *b);
  */
 bool scan_bound_take(
 	struct scan_bound *b, uint64_t per_hour, uint64_t now_ms, uint64_t session, bool judged);
+/* the two halves of that, for what has no session: reports. Is there room for a record? */
+bool scan_bound_room(struct scan_bound *b, uint64_t per_hour, uint64_t now_ms);
+/* there was none: it is counted */
+void scan_bound_count(struct scan_bound *b, uint64_t now_ms);
 /* the sum that is to be told now, and starts anew; 0: none, or not yet. @all: also what is young */
 uint64_t scan_bound_sum(struct scan_bound *b, uint64_t now_ms, bool all);
 

@@ -80,6 +80,23 @@ static void on_down(void *arg, const char *vm, const char *why)
 	scan_control_guest_down(s->control, vm);
 }
 
+/* a VM's reports are bounded: beyond that they are a sum. False: it is to have its record */
+static bool sum_up(struct scan_service *s, const char *vm, const uint8_t boot_id[16], uint64_t seq,
+	const Idfw__FileReport *rep, bool *ret_done)
+{
+	enum scan_vm_sum what = rep->body_case == IDFW__FILE_REPORT__BODY_PASSED
+					? SCAN_VM_SUM_PASSED
+					: SCAN_VM_SUM_FIM;
+	int err;
+
+	if (scan_vms_report_room(s->vms, vm, what))
+		return false;
+	err = scan_report_skip(s->report, vm, boot_id, seq, ret_done);
+	if (err == 0)
+		scan_vms_report_summed(s->vms, vm, what);
+	return err == 0 || err == -EALREADY;
+}
+
 static void on_report(void *arg, const char *vm, const uint8_t boot_id[16], uint64_t seq,
 	const uint8_t *buf, size_t len)
 {
@@ -95,12 +112,15 @@ static void on_report(void *arg, const char *vm, const uint8_t boot_id[16], uint
 			gi_strerror(err));
 		return;
 	}
+	if (sum_up(s, vm, boot_id, seq, e->file_report, &done))
+		goto out;
 	scan_agentmsg_record(e->file_report, vm, boot_id, &rec);
 	err = scan_report_agent(s->report, vm, boot_id, seq, &rec, &done);
 	if (err == 0)
 		scan_vms_count(s->vms, vm, SCAN_VM_REPORTS);
 	else if (err != -EALREADY)
 		scan_vms_count(s->vms, vm, SCAN_VM_REPORTS_REFUSED);
+out:
 	if (done && eps)
 		(void)!eps_report_ack(eps, vm, boot_id, seq);
 	wire_envelope_free(e);

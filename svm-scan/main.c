@@ -135,18 +135,22 @@ static void on_note(void *arg, enum scan_pool_note what, const char *text)
 	gi_log(what == SCAN_NOTE_START_FAILED ? GI_LOG_WARN : GI_LOG_INFO, "%s", text);
 }
 
-/* findings beyond a VM's bound, a line each VM */
+/* findings and reports beyond a VM's bounds, a line each VM and kind */
 static void sums_tell(struct scan_service *s, bool all)
 {
+	static const char *const words[SCAN_VM_SUMS] = {
+		"findings, over findings-per-hour: carried out, not recorded one by one",
+		"reports of watched files, over reports-per-hour: not recorded",
+		"reports of files passed without a verdict, over reports-per-hour: not recorded"
+	};
 	char vm[EPS_VM_MAX + 1], line[WIRE_TEXT_MAX + 1];
 	uint64_t n;
 
-	while ((n = scan_vms_sum(s->vms, all, vm)) > 0) {
-		(void)snprintf(line, sizeof(line),
-			"%" PRIu64 " more findings, over findings-per-hour: carried out, not "
-			"recorded one by one",
-			n);
-		scan_report_note(s->report, vm, line);
+	for (int i = 0; i < SCAN_VM_SUMS; i++) {
+		while ((n = scan_vms_sum(s->vms, (enum scan_vm_sum)i, all, vm)) > 0) {
+			(void)snprintf(line, sizeof(line), "%" PRIu64 " more %s", n, words[i]);
+			scan_report_note(s->report, vm, line);
+		}
 	}
 }
 

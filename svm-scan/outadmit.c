@@ -47,6 +47,30 @@ int scan_outbox_admit(struct scan_outbox *o, const char *vm, const uint8_t boot[
 	return err;
 }
 
+int scan_outbox_skip(struct scan_outbox *o, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN],
+	uint64_t agent_seq, bool *ret_done)
+{
+	struct stream *s;
+	int err = 0;
+
+	(void)pthread_mutex_lock(&o->lock);
+	s = outbox_stream_get(o, vm, boot);
+	if (!s)
+		err = -ENOMEM;
+	else if (agent_seq <= s->taken || (s->held && agent_seq <= s->held_seq))
+		err = -EALREADY;
+	else if (s->held || s->hole || s->refused || outbox_too_many(o, s) || s->inherited)
+		err = -EAGAIN;
+	if (err == 0) {
+		s->taken = s->skipped = agent_seq;
+		*ret_done = s->waiting == 0;
+		if (*ret_done)
+			s->acked = agent_seq;
+	}
+	(void)pthread_mutex_unlock(&o->lock);
+	return err;
+}
+
 void scan_outbox_hold(struct scan_outbox *o, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN],
 	uint64_t agent_seq, enum scan_outbox_hold what)
 {

@@ -480,6 +480,8 @@ static void ack_pending(struct scan_outbox *o, uint64_t seq)
 
 		if (p->agent_seq > s->acked)
 			s->acked = p->agent_seq;
+		if (s->waiting == 1 && s->skipped > s->acked)
+			s->acked = s->skipped;
 		if (!s->moved) {
 			s->moved = true;
 			s->refs++;

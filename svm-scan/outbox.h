@@ -54,6 +54,15 @@ GI_MUST_CHECK int scan_outbox_report(struct scan_outbox *o, const char *vm,
  */
 GI_MUST_CHECK int scan_outbox_admit(struct scan_outbox *o, const char *vm,
 	const uint8_t boot[WIRE_BOOT_ID_LEN], uint64_t agent_seq);
+/*
+ * scan_outbox_skip - a report that becomes no record: it counts as one that svm-idfw has
+ * @ret_done: all before it are with svm-idfw: the agent may forget it now. Else it is told with the
+ * last of those. Not remembered over a restart: then the agent may send it again.
+ * Errors: -EALREADY (as of admit), -EAGAIN (one before it is not written yet: it has to have a
+ * record), -ENOMEM
+ */
+GI_MUST_CHECK int scan_outbox_skip(struct scan_outbox *o, const char *vm,
+	const uint8_t boot[WIRE_BOOT_ID_LEN], uint64_t agent_seq, bool *ret_done);
 /* what became of an admitted one: it is held; is not any more; found no room anywhere */
 enum scan_outbox_hold { SCAN_OUTBOX_HELD, SCAN_OUTBOX_UNHELD, SCAN_OUTBOX_REFUSED };
 void scan_outbox_hold(struct scan_outbox *o, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN],

@@ -22,6 +22,7 @@ struct stream {
 	uint64_t taken, acked;	    /* numbers of reports */
 	uint64_t refused;	    /* the first that was not taken; 0 none */
 	uint64_t hole;		    /* the first that was not admitted, or held; 0 none */
+	uint64_t skipped;	    /* the last that has no record; told with those before it */
 	bool asked;		    /* its agent was asked for .hole again */
 	uint64_t held_seq;	    /* the last that is held elsewhere */
 	unsigned int held, waiting; /* elsewhere; here, not acknowledged */

@@ -295,6 +295,19 @@ int scan_report_agent(struct scan_report *r, const char *vm, const uint8_t boot[
 	return err;
 }
 
+int scan_report_skip(struct scan_report *r, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN],
+	uint64_t agent_seq, bool *ret_done)
+{
+	int err = 0;
+
+	*ret_done = !r->box;
+	(void)pthread_mutex_lock(&r->lock);
+	if (r->box)
+		err = scan_outbox_skip(r->box, vm, boot, agent_seq, ret_done);
+	(void)pthread_mutex_unlock(&r->lock);
+	return err;
+}
+
 uint64_t scan_report_reported(
 	struct scan_report *r, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN])
 {

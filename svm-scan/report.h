@@ -48,6 +48,12 @@ void scan_report_free(struct scan_report *r); /* NULL is fine */
 GI_MUST_CHECK int scan_report_agent(struct scan_report *r, const char *vm,
 	const uint8_t boot[WIRE_BOOT_ID_LEN], uint64_t agent_seq, Idfw__ScanRecord *rec,
 	bool *ret_done);
+/*
+ * scan_report_skip - the same, of one that becomes no record
+ * Errors: as scan_outbox_skip(); -EAGAIN: it has to become one
+ */
+GI_MUST_CHECK int scan_report_skip(struct scan_report *r, const char *vm,
+	const uint8_t boot[WIRE_BOOT_ID_LEN], uint64_t agent_seq, bool *ret_done);
 /* how far that boot's reports are with svm-idfw; 0: not known. Any thread */
 uint64_t scan_report_reported(
 	struct scan_report *r, const char *vm, const uint8_t boot[WIRE_BOOT_ID_LEN]);

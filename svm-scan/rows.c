@@ -159,6 +159,7 @@ json_t *control_row_vm(const struct scan_vm_info *vm)
 	put_num(o, "findings_summed", vm->counts[SCAN_VM_SUMMED]);
 	put_num(o, "reports", vm->counts[SCAN_VM_REPORTS]);
 	put_num(o, "reports_refused", vm->counts[SCAN_VM_REPORTS_REFUSED]);
+	put_num(o, "reports_summed", vm->counts[SCAN_VM_REPORTS_SUMMED]);
 	put_num(o, "actions_failed", vm->counts[SCAN_VM_ACTIONS_FAILED]);
 	(void)json_object_set_new(o, "counters", counters_of(vm));
 	return o;
@@ -198,6 +199,7 @@ json_t *control_row_rules(struct scan_service *s, const char *vm, const uint8_t 
 	put_num(o, "events_per_second", rules.events_per_s);
 	put_num(o, "bytes_per_second", rules.bytes_per_s);
 	put_num(o, "findings_per_hour", rules.findings_per_h);
+	put_num(o, "reports_per_hour", rules.reports_per_h);
 	put_text_or_null(o, "listed",
 		listed == SCAN_LISTED_ALLOW  ? "allow"
 		: listed == SCAN_LISTED_DENY ? "deny"

@@ -80,6 +80,7 @@ struct scan_rules { /* of one VM */
 	uint64_t events_per_s;	 /* quota, 0 none; over it: EPS_FAILED "quota" */
 	uint64_t bytes_per_s;	 /* the same, of content that had to be scanned */
 	uint64_t findings_per_h; /* that have records of their own; 0: all. bound.h */
+	uint64_t reports_per_h;	 /* the same of each kind of report */
 };
 /* CLEAN: ALLOW; FAILED: EPS_FAILED; FOUND: by the operation */
 enum eps_kind scan_rules_verdict(

@@ -85,6 +85,8 @@ static const struct conf_item top_items[] = {
 		"content a second that a VM may have scanned; 0: any" },
 	{ "findings-per-hour", CONF_T_NUMBER, ITEM(rules.findings_per_h), "3600", 0, 1u << 30,
 		"findings of a VM that are recorded one by one, others as a sum; 0: all" },
+	{ "reports-per-hour", CONF_T_NUMBER, ITEM(rules.reports_per_h), "20000", 0, 1u << 30,
+		"the same of watched files, and of files passed without a verdict; 0: all" },
 };
 
 static const struct conf_item vm_items[] = {
@@ -99,6 +101,8 @@ static const struct conf_item vm_items[] = {
 	{ "bytes-per-second", CONF_T_NUMBER, VM_ITEM(bytes_per_s), "0", 0, 1ull << 40,
 		"0: as above" },
 	{ "findings-per-hour", CONF_T_NUMBER, VM_ITEM(findings_per_h), "0", 0, 1u << 30,
+		"0: as above" },
+	{ "reports-per-hour", CONF_T_NUMBER, VM_ITEM(reports_per_h), "0", 0, 1u << 30,
 		"0: as above" },
 };
 
@@ -206,6 +210,7 @@ int scan_conf_rules(
 	r.events_per_s = v->events_per_s ? v->events_per_s : a->events_per_s;
 	r.bytes_per_s = v->bytes_per_s ? v->bytes_per_s : a->bytes_per_s;
 	r.findings_per_h = v->findings_per_h ? v->findings_per_h : a->findings_per_h;
+	r.reports_per_h = v->reports_per_h ? v->reports_per_h : a->reports_per_h;
 	*ret = r;
 	return 0;
 }

@@ -15,7 +15,7 @@
 
 struct scan_conf_rules { /* as written; empty or 0 in a vm block: as for all */
 	char *on_open, *on_write, *isolate, *isolate_unknown;
-	uint64_t max_file, credits, events_per_s, bytes_per_s, findings_per_h;
+	uint64_t max_file, credits, events_per_s, bytes_per_s, findings_per_h, reports_per_h;
 };
 
 struct scan_conf_vm {

@@ -28,7 +28,7 @@ struct vm {
 	struct scan_rules rules;
 	struct scan_quota quota;
 	uint64_t quota_told_ms;
-	struct scan_bound bound;
+	struct scan_bound bound[SCAN_VM_SUMS];
 	uint64_t counts[SCAN_VM_COUNTS];
 	uint8_t *counters; /* owned, or NULL */
 	size_t counters_len;
@@ -76,7 +76,8 @@ void scan_vms_free(struct scan_vms *v)
 		HASH_DEL(v->vms, vm);
 		free(vm->mux);
 		free(vm->counters);
-		scan_bound_fini(&vm->bound);
+		for (size_t i = 0; i < SCAN_VM_SUMS; i++)
+			scan_bound_fini(&vm->bound[i]);
 		free(vm);
 	}
 	(void)pthread_mutex_destroy(&v->lock);
@@ -156,22 +157,50 @@ bool scan_vms_records(struct scan_vms *v, const char *vm, uint64_t session, bool
 	(void)pthread_mutex_lock(&v->lock);
 	found = vm_get(v, vm);
 	if (found) {
-		yes = scan_bound_take(&found->bound, found->rules.findings_per_h,
-			io_clock_mono_ms(), session, judged);
+		yes = scan_bound_take(&found->bound[SCAN_VM_SUM_FINDINGS],
+			found->rules.findings_per_h, io_clock_mono_ms(), session, judged);
 		found->counts[yes ? SCAN_VM_RECORDS : SCAN_VM_SUMMED]++;
 	}
 	(void)pthread_mutex_unlock(&v->lock);
 	return yes;
 }
 
-uint64_t scan_vms_sum(struct scan_vms *v, bool all, char ret_vm[EPS_VM_MAX + 1])
+bool scan_vms_report_room(struct scan_vms *v, const char *vm, enum scan_vm_sum what)
+{
+	struct vm *found;
+	bool yes = true;
+
+	(void)pthread_mutex_lock(&v->lock);
+	found = vm_get(v, vm);
+	if (found)
+		yes = scan_bound_room(
+			&found->bound[what], found->rules.reports_per_h, io_clock_mono_ms());
+	(void)pthread_mutex_unlock(&v->lock);
+	return yes;
+}
+
+void scan_vms_report_summed(struct scan_vms *v, const char *vm, enum scan_vm_sum what)
+{
+	struct vm *found;
+
+	(void)pthread_mutex_lock(&v->lock);
+	found = vm_get(v, vm);
+	if (found) {
+		scan_bound_count(&found->bound[what], io_clock_mono_ms());
+		found->counts[SCAN_VM_REPORTS_SUMMED]++;
+	}
+	(void)pthread_mutex_unlock(&v->lock);
+}
+
+uint64_t scan_vms_sum(
+	struct scan_vms *v, enum scan_vm_sum what, bool all, char ret_vm[EPS_VM_MAX + 1])
 {
 	uint64_t now = io_clock_mono_ms(), n = 0;
 	struct vm *vm, *next;
 
 	(void)pthread_mutex_lock(&v->lock);
 	HASH_ITER (hh, v->vms, vm, next) {
-		n = scan_bound_sum(&vm->bound, now, all);
+		n = scan_bound_sum(&vm->bound[what], now, all);
 		if (n > 0) {
 			memcpy(ret_vm, vm->name, sizeof(vm->name));
 			break;

@@ -27,9 +27,16 @@ enum scan_vm_count {
 	SCAN_VM_REPORTS,
 	SCAN_VM_REPORTS_REFUSED,
 	SCAN_VM_ACTIONS_FAILED,
-	SCAN_VM_RECORDS, /* outcomes that were recorded */
-	SCAN_VM_SUMMED,	 /* outcomes beyond findings-per-hour: counted in a sum */
+	SCAN_VM_RECORDS,	/* outcomes that were recorded */
+	SCAN_VM_SUMMED,		/* outcomes beyond findings-per-hour: counted in a sum */
+	SCAN_VM_REPORTS_SUMMED, /* beyond reports-per-hour */
 	SCAN_VM_COUNTS
+};
+enum scan_vm_sum { /* what a VM has a bound for; each of its own */
+	SCAN_VM_SUM_FINDINGS,
+	SCAN_VM_SUM_FIM,    /* reports of watched files */
+	SCAN_VM_SUM_PASSED, /* of files passed without a verdict */
+	SCAN_VM_SUMS
 };
 
 struct scan_vms;
@@ -52,8 +59,13 @@ bool scan_vms_take(struct scan_vms *v, const char *vm, uint64_t events, uint64_t
  * @session, @judged: as of scan_bound_take()
  */
 bool scan_vms_records(struct scan_vms *v, const char *vm, uint64_t session, bool judged);
+/* an agent's report: is there room for a record of it? If not, and only if it becomes none, it is
+ * counted by the second call */
+bool scan_vms_report_room(struct scan_vms *v, const char *vm, enum scan_vm_sum what);
+void scan_vms_report_summed(struct scan_vms *v, const char *vm, enum scan_vm_sum what);
 /* of one VM, how many were not; asked until it says 0. @all: as of scan_bound_sum() */
-uint64_t scan_vms_sum(struct scan_vms *v, bool all, char ret_vm[EPS_VM_MAX + 1]);
+uint64_t scan_vms_sum(
+	struct scan_vms *v, enum scan_vm_sum what, bool all, char ret_vm[EPS_VM_MAX + 1]);
 void scan_vms_count(struct scan_vms *v, const char *vm, enum scan_vm_count what);
 
 void scan_vms_up(

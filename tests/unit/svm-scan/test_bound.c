@@ -94,6 +94,24 @@ static void test_take_made_up_sessions_are_bounded(void **state)
 	scan_bound_fini(&b);
 }
 
+/* what has no session: asked first, counted only if it became no record */
+static void test_room_and_count_are_apart(void **state)
+{
+	struct scan_bound b = { 0 };
+
+	(void)state;
+	assert_true(scan_bound_room(&b, 2, NOW));
+	assert_true(scan_bound_room(&b, 2, NOW));
+	assert_false(scan_bound_room(&b, 2, NOW));
+	assert_int_equal(scan_bound_sum(&b, NOW, true), 0);
+	scan_bound_count(&b, NOW);
+	assert_int_equal(scan_bound_sum(&b, NOW, true), 1);
+	assert_true(scan_bound_room(&b, 2, NOW + 1800000));
+	assert_false(scan_bound_room(&b, 2, NOW + 1800000));
+	assert_true(scan_bound_room(&b, 0, NOW));
+	scan_bound_fini(&b);
+}
+
 static void test_sum_is_told_once_a_minute(void **state)
 {
 	struct scan_bound b = { 0 };
@@ -117,6 +135,7 @@ int main(void)
 		cmocka_unit_test(test_take_each_session_has_a_record_a_minute),
 		cmocka_unit_test(test_take_changed_file_does_not_stand_for_its_session),
 		cmocka_unit_test(test_take_made_up_sessions_are_bounded),
+		cmocka_unit_test(test_room_and_count_are_apart),
 		cmocka_unit_test(test_sum_is_told_once_a_minute),
 	};
 

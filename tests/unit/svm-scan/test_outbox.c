@@ -204,6 +204,63 @@ static void test_report_is_taken_once_and_told_when_acknowledged(void **state)
 	assert_int_equal(scan_outbox_reported(f->o, "web1", boot2), 0);
 }
 
+static int skip_one(struct fix *f, const char *vm, const uint8_t *boot, uint64_t seq, bool *done)
+{
+	*done = false;
+	return scan_outbox_skip(f->o, vm, boot, seq, done);
+}
+
+/* acknowledged with those before it, never ahead of them, and no record */
+static void test_skipped_report_is_told_behind_those_before_it(void **state)
+{
+	struct fix *f = *state;
+	bool done;
+
+	assert_int_equal(skip_one(f, "web1", boot1, 1, &done), 0);
+	assert_true(done); /* nothing is before it */
+	assert_int_equal(scan_outbox_reported(f->o, "web1", boot1), 1);
+	assert_int_equal(skip_one(f, "web1", boot1, 1, &done), -EALREADY);
+	assert_int_equal(report(f, "web1", boot1, 2), 0);
+	assert_int_equal(report(f, "web1", boot1, 3), 0);
+	assert_int_equal(skip_one(f, "web1", boot1, 4, &done), 0);
+	assert_false(done);
+	assert_int_equal(skip_one(f, "web1", boot1, 5, &done), 0);
+	assert_false(done);
+	assert_int_equal(drain(f, 0), 2);
+	scan_outbox_ack(f->o, 1, told, f);
+	assert_int_equal(f->told[1], 2);
+	scan_outbox_ack(f->o, 2, told, f);
+	assert_int_equal(f->told[1], 5);
+	assert_int_equal(scan_outbox_reported(f->o, "web1", boot1), 5);
+	assert_int_equal(report(f, "web1", boot1, 5), -EALREADY);
+	assert_int_equal(report(f, "web1", boot1, 6), 0);
+}
+
+/* what is held elsewhere, or was refused, comes first: a later number would have it forgotten */
+static void test_nothing_is_skipped_behind_what_is_not_written(void **state)
+{
+	struct fix *f = *state;
+	bool done;
+
+	assert_int_equal(scan_outbox_admit(f->o, "web1", boot1, 1), 0);
+	scan_outbox_hold(f->o, "web1", boot1, 1, SCAN_OUTBOX_HELD);
+	assert_int_equal(skip_one(f, "web1", boot1, 1, &done), -EALREADY);
+	assert_int_equal(skip_one(f, "web1", boot1, 2, &done), -EAGAIN);
+	assert_false(done);
+	assert_int_equal(report(f, "web1", boot1, 1), 0);
+	scan_outbox_hold(f->o, "web1", boot1, 1, SCAN_OUTBOX_UNHELD);
+	assert_int_equal(skip_one(f, "web1", boot1, 2, &done), 0);
+	assert_false(done);
+	assert_int_equal(scan_outbox_admit(f->o, "web1", boot1, 3), 0);
+	scan_outbox_hold(f->o, "web1", boot1, 3, SCAN_OUTBOX_REFUSED);
+	assert_int_equal(skip_one(f, "web1", boot1, 4, &done), -EAGAIN);
+	/* another boot's are still on their way */
+	assert_int_equal(skip_one(f, "web1", boot2, 5, &done), -EAGAIN);
+	scan_outbox_ack(f->o, 1, told, f);
+	assert_int_equal(skip_one(f, "web1", boot2, 5, &done), 0);
+	assert_true(done);
+}
+
 static void test_reports_are_known_after_restart(void **state)
 {
 	struct fix *f = *state;
@@ -411,6 +468,8 @@ int main(void)
 		T(test_ack_of_what_is_not_there_is_ignored),
 		T(test_record_nobody_would_take_is_lost_and_counted),
 		T(test_report_is_taken_once_and_told_when_acknowledged),
+		T(test_skipped_report_is_told_behind_those_before_it),
+		T(test_nothing_is_skipped_behind_what_is_not_written),
 		T(test_reports_are_known_after_restart),
 		T(test_reports_of_another_boot_begin_anew),
 		T(test_full_keeps_the_oldest_and_leaves_reports_with_agents),

@@ -325,7 +325,7 @@ static void test_conf_block_overrides_what_it_says(void **state)
 	(void)state;
 	assert_int_equal(conf_of("isolate session; on-write deny; credits 9;\n"
 				 "vm db01 { on-open delete; credits 3; bytes-per-second 2MiB; }\n"
-				 "vm db02 { findings-per-hour 7; }\n",
+				 "vm db02 { findings-per-hour 7; reports-per-hour 8; }\n",
 				 &c, why),
 		0);
 	assert_int_equal(scan_conf_rules(&c, "web01", &r, why), 0);
@@ -340,8 +340,10 @@ static void test_conf_block_overrides_what_it_says(void **state)
 	assert_int_equal(r.credits, 3);
 	assert_int_equal(r.bytes_per_s, 2u << 20);
 	assert_int_equal(r.findings_per_h, 3600);
+	assert_int_equal(r.reports_per_h, 20000);
 	assert_int_equal(scan_conf_rules(&c, "db02", &r, why), 0);
 	assert_int_equal(r.findings_per_h, 7);
+	assert_int_equal(r.reports_per_h, 8);
 	conf_free(&scan_conf_table, &c);
 }
 

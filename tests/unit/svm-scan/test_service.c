@@ -519,7 +519,7 @@ static bool has_sum(struct svc *s, void *arg)
 	const struct svc_record **ret = arg;
 
 	for (size_t i = 0; i < s->n_records && !*ret; i++)
-		if (strstr(s->records[i].text, "more findings"))
+		if (strstr(s->records[i].text, " more "))
 			*ret = &s->records[i];
 	return *ret != NULL;
 }
@@ -699,6 +699,31 @@ static void test_reports_beyond_the_outbox_wait_and_arrive_in_order(void **state
 	tg_free(w.t);
 }
 
+static void test_reports_beyond_the_bound_are_a_sum(void **state)
+{
+	const struct svc_record *sum = NULL;
+	struct svc *s = *state;
+	struct ack_wait w = { .seq = 10 };
+	size_t passed = 0;
+
+	(void)snprintf(s->extra, sizeof(s->extra), "vm web01 { reports-per-hour 3; }");
+	svc_start(s);
+	w.t = tg_new(&s->bed, "host1");
+	tg_up(w.t, "web01");
+	for (uint64_t seq = 1; seq <= w.seq; seq++)
+		report_send(w.t, "web01", seq);
+	svc_wait(s, is_acked, &w); /* those without a record, too: the agent goes on */
+	svc_kill(s, SIGTERM);
+	tg_free(w.t);
+	svc_start(s);
+	svc_wait(s, has_sum, &sum);
+	assert_string_equal(sum->vm, "web01");
+	assert_non_null(strstr(sum->text, "7 more reports of files passed"));
+	for (size_t i = 0; i < s->n_records; i++)
+		passed += s->records[i].kind == IDFW__SCAN_RECORD__KIND__PASSED;
+	assert_int_equal(passed, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -717,6 +742,7 @@ int main(void)
 		T(test_findings_beyond_the_bound_are_a_sum),
 		T(test_report_is_acknowledged_once_svm_idfw_has_it),
 		T(test_reports_beyond_the_outbox_wait_and_arrive_in_order),
+		T(test_reports_beyond_the_bound_are_a_sum),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
