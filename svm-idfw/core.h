@@ -13,6 +13,7 @@
  *   alarm.c      what is wrong with the enforcement on a VM
  *   ready.c      who waits for which acknowledgement
  *   service.c    system services, and who may log in where
+ *   uid.c        services that the policy names by uid
  *   subject.c    one subject's marks: epochs, leases, lapses
  *   plan.c       who is a subject, with which groups, epochs (ADR 0008)
  *   adopt.c      marks of before our own restart
@@ -68,6 +69,7 @@ struct plan_subject {
 	struct fw_key
 		key; /* its element in CG_MARK, UID_MARK, ADDR*_MARK; hashed from key.len on */
 	uint8_t n_old, n_lapses;
+	bool is_service; /* a uid that the policy names; it has no session then */
 	uint16_t n_groups;
 	uint32_t mark;		   /* 0: judged as nobody */
 	uint32_t lease_s;	   /* of the mark; 0: for good */
@@ -245,6 +247,17 @@ struct idfw_recent { /* a session that is over */
 	UT_hash_handle hh;
 };
 
+struct idfw_uid {
+	uint32_t uid;
+	struct pol_set groups;
+};
+
+struct idfw_uids {	       /* that the policy names */
+	struct idfw_uid *list; /* owned; ascending */
+	size_t n;
+	struct pol_set any; /* groups that one of them is in */
+};
+
 enum idfw_dir_state { IDFW_DIR_UNKNOWN, IDFW_DIR_UP, IDFW_DIR_DOWN };
 
 struct idfw_engine {
@@ -267,8 +280,9 @@ struct idfw_engine {
 	struct pol_policy *policy;
 	uint64_t generation;
 	size_t n_groups;
-	struct plan_refs *refs;		   /* owned; by policy group */
-	uint32_t *lease;		   /* owned; by policy group */
+	struct plan_refs *refs; /* owned; by policy group */
+	uint32_t *lease;	/* owned; by policy group */
+	struct idfw_uids uids;
 	struct idfw_vm *wheel[IDFW_WHEEL]; /* lists: heartbeats by second */
 	uint64_t beat_s;		   /* the second up to which they are sent */
 	size_t n_beats;
@@ -443,6 +457,19 @@ void service_watch(struct idfw_engine *e, struct idfw_vm *vm, bool anew);
 void service_watch_all(struct idfw_engine *e);
 /* does the policy let the session in? When that changed it is recorded and told */
 void service_login(struct idfw_engine *e, struct idfw_session *s);
+
+/* ---- uid.c ---- */
+GI_MUST_CHECK int uid_list_new(const struct pol_policy *p, struct idfw_uids *ret);
+void uid_list_free(struct idfw_uids *u);
+/* do @u's addresses count for others as this group's because of a uid? Every VM's do */
+bool uid_counts(const struct idfw_engine *e, const struct idfw_vm *u, size_t group);
+/* of a subject that is a service's; NULL: it is none */
+const struct pol_set *uid_groups(const struct idfw_engine *e, const struct plan_subject *s);
+/* other rules: which services are subjects here; their marks are the caller's, plan_restart() */
+void uid_restart(struct idfw_engine *e, struct idfw_vm *vm);
+/* a session with this uid came, went or moved */
+void uid_update(struct idfw_engine *e, struct idfw_vm *vm, uint32_t uid);
+void uid_fan(struct idfw_engine *e, struct idfw_vm *vm); /* the VM's isolation began or ended */
 
 /* ---- ready.c ---- */
 GI_MUST_CHECK int ready_new(struct idfw_engine *e, struct idfw_session *s);

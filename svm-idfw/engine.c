@@ -47,6 +47,7 @@ void idfw_engine_free(struct idfw_engine *e)
 
 	if (!e)
 		return;
+	uid_list_free(&e->uids);
 	HASH_ITER (hh, e->sessions, s, s_next)
 		idfw_session_free(e, s);
 	HASH_ITER (hh, e->principals, p, p_next)
@@ -153,6 +154,7 @@ struct commit { /* everything that can fail is made before anything changes */
 	struct plan_refs *refs;
 	size_t *changed;
 	uint32_t *lease;
+	struct idfw_uids uids;
 	size_t n_principals, n_units, n_vms;
 };
 
@@ -176,6 +178,7 @@ static void commit_fini(struct commit *c)
 	free(c->refs);
 	free(c->changed);
 	free(c->lease);
+	uid_list_free(&c->uids);
 }
 
 static int commit_vm(
@@ -215,6 +218,9 @@ static int commit_prepare(struct idfw_engine *e, struct commit *c, uint64_t gene
 		return -ENOMEM;
 	for (size_t g = 0; g < c->n_groups; g++)
 		c->lease[g] = pol_group_lease_s(c->policy, g);
+	r = uid_list_new(c->policy, &c->uids);
+	if (r < 0)
+		return r;
 	HASH_ITER (hh, e->principals, p, p_next) {
 		r = idfw_principal_groups(c->policy, p, &c->members[i++]);
 		if (r < 0)
@@ -341,6 +347,9 @@ int idfw_engine_policy(struct idfw_engine *e, struct pol_policy *p, uint64_t gen
 	free(e->lease);
 	e->lease = c.lease;
 	c.lease = NULL;
+	uid_list_free(&e->uids);
+	e->uids = c.uids;
+	c.uids = (struct idfw_uids){ 0 };
 	e->refs = c.refs;
 	e->changed = c.changed;
 	c.refs = NULL;

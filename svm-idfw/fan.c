@@ -192,19 +192,14 @@ void fan_recount(struct idfw_engine *e, struct idfw_vm *vm)
 
 /* ---- effects ---- */
 
-/* do u's sessions count in this group? */
-static bool counts(const struct idfw_engine *e, const struct idfw_vm *u, size_t g)
-{
-	return u->plan->count && u->plan->count[g] && !lease_lost(e, u, g);
-}
-
-/* the same as a destination: what a rule forbids does not become open because u is away */
+/* do u's sessions count as destination? What a rule forbids does not open because u is away */
 static bool counts_to(
 	const struct idfw_engine *e, const struct plan_ref *r, const struct idfw_vm *u, size_t g)
 {
 	const struct idfw_plan *p = r->vm->plan;
 
-	return p->deny && p->deny[r->group] ? u->plan->count && u->plan->count[g] : counts(e, u, g);
+	return u->plan->count && u->plan->count[g] &&
+	       ((p->deny && p->deny[r->group]) || !lease_lost(e, u, g));
 }
 
 static void emit_addr(struct idfw_engine *e, const struct plan_ref *r, enum fw_set set4,
@@ -280,37 +275,41 @@ void fan_session(struct idfw_engine *e, struct idfw_vm *u, const struct pol_set 
 	fan_changed(e, u);
 }
 
+/* do u's addresses count as this group's for others, away or not: a session's, or a uid's? */
+static bool lends(const struct idfw_engine *e, const struct idfw_vm *u, size_t g)
+{
+	return (u->plan->count && u->plan->count[g]) || uid_counts(e, u, g);
+}
+
 /* one address of u for one user of one group */
 static void addr_ref(struct idfw_engine *e, const struct plan_ref *r, const struct idfw_vm *u,
 	size_t g, const struct gi_addr *a)
 {
 	if (r->use & POL_USE_VM && pol_set_has(&u->plan->named, g))
 		emit_addr(e, r, FW_GA4, a, false);
-	if (!u->plan->count || !u->plan->count[g])
-		return;
 	if (r->use & POL_USE_TO && counts_to(e, r, u, g))
 		emit_addr(e, r, FW_IA4, a, false);
-	if (r->use & POL_USE_IN_FROM && r->vm != u)
+	if (r->use & POL_USE_IN_FROM && r->vm != u && lends(e, u, g))
 		plan_peer_update(e, r->vm, u, a);
 }
 
-/* is u in this group by name or by a session? Else its addresses concern nobody because of it */
-static bool in_group(const struct idfw_vm *u, size_t g)
+/* is u in this group by name or by who is there? Else its addresses concern nobody because of it */
+static bool in_group(const struct idfw_engine *e, const struct idfw_vm *u, size_t g)
 {
-	return pol_set_has(&u->plan->named, g) || (u->plan->count && u->plan->count[g]);
+	return pol_set_has(&u->plan->named, g) || lends(e, u, g);
 }
 
 void fan_addr_add(struct idfw_engine *e, struct idfw_vm *u, const struct gi_addr *a)
 {
 	for (size_t g = 0; g < e->n_groups; g++)
-		for (size_t i = 0; in_group(u, g) && i < e->refs[g].n; i++)
+		for (size_t i = 0; in_group(e, u, g) && i < e->refs[g].n; i++)
 			addr_ref(e, &e->refs[g].list[i], u, g, a);
 }
 
 void fan_addr_del(struct idfw_engine *e, struct idfw_vm *u, const struct gi_addr *a)
 {
 	for (size_t g = 0; g < e->n_groups; g++) {
-		for (size_t i = 0; in_group(u, g) && i < e->refs[g].n; i++) {
+		for (size_t i = 0; in_group(e, u, g) && i < e->refs[g].n; i++) {
 			const struct plan_ref *r = &e->refs[g].list[i];
 
 			if (r->use & POL_USE_VM && pol_set_has(&u->plan->named, g))

@@ -111,6 +111,7 @@ static int vm_begin(struct idfw_engine *e, struct idfw_vm *vm, const struct idfw
 		vm->isolation = NULL;
 		sessions_fan(e, vm, true);
 	}
+	uid_fan(e, vm);
 	return r;
 }
 
@@ -125,6 +126,7 @@ static int vm_end(struct idfw_engine *e, struct idfw_vm *vm)
 		vm->isolation = i;
 	else
 		sessions_fan(e, vm, true);
+	uid_fan(e, vm);
 	return r;
 }
 

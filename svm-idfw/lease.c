@@ -177,6 +177,12 @@ void lease_lost_now(struct idfw_engine *e, struct idfw_vm *vm)
 	idfw_due(e, e->mono_ms + 1); /* the next one may be sooner now */
 }
 
+/* do others see its addresses as this group's? */
+static bool lends(const struct idfw_engine *e, const struct idfw_vm *vm, size_t g)
+{
+	return vm->plan->count[g] || uid_counts(e, vm, g);
+}
+
 /* what it lost, or gets back: one record for the VM, whatever number of sessions it has */
 static void lost_record(
 	struct idfw_engine *e, const struct idfw_vm *vm, bool lost, uint32_t from_s, uint32_t to_s)
@@ -188,7 +194,7 @@ static void lost_record(
 	gi_buf_printf(b, "{\"away_s\":%llu,\"groups\":[",
 		(unsigned long long)(e->mono_ms - vm->plan->away_ms) / 1000);
 	for (size_t g = 0; g < e->n_groups; g++) {
-		if (!vm->plan->count[g] || lease_of(e, g) <= from_s || lease_of(e, g) > to_s)
+		if (!lends(e, vm, g) || lease_of(e, g) <= from_s || lease_of(e, g) > to_s)
 			continue;
 		gi_buf_printf(b, "%s", n++ ? "," : "");
 		idfw_json(b, pol_group_name(e->policy, g));
@@ -204,7 +210,7 @@ static bool lost_fan(struct idfw_engine *e, struct idfw_vm *vm, uint32_t from_s,
 {
 	e->n_changed = 0;
 	for (size_t g = 0; vm->plan->count && g < e->n_groups; g++)
-		if (vm->plan->count[g] && lease_of(e, g) > from_s && lease_of(e, g) <= to_s)
+		if (lends(e, vm, g) && lease_of(e, g) > from_s && lease_of(e, g) <= to_s)
 			e->changed[e->n_changed++] = g;
 	if (!e->n_changed)
 		return false;
@@ -218,8 +224,7 @@ static uint32_t next_lease(const struct idfw_engine *e, const struct idfw_vm *vm
 	uint32_t next = 0;
 
 	for (size_t g = 0; vm->plan->count && g < e->n_groups; g++)
-		if (vm->plan->count[g] && lease_of(e, g) > than_s &&
-			(!next || lease_of(e, g) < next))
+		if (lends(e, vm, g) && lease_of(e, g) > than_s && (!next || lease_of(e, g) < next))
 			next = lease_of(e, g);
 	return next;
 }

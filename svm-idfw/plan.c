@@ -3,16 +3,15 @@
  * plan.c - subjects, their marks and epochs on one VM (docs/adr/0008)
  *
  * Runs in svm-idfw's engine. A subject is a session of this VM by its cgroup (without one: its
- * uid), a remote address with sessions that this VM's rules look at, or nobody (the base mark). It
- * has one current mark:
- *   grant    new mark: live, cgroup/uid/address -> mark, member of its groups' sets
- *   epoch    another entitlement: new mark, old ones remapped to it; the kernel judges running
- *            flows again by their next packet
- *   revoke   a session ended (a uid's last one): mark and old marks vanish, flows die at once
- *   isolate  a session's mark, and each after it, is not in live: one element less, and all its
- *            flows die; whatever epochs come, until it is released
- *   retire   a remote address's last session ended: its flows are judged again as nobody's
- * Invariant: vm->want holds exactly the elements of these structs, fan.c's and adopt.c's.
+ * uid), a uid that the policy names (uid.c), a remote address with sessions that this VM's rules
+ * look at, or nobody (the base mark). It has one current mark: grant    new mark: live,
+ * cgroup/uid/address -> mark, member of its groups' sets epoch    another entitlement: new mark,
+ * old ones remapped to it; the kernel judges running flows again by their next packet revoke   a
+ * session ended (a uid's last one): mark and old marks vanish, flows die at once isolate  a
+ * session's mark, and each after it, is not in live: one element less, and all its flows die;
+ * whatever epochs come, until it is released retire   a remote address's last session ended: its
+ * flows are judged again as nobody's Invariant: vm->want holds exactly the elements of these
+ * structs, fan.c's and adopt.c's.
  */
 #include "svm-idfw/core.h"
 
@@ -142,6 +141,7 @@ size_t plan_user_marks(const struct idfw_session *s, uint32_t ret[IDFW_MARKS_OF_
 static size_t user_groups(
 	struct idfw_engine *e, const struct idfw_vm *vm, const struct plan_subject *s)
 {
+	const struct pol_set *service = uid_groups(e, s);
 	const struct pol_compiled *c = vm->compiled;
 	size_t n = 0;
 
@@ -149,6 +149,10 @@ static size_t user_groups(
 		const struct idfw_session *se = s->sessions;
 
 		if (!(c->use[i] & POL_USE_OUT_FROM))
+			continue;
+		if (service && pol_set_has(service, c->policy_group[i]))
+			e->scratch[n++] = (uint16_t)i;
+		if (service)
 			continue;
 		while (se && !(se->counted &&
 				     pol_set_has(&se->principal->member_of, c->policy_group[i])))
@@ -173,9 +177,15 @@ static void revoked_remember(struct idfw_plan *p, const struct plan_subject *s)
 	p->revoked[p->n_revoked++] = s->key;
 }
 
+/* does it have a mark, where rules look at users? */
+static bool is_somebody(const struct plan_subject *s)
+{
+	return s->n_counted || s->is_service;
+}
+
 void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
 {
-	if (!s->n_counted) {
+	if (!is_somebody(s)) {
 		revoked_remember(vm->plan, s);
 		plan_subject_revoke(e, vm, s);
 		return;
@@ -213,7 +223,9 @@ static size_t peer_groups(struct idfw_engine *e, const struct idfw_vm *vm, const
 	if (!u || u == vm || !u->plan->count)
 		return 0;
 	for (size_t i = 0; i < c->n_groups; i++)
-		if (c->use[i] & POL_USE_IN_FROM && u->plan->count[c->policy_group[i]] &&
+		if (c->use[i] & POL_USE_IN_FROM &&
+			(u->plan->count[c->policy_group[i]] ||
+				uid_counts(e, u, c->policy_group[i])) &&
 			!lease_lost(e, u, c->policy_group[i]))
 			e->scratch[n++] = (uint16_t)i;
 	return n;
@@ -308,13 +320,14 @@ void plan_restart(struct idfw_engine *e, struct idfw_vm *vm)
 	p->broken = false;
 	p->rejudge = false;
 	base_epoch(e, vm);
+	uid_restart(e, vm);
 	HASH_ITER (hh, p->users, s, next) {
 		if (s->mark && !p->has_out)
 			plan_subject_retire(
 				e, vm, s); /* nobody is looked at any more: judged as all others */
-		else if (s->n_counted && p->has_out)
+		else if (is_somebody(s) && p->has_out)
 			plan_subject_epoch(e, vm, s, e->scratch, user_groups(e, vm, s));
-		else if (!s->n_counted)
+		else if (!is_somebody(s))
 			plan_subject_revoke(e, vm, s); /* not let in any more */
 	}
 	HASH_ITER (hh, p->peers, s, next) {
@@ -344,7 +357,7 @@ void plan_renew(struct idfw_engine *e, struct idfw_vm *vm)
 		plan_subject_revoke(e, vm, s);
 	base_epoch(e, vm);
 	HASH_ITER (hh, p->users, s, next)
-		if (s->n_counted && p->has_out)
+		if (is_somebody(s) && p->has_out)
 			plan_subject_epoch(e, vm, s, e->scratch, user_groups(e, vm, s));
 	HASH_ITER (hh, p->peers, s, next) {
 		struct gi_addr a = peer_addr(s);

@@ -186,6 +186,7 @@ static int session_link(struct idfw_engine *e, struct idfw_session *s)
 	vm->n_sessions++;
 	s->snap = vm->plan->snap;
 	HASH_ADD_BYHASHVALUE(hh, e->sessions, vm, SESSION_KEY_LEN, h, s);
+	uid_update(e, vm, s->uid);
 	return 0;
 }
 
@@ -196,6 +197,7 @@ void idfw_session_free(struct idfw_engine *e, struct idfw_session *s)
 	UNLINK(s, s->vm->sessions, v_prev, v_next);
 	s->vm->n_sessions--;
 	HASH_DEL(e->sessions, s);
+	uid_update(e, s->vm, s->uid);
 	texts_free(e, s);
 	free(s);
 }
@@ -421,6 +423,7 @@ int idfw_session_move(
 	s->cgroup = cgroup;
 	s->parent = parent;
 	r = identity_link(e, s);
+	uid_update(e, s->vm, s->uid);
 	if (r < 0)
 		return r; /* it gives nothing */
 	if (s->principal && s->principal->presence == IDFW_P_PENDING &&

@@ -80,6 +80,34 @@ static bool vm_has(const struct idfw_vm *u, size_t pg)
 	return false;
 }
 
+/* a service that the policy names by uid: in this group, whatever VM it is on */
+static bool uid_in(const struct world *world, size_t i, size_t pg)
+{
+	struct pol_set groups = { 0 };
+	bool in = pol_groups_of_uid(world->e->policy, pol_uid(world->e->policy, i), &groups) == 0 &&
+		  pol_set_has(&groups, pg);
+
+	pol_set_fini(&groups);
+	return in;
+}
+
+static bool some_uid_in(const struct world *world, size_t pg)
+{
+	for (size_t i = 0; i < pol_uid_count(world->e->policy); i++)
+		if (uid_in(world, i, pg))
+			return true;
+	return false;
+}
+
+/* a person whom the kernel knows by nothing but this uid */
+static bool person_has(const struct world *world, const struct idfw_vm *w, uint32_t uid)
+{
+	for (const struct idfw_session *s = w->sessions; s; s = s->v_next)
+		if (!s->cgroup && s->uid == uid && uid >= world->e->conf.min_uid)
+			return true;
+	return false;
+}
+
 static bool subject_has(const struct idfw_vm *w, const struct idfw_session *of, size_t pg)
 {
 	for (const struct idfw_session *s = w->sessions; s; s = s->v_next)
@@ -232,6 +260,33 @@ static const char *users(const struct world *world, struct idfw_vm *w, struct ta
 	return NULL;
 }
 
+static const char *services(const struct world *world, struct idfw_vm *w, struct tally *t)
+{
+	const struct pol_compiled *c = w->compiled;
+
+	for (size_t k = 0; k < pol_uid_count(world->e->policy); k++) {
+		uint32_t uid = pol_uid(world->e->policy, k), mark = 0;
+		struct fw_elem el = fw_elem_uid(uid, 0);
+		bool any = false, in[64];
+		const char *wrong;
+
+		for (size_t i = 0; i < c->n_groups; i++) {
+			in[i] = c->use[i] & POL_USE_OUT_FROM &&
+				uid_in(world, k, c->policy_group[i]);
+			any |= in[i];
+		}
+		if (!any || person_has(world, w, uid))
+			continue;
+		if (!fw_state_get(w->want, &el.key, &mark))
+			return "a service has no mark";
+		t->by_set[el.key.set]++;
+		wrong = marks(world, w, mark, in, false, t);
+		if (wrong)
+			return wrong;
+	}
+	return NULL;
+}
+
 static const char *peer(const struct world *world, struct idfw_vm *w, const struct idfw_vm *u,
 	const struct gi_addr *a, struct tally *t)
 {
@@ -241,7 +296,9 @@ static const char *peer(const struct world *world, struct idfw_vm *w, const stru
 	bool any = false, there = fw_state_get(w->want, &el.key, &mark), in[64];
 
 	for (size_t i = 0; i < c->n_groups; i++) {
-		in[i] = u != w && c->use[i] & POL_USE_IN_FROM && vm_has(u, c->policy_group[i]) &&
+		in[i] = u != w && c->use[i] & POL_USE_IN_FROM &&
+			(vm_has(u, c->policy_group[i]) ||
+				(!isolated_vm(u) && some_uid_in(world, c->policy_group[i]))) &&
 			!lost(world, u, c->policy_group[i]);
 		any |= in[i];
 	}
@@ -365,6 +422,8 @@ const char *world_naive(struct world *world, struct idfw_vm *w)
 			return "a drain that is none";
 	}
 	wrong = isolated_vm(w) ? closed(w) : users(world, w, &want);
+	if (!wrong && !isolated_vm(w))
+		wrong = services(world, w, &want);
 	HASH_ITER (hh, world->e->vms, u, next)
 		for (size_t i = 0; !wrong && i < u->n_addrs; i++)
 			wrong = addresses(world, w, u, &u->addrs[i], &want);
