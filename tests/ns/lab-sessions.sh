@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Whose a packet is: the login session's, by its cgroup, whatever uid sends it. alice (group eng) may
 # reach db01, bob may not. What they become by sudo and su, what is nobody's, what is left behind
-# after a logout, two logins of one user, a login that the agent did not see.
+# after a logout, two logins of one user, a login that the agent did not see. And services that the
+# policy names by uid or by unit.
 set -euo pipefail
 : "${IDFW_LAB:=s$$}" "${IDFW_BUILD:=${top_builddir:?}}"
 # shellcheck source=lab/functions.sh
@@ -117,3 +118,48 @@ may e "alice, found, as root" sudo
 lab_logout e
 not_there() { ! lab_ctl --json who alice 2>/dev/null | grep -E '"vm": *"jump01"' >/dev/null; }
 check "and it ends" lab_wait_for 5 not_there
+
+echo "== services: a uid, a unit, as long as the policy names them"
+# commit EMERGENCY APPLICATION - the lab's policy with these rules in front, and three groups
+commit() {
+	sed -e '/^group eng /i group www { uid 33; }\ngroup lp { uid 7; }\ngroup feed { unit "feed.service"; }' \
+		-e "/^section infrastructure/i section emergency { $1 }" \
+		-e "/^section application/a $2" "$LAB_TOP/lab/policy.idfw" | lab_put svm /run/lab/policy.idfw
+	lab_ctl policy commit /run/lab/policy.idfw >/dev/null
+	lab_wait_for 20 lab_in_sync || bad "the policy is not everywhere"
+}
+by_uid() { # UID CMD... - as that uid, outside all sessions
+	lab_in jump01 setpriv --reuid "$1" --regid "$1" --clear-groups "${@:2}"
+}
+uid_may() {
+	local line
+	if line=$(by_uid "$1" /run/lab/stream.py until $DB 5432 open 20000); then ok "$2"; else bad "$2: $line"; fi
+}
+uid_may_not() {
+	local line
+	if line=$(by_uid "$1" /run/lab/stream.py probe $DB 5432 700); then bad "$2: $line"; else ok "$2: $line"; fi
+}
+# shellcheck disable=SC2016
+feed='until /run/lab/stream.py probe '$DB' 5432; do sleep 0.1; done; echo open >/run/lab/feed.open
+	exec /run/lab/stream.py until '$DB' 5432 shut 60000'
+uid_may_not 33 "uid 33, not named yet"
+commit "" 'rule www-db allow from www to db service postgres; rule feed-db allow from feed to db service postgres;'
+uid_may 33 "uid 33"
+uid_may_not 7 "uid 7, whom no rule lets"
+no_one "a process of root beside it" env
+lab_spawn jump01 feed sh -c "$feed"
+check "the unit reaches $DB, as root" lab_wait_for 20 lab_in jump01 test -s /run/lab/feed.open
+uid_may 33 "uid 33, with the unit beside it"
+lab_login f jump01 alice
+may f "alice, with both beside her" ''
+commit "rule no-lp drop from lp to db service postgres;" 'rule all-db allow from any to db service postgres;'
+uid_may 33 "uid 33, as everybody"
+uid_may_not 7 "uid 7, forbidden"
+may f "alice, as everybody" ''
+may f "alice's sudo -u with uid 7: alice" sudo -u "'#7'"
+lab_signal jump01 feed KILL
+lab_ctl policy commit /etc/idfw/policy.idfw >/dev/null
+lab_wait_for 20 lab_in_sync || bad "the policy is not everywhere"
+uid_may_not 33 "uid 33, not named any more"
+may f "alice, all the same" ''
+lab_logout f
