@@ -132,6 +132,12 @@ GI_MUST_CHECK int fw_push_running(
  */
 GI_MUST_CHECK int fw_push_standing(struct fw_push *p, bool *ret_runs, uint32_t *ret_owner);
 /*
+ * fw_push_flow_marks - ct marks that this network namespace's flows carry, each once, sorted
+ * @ret_marks: room for @max; more are left out, as are 0 and those that are no subject's
+ * Errors: netlink's, -ENOMEM, -EINTR (changed all the time): nothing is known
+ */
+GI_MUST_CHECK int fw_push_flow_marks(uint32_t *ret_marks, size_t max, size_t *ret_n);
+/*
  * fw_push_remove - the table goes, with all that is in it; nothing else was ever touched
  * @ret_owner: as above, set on success and on -ENOENT and -EBUSY
  * Errors: -ENOENT (no table), -EBUSY (it is held by another process), netlink's, -ENOMEM

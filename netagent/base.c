@@ -19,6 +19,7 @@
 
 #define TEXT_MAX (1u << 20)
 #define EXIT_CONFIG 78
+#define FLOW_MARKS_MAX 4096
 
 static int print_state(const struct fw_state *s)
 {
@@ -39,6 +40,33 @@ static int print_state(const struct fw_state *s)
 	return rc < 0 ? 1 : 0;
 }
 
+/*
+ * Flows of before: of a table that was removed, or of a base with other settings. Their marks lead
+ * to the base's, so that they are judged by it; at boot there are none. Beyond the limit they are
+ * cut when they are not judged as new.
+ */
+static int adopt_flows(struct fw_state *s)
+{
+	struct fw_elem base = fw_elem_base(4, 0);
+	uint32_t marks[FLOW_MARKS_MAX];
+	size_t n = 0;
+	int rc = fw_push_flow_marks(marks, FLOW_MARKS_MAX, &n);
+
+	if (rc < 0) { /* a kernel without connection tracking by netlink; the base is worth more */
+		gi_warn("marks of running flows are not known: %s", gi_strerror(rc));
+		return 0;
+	}
+	if (!fw_state_get(s, &base.key, &base.mark))
+		return -EINVAL;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		const struct fw_op op = { .elem = fw_elem_remark(marks[i], base.mark) };
+
+		if (marks[i] != base.mark)
+			rc = fw_state_apply(s, &op);
+	}
+	return rc;
+}
+
 /* takes @s on success */
 static int load(struct fw_state *s, const char *what)
 {
@@ -57,6 +85,8 @@ static int load(struct fw_state *s, const char *what)
 		fw_push_free(p);
 		return 0;
 	}
+	if (rc == 0)
+		rc = adopt_flows(s);
 	if (rc == 0)
 		rc = fw_push_ruleset(p, s, why);
 	if (rc == 0)

@@ -42,7 +42,7 @@ ldap.h                  svm-idfw/           1
 lber.h                  svm-idfw/           1
 sqlite3.h               svm-idfw/           1
 nftables/libnftables.h  fw/                 1
-libmnl/                 fw/                 6
+libmnl/                 fw/                 7
 libnftnl/               fw/                 1
 libnetfilter_conntrack/ netagent/           1
 security/               pam_gi/pam_gi.c     1

@@ -14,6 +14,8 @@
   icmperr ADDR SPORT DPORT          an ICMP error for the TCP flow ADDR:SPORT -> us:DPORT, to ADDR
   onlo ADDR SPORT ADDR PORT [uid N]   one UDP packet from there to there, over loopback
   storm ADDR PORT COUNT FILE        UDP echo as fast as it goes; counts answers and refusals
+  dhcpd DEV                         answers on UDP 67 to the broadcast address, on 547 from DEV's own
+  dhcp DEV [wait]                   asks as DHCP and DHCPv6 clients do: "offered" or "silent" of each
 """
 import errno
 import os
@@ -359,11 +361,62 @@ def storm(args):
     put(path, "%d %d %d %d\n" % (sent, answered, refused, eperm))
 
 
+def on_dev(fam, dev, port):
+    s = socket.socket(fam, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, dev.encode() + b"\0")
+    if fam == socket.AF_INET:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    s.bind(("0.0.0.0" if fam == socket.AF_INET else "::", port))
+    return s
+
+
+DHCP6_SERVERS = "ff02::1:2"
+
+
+def dhcpd(args):
+    dev = args[0]
+    v4, v6 = on_dev(socket.AF_INET, dev, 67), on_dev(socket.AF_INET6, dev, 547)
+    v6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+                  socket.inet_pton(socket.AF_INET6, DHCP6_SERVERS) + struct.pack("@I", socket.if_nametoindex(dev)))
+    print("ready", flush=True)
+    while True:
+        for s in select.select([v4, v6], [], [])[0]:
+            _, who = s.recvfrom(100)
+            try:
+                s.sendto(b"offer", ("255.255.255.255", 68) if s is v4 else who)
+            except OSError:
+                pass
+
+
+def dhcp(args):
+    dev, said = args[0], []
+    scope = socket.if_nametoindex(dev)
+    for fam, mine, server in ((socket.AF_INET, 68, ("255.255.255.255", 67)),
+                              (socket.AF_INET6, 546, (DHCP6_SERVERS, 547, 0, scope))):
+        s = on_dev(fam, dev, mine)
+        s.settimeout(0.5)
+        said.append("silent")
+        for _ in range(6 if "wait" in args else 1):
+            try:
+                s.sendto(b"discover", server)
+                if s.recv(100) == b"offer":
+                    said[-1] = "offered"
+                    break
+            except (TimeoutError, PermissionError):
+                pass
+            except OSError as e:
+                if e.errno not in (errno.EHOSTUNREACH, errno.EACCES, errno.ENETUNREACH):
+                    raise
+        s.close()
+    return " ".join(said)
+
+
 def main():
     verb, args = sys.argv[1], sys.argv[2:]
     out = {"serve": serve, "feed": feed, "drain": drain, "probe": probe, "raw": raw, "icmperr": icmperr, "onlo": onlo, "udpfeed": udpfeed,
            "udpdrain": udpdrain, "hold": hold, "udpping": udpping,
-           "storm": storm}[verb](args)
+           "storm": storm, "dhcpd": dhcpd, "dhcp": dhcp}[verb](args)
     if out:
         print(out)
 
