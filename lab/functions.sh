@@ -143,6 +143,8 @@ lab_files() {
 	done
 	for m in "${LAB_VMS[@]}"; do
 		install -d -o 990 -g 990 -m 750 "$LAB_DIR/m/host/vm/$m"
+		# they boot with it, and so with the base ruleset
+		[ -n "${LAB_BARE:-}" ] || lab_conf_vm "$m" >"$LAB_DIR/m/$m/gi-netagent.conf"
 	done
 	for m in "${LAB_FILE_VMS[@]}"; do
 		truncate -s 128M "$LAB_DIR/m/$m/home.img"

@@ -12,6 +12,10 @@ lab_test
 
 reboot_in_last() { lab_ctl --json last --user "$1" --limit 1 | grep -E '"reason": *"reboot"' >/dev/null; }
 
+nothing_out() {
+	! lab_in "$1" /run/lab/stream.py probe $DB 5432 700 >/dev/null && ! lab_in "$1" /run/lab/stream.py probe $WEB 80 700 >/dev/null
+}
+
 echo "== the agent is killed: rules stay, a logout meanwhile is seen after its restart"
 lab_login alice jump01 alice
 reaches alice $DB 5432 "before"
@@ -100,6 +104,8 @@ lab_login alice web01 alice
 su_session carol
 check "carol is known" lab_wait_for 5 live carol
 lab_reboot jump01
+check "its agent has not been started: nothing goes out" nothing_out jump01
+check "who has to mend it gets in" lab_tcp_open client 10.77.1.10 22
 lab_daemon jump01
 lab_wait_for 10 lab_in_sync || bad "not in sync after the reboot"
 check "carol's session ended with the boot" lab_wait_for 5 not_live carol
