@@ -35,7 +35,7 @@ said() { grep -q -- "$1" "$TMP/said" || fail "it does not say \"$1\": $(cat "$TM
 dump() { on a nft -s list ruleset; }
 offered() { # WANTED
 	local got
-	got=$(net a dhcp v1 ${2:-})
+	got=$(net a dhcp v1 "${2:-}")
 	[ "$got" = "$1" ] || fail "DHCP, DHCPv6: $got, wanted $1"
 	say "DHCP, DHCPv6: $got"
 }
@@ -216,9 +216,7 @@ ruleset() { # MARK-OF-THE-BASE: as svm-idfw takes it over
 }
 chmod 1777 "$TMP"
 conf 'base-allow tcp:22-24;'
-watched=0 # rounds in which the takeover was over before they stopped trying
-for round in 1 2 3 4 5 6 7 8 9; do
-	[ $watched -lt 3 ] || break
+for round in 1 2; do
 	agent 0 --base
 	mark=$(on a nft list set inet idfw live | grep -o '0x[0-9a-f]*')
 	for addr in 10.9.1.1 fd09:1::1; do
@@ -227,12 +225,15 @@ for round in 1 2 3 4 5 6 7 8 9; do
 		flow_runs "$TMP/both.$round.$addr" || fail "no connection under the base"
 		flow_runs "$TMP/base.$round.$addr" || fail "no connection under the base"
 	done
-	background a storm 10.9.1.2 5432 2 "$TMP/storm.$round.a4"
-	background a storm fd09:1::2 5432 2 "$TMP/storm.$round.a6"
-	background b storm 10.9.1.1 5432 2 "$TMP/storm.$round.b4"
+	background a storm 10.9.1.2 5432 600 "$TMP/storm.$round.a4"
+	background a storm fd09:1::2 5432 600 "$TMP/storm.$round.a6"
+	background b storm 10.9.1.1 5432 600 "$TMP/storm.$round.b4"
 	tool_start a
 	(ruleset "$mark"; echo push) | tool_ok a
-	[ -s "$TMP/storm.$round.a4" ] || [ -s "$TMP/storm.$round.a6" ] || watched=$((watched + 1))
+	for f in "$TMP/storm.$round".{a4,a6,b4}; do
+		[ ! -s "$f" ] || fail "${f##*/} was over before the takeover"
+		touch "$f.stop"
+	done
 	for addr in 10.9.1.1 fd09:1::1; do
 		flow_runs "$TMP/both.$round.$addr" || fail "a connection that both allow does not go on"
 		flow_whole "$TMP/both.$round.$addr"
@@ -256,7 +257,6 @@ for round in 1 2 3 4 5 6 7 8 9; do
 	remove_rules 0
 	last=$round
 done
-[ $watched -gt 0 ] || fail "no takeover was watched"
 say "a base that is loaded on a running machine: what it allows goes on, what it does not is cut"
 f=$TMP/both.$last
 conf 'base-allow "in tcp:23 from 10.9.1.2";'

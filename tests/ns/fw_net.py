@@ -13,7 +13,8 @@
   raw ADDR PORT FLAGS [sport N]     one bare TCP segment; what comes back: rst, synack or silent
   icmperr ADDR SPORT DPORT          an ICMP error for the TCP flow ADDR:SPORT -> us:DPORT, to ADDR
   onlo ADDR SPORT ADDR PORT [uid N]   one UDP packet from there to there, over loopback
-  storm ADDR PORT COUNT FILE        UDP echo as fast as it goes; counts answers and refusals
+  storm ADDR PORT SECONDS FILE      UDP echo as fast as it goes, until FILE.stop is there or the time is
+                                    over; counts answers and refusals
   dhcpd DEV                         answers on UDP 67 to the broadcast address, on 547 from DEV's own
   dhcp DEV [wait]                   asks as DHCP and DHCPv6 clients do: "offered" or "silent" of each
 """
@@ -342,7 +343,7 @@ def storm(args):
     sent = answered = refused = eperm = 0
     end = time.monotonic() + float(seconds)
     print("ready", flush=True)
-    while time.monotonic() < end:
+    while time.monotonic() < end and not os.path.exists(path + ".stop"):
         s = socket.socket(family(addr), socket.SOCK_DGRAM)
         s.settimeout(0.3)
         sent += 1
