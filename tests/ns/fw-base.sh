@@ -97,10 +97,18 @@ conf 'base open;'
 agent 0 --base
 said "left alone"
 dump | cmp - "$TMP/base" || fail "--base changed a ruleset that was there"
-say "one that was emptied, or put to sleep, is none"
+say "it has no owner, and is there for whoever comes: flags $(on a nft list table inet idfw | sed -n 's/.*flags //p')"
+on a nft list table inet idfw | grep -q 'flags.*owner' && fail "it has an owner"
+say "one that is empty, was emptied, or put to sleep (which takes a plain one), is none"
+remove_rules 0
+said "is removed"
+on a nft add table inet idfw
+conf ''
+agent 0 --base
+said "base ruleset (closed) is loaded"
+expect a refused tcp 10.9.1.2 22
 on a nft flush table inet idfw
 on a nft flush map inet idfw stamp
-conf ''
 agent 0 --base
 said "base ruleset (closed) is loaded"
 expect a refused tcp 10.9.1.2 22
@@ -112,7 +120,6 @@ expect a refused tcp 10.9.1.2 22
 
 say "what base-allow lists, and the mux by TCP"
 remove_rules 0
-said "is removed"
 conf 'mux "tcp:10.9.1.2:5005";' \
 	'base-allow "in tcp:23 from 10.9.1.2", "out udp:5432 to fd09:1::/64", "out icmp:8", icmpv6;'
 agent 0 --base --print
