@@ -268,6 +268,10 @@ class Lab:
             return
         if who == "dc":
             self.sh("lab_signal dc samba KILL")
+        elif who in self.parts:
+            # a service manager ends what is left of a unit; here it ends itself, when it goes on
+            self.sh('kids=$(lab_in "$1" pgrep -P "$(lab_pid "$@")"); lab_kill9 "$@"; '
+                    'for p in $kids; do lab_in "$1" kill -CONT "$p" || true; done', *DAEMONS[who])
         else:
             self.sh('lab_kill9 "$@"', *DAEMONS[who])
         self.stopped.pop(who, None)
