@@ -7,7 +7,8 @@
  *   opens exec PROGRAM N          posix_spawn + wait
  *   opens eicar DIR N             save EICAR, then try to read it until it is gone, while a second
  *                                 process tries to read it all the time
- *   opens floor DIR               an agent that allows at once: the least that asking can cost
+ *   opens floor DIR [closes]      an agent that allows at once: the least that asking can cost.
+ * closes: it is told of each closed file, too, and reads that many at a time each 2 ms
  *
  * Prints {"bench":"open"|"exec"|"eicar",...} with nanoseconds or microseconds in the names.
  * `floor` marks the file system of DIR until its input ends; it refuses that of "/".
@@ -312,12 +313,40 @@ static void answer_all(int group)
 	}
 }
 
-static int floor_agent(const char *dir)
+/* what was closed after writing: as lazily as an agent may that has to know who wrote */
+static void closes_read(int group)
+{
+	static _Alignas(8) char buf[65536];
+	ssize_t len;
+
+	while ((len = read(group, buf, sizeof(buf))) > 0) {
+		struct fanotify_event_metadata *m = (void *)buf;
+
+		for (; FAN_EVENT_OK(m, len); m = FAN_EVENT_NEXT(m, len))
+			if (m->fd >= 0)
+				(void)close(m->fd);
+	}
+}
+
+static int closes_group(const char *dir)
+{
+	int group = fanotify_init(
+		FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY | O_CLOEXEC | O_LARGEFILE);
+
+	if (group >= 0 && fanotify_mark(group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_CLOSE_WRITE,
+				  AT_FDCWD, dir) != 0)
+		return -1;
+	return group;
+}
+
+static int floor_agent(const char *dir, bool closes)
 {
 	int group = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_UNLIMITED_QUEUE,
 		O_RDONLY | O_CLOEXEC | O_LARGEFILE);
 	struct pollfd p[2] = { { group, POLLIN, 0 }, { STDIN_FILENO, POLLIN, 0 } };
+	uint64_t read_ns = 0;
 	struct stat here, root;
+	int written = -1;
 
 	if (group < 0 || stat(dir, &here) != 0 || stat("/", &root) != 0)
 		return fail(dir);
@@ -328,11 +357,18 @@ static int floor_agent(const char *dir)
 	if (fanotify_mark(group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
 		    FAN_OPEN_PERM | FAN_OPEN_EXEC_PERM, AT_FDCWD, dir) != 0)
 		return fail("fanotify_mark");
+	if (closes && (written = closes_group(dir)) < 0)
+		return fail("closes");
 	puts("ready");
 	(void)fflush(stdout);
-	while (poll(p, 2, -1) >= 0 && !p[1].revents)
+	while (poll(p, 2, closes ? 2 : -1) >= 0 && !p[1].revents) {
 		if (p[0].revents)
 			answer_all(group);
+		if (closes && now_ns() - read_ns > 2000000) {
+			read_ns = now_ns();
+			closes_read(written);
+		}
+	}
 	return EXIT_SUCCESS;
 }
 
@@ -350,8 +386,10 @@ int main(int argc, char **argv)
 	if (argc == 4 && strcmp(argv[1], "eicar") == 0 && n > 0)
 		return eicar(argv[2], n);
 	if (argc == 3 && strcmp(argv[1], "floor") == 0)
-		return floor_agent(argv[2]);
+		return floor_agent(argv[2], false);
+	if (argc == 4 && strcmp(argv[1], "floor") == 0 && strcmp(argv[3], "closes") == 0)
+		return floor_agent(argv[2], true);
 	fprintf(stderr, "usage: opens make DIR N BYTES | read DIR THREADS PASSES | exec PROGRAM N |"
-			" eicar DIR N | floor DIR\n");
+			" eicar DIR N | floor DIR [closes]\n");
 	return 2;
 }
