@@ -192,9 +192,11 @@ lab_pam() {
 	lab_in "$1" bash -c '
 		for s in sshd login su sudo; do
 			{
+				[ -z "$1" ] || echo "auth optional $1 $2"
 				[[ $s != su* ]] || echo "auth sufficient pam_rootok.so"
 				echo "auth required pam_krb5.so minimum_uid=1000 ignore_root"
 				echo "account required pam_permit.so"
+				[ -z "$1" ] || echo "account optional $1 $2"
 				[[ $s = su* ]] || echo "session required pam_loginuid.so"
 				[ -z "$1" ] || echo "session $3 $1 $2"
 			} >/etc/pam.d/$s

@@ -104,6 +104,8 @@ uint64_t na_open_found(struct na_agent *a, const struct na_pam_event *ev,
 	const struct na_pam_peer *leader, uint64_t opened_ms, bool *ret_placed);
 /* the login session, live or ended, in whose cgroup @path is; 0: none */
 uint64_t na_open_session_of(const struct na_agent *a, const char *path);
+/* EVENT=soon of PAM: the placer makes itself ready */
+void na_open_soon(struct na_agent *a, struct na_pam_conn *c);
 /* this leader's session waits for the placer */
 bool na_open_waits(const struct na_agent *a, uint32_t leader_pid);
 /* a close of a session that is not recorded yet: true, it ends as soon as it is */

@@ -41,7 +41,7 @@ static int descriptor_of(struct msghdr *m)
 	return fd;
 }
 
-int na_fd_recv_rec(int sock, void *ret_rec, size_t len, int *ret_fd)
+int na_fd_recv_any(int sock, void *ret_rec, size_t len, int *ret_fd)
 {
 	union {
 		struct cmsghdr align;
@@ -60,13 +60,24 @@ int na_fd_recv_rec(int sock, void *ret_rec, size_t len, int *ret_fd)
 	if (n == 0)
 		return -GI_ECLOSED;
 	fd = descriptor_of(&m);
-	if (fd < 0 || (size_t)n != len || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+	if ((size_t)n != len || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
 		if (fd >= 0)
 			close(fd);
 		return -GI_EPROTO;
 	}
 	*ret_fd = fd;
 	return 0;
+}
+
+int na_fd_recv_rec(int sock, void *ret_rec, size_t len, int *ret_fd)
+{
+	int fd, err = na_fd_recv_any(sock, ret_rec, len, &fd);
+
+	if (err == 0 && fd < 0)
+		err = -GI_EPROTO;
+	if (err == 0)
+		*ret_fd = fd;
+	return err;
 }
 
 int na_fd_send(int sock, char what, int fd)

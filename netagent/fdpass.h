@@ -22,5 +22,7 @@ GI_MUST_CHECK int na_fd_recv(int sock, char *ret_what, int *ret_fd);
 GI_MUST_CHECK int na_fd_send_rec(int sock, const void *rec, size_t len, int fd);
 /* exactly @len bytes and one descriptor, or -GI_EPROTO */
 GI_MUST_CHECK int na_fd_recv_rec(int sock, void *ret_rec, size_t len, int *ret_fd);
+/* the same, but a record may come without one: *ret_fd is -1 then */
+GI_MUST_CHECK int na_fd_recv_any(int sock, void *ret_rec, size_t len, int *ret_fd);
 
 #endif

@@ -265,6 +265,8 @@ void na_life_pam_event(
 {
 	if (ev->kind == NA_PAM_OPEN)
 		na_open_pam(arg, c, ev, peer);
+	else if (ev->kind == NA_PAM_SOON)
+		na_open_soon(arg, c);
 	else
 		pam_close(arg, c, ev, peer);
 }

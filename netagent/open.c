@@ -265,6 +265,13 @@ void na_open_pam(struct na_agent *a, struct na_pam_conn *c, const struct na_pam_
 	(void)begin(a, &o, c);
 }
 
+void na_open_soon(struct na_agent *a, struct na_pam_conn *c)
+{
+	if (a->have_cgroups && a->place)
+		na_place_soon(a->place);
+	na_pam_answer(c, NA_PAM_OK, 0, NULL);
+}
+
 uint64_t na_open_found(struct na_agent *a, const struct na_pam_event *ev,
 	const struct na_pam_peer *leader, uint64_t opened_ms, bool *ret_placed)
 {

@@ -23,6 +23,8 @@ static int parse_event(const char *value, struct na_pam_event *ev)
 		ev->kind = NA_PAM_OPEN;
 	else if (strcmp(value, "close") == 0)
 		ev->kind = NA_PAM_CLOSE;
+	else if (strcmp(value, "soon") == 0)
+		ev->kind = NA_PAM_SOON;
 	else
 		return -GI_EPROTO;
 	return 0;
@@ -136,7 +138,7 @@ static int parse_timeout(const char *value, struct na_pam_event *ev)
 	return 0;
 }
 
-/* the first KEYS_NEEDED must be there */
+/* the first KEYS_NEEDED must be there; of a login that is not there yet the first */
 #define KEYS_NEEDED 3
 static const struct key keys[] = {
 	{ "EVENT", parse_event },
@@ -177,7 +179,7 @@ int na_pam_block_parse(const void *buf, size_t len, struct na_pam_event *ret, co
 	static const char magic[] = "IDFW=1"; /* with its NUL */
 	const char *p = buf;
 	struct na_pam_event ev = { .timeout_ms = 300 };
-	unsigned int seen = 0;
+	unsigned int seen = 0, needed;
 
 	*ret_why = "datagram is over 4096 bytes";
 	if (len > NA_PAM_BLOCK_MAX)
@@ -194,7 +196,8 @@ int na_pam_block_parse(const void *buf, size_t len, struct na_pam_event *ret, co
 			return err;
 	}
 	*ret_why = "EVENT, USER or UID is missing";
-	if ((seen & ((1u << KEYS_NEEDED) - 1)) != (1u << KEYS_NEEDED) - 1)
+	needed = (1u << (ev.kind == NA_PAM_SOON ? 1 : KEYS_NEEDED)) - 1;
+	if ((seen & needed) != needed)
 		return -GI_EPROTO;
 	*ret = ev;
 	return 0;

@@ -23,7 +23,11 @@
 #define NA_SERVICE_MAX 64 /* service, tty */
 #define NA_PAM_TIMEOUT_MAX_MS 60000
 
-enum na_pam_kind { NA_PAM_OPEN, NA_PAM_CLOSE };
+enum na_pam_kind {
+	NA_PAM_OPEN,
+	NA_PAM_CLOSE,
+	NA_PAM_SOON, /* a login may follow; of whom is not said */
+};
 
 struct na_pam_event {
 	enum na_pam_kind kind;
@@ -47,8 +51,8 @@ struct na_pam_event {
  *
  * USER must be clean UTF-8 within its maximum; in the other texts a byte that is not is replaced by
  * '?' and what is too long is cut. Unknown keys are passed over; a known key twice, a missing
- * EVENT, USER or UID, a number out of range are errors. Errors: -GI_EPROTO, -GI_ELIMIT (over
- * NA_PAM_BLOCK_MAX, or USER too long)
+ * EVENT, USER or UID (with EVENT=soon: EVENT), a number out of range are errors. Errors:
+ * -GI_EPROTO, -GI_ELIMIT (over NA_PAM_BLOCK_MAX, or USER too long)
  */
 GI_MUST_CHECK int na_pam_block_parse(
 	const void *buf, size_t len, struct na_pam_event *ret, const char **ret_why);

@@ -30,6 +30,7 @@ struct na_place {
 	void *arg;
 	struct request *requests; /* in the order of asking */
 	unsigned int n;
+	uint64_t soon_ms; /* when the placer was told last that a login may follow */
 };
 
 static void stuck_cb(struct io_timer *t);
@@ -173,6 +174,18 @@ void na_place_attach(struct na_place *p, int fd)
 	p->fd = fd;
 	io_fd_start(p->loop, &p->watch, fd, IO_READ, read_cb, p);
 	send_all(p);
+}
+
+void na_place_soon(struct na_place *p)
+{
+	struct na_place_rec rec = { .type = NA_PLACE_SOON };
+	uint64_t now = io_clock_mono_ms();
+
+	/* a flood of them costs no more than one, and stands in no login's way */
+	if (p->fd < 0 || p->err < 0 || now - p->soon_ms < NA_PLACE_SOON_MS / 4)
+		return;
+	p->soon_ms = now;
+	(void)!send(p->fd, &rec, sizeof(rec), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 int na_place_move(struct na_place *p, uint64_t session, int pidfd)

@@ -17,12 +17,14 @@
 #include "lib/io/loop.h"
 
 #define NA_PLACE_PENDING_MAX 2048
+#define NA_PLACE_SOON_MS 200  /* a first factor asked for by a program, account, session */
 #define NA_PLACE_STUCK_MS 250 /* below pam_gi's default timeout: the login shall not hang on it */
 
 enum na_place_type {
 	NA_PLACE_READY = 1, /* from the placer, first: @err tells whether there are cgroups */
 	NA_PLACE_MOVE,	    /* to it, with a pidfd: @session */
 	NA_PLACE_DONE,	    /* from it: @session, @err, @cgroup */
+	NA_PLACE_SOON,	    /* to it: a login may follow within NA_PLACE_SOON_MS */
 };
 
 struct na_place_rec {
@@ -52,5 +54,7 @@ void na_place_attach(struct na_place *p, int fd);
  * Errors: why the placer cannot work at all, -GI_EFULL, -EMFILE, -ENOMEM; placed() is not called
  */
 GI_MUST_CHECK int na_place_move(struct na_place *p, uint64_t session, int pidfd);
+/* a login may follow: moves of the next NA_PLACE_SOON_MS shall not wait; nothing is promised */
+void na_place_soon(struct na_place *p);
 
 #endif

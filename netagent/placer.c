@@ -38,7 +38,8 @@
 
 #define CGROUPS_MAX (2 * NA_SESSIONS_MAX) /* those that live, and those with something left in */
 #define SWEEP_MS 60000
-#define DEPTH_MAX 8 /* of cgroups that somebody made in one of ours */
+#define READY_EVERY_MS 2 /* below the shortest grace period, HZ being what it is */
+#define DEPTH_MAX 8	 /* of cgroups that somebody made in one of ours */
 
 struct watched { /* a cgroup of ours that is there */
 	int wd;
@@ -52,6 +53,9 @@ struct placer {
 	int inotify; /* -1: only the sweep removes */
 	struct watched *watched;
 	uint64_t swept_ms;
+	uint64_t soon_until_ms; /* a login may come before; 0: not that we knew */
+	int own;		/* cgroup.procs of our own cgroup, while a login may come, or -1 */
+	char base[NA_CGROUP_ROOT_MAX]; /* where cgroup v2 is mounted */
 	unsigned int count;
 	char root[NA_CGROUP_PATH_MAX];
 };
@@ -296,6 +300,41 @@ static int place(struct placer *p, uint64_t session, int pidfd, uint64_t *ret_cg
 	return 0;
 }
 
+/* ---- ready for a login ---- */
+
+/*
+ * Who moves a process waits for an RCU grace period, but not for one after somebody else did. To
+ * put ourselves where we are moves nothing and counts: it is done while a login is on its way
+ * (its password is checked meanwhile), and then as often as it takes to keep it so.
+ */
+static void ready_end(struct placer *p)
+{
+	if (p->own >= 0)
+		close(p->own);
+	p->own = -1;
+	p->soon_until_ms = 0;
+}
+
+static void ready_begin(struct placer *p)
+{
+	char path[NA_CGROUP_PATH_MAX], file[NA_CGROUP_ROOT_MAX + NA_CGROUP_PATH_MAX + 16];
+
+	p->soon_until_ms = io_clock_mono_ms() + NA_PLACE_SOON_MS;
+	if (p->own >= 0 || na_cgroup_of((uint32_t)getpid(), path) < 0)
+		return;
+	snprintf(file, sizeof(file), "%s%s/cgroup.procs", p->base, path);
+	p->own = open(file, O_WRONLY | O_CLOEXEC);
+	gi_debug("a login may come: ready for it%s", p->own < 0 ? ", but it will wait" : "");
+}
+
+static void ready_keep(struct placer *p)
+{
+	if (p->own < 0)
+		return;
+	if (io_clock_mono_ms() >= p->soon_until_ms || write(p->own, "0", 1) < 0)
+		ready_end(p);
+}
+
 /* ---- the parsing process ---- */
 
 static int reply(struct placer *p, uint32_t type, uint64_t session, int err, uint64_t cgroup)
@@ -317,12 +356,17 @@ static int request(struct placer *p)
 {
 	struct na_place_rec r;
 	uint64_t cgroup = 0;
-	int pidfd, err = na_fd_recv_rec(p->fd, &r, sizeof(r), &pidfd);
+	int pidfd, err = na_fd_recv_any(p->fd, &r, sizeof(r), &pidfd);
 
 	if (err < 0)
 		return err == -EAGAIN ? 0 : err;
-	if (r.type != NA_PLACE_MOVE) {
-		close(pidfd);
+	if (r.type == NA_PLACE_SOON && pidfd < 0) {
+		ready_begin(p);
+		return 0;
+	}
+	if (r.type != NA_PLACE_MOVE || pidfd < 0) {
+		if (pidfd >= 0)
+			close(pidfd);
 		return -GI_EPROTO;
 	}
 	err = place(p, r.session, pidfd, &cgroup);
@@ -339,7 +383,7 @@ static int serve(struct placer *p)
 	while (err == 0) {
 		struct pollfd f[2] = { { .fd = p->fd, .events = POLLIN },
 			{ .fd = p->inotify, .events = POLLIN } };
-		int n = poll(f, 2, SWEEP_MS);
+		int n = poll(f, 2, p->own >= 0 ? READY_EVERY_MS : SWEEP_MS);
 
 		if (io_clock_mono_ms() - p->swept_ms > SWEEP_MS)
 			sweep(p, false);
@@ -347,6 +391,7 @@ static int serve(struct placer *p)
 			err = request(p);
 		if (n > 0 && f[1].revents)
 			emptied(p);
+		ready_keep(p);
 	}
 	return err;
 }
@@ -360,6 +405,7 @@ static int open_dir(struct placer *p, const struct na_conf *conf)
 	if (err < 0)
 		return err;
 	na_cgroup_ours(&r, 0, ours);
+	snprintf(p->base, sizeof(p->base), "%s", r.mount);
 	if ((size_t)snprintf(p->root, sizeof(p->root), "%s%s", r.mount, ours) >= sizeof(p->root))
 		return -ENAMETOOLONG;
 	if (mkdir(p->root, 0755) < 0 && errno != EEXIST)
@@ -372,7 +418,7 @@ static int open_dir(struct placer *p, const struct na_conf *conf)
 
 int na_placer_run(const struct na_conf *conf, int fd)
 {
-	struct placer p = { .fd = fd, .dir = -1, .inotify = -1 };
+	struct placer p = { .fd = fd, .dir = -1, .inotify = -1, .own = -1 };
 	int err = io_priv_drop(NULL, 0);
 
 	if (err == 0)

@@ -104,10 +104,10 @@ static int do_recv(int fd, void *buf, size_t size, size_t *ret_len, long long de
 	}
 }
 
-int pam_gi_exchange(const char *path, unsigned int timeout_ms, const void *msg, size_t len,
-	void *ret_buf, size_t buf_size, size_t *ret_len)
+/* connected, the message sent; the descriptor is the caller's */
+static int open_and_send(
+	const char *path, const void *msg, size_t len, long long deadline_us, int *ret_fd)
 {
-	long long deadline_us = pam_gi_now_us() + (long long)timeout_ms * 1000;
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	size_t path_len = strlen(path);
 	int fd, err;
@@ -121,8 +121,32 @@ int pam_gi_exchange(const char *path, unsigned int timeout_ms, const void *msg, 
 	err = do_connect(fd, &un, deadline_us);
 	if (err == 0)
 		err = do_send(fd, msg, len, deadline_us);
-	if (err == 0)
-		err = do_recv(fd, ret_buf, buf_size, ret_len, deadline_us);
+	if (err < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return err;
+}
+
+int pam_gi_exchange(const char *path, unsigned int timeout_ms, const void *msg, size_t len,
+	void *ret_buf, size_t buf_size, size_t *ret_len)
+{
+	long long deadline_us = pam_gi_now_us() + (long long)timeout_ms * 1000;
+	int fd, err = open_and_send(path, msg, len, deadline_us, &fd);
+
+	if (err < 0)
+		return err;
+	err = do_recv(fd, ret_buf, buf_size, ret_len, deadline_us);
 	close(fd);
+	return err;
+}
+
+int pam_gi_tell(const char *path, unsigned int timeout_ms, const void *msg, size_t len)
+{
+	long long deadline_us = pam_gi_now_us() + (long long)timeout_ms * 1000;
+	int fd, err = open_and_send(path, msg, len, deadline_us, &fd);
+
+	if (err == 0)
+		close(fd);
 	return err;
 }

@@ -25,5 +25,8 @@ long long pam_gi_now_us(void); /* CLOCK_MONOTONIC */
  */
 GI_MUST_CHECK int pam_gi_exchange(const char *path, unsigned int timeout_ms, const void *msg,
 	size_t len, void *ret_buf, size_t buf_size, size_t *ret_len);
+/* connect, send, close: nobody answers; units and errors as above */
+GI_MUST_CHECK int pam_gi_tell(
+	const char *path, unsigned int timeout_ms, const void *msg, size_t len);
 
 #endif

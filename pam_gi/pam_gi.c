@@ -3,7 +3,9 @@
  * pam_gi.c - the PAM session module: tells gi-netagent who logged in, and out
  *
  * First step of the path (pam_gi -> gi-netagent -> gi-mux -> svm-idfw). Runs as root inside sshd,
- * login, su, sudo, cron. Session phase only: it never sees a password, never prints, never asks.
+ * login, su, sudo, cron. It never looks at a password, never prints, never asks: in an auth or
+ * account stack it only says that a login may follow (PAM_IGNORE, no answer waited for), so that
+ * the agent is ready for it (docs/sessions.md "How long a login waits").
  * Invariants: without "required" every path returns PAM_SUCCESS (PAM_IGNORE from a session stack's
  * only module would make libpam fail the login); the exchange with the agent takes at most
  * timeout_ms. Links libpam and libc alone.
@@ -25,6 +27,7 @@
 #include "pam_gi/options.h"
 
 #define EXCHANGE_TRIES 3
+#define SOON_MS 20		    /* at most, where the agent accepts nobody just now */
 #define ABSENT_PAUSE_MS 20	    /* between two looks for an agent that is not there */
 #define SESSION_DATA "idfw_session" /* pam_set_data: heap uint64_t, the agent's session number */
 
@@ -179,6 +182,47 @@ static void read_options(
 
 	if (bad)
 		pam_syslog(pamh, LOG_ERR, "argument \"%s\" is wrong and is not used", bad);
+}
+
+/* whoever it will be; that it fails is no matter: the login is a little slower */
+static int soon(pam_handle_t *pamh, int argc, const char **argv)
+{
+	static const char block[] = "IDFW=1\0EVENT=soon"; /* with its NUL */
+	struct pam_gi_options opt;
+	int err;
+
+	read_options(pamh, argc, argv, &opt);
+	err = pam_gi_tell(opt.socket, opt.timeout_ms < SOON_MS ? opt.timeout_ms : SOON_MS, block,
+		sizeof(block));
+	if (err < 0 && opt.debug)
+		pam_syslog(pamh, LOG_DEBUG, "%s is not told of a login that may come: %s",
+			opt.socket, strerror(-err));
+	return PAM_IGNORE;
+}
+
+__attribute__((visibility("default"))) int pam_sm_authenticate(
+	pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)flags;
+	return soon(pamh, argc, argv);
+}
+
+__attribute__((visibility("default"))) int pam_sm_acct_mgmt(
+	pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)flags;
+	return soon(pamh, argc, argv);
+}
+
+/* libpam calls it where pam_sm_authenticate() stands */
+__attribute__((visibility("default"))) int pam_sm_setcred(
+	pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)pamh;
+	(void)flags;
+	(void)argc;
+	(void)argv;
+	return PAM_IGNORE;
 }
 
 __attribute__((visibility("default"))) int pam_sm_open_session(

@@ -4,6 +4,7 @@
  *
  *   bench_login login  --socket S --users PREFIX --first-uid U --distinct D --count N [--samples
  * FILE] bench_login revoke --socket S --user NAME --uid U --server ADDR --port P --count N
+ *   bench_login soon   --socket S --user NAME --uid U --count N
  *   bench_login hold   --socket S --users PREFIX --first-uid U --count N
  *   bench_login serve  --port P            (TCP on all addresses: 64 bytes each millisecond)
  *
@@ -11,11 +12,13 @@
  * and takes the time until it says "enforced" (login message -> mux -> svm-idfw -> rules
  * committed and acknowledged on every VM concerned -> answer); then closes the session. With
  * --distinct equal to --count each user is new to the service: directory not cached.
- * hold: opens N sessions of N users, says so, keeps them until stdin ends (the caller reads the
- * agent's memory meanwhile), closes them.
- * revoke: opens a session, lets that uid receive a server-fed stream, closes the session and
- * takes the time from the close message to the last packet that arrived. CLOCK_MONOTONIC is one
- * for all namespaces of a machine. Prints one JSON line.
+ * soon: the same, each login 300 ms after the last, in turns: not announced, and announced
+ * (EVENT=soon, as pam_gi does in the auth and account stacks) 5, 10, 20, 40, 80 ms before the
+ * block. hold: opens N sessions of N users, says so, keeps them until stdin ends (the caller reads
+ * the agent's memory meanwhile), closes them. revoke: opens a session, lets that uid receive a
+ * server-fed stream, closes the session and takes the time from the close message to the last
+ * packet that arrived. CLOCK_MONOTONIC is one for all namespaces of a machine. Prints one JSON
+ * line.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -212,6 +215,56 @@ static int bench_login(const struct options *o)
 	return bad != 0;
 }
 
+/* 5 to 14 ms lie between sshd's account and session stack, 30 to 50 between its auth and session */
+static const unsigned int ahead_ms[] = { 0, 5, 10, 20, 40, 80 };
+#define N_AHEAD (sizeof(ahead_ms) / sizeof(*ahead_ms))
+
+static void announce(const struct options *o)
+{
+	static const char block[] = "IDFW=1\0EVENT=soon";
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", o->socket);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) ||
+		send(fd, block, sizeof(block), MSG_NOSIGNAL) < 0)
+		die(o->socket);
+	close(fd);
+}
+
+static int bench_soon(const struct options *o)
+{
+	uint64_t *v[N_AHEAD] = { NULL };
+	unsigned int n[N_AHEAD] = { 0 }, bad[N_AHEAD] = { 0 }, bad_in_all = 0;
+
+	for (unsigned int i = 0; i < o->count * N_AHEAD; i++) {
+		unsigned int k = i % N_AHEAD;
+		uint64_t took;
+
+		if (!v[k] && !(v[k] = calloc(o->count, sizeof(*v[k]))))
+			die("memory");
+		usleep(300000); /* whoever was announced before is forgotten */
+		if (ahead_ms[k]) {
+			announce(o);
+			usleep(ahead_ms[k] * 1000);
+		}
+		took = in_a_child(o, o->user, o->uid, one_login);
+		if (took)
+			v[k][n[k]++] = took;
+		else
+			bad[k]++;
+	}
+	for (unsigned int k = 0; k < N_AHEAD; k++) {
+		char what[40];
+
+		snprintf(what, sizeof(what), "login_soon_%ums", ahead_ms[k]);
+		print_result(what, v[k], n[k], bad[k]);
+		bad_in_all += bad[k];
+		free(v[k]);
+	}
+	return bad_in_all != 0;
+}
+
 /* child: this uid receives; *last is the time of the newest packet, *got how many bytes */
 static void receive(const struct options *o, volatile uint64_t *last, volatile uint64_t *got)
 {
@@ -397,9 +450,11 @@ int main(int argc, char **argv)
 		return hold(&o);
 	if (!strcmp(mode, "login") && o.socket && o.count && o.distinct)
 		return bench_login(&o);
+	if (!strcmp(mode, "soon") && o.socket && o.count)
+		return bench_soon(&o);
 	if (!strcmp(mode, "revoke") && o.socket && o.server && o.count)
 		return bench_revoke(&o);
-	fprintf(stderr, "usage: bench_login login|revoke|hold|serve ... (see the head of "
+	fprintf(stderr, "usage: bench_login login|soon|revoke|hold|serve ... (see the head of "
 			"tests/bench/login.c)\n");
 	return 2;
 }

@@ -101,6 +101,7 @@ conv = Conv(CONV(lambda n, m, r, d: 19), None)
 h = ctypes.c_void_p()
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 assert pam.pam_start(sys.argv[1].encode(), sys.argv[2].encode(), ctypes.byref(conv), ctypes.byref(h)) == 0
+assert pam.pam_acct_mgmt(h, 0) == 0
 rc = pam.pam_open_session(h, 0)
 print("opened", rc, flush=True)
 if rc == 0:

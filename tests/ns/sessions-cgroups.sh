@@ -46,6 +46,31 @@ check "a login, from PAM, inside nothing" "0 0 0" \
 	"$(svm_field ' open ' kind) $(svm_field ' open ' parent) $(svm_field ' open ' found)"
 alice=$leader alice_id=$id alice_place=$place
 
+echo "# a login that is announced (pam_gi in the account stack): the placer is ready for it"
+pam soon required timeout_ms=3000
+echo "account optional $na_build/pam_gi/.libs/pam_gi.so socket=$dir/run/pam.sock" >>"$dir/pam.d/soon"
+! grep -q 'a login may come' "$dir/agent.log" || fail "ready for nothing"
+svm_mark
+login soon root
+log_says 'a login may come: ready for it$'
+svm_says " open .*leader=$leader " "told"
+logout "$leader"
+svm_mark
+python3 - "$dir/run/pam.sock" <<-'PY'
+	import socket, sys
+	for _ in range(200):
+	    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+	    s.connect(sys.argv[1])
+	    s.send(b"IDFW=1\0EVENT=soon\0")
+	    s.close()
+PY
+login t root
+svm_says " open .*leader=$leader " "a login behind a flood of them"
+check "only the login is one" 1 "$(svm_count '^event .* open ')"
+check "it is in its place" "/$base/idfw/s$(svm_field ' open ' id)" "$(cg_of "$leader")"
+logout "$leader"
+check "the placer is where it was" "$(cg_of "$na_keeper")" "$(cg_of "$(role_pid placer)")"
+
 echo "# two logins of one user are two cgroups"
 svm_mark
 login t root

@@ -70,6 +70,18 @@ static void test_parse_what_the_module_encodes(void **state)
 	assert_true(ev.session == 77);
 }
 
+static void test_parse_soon_needs_nobody(void **state)
+{
+	static const char b[] = "IDFW=1\0EVENT=soon", named[] = "IDFW=1\0EVENT=soon\0USER=a\nb";
+	struct na_pam_event ev;
+
+	(void)state;
+	assert_int_equal(parse(b, sizeof(b), &ev), 0);
+	assert_int_equal(ev.kind, NA_PAM_SOON);
+	assert_string_equal(ev.user, "");
+	assert_int_equal(parse(named, sizeof(named), &ev), -GI_EPROTO);
+}
+
 static void test_parse_bad_blocks(void **state)
 {
 	static const struct {
@@ -194,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_everything),
 		cmocka_unit_test(test_parse_what_the_module_encodes),
+		cmocka_unit_test(test_parse_soon_needs_nobody),
 		cmocka_unit_test(test_parse_bad_blocks),
 		cmocka_unit_test(test_parse_every_truncation),
 		cmocka_unit_test(test_parse_limits),

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# pam_gi.so is loaded into sshd and login: it brings two functions and no library but libpam, libc.
+# pam_gi.so is loaded into sshd and login: it brings five functions and no library but libpam, libc.
 set -eu
 so=${top_builddir:-.}/pam_gi/.libs/pam_gi.so
 [ -f "$so" ] || { echo "no $so"; exit 99; }
 
 got=$(nm -D --defined-only "$so" | awk '$2 != "A" { print $3 }' | sort | tr '\n' ' ')
-want='pam_sm_close_session pam_sm_open_session '
+want='pam_sm_acct_mgmt pam_sm_authenticate pam_sm_close_session pam_sm_open_session pam_sm_setcred '
 [ "$got" = "$want" ] || { echo "exports: $got"; echo "wanted:  $want"; exit 1; }
 
 needed=$(readelf -d "$so" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort | tr '\n' ' ')

@@ -182,6 +182,37 @@ static void test_exchange_oversize_answer_is_elimit(void **state)
 	reap(pid);
 }
 
+static void test_tell_waits_for_no_answer(void **state)
+{
+	long long ms = now_ms();
+	char got[8];
+	int fd;
+
+	(void)state;
+	/* nobody accepts it yet */
+	assert_int_equal(pam_gi_tell(path, 10000, "hello", 5), 0);
+	assert_true(now_ms() - ms < 5000);
+	fd = accept(listen_fd, NULL, NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(recv(fd, got, sizeof(got), 0), 5);
+	assert_memory_equal(got, "hello", 5);
+	assert_int_equal(recv(fd, got, sizeof(got), 0), 0);
+	close(fd);
+}
+
+static void test_tell_full_backlog_is_etimedout(void **state)
+{
+	int err = 0;
+
+	(void)state;
+	for (int i = 0; i < 8 && err == 0; i++)
+		err = pam_gi_tell(path, TIMEOUT_MS, "hello", 5);
+	assert_int_equal(err, -ETIMEDOUT);
+	unlink(path);
+	assert_int_equal(pam_gi_tell(path, 10000, "hello", 5), -ENOENT);
+	assert_int_equal(mknod(path, S_IFREG | 0600, 0), 0); /* for the teardown */
+}
+
 static void test_exchange_long_path_is_enametoolong(void **state)
 {
 	char p[256], buf[8];
@@ -226,6 +257,9 @@ int main(void)
 			test_exchange_full_backlog_is_etimedout, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_exchange_closed_is_econnreset, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tell_waits_for_no_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_tell_full_backlog_is_etimedout, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_exchange_oversize_answer_is_elimit, setup, teardown),
 		cmocka_unit_test(test_exchange_long_path_is_enametoolong),
