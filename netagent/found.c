@@ -208,10 +208,14 @@ static void take_group(struct na_agent *a, const struct na_proc *group, size_t n
 
 static void first_pass(struct na_agent *a, const struct na_proc *list, size_t n)
 {
+	size_t groups = 0;
+
 	for (size_t at = 0, len; at < n; at += len) {
 		len = na_found_group(list + at, n - at);
 		take_group(a, list + at, len);
+		groups++;
 	}
+	gi_info("%zu logins looked at, %zu of them were not known", groups, a->found.n);
 }
 
 static void later_pass(struct na_agent *a, const struct na_proc *list, size_t n)
