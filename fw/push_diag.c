@@ -7,9 +7,11 @@
  * ended, the sockets of this network namespace are listed by sock_diag, those of the subjects
  * are looked up in conntrack, and those whose flow has a mark that is neither live nor an old epoch
  * are destroyed: the owner gets ECONNABORTED, the peer a reset. So what is open to everybody stays,
- * and what goes over loopback too (its mark is not ours to end). A helper beside the rules, which
- * cut every packet without it: where the kernel cannot do it, or a cgroup's sockets lie in cgroups
- * below it, nothing more happens than that.
+ * and what goes over loopback too (its mark is not ours to end). A socket's cgroup may lie below
+ * the one that ended (a user's container): sock_diag does not tell what it is inside of, so sockets
+ * of cgroups that are no subject themselves are looked up too, behind the others; their flow's mark
+ * says it. A helper beside the rules, which cut every packet without it: where the kernel cannot do
+ * it nothing more happens than that.
  */
 #include "fw/push_int.h"
 
@@ -26,7 +28,8 @@
 #include <string.h>
 
 #define ENDED_MAX 256  /* subjects; more: every socket is looked at */
-#define FOUND_MAX 4096 /* sockets of them in one step; what is left is cut by packets */
+#define FOUND_MAX 4096 /* sockets that are looked up; what is left is cut by packets */
+#define STEP_MAX 256   /* in one step: some 2 ms */
 #define REPLY_BYTES 32768
 /* states of connections that are there, or on their way */
 #define STATES                                                                                   \
@@ -52,18 +55,19 @@ struct fw_diag {
 	struct fw_key ended[ENDED_MAX];
 	size_t n_ended;
 	bool all;		      /* there were more */
+	bool below;		      /* a cgroup is among them */
 	bool off;		      /* the kernel cannot */
 	size_t kind;		      /* the next to be listed */
 	struct mnl_socket *diag, *ct; /* owned; NULL until they are needed */
 	uint32_t seq;
-	/* of one step */
-	struct found *found; /* owned */
-	size_t n_found;
+	const struct fw_state *state; /* borrowed for one step */
+	struct found *found;	      /* owned; of one kind; what is surely of them first */
+	size_t n_found, n_sure, at;
 	char reply[REPLY_BYTES];
 };
 
 static int list_sockets(struct fw_diag *d);
-static bool is_dead(struct fw_diag *d, const struct fw_state *s, const struct found *f);
+static bool is_dead(struct fw_diag *d, const struct found *f);
 static void destroy(struct fw_diag *d, const struct found *f);
 
 int fw_diag_new(struct fw_diag **ret)
@@ -92,7 +96,9 @@ void fw_diag_ended(struct fw_diag *d, const struct fw_key *who)
 {
 	if (d->off)
 		return;
-	d->kind = 0; /* those that were looked for meanwhile once more */
+	d->kind = d->at = d->n_found = 0; /* those that were looked for meanwhile once more */
+	if (who->set == FW_CG_MARK)
+		d->below = true;
 	if (d->n_ended == ENDED_MAX)
 		d->all = true;
 	else
@@ -119,16 +125,20 @@ bool fw_diag_step(struct fw_diag *d, const struct fw_state *s)
 {
 	int rc = open_sockets(d);
 
-	d->n_found = 0;
-	if (rc == 0)
+	d->state = s;
+	if (rc == 0 && d->at == d->n_found) {
+		d->at = d->n_found = d->n_sure = 0;
 		rc = list_sockets(d);
-	for (size_t i = 0; i < d->n_found; i++)
-		if (is_dead(d, s, &d->found[i]))
-			destroy(d, &d->found[i]);
-	if (rc < 0 || ++d->kind == GI_ARRAY_SIZE(kinds)) {
-		d->n_ended = d->kind = 0;
-		d->all = false;
+		d->kind++;
 	}
+	for (size_t n = 0; rc == 0 && n < STEP_MAX && d->at < d->n_found; n++, d->at++)
+		if (is_dead(d, &d->found[d->at]))
+			destroy(d, &d->found[d->at]);
+	if (rc < 0 || (d->kind == GI_ARRAY_SIZE(kinds) && d->at == d->n_found)) {
+		d->n_ended = d->kind = d->at = d->n_found = 0;
+		d->all = d->below = false;
+	}
+	d->state = NULL;
 	return fw_diag_waits(d);
 }
 
@@ -169,12 +179,41 @@ static bool is_ended(const struct fw_diag *d, uint32_t uid, uint64_t cgroup)
 	return d->all;
 }
 
+/* may its cgroup lie inside one that ended? not if it is somebody itself: then that counts */
+static bool may_be_below(const struct fw_diag *d, uint64_t cgroup)
+{
+	struct fw_elem e = fw_elem_cgroup(cgroup, 0);
+
+	return d->below && cgroup && !fw_state_get(d->state, &e.key, NULL);
+}
+
+static void take(struct fw_diag *d, const struct found *f, bool sure)
+{
+	struct found other;
+
+	if (!sure) {
+		if (d->n_found < FOUND_MAX)
+			d->found[d->n_found++] = *f;
+		return;
+	}
+	if (d->n_sure == FOUND_MAX)
+		return;
+	other = d->found[d->n_sure];
+	d->found[d->n_sure] = *f;
+	if (d->n_sure++ == d->n_found)
+		d->n_found++;
+	else if (d->n_found < FOUND_MAX)
+		d->found[d->n_found++] = other;
+}
+
 static int on_socket(const struct nlmsghdr *h, void *arg)
 {
 	struct fw_diag *d = arg;
 	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(h);
 	const struct nlattr *at;
+	struct found f = { .id = m->id, .family = m->idiag_family, .proto = kinds[d->kind].proto };
 	uint64_t cgroup = 0;
+	bool sure;
 
 	mnl_attr_for_each(at, h, sizeof(*m))
 	{
@@ -182,12 +221,9 @@ static int on_socket(const struct nlmsghdr *h, void *arg)
 			mnl_attr_validate(at, MNL_TYPE_U64) >= 0)
 			cgroup = mnl_attr_get_u64(at);
 	}
-	if (d->n_found < FOUND_MAX && is_ended(d, m->idiag_uid, cgroup))
-		d->found[d->n_found++] = (struct found){
-			.id = m->id,
-			.family = m->idiag_family,
-			.proto = kinds[d->kind].proto,
-		};
+	sure = is_ended(d, m->idiag_uid, cgroup);
+	if (sure || may_be_below(d, cgroup))
+		take(d, &f, sure);
 	return MNL_CB_OK;
 }
 
@@ -248,7 +284,7 @@ static void put_tuple(struct nlmsghdr *h, const struct found *f, bool six)
 }
 
 /* a flow that conntrack does not know is judged anew by its next packet */
-static bool is_dead(struct fw_diag *d, const struct fw_state *s, const struct found *f)
+static bool is_dead(struct fw_diag *d, const struct found *f)
 {
 	char buf[512] = { 0 };
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
@@ -266,7 +302,7 @@ static bool is_dead(struct fw_diag *d, const struct fw_state *s, const struct fo
 		return false;
 	live = fw_elem_live(mark, 0, false);
 	old = fw_elem_remark(mark, 1);
-	return !fw_state_get(s, &live.key, NULL) && !fw_state_get(s, &old.key, NULL);
+	return !fw_state_get(d->state, &live.key, NULL) && !fw_state_get(d->state, &old.key, NULL);
 }
 
 /* by its cookie: never another one that has its place by now */

@@ -198,3 +198,14 @@ flow_stopped() { # half a second without a packet (the server sends 50); before 
 	done
 	return 1
 }
+flow_counts() { cut -d' ' -f1 "$TMP"/$1.*; }
+all_stopped() { # all_stopped PREFIX: half a second without a packet to any of its flows
+	local first
+	for _ in $(seq 40); do
+		first=$(flow_counts "$1")
+		sleep 0.5
+		[ "$(flow_counts "$1")" = "$first" ] && return 0
+	done
+	head "$TMP"/$1.* >&2
+	return 1
+}

@@ -1,14 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fw-modes.sh - what becomes of running flows when access ends: drop (silence), reset (both ends are
-# told, idle connections are destroyed, and nobody else's), drain (they may finish for a while, new
-# ones are refused at once, nobody takes their ports over, and the kernel ends them).
+# told, idle connections are destroyed, also of cgroups inside the one that ended, and nobody else's),
+# drain (they may finish for a while, new ones are refused at once, nobody takes their ports over, and
+# the kernel ends them). At the end each mode with TCP, UDP and echo requests, out and in.
 set -eu
 . "${top_srcdir:-.}/tests/ns/fw-lib.sh"
 
 cg_start
 cg_new s1
 cg_new s2
+cg_new s1/box # as a user's container makes it
 s1=$(cg_id s1) s2=$(cg_id s2)
 S1=$CGROOT/s1 S2=$CGROOT/s2
 vm_new a
@@ -74,6 +76,10 @@ for addr in 10.9.1.2 fd09:1::2; do
 	CG=$S1 background a hold tcp $addr 5432 "$TMP/idle.uid.$addr" uid 1001
 	CG=$S1 background a hold udp $addr 5432 "$TMP/idle.udp.$addr"
 	CG=$S1 background a hold tcp $addr 80 "$TMP/open.$addr"
+	CG=$S1/box background a hold tcp $addr 5432 "$TMP/box.tcp.$addr"
+	CG=$S1/box background a hold udp $addr 5432 "$TMP/box.udp.$addr"
+	CG=$S1/box background a hold tcp $addr 80 "$TMP/open.box.$addr"
+	background a hold tcp $addr 80 "$TMP/open.none.$addr"
 	CG=$S2 background a hold tcp $addr 5432 "$TMP/other.tcp.$addr"
 	CG=$S2 background a hold udp $addr 5432 "$TMP/other.udp.$addr"
 	CG=$S2 background a hold tcp $addr 5432 "$TMP/other.3.$addr" uid 1003
@@ -86,7 +92,7 @@ CG=$S1 background a serve 6001
 CG=$S1 background a hold tcp 127.0.0.1 6000 "$TMP/lo.4"
 CG=$S1 background a hold tcp 10.9.1.1 6000 "$TMP/lo.own"
 until_connections b 9100 4
-until_connections b 5432 10
+until_connections b 5432 12
 unreachables() { on b awk '$1 == "Icmp:" && $5 ~ /^[0-9]+$/ { print $5 }' /proc/net/snmp; }
 before=$(unreachables)
 tool_ok a <<-END
@@ -102,6 +108,8 @@ for addr in 10.9.1.2 fd09:1::2; do
 	state_is "$TMP/idle.tcp.$addr" ECONNABORTED
 	state_is "$TMP/idle.uid.$addr" ECONNABORTED
 	state_is "$TMP/idle.udp.$addr" ECONNABORTED
+	state_is "$TMP/box.tcp.$addr" ECONNABORTED
+	state_is "$TMP/box.udp.$addr" ECONNABORTED
 done
 until_connections b 9100 2
 until_connections b 5432 6
@@ -236,4 +244,99 @@ for how in delta ruleset; do
 		done
 		rm -f "$TMP"/d.*
 	done
+done
+
+# Both directions, TCP, UDP (a connected sender and one that is not), echo requests; and what everybody
+# may goes on, also by the same socket.
+background b serve 5433
+background a serve 6002
+background a feed 6100
+every() { # every MARK-DIGIT
+	cat <<-END
+		ruleset
+		generation 1$1
+		version 1
+		revoke $2
+		default out drop
+		group eng s
+		rule app/eng out accept from eng tcp:9100 udp:5432 icmp:8 icmpv6:128
+		rule app/all out accept udp:5433
+		rule app/in in accept from eng tcp:6100 udp:6000 icmp:8 icmpv6:128
+		rule app/inall in accept udp:6002
+		base 4 1; base 6 2; live 1; live 2
+	END
+}
+whom() {
+	cat <<-END
+		cgroup $s1 0x${1}1; live 0x${1}1; sg eng 0x${1}1
+		addr 10.9.1.2 0x${1}4; addr fd09:1::2 0x${1}4; live 0x${1}4; sg eng 0x${1}4
+	END
+}
+n=7
+for mode in drop reset drain; do
+	say "$mode: in and out, TCP, UDP, echo"
+	how=$mode
+	[ $mode = drain ] && how=drop
+	(every $n $how; whom $n; echo push) | tool_ok a
+	for f in 4 6; do
+		there=10.9.1.2 here=10.9.1.1
+		[ $f = 6 ] && there=fd09:1::2 here=fd09:1::1
+		CG=$S1 background a drain $there 9100 "$TMP/e.out.tcp.$f"
+		CG=$S1 background a udpping $there 5432 "$TMP/e.out.udp.$f"
+		CG=$S1 background a icmpping $there "$TMP/e.out.icmp.$f"
+		CG=$S1 background a udptwo $there 5432 5433 "$TMP/two.out.$f"
+		background b drain $here 6100 "$TMP/e.in.tcp.$f"
+		background b udpping $here 6000 "$TMP/e.in.udp.$f"
+		background b icmpping $here "$TMP/e.in.icmp.$f"
+		background b udptwo $here 6000 6002 "$TMP/two.in.$f"
+	done
+	for f in "$TMP"/two.*.1; do ln -s "$f" "$TMP/e.${f##*/}"; done
+	for f in "$TMP"/e.* "$TMP"/two.*; do flow_runs "$f" || fail "${f##*/} does not run"; done
+	if [ $mode = drain ]; then
+		tool_ok a <<-END
+			delta
+			del cgroup $s1 0
+			del addr 10.9.1.2 0
+			del addr fd09:1::2 0
+			add live 0x${n}1 8 ends
+			add live 0x${n}4 8 ends
+			commit
+		END
+		draining() { on a nft get element inet idfw live "{ 0x${n}1 }" >/dev/null 2>&1; }
+		CG=$S1 expect a silent udp 10.9.1.2 5432
+		expect b silent udp 10.9.1.1 6000
+		expect b silent icmp fd09:1::1
+		for f in "$TMP"/e.*; do
+			flow_runs "$f" || ! draining || fail "${f##*/} does not drain: $(cat "$f")"
+		done
+	else
+		tool_ok a <<-END
+			delta
+			del cgroup $s1 0
+			del addr 10.9.1.2 0
+			del addr fd09:1::2 0
+			del live 0x${n}1
+			del live 0x${n}4
+			del sg eng 0x${n}1
+			del sg eng 0x${n}4
+			commit
+		END
+	fi
+	all_stopped e || fail "something goes on"
+	if [ $mode = reset ]; then
+		for f in 4 6; do
+			for d in in out; do
+				state_is "$TMP/e.$d.tcp.$f" ECONNRESET ECONNABORTED
+				state_is "$TMP/e.$d.udp.$f" ECONNREFUSED EHOSTUNREACH EACCES EPERM EDESTADDRREQ
+			done
+		done
+	else
+		for f in "$TMP"/e.*.tcp.*; do [ "$(cut -d' ' -f2 "$f")" = run ] || fail "${f##*/} was told"; done
+	fi
+	for f in "$TMP"/two.*.2; do flow_runs "$f" || fail "${f##*/} was cut with the other"; done
+	for p in "${PIDS[@]}"; do
+		grep -aq '/\(e\|two\)\.\(in\|out\)' "/proc/$p/cmdline" 2>/dev/null && kill "$p"
+	done
+	rm -f "$TMP"/e.* "$TMP"/two.*
+	n=$((n + 1))
 done

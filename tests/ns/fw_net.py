@@ -8,6 +8,9 @@
   udpdrain ADDR PORT FILE [uid N]   sends one packet to it, counts what comes
   hold PROTO ADDR PORT FILE [uid N] one connection to a serve, idle; FILE says what became of it
   udpping ADDR PORT FILE [uid N] [sport N]   UDP echo each 10 ms from one socket, counts the answers
+  udptwo ADDR PORT PORT FILE        the same by one socket that is not connected, to both ports in turn;
+                                    counts in FILE.1 and FILE.2
+  icmpping ADDR FILE                echo each 10 ms by one socket, counts the answers
   probe PROTO ADDR [PORT,...] [uid N] [sport N]   open, refused, prohibited or silent; each port,
                                     all at the same time
   raw ADDR PORT FLAGS [sport N]     one bare TCP segment; what comes back: rst, synack or silent
@@ -231,6 +234,54 @@ def udpping(args):
         time.sleep(0.01)
 
 
+def udptwo(args):
+    addr, one, two, path = args
+    s = socket.socket(family(addr), socket.SOCK_DGRAM)
+    s.settimeout(0.01)
+    ports = [int(one), int(two)]
+    counts = dict.fromkeys(ports, 0)
+    ready = False
+    while True:
+        for port in ports:
+            try:
+                s.sendto(b"?", (addr, port))
+            except OSError:
+                pass  # dropped or rejected on the way out
+        try:
+            while True:
+                counts[s.recvfrom(10)[1][1]] += 1
+        except OSError:
+            pass
+        for i, port in enumerate(ports):
+            put("%s.%d" % (path, i + 1), "%d run 0 0\n" % counts[port])
+        if not ready and all(counts.values()):
+            ready = True
+            print("ready", flush=True)
+
+
+def icmpping(args):
+    addr, path = args
+    four = family(addr) == socket.AF_INET
+    s = socket.socket(family(addr), socket.SOCK_DGRAM, socket.IPPROTO_ICMP if four else socket.IPPROTO_ICMPV6)
+    s.settimeout(0.01)
+    s.connect((addr, 0))
+    count, state = 0, "run"
+    while True:
+        try:
+            s.send(struct.pack("!BBHHH", 8 if four else 128, 0, 0, 0, count & 0xFFFF))
+            s.recv(100)
+            count += 1
+            state = "run"
+        except TimeoutError:
+            pass
+        except OSError as e:
+            state = errno.errorcode.get(e.errno, "error")
+        put(path, "%d %s 0 0\n" % (count, state))
+        if count == 1:
+            print("ready", flush=True)
+        time.sleep(0.01)
+
+
 def probe(args):
     args, opts = options(args)
     ports = args[2].split(",") if len(args) > 2 else ["0"]
@@ -416,7 +467,7 @@ def dhcp(args):
 def main():
     verb, args = sys.argv[1], sys.argv[2:]
     out = {"serve": serve, "feed": feed, "drain": drain, "probe": probe, "raw": raw, "icmperr": icmperr, "onlo": onlo, "udpfeed": udpfeed,
-           "udpdrain": udpdrain, "hold": hold, "udpping": udpping,
+           "udpdrain": udpdrain, "hold": hold, "udpping": udpping, "udptwo": udptwo, "icmpping": icmpping,
            "storm": storm, "dhcpd": dhcpd, "dhcp": dhcp}[verb](args)
     if out:
         print(out)
