@@ -86,8 +86,8 @@ static void opened_cb(void *arg)
 	gi_notice("connected to %s, %zu live sessions told", a->conf->mux,
 		na_sessions_count(&a->sessions));
 	a->link_bad = false;
+	na_alarm_opened(a); /* before the marks: what is not told by then is over */
 	na_rules_opened(a);
-	na_alarm_opened(a);
 }
 
 static void down_cb(void *arg, const char *why)

@@ -6,7 +6,9 @@
  * say: that it does not acknowledge what it was sent. Such a VM is shown with an alarm, its
  * connection is closed once, so that its agent starts over, and it gets no leases (lease.c) while
  * it stays behind: then the kernel there closes. Alarms are audited, shown by `idfwctl status`, and
- * gone with the boot. Invariant: at most IDFW_ALARMS_MAX a VM, each (kind, text) once.
+ * gone with the boot. Each greeting tells the agent's anew, so nothing of them is stored: after our
+ * own restart they are known again, and what was mended while nobody listened is over.
+ * Invariant: at most IDFW_ALARMS_MAX a VM, each (kind, text) once.
  */
 #include "svm-idfw/core.h"
 
@@ -63,6 +65,10 @@ static void alarm_begin(struct idfw_engine *e, struct idfw_vm *vm, uint8_t kind,
 		a = &vm->alarms[i];
 		if (a->kind != kind || strcmp(a->text, text) != 0)
 			continue;
+		if (!a->told) { /* it lasts: said once a connection */
+			a->told = true;
+			return;
+		}
 		a->count++;
 		if (e->mono_ms >= a->noted_ms + AGAIN_MS) {
 			a->noted_ms = e->mono_ms;
@@ -77,6 +83,7 @@ static void alarm_begin(struct idfw_engine *e, struct idfw_vm *vm, uint8_t kind,
 		.since_ms = e->real_ms,
 		.noted_ms = e->mono_ms,
 		.count = 1,
+		.told = true,
 		.text = strdup(text) };
 	if (!a->text)
 		return;
@@ -92,6 +99,22 @@ void idfw_alarm_heard(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Ala
 		alarm_end(e, vm, (uint8_t)m->kind, text);
 	else
 		alarm_begin(e, vm, (uint8_t)m->kind, text);
+}
+
+void idfw_alarms_hello(struct idfw_vm *vm)
+{
+	for (size_t i = 0; i < vm->n_alarms; i++)
+		vm->alarms[i].told = vm->alarms[i].kind == IDFW_ALARM_NOT_APPLIED;
+}
+
+void idfw_alarms_greeted(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	for (size_t i = vm->n_alarms; i-- > 0;) {
+		if (vm->alarms[i].told)
+			continue;
+		alarm_record(e, vm, &vm->alarms[i], true);
+		alarm_drop(vm, i);
+	}
 }
 
 void idfw_alarms_drop(struct idfw_vm *vm)

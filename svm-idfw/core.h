@@ -379,6 +379,9 @@ void idfw_limit_snapshot_end(struct idfw_engine *e, struct idfw_vm *vm);
 /* ---- alarm.c ---- */
 void idfw_alarm_heard(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Alarm *m);
 void idfw_alarms_drop(struct idfw_vm *vm); /* another boot */
+/* an agent greets: it tells what lasts before its marks; then what it did not tell is over */
+void idfw_alarms_hello(struct idfw_vm *vm);
+void idfw_alarms_greeted(struct idfw_engine *e, struct idfw_vm *vm);
 /* has it not applied what it was sent for push_deadline_ms? */
 bool idfw_behind(const struct idfw_engine *e, const struct idfw_vm *vm);
 void idfw_behind_sent(struct idfw_engine *e, struct idfw_vm *vm);

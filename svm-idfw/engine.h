@@ -126,6 +126,7 @@ struct idfw_alarm { /* something is wrong with the enforcement on a VM */
 	uint32_t count;	   /* how often it was told */
 	uint64_t since_ms; /* real time */
 	uint64_t noted_ms; /* monotonic: last recorded */
+	bool told;	   /* in this connection, or ours; else it ends with the greeting */
 	char *text;	   /* owned */
 };
 

@@ -242,6 +242,7 @@ static void start_check(struct idfw_engine *e, struct idfw_vm *vm)
 		plan_adopt(e, vm);
 	p->reported.n = 0;
 	p->phase = PLAN_RUNNING;
+	idfw_alarms_greeted(e, vm);
 	lease_back(e, vm);
 	plan_touch(e, vm);
 	plan_full(e, vm, e->mono_ms);
@@ -289,6 +290,7 @@ static int hello(
 		memcpy(vm->boot_id, h->boot_id.data, sizeof(vm->boot_id));
 		vm->seq = vm->acked_seq = 0;
 	}
+	idfw_alarms_hello(vm);
 	p->phase = PLAN_STARTING;
 	p->snap_done = p->marks_done = false;
 	p->start_deadline_ms = e->mono_ms + IDFW_START_MS;
