@@ -154,6 +154,17 @@ expect_all <<-E
 	a open icmp 10.9.1.2
 E
 
+say "make uninstall takes the table away where idfw was in use, and nowhere else"
+uninstall() { on a env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make -s -C "$top_builddir" uninstall-rules "$@" 2>"$TMP/said"; }
+mkdir "$TMP/idfw"
+: >"$TMP/idfw/gi-netagent.conf"
+uninstall sysconfdir="$TMP/nothing" DESTDIR=
+uninstall sysconfdir="$TMP" DESTDIR="$TMP/package"
+on a nft list tables | grep -q idfw || fail "it was taken away by a package's build, or a trial's end"
+uninstall sysconfdir="$TMP" DESTDIR=
+said "is removed"
+on a nft list tables | grep -q idfw && fail "make uninstall left the table"
+
 say "a mistake in the configuration opens nothing, and is told"
 remove_rules 0
 conf 'base open' 'base-allow tcp:22;'

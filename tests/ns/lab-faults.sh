@@ -106,8 +106,18 @@ check "carol is known" lab_wait_for 5 live carol
 lab_reboot jump01
 check "its agent has not been started: nothing goes out" nothing_out jump01
 check "who has to mend it gets in" lab_tcp_open client 10.77.1.10 22
+lab_in client rm -f /run/lab/go
+# shellcheck disable=SC2016
+lab_in client bash -c 'exec 3<>/dev/tcp/10.77.1.10/22 && read -r -t 20 line <&3 && echo "$line"
+	until [ -e /run/lab/go ]; do sleep 0.05; done
+	printf "SSH-2.0-test\r\n" >&3; timeout 20 head -c 100 <&3 | wc -c' >"$LAB_DIR/held" 2>&1 &
+held=$!
+check "sshd answers" lab_wait_for 20 grep -q '^SSH-2.0' "$LAB_DIR/held"
 lab_daemon jump01
 lab_wait_for 10 lab_in_sync || bad "not in sync after the reboot"
+lab_in client touch /run/lab/go
+wait $held
+check "the connection that began under the base ruleset goes on under the policy" grep -qx 100 "$LAB_DIR/held"
 check "carol's session ended with the boot" lab_wait_for 5 not_live carol
 check "alice on web01 is still there" [ -n "$(lab_ctl --json who alice)" ]
 check "recorded as a reboot" reboot_in_last carol

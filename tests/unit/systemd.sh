@@ -48,7 +48,9 @@ for unit in $base $agent; do
 done
 says $base Before $agent.service
 says $agent After $base.service
-says $agent Wants $base.service # not Requires: without a base the agent is needed all the more
+# with the next boot, and not when the agent is started on a running machine: it would cut what goes out
+says $agent Also $base.service
+says_not $agent Wants 'base'
 says $base After nftables.service # it flushes all rulesets
 says $base StandardError journal+console
 says $base RestrictAddressFamilies AF_NETLINK
