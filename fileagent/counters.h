@@ -25,6 +25,7 @@
 	X(excluded)              \
 	X(deferred)              \
 	X(deferred_late)         \
+	X(written_unscanned)     \
 	X(marks_added)           \
 	X(marks_dropped)         \
 	X(marks_flushed)         \

@@ -75,11 +75,24 @@ static void tell_failed(struct scan_waiter *w, enum fa_reason r)
 		w->done(w->arg, &o);
 }
 
+/* nobody waits, so nobody is told: counted, and looked at again where that is worth it */
+static void written_fail(struct fa_scan *s, const struct scan_file *f, enum fa_reason r)
+{
+	if (f->op != IDFW__FILE_OP__FILE_OP_CLOSE_WRITE || f->waiters || f->later.fd >= 0 ||
+		r == FA_R_WORKER_ENDED)
+		return;
+	s->count->written_unscanned++;
+	fa_info("%s: written, and not scanned: %s", scan_path(s, f), fa_reason_word(r));
+	if (look_later(r))
+		s->ops->later(s->arg, s->path, &f->ident);
+}
+
 void scan_fail(struct fa_scan *s, struct scan_file *f, enum fa_reason r)
 {
 	struct scan_waiter *w;
 
 	scan_unask(s, f);
+	written_fail(s, f, r);
 	while ((w = scan_waiter_take(f))) {
 		if (w->held.slot != FA_NO_SLOT)
 			scan_pass(s, &w->held, &f->ident, r);

@@ -127,9 +127,13 @@ static struct scan_file *file_of(struct fa_scan *s, struct scan_wait *e)
 
 	take_out(s, e, &fd, &actor);
 	h = held_of(fd);
-	if (s->ops->watched(s->arg, fd, &id, &mode) && id.size > 0 && !scan_too_large(s, id.size)) {
-		f = scan_file_new(s, &h, &id, mode);
-		if (!f)
+	if (s->ops->watched(s->arg, fd, &id, &mode) && id.size > 0) {
+		bool large = scan_too_large(s, id.size);
+
+		f = large ? NULL : scan_file_new(s, &h, &id, mode);
+		if (large)
+			s->count->written_unscanned++;
+		else if (!f)
 			look_later(s, fd, &id);
 	}
 	if (!f) {
@@ -334,8 +338,12 @@ void scan_written(struct fa_scan *s, const struct fa_held *h, const struct fa_id
 		e->actor = actor;
 		return;
 	}
-	if (!large && s->ops->watched(s->arg, h->fd, &now, &mode))
-		look_later(s, h->fd, &now);
+	if (s->ops->watched(s->arg, h->fd, &now, &mode)) {
+		if (large)
+			s->count->written_unscanned++;
+		else
+			look_later(s, h->fd, &now);
+	}
 	s->ops->release(s->arg, h);
 	scan_actor_put(actor);
 }

@@ -471,6 +471,57 @@ static void test_file_that_is_empty_or_too_large_by_then_is_left_alone(void **st
 	assert_int_equal(fa_scan_files(scan), 1);
 	allow(asked());
 	assert_int_equal(fa_table_find(table, &fake.ident[3]), FA_KNOWN_ALLOW);
+	assert_int_equal(count.written_unscanned, 1);
+	fake.ident[4].size = 2u << 30; /* or at once */
+	save(4);
+	assert_int_equal(count.written_unscanned, 2);
+	assert_int_equal(fa_scan_files(scan), 0);
+}
+
+/* nobody is told of it: so it is counted, and looked at again where that may help */
+static void test_written_file_without_a_verdict_is_counted(void **state)
+{
+	(void)state;
+	conf(1000);
+	save(1);
+	(void)pass(FA_SCAN_QUIET_MS);
+	say(asked(), ALLOW, false, true, "e1"); /* the service could not */
+	assert_int_equal(count.written_unscanned, 1);
+	assert_int_equal(fake.later, 0);
+	save(2);
+	(void)pass(FA_SCAN_QUIET_MS);
+	wait_ms(31000); /* nor in time */
+	assert_int_equal(count.written_unscanned, 2);
+	assert_int_equal(fake.later, 1);
+	assert_int_equal(fa_scan_files(scan), 0);
+}
+
+static void test_written_file_that_cannot_be_sent_is_looked_at_later(void **state)
+{
+	(void)state;
+	conf(1000);
+	fake.link_full = true;
+	save(1);
+	(void)pass(FA_SCAN_QUIET_MS);
+	assert_int_equal(count.written_unscanned, 1);
+	assert_int_equal(fake.later, 1);
+	assert_int_equal(fa_scan_files(scan), 0);
+}
+
+/* it is looked at once more anyway */
+static void test_written_file_that_was_closed_again_is_not_given_up(void **state)
+{
+	(void)state;
+	conf(1000);
+	save(1);
+	(void)pass(FA_SCAN_QUIET_MS);
+	save_again(2, 1);
+	say(asked(), ALLOW, false, true, "e1");
+	assert_int_equal(count.written_unscanned, 0);
+	(void)pass(FA_SCAN_QUIET_MS);
+	assert_int_equal(how_many(EVENT), 2);
+	allow(asked());
+	assert_int_equal(fa_scan_files(scan), 0);
 }
 
 static void silence(void)
@@ -526,6 +577,9 @@ int main(void)
 		T(test_opener_and_writer_of_one_file_share_a_look),
 		T(test_file_closed_twice_waits_once),
 		T(test_file_that_is_empty_or_too_large_by_then_is_left_alone),
+		T(test_written_file_without_a_verdict_is_counted),
+		T(test_written_file_that_cannot_be_sent_is_looked_at_later),
+		T(test_written_file_that_was_closed_again_is_not_given_up),
 		T(test_probe_that_finds_something_is_not_the_last),
 	};
 
