@@ -46,6 +46,8 @@ check "supervisor killed: nobody is let go" "" "$(cat "$dir/k3.out" "$dir/k4.out
 fa_mark_log
 fa_run
 fa_says 'taken over|took over' "the next supervisor takes over"
+same_worker() { [ "$(fa_worker)" = "$old" ]; } # whoever takes over writes that file anew
+await 20 same_worker || :
 check "the same worker" "$old" "$(fa_worker)"
 svc_mute
 check "clean: judged by the same worker" ok "$(fa_result k3)"

@@ -52,10 +52,10 @@ counter() { sed -n "s/^$1 //p" "$dir/counters" 2>/dev/null; }
 counter_is() { [ "$(counter "$1")" = "$2" ]; }
 counter_min() { [ "$(counter "$1")" -ge "$2" ] 2>/dev/null; }
 check_counter() { # NAME VALUE
-	if await 6 counter_is "$1" "$2"; then ok "$1 $2"; else fail "$1: wanted $2, got $(counter "$1")"; fi
+	if await 20 counter_is "$1" "$2"; then ok "$1 $2"; else fail "$1: wanted $2, got $(counter "$1")"; fi
 }
 check_counter_min() { # NAME VALUE
-	if await 6 counter_min "$1" "$2"; then ok "$1 at least $2"; else fail "$1: wanted at least $2, got $(counter "$1")"; fi
+	if await 20 counter_min "$1" "$2"; then ok "$1 at least $2"; else fail "$1: wanted at least $2, got $(counter "$1")"; fi
 }
 gone() { [ ! -e "$1" ]; }
 fa_scan_end() {
