@@ -20,7 +20,7 @@ login_inside() {
 	"${in[@]}" python3 "$dir/session.py" "$2" "$3" >"$dir/login.out" 2>&1 &
 	leader=$!
 	na_pids+=("$leader")
-	await 10 grep -q 'opened 0' "$dir/login.out"
+	await 60 grep -q 'opened 0' "$dir/login.out"
 }
 gone() { [ ! -e "${cg%/idfw-test-*}$1" ]; }
 
@@ -95,12 +95,12 @@ rmdir "${cg%/idfw-test-*}$alice_place/deeper"
 
 echo "# an end: the cgroup goes when it is empty, not before"
 logout "$second"
-await 5 gone "$second_place" && ok "gone with its last process" || fail "$second_place is left"
+await 60 gone "$second_place" && ok "gone with its last process" || fail "$second_place is left"
 enter "$alice_place"
 "${in[@]}" sleep 1000 &
 left=$!
 na_pids+=("$left")
-await 5 grep -q sleep "/proc/$left/comm"
+await 60 grep -q sleep "/proc/$left/comm"
 kill9 "$nested"
 svm_mark
 logout "$alice"
@@ -121,7 +121,7 @@ login_inside "$alice_place" t daemon
 svm_says " open .*user=daemon .* cgroup=0 parent=$alice_id " "still remembered"
 logout "$leader"
 kill9 "$left"
-await 5 gone "$alice_place" && ok "swept when its last process ends" || fail "$alice_place is left"
+await 60 gone "$alice_place" && ok "swept when its last process ends" || fail "$alice_place is left"
 
 echo "# a session keeps its cgroup when any of the agent's processes is killed"
 svm_mark
@@ -131,7 +131,7 @@ id=$(svm_field ' open ' id) cgroup=$(svm_field ' open ' cgroup)
 for role in agent placer; do
 	svm_mark
 	role_kill $role
-	await 10 agent_is_up
+	await 60 agent_is_up
 	[ $role = placer ] && svm drop
 	svm_says "^in-snapshot open id=$id .* cgroup=$cgroup " "$role killed: as it was"
 done
@@ -217,7 +217,7 @@ sed -i /cgroup-root/d "$dir/conf" # as most have it
 svm_mark
 ASAN_OPTIONS=detect_leaks=0 "$na_build/netagent/gi-netagent" -d -c "$dir/conf" >>"$dir/agent.log" 2>&1 &
 na_keeper=$!
-await 5 agent_off
+await 60 agent_off
 svm_says '^snapshot'
 login t root && ok "logged in" || fail "refused"
 svm_says " open .* cgroup=0 parent=0 "

@@ -28,7 +28,7 @@ scope_login() {
 	python3 "$dir/logind.py" "$scope" "$dir/session.py" t daemon >"$dir/login.out" 2>&1 &
 	leader=$!
 	na_pids+=("$leader")
-	await 10 grep -q 'opened 0' "$dir/login.out"
+	await 60 grep -q 'opened 0' "$dir/login.out"
 }
 leave() { echo "$1" >"$cg/cgroup.procs"; } # what logind does not do: so that the scope can go first
 for restarted in no yes; do
@@ -130,12 +130,12 @@ known=$leader
 python3 "$dir/audit.py" "$dir/session.py" t daemon >"$dir/known.out" 2>&1 &
 told=$!
 na_pids+=("$told")
-await 10 grep -q 'opened 0' "$dir/known.out"
+await 60 grep -q 'opened 0' "$dir/known.out"
 agent_stop
 python3 "$dir/audit.py" >"$dir/missed.out" 2>&1 &
 missed=$!
 na_pids+=("$missed")
-await 10 grep -q kids "$dir/missed.out"
+await 60 grep -q kids "$dir/missed.out"
 read -r _ kid1 kid2 <"$dir/missed.out"
 na_pids+=("$kid1" "$kid2")
 svm_mark
@@ -152,7 +152,7 @@ all_in() { # SESSION PID... - and their children
 		all_in "$s" $(cat "/proc/$p/task/$p/children") || return 1
 	done
 }
-await 5 all_in "$id" "$missed" && ok "its whole tree is in its cgroup" || fail "$(cg_of "$missed") $(cg_of "$kid1")"
+await 60 all_in "$id" "$missed" && ok "its whole tree is in its cgroup" || fail "$(cg_of "$missed") $(cg_of "$kid1")"
 check "those that were known are not found" 1 "$(svm_count '^event .* open ')"
 echo "# found once: also by the next agent"
 svm_mark

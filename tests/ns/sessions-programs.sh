@@ -52,7 +52,7 @@ printf '%s\n' 'Port 2222' 'ListenAddress 127.0.0.1' "HostKey $dir/host_key" 'Use
 sshd=$!
 na_pids+=("$sshd")
 sshd_up() { (exec 3<>/dev/tcp/127.0.0.1/2222); }
-await 10 sshd_up
+await 60 sshd_up
 o=(-F none -i "$dir/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes)
 s() { ssh -p 2222 "${o[@]}" "$@"; } # USER@HOST CMD...
 ns=$(readlink /proc/self/ns/mnt)
@@ -78,7 +78,7 @@ told() {
 }
 # in_session WHAT CMDLINE SESSION - its process is in that session's cgroup
 in_session() {
-	await 5 running "$2" || fail "$1: $2 does not run"
+	await 60 running "$2" || fail "$1: $2 does not run"
 	check "$1" "/$base/idfw/s$3" "$(cg_of "$(running "$2" | head -1)")"
 }
 ends() { svm_says "close id=$2 reason=$3" "$1"; } # WHAT ID REASON
@@ -131,11 +131,11 @@ ends "over with the transfer" "$id" 1
 echo "# several sessions in one connection"
 svm_mark
 stays ssh -p 2222 "${o[@]}" -M -S "$dir/mux.ssh" alice@127.0.0.1 sleep 1004
-await 5 test -S "$dir/mux.ssh"
-await 5 running 'sleep 1004'
+await 60 test -S "$dir/mux.ssh"
+await 60 running 'sleep 1004'
 ssh -S "$dir/mux.ssh" alice@127.0.0.1 true
 stays ssh -S "$dir/mux.ssh" alice@127.0.0.1 sleep 1005
-await 5 running 'sleep 1005'
+await 60 running 'sleep 1005'
 told "one login" 'user=alice .*service=sshd '
 check "and one alone" 1 "$(svm_count '^event .* open ')"
 in_session "the first channel" 'sleep 1004' "$id"
@@ -186,7 +186,7 @@ for n in 1020 1021 1022 1023 1024 1025; do
 	stop "sleep $n" || :
 done
 cgroup_gone() { [ ! -e "$cg/idfw/s$outer" ]; }
-await 5 cgroup_gone && ok "the cgroup goes with the last of them" || fail "cgroup left"
+await 60 cgroup_gone && ok "the cgroup goes with the last of them" || fail "cgroup left"
 
 echo "# su and sudo by a process that is in no session"
 svm_mark
@@ -214,7 +214,7 @@ leader=$(svm_field ' open ' leader)
 check "its leader is in a cgroup of its own" "/$base/idfw/s$id" "$(cg_of "$leader")"
 svm_mark
 # before its shell runs, login takes no notice of a hangup
-await 5 has_child "$leader"
+await 60 has_child "$leader"
 kill -HUP "$stays"
 kill -HUP "$leader" 2>/dev/null || :
 svm_says "close id=$id reason=[12]" "over with the terminal"
@@ -239,7 +239,7 @@ stop 'sleep 1041'
 ends "over with the job" "$id" 1
 atd -f >/dev/null 2>&1 &
 na_pids+=($!)
-await 5 test -e /run/atd.pid
+await 60 test -e /run/atd.pid
 svm_mark
 echo 'sleep 1040' >"$dir/job"
 setpriv --reuid alice --regid alice --clear-groups sh -c "cd /home/alice; at now <'$dir/job'" 2>"$dir/at.out" ||
@@ -271,7 +271,7 @@ check "no second session" 1 "$(svm_count '^event .* open ')"
 stop 'sleep 1050'
 stack sshd 'session required pam_permit.so'
 stays ssh -p 2222 "${o[@]}" alice@127.0.0.1 sleep 1051
-await 5 running 'sleep 1051'
+await 60 running 'sleep 1051'
 case $(cg_of "$(running 'sleep 1051')") in
 */idfw/s*) fail "sshd without it: in a session's cgroup" ;;
 *) ok "sshd without it: in no session" ;;
@@ -287,7 +287,7 @@ stays ssh -p 2222 "${o[@]}" alice@127.0.0.1 \
 told "ssh" 'user=alice .*service=sshd '
 outer=$id
 second_up() { (exec 3<>/dev/tcp/127.0.0.1/2223); }
-await 5 second_up
+await 60 second_up
 svm_mark
 ssh -p 2223 "${o[@]}" bob@127.0.0.1 true
 told "a login through it" 'user=bob .*service=sshd '
