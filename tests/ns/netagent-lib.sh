@@ -52,6 +52,12 @@ trap 'echo "FAIL: line $LINENO of ${BASH_SOURCE[0]##*/}: $BASH_COMMAND"' ERR
 set -E
 trap 'exit 1' INT TERM
 
+# An agent that starts looks for logins that it missed, and sees all processes of the machine: who plays
+# such logins (na_alone=1) does not run beside another test of these
+exec 8<"${BASH_SOURCE[0]}"
+if [ -n "${na_alone:-}" ]; then na_lock=-x; else na_lock=-s; fi
+flock $na_lock -w 240 8 || echo "(beside another test that does not end)"
+
 ok() { echo "ok: $*"; }
 fail() {
 	echo "FAIL: $*"
