@@ -193,8 +193,11 @@ cat >"$dir/bin/systemctl" <<-'E'
 	#!/bin/sh
 	[ "$*" = "stop gi-netagent.service gi-netagent-base.service" ] || exit 1
 	read -r pid <"${0%/*}/keeper" || exit 1
+	children=$(cat "/proc/$pid/task/$pid/children")
 	kill -TERM "$pid"
-	while kill -0 "$pid" 2>/dev/null && [ "$(ps -o stat= -p "$pid")" != Z ]; do sleep 0.02; done
+	for pid in $pid $children; do # as systemd: when all of them have ended
+		while kill -0 "$pid" 2>/dev/null && ! grep -q "^State:.Z" "/proc/$pid/status" 2>/dev/null; do sleep 0.02; done
+	done
 E
 chmod 755 "$dir/bin/systemctl"
 
@@ -260,7 +263,7 @@ probes <<-E
 E
 agent_stop
 svm_stop
-"$na_build/netagent/gi-netagent" --remove-rules
+await 20 "$na_build/netagent/gi-netagent" --remove-rules || fail "the table cannot be removed"
 nft flush ruleset
 
 echo "# ---- ufw, the real one"
