@@ -15,24 +15,15 @@
 #include <string.h>
 #include <time.h>
 
-#define TEXT_LEN 128
-#define TELL_MS 1000
 #define NEVER UINT64_MAX
 
 struct fw_guard {
 	struct fw_push *push;
 	struct mnl_socket *nl; /* owned */
-	fw_guard_tell *tell;
-	void *arg;
+	struct fw_alarms alarms;
 	struct fw_seen seen;
 	uint64_t repair_ms, verify_ms, scan_ms; /* not before; NEVER for those that are not due */
-	struct alarm {
-		bool on;
-		bool lasting; /* ended by what it is about, not by time */
-		bool due;     /* its text changed and was not told */
-		uint64_t last_ms, told_ms;
-		char text[TEXT_LEN];
-	} alarms[FW_ALARM_COUNT];
+	uint64_t own_ms;			/* the next look at somebody else's table */
 };
 
 static uint64_t now_ms(void)
@@ -59,17 +50,10 @@ int fw_guard_new(struct fw_push *p, fw_guard_tell *tell, void *arg, struct fw_gu
 	if (!g)
 		return -ENOMEM;
 	g->push = p;
-	g->tell = tell;
-	g->arg = arg;
-	g->alarms[FW_ALARM_FOREIGN_CHAIN].lasting = true;
-	g->alarms[FW_ALARM_NOT_OWNED].lasting = true;
-	/* what a predecessor told and did not end: nobody else will */
-	for (int kind = 1; kind < FW_ALARM_COUNT; kind++) {
-		g->alarms[kind].on = true;
-		g->alarms[kind].last_ms = now_ms();
-	}
+	fw_alarms_init(&g->alarms, tell, arg, now_ms());
 	g->seen.others = true; /* what is there already */
 	g->verify_ms = now_ms() + FW_GUARD_VERIFY_MS;
+	g->own_ms = NEVER;
 	rc = fw_watch_open(fw_mnl_portid(p->mnl), &g->nl);
 	if (rc < 0) {
 		free(g);
@@ -92,70 +76,6 @@ int fw_guard_fd(const struct fw_guard *g)
 	return mnl_socket_get_fd(g->nl);
 }
 
-/* ---- alarms ---- */
-
-static void tell_now(struct fw_guard *g, enum fw_alarm kind)
-{
-	struct alarm *a = &g->alarms[kind];
-
-	a->due = false;
-	a->told_ms = now_ms();
-	g->tell(g->arg, kind, false, a->text);
-}
-
-static void alarm_over(struct fw_guard *g, enum fw_alarm kind)
-{
-	struct alarm *a = &g->alarms[kind];
-
-	if (!a->on)
-		return;
-	a->on = a->due = false;
-	g->tell(g->arg, kind, true, a->text);
-}
-
-/* names in @text are others' */
-static void alarm_on(struct fw_guard *g, enum fw_alarm kind, const char *text)
-{
-	struct alarm *a = &g->alarms[kind];
-	char clean[TEXT_LEN];
-	size_t n = 0;
-
-	for (; text[n] && n < sizeof(clean) - 1; n++)
-		clean[n] = text[n] >= 0x20 && text[n] < 0x7f ? text[n] : '?';
-	clean[n] = '\0';
-	a->last_ms = now_ms();
-	if (a->on && strcmp(a->text, clean) == 0)
-		return;
-	if (a->lasting && a->text[0])
-		alarm_over(g, kind); /* this one is another */
-	a->on = true;
-	memcpy(a->text, clean, sizeof(clean));
-	a->due = true;
-	if (!a->told_ms || now_ms() - a->told_ms >= TELL_MS)
-		tell_now(g, kind);
-}
-
-/* what was not told for its rate, and what has been quiet for long */
-static uint64_t alarms_work(struct fw_guard *g)
-{
-	uint64_t now = now_ms(), next = NEVER;
-
-	for (int kind = 1; kind < FW_ALARM_COUNT; kind++) {
-		struct alarm *a = &g->alarms[kind];
-		uint64_t at = a->due ? a->told_ms + TELL_MS : a->last_ms + FW_GUARD_QUIET_MS;
-
-		if (!a->on || (a->lasting && !a->due))
-			continue;
-		if (now >= at && a->due)
-			tell_now(g, (enum fw_alarm)kind);
-		else if (now >= at)
-			alarm_over(g, (enum fw_alarm)kind);
-		else if (at < next)
-			next = at;
-	}
-	return next;
-}
-
 /* ---- what is due ---- */
 
 static int repair_for(struct fw_guard *g, enum fw_alarm kind, const char *what)
@@ -169,7 +89,7 @@ static int repair_for(struct fw_guard *g, enum fw_alarm kind, const char *what)
 		snprintf(text, sizeof(text), "%.70s; not repaired: %.40s", what, why);
 	else
 		snprintf(text, sizeof(text), "%s; repaired", what);
-	alarm_on(g, kind, text);
+	fw_alarms_on(&g->alarms, kind, text, now_ms());
 	return rc;
 }
 
@@ -211,9 +131,39 @@ static void scan(struct fw_guard *g)
 		return;
 	g->seen.others = false;
 	if (text[0])
-		alarm_on(g, FW_ALARM_FOREIGN_CHAIN, text);
+		fw_alarms_on(&g->alarms, FW_ALARM_FOREIGN_CHAIN, text, now_ms());
 	else
-		alarm_over(g, FW_ALARM_FOREIGN_CHAIN);
+		fw_alarms_over(&g->alarms, FW_ALARM_FOREIGN_CHAIN);
+}
+
+/* whose the table is; another owner may end at any time, and nobody tells us */
+static void own(struct fw_guard *g)
+{
+	enum fw_owned owned;
+
+	if (fw_push_owned(g->push) == FW_OWNED_OTHER &&
+		(g->own_ms == NEVER || now_ms() >= g->own_ms)) {
+		(void)!fw_own_adopt(g->push);
+		g->own_ms = now_ms() + FW_GUARD_SCAN_MS;
+	}
+	owned = fw_push_owned(g->push);
+	if (owned == FW_OWNED_OTHER || owned == FW_OWNED_PLAIN)
+		fw_alarms_on(&g->alarms, FW_ALARM_NOT_OWNED, fw_owned_text(owned), now_ms());
+	else
+		fw_alarms_over(&g->alarms, FW_ALARM_NOT_OWNED);
+	if (owned != FW_OWNED_OTHER)
+		g->own_ms = NEVER;
+}
+
+static void found(struct fw_guard *g)
+{
+	char text[FW_WHY_MAX];
+
+	if (!g->push->found[0] || !fw_push_state(g->push))
+		return;
+	snprintf(text, sizeof(text), "%.110s; repaired", g->push->found);
+	fw_alarms_on(&g->alarms, FW_ALARM_DIFFERS, text, now_ms());
+	g->push->found[0] = '\0';
 }
 
 int fw_guard_work(struct fw_guard *g)
@@ -229,10 +179,13 @@ int fw_guard_work(struct fw_guard *g)
 		verify(g);
 	if (g->seen.others && now >= g->scan_ms)
 		scan(g);
-	next = alarms_work(g);
+	own(g);
+	found(g);
+	next = fw_alarms_work(&g->alarms, now_ms());
 	now = now_ms();
 	repair = (g->seen.changed && !g->seen.open) || g->seen.lost;
 	next = g->verify_ms < next ? g->verify_ms : next;
+	next = g->own_ms < next ? g->own_ms : next;
 	if (repair && g->repair_ms < next)
 		next = g->repair_ms;
 	if (g->seen.others && g->scan_ms < next)

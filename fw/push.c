@@ -297,6 +297,22 @@ static int push_over_standing(
 	return rc;
 }
 
+/* for a successor (fw_push_look()); without it, it cannot tell */
+static void stamp_shape(struct fw_push *p)
+{
+	static const uint32_t keys[] = { FW_STAMP_SHAPE_HI, FW_STAMP_SHAPE_LO };
+
+	fw_mnl_begin(p->mnl);
+	for (size_t i = 0; i < GI_ARRAY_SIZE(keys); i++) {
+		struct fw_raw r = { .key_len = sizeof(keys[i]),
+			.data = (uint32_t)(i ? p->shape : p->shape >> 32) };
+
+		memcpy(r.key, &keys[i], sizeof(keys[i]));
+		fw_mnl_change(p->mnl, "stamp", FW_CHANGE_ADD, &r, true);
+	}
+	(void)!fw_mnl_commit(p->mnl);
+}
+
 int fw_push_whole(
 	struct fw_push *p, struct fw_state *s, unsigned int ways, char ret_why[FW_WHY_MAX])
 {
@@ -319,6 +335,8 @@ int fw_push_whole(
 	/* nothing to compare with: the first comparison then says that it differs */
 	if (rc == 0 && fw_table_shape(p->mnl, &p->shape) < 0)
 		p->shape = 0;
+	if (rc == 0)
+		stamp_shape(p);
 	return rc;
 }
 
@@ -330,6 +348,8 @@ int fw_push_ruleset(struct fw_push *p, struct fw_state *s, char ret_why[256])
 
 	if (rc < 0)
 		return fw_push_refuse(rc, why, ret_why);
+	if (!p->state)
+		fw_push_look(p);
 	/* what stands under a predecessor's names is only as good as it was guarded */
 	rc = fw_push_whole(
 		p, s, FW_WAY_OVER | FW_WAY_FRESH | (p->state ? 0 : FW_WAY_NETS), ret_why);

@@ -40,7 +40,7 @@ enum fw_owned {
 	FW_OWNED_OFF,	/* nobody asked for an owner, or there is no table yet */
 	FW_OWNED_US,	/* others cannot change it */
 	FW_OWNED_OLD,	/* the kernel cannot do it */
-	FW_OWNED_PLAIN, /* it is there without these flags, and was not replaced */
+	FW_OWNED_PLAIN, /* it was there before us without these flags */
 	FW_OWNED_OTHER, /* another process' socket owns it: all changes fail with -EPERM */
 };
 enum fw_owned fw_push_owned(const struct fw_push *p);

@@ -92,6 +92,9 @@ enum {
 	FW_STAMP_VER_HI = 3,
 	FW_STAMP_VER_LO = 4,
 	FW_STAMP_CG = 5, /* which name the map of cgroups has */
+	FW_STAMP_SHAPE_HI =
+		6, /* fw_table_shape() after the last whole ruleset, written behind it */
+	FW_STAMP_SHAPE_LO = 7,
 	FW_STAMP_COUNT
 };
 
@@ -105,6 +108,7 @@ struct fw_push {
 	uint32_t gen;		  /* the kernel's number of rulesets when that was compared last */
 	bool own;		  /* the table is to have an owner */
 	enum fw_owned owned;
+	char found[FW_WHY_MAX]; /* what a predecessor's table was not any more; the guard tells */
 };
 
 /* ---- push_table.c: our table as one thing ---- */
@@ -151,6 +155,13 @@ enum { FW_WAY_OVER = 1, FW_WAY_FRESH = 2, FW_WAY_NETS = 4 };
  */
 GI_MUST_CHECK int fw_push_whole(
 	struct fw_push *p, struct fw_state *s, unsigned int ways, char ret_why[FW_WHY_MAX]);
+/*
+ * before the first ruleset: does the table have the shape that its makers left, or did others work
+ * on it while none of us was there; @p->found. Elements of the model are not compared: what they
+ * should be is the SVM's to know, and it tells with the ruleset that replaces them
+ */
+void fw_push_look(struct fw_push *p);
+GI_MUST_CHECK int fw_push_read_stamp(struct fw_push *p, uint32_t ret[FW_STAMP_COUNT]);
 /* the map of cgroups that runs, into @into */
 GI_MUST_CHECK int fw_push_read_cgroups(struct fw_push *p, struct fw_state *into);
 

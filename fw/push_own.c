@@ -6,8 +6,8 @@
  * the owner's socket change the table, nor flush it, and with the flag persist it stays when the
  * last holder of that socket has died: an orphan, which enforces as before, may be changed by
  * anyone, and is adopted by the first of us to come. A table that somebody else owns is left alone
- * and told; so is one without flags, which nobody can give an owner as it stands: it is replaced,
- * behind a copy of what replaces it, so that there is no moment without rules.
+ * and told; so is one without flags, which nobody can give an owner as it
+ * stands.
  * Source: docs/adr/0016, nf_tables_updtable() in Linux 6.9.
  */
 #include "fw/push.h"
@@ -55,7 +55,8 @@ const char *fw_owned_text(enum fw_owned owned)
 		return "table " FW_TABLE " belongs to another process: rules cannot be changed; "
 		       "end that process, or boot";
 	case FW_OWNED_PLAIN:
-		return "table " FW_TABLE " has no owner, and others can change it";
+		return "table " FW_TABLE " was made without an owner, others can change it; stop "
+		       "us, gi-netagent --remove-rules, start us";
 	case FW_OWNED_OLD:
 		return "this kernel has no tables with an owner (Linux 6.9 has): changes by others "
 		       "are repaired, not prevented";

@@ -195,7 +195,7 @@ static int on_stamp(void *arg, const struct fw_raw *r)
 	return 0;
 }
 
-static int read_stamp(struct fw_push *p, uint32_t stamp[FW_STAMP_COUNT])
+int fw_push_read_stamp(struct fw_push *p, uint32_t stamp[FW_STAMP_COUNT])
 {
 	int rc = -EINTR;
 
@@ -214,7 +214,7 @@ int fw_push_marks(struct fw_push *p, int (*cb)(void *arg, const struct fw_elem *
 
 	if (rc < 0)
 		return rc;
-	rc = read_stamp(p, stamp);
+	rc = fw_push_read_stamp(p, stamp);
 	a.cg = stamp[FW_STAMP_CG];
 	for (size_t i = 0; i < GI_ARRAY_SIZE(sets) && rc == 0; i++) {
 		a.set = sets[i];
@@ -229,7 +229,7 @@ int fw_push_marks(struct fw_push *p, int (*cb)(void *arg, const struct fw_elem *
 int fw_push_running(struct fw_push *p, uint64_t *ret_generation, uint64_t *ret_version)
 {
 	uint32_t stamp[FW_STAMP_COUNT] = { 0 };
-	int rc = read_stamp(p, stamp);
+	int rc = fw_push_read_stamp(p, stamp);
 
 	if (rc < 0)
 		return rc;

@@ -214,6 +214,19 @@ int fw_push_verify(struct fw_push *p, char ret_what[256])
 	return rc;
 }
 
+void fw_push_look(struct fw_push *p)
+{
+	uint32_t stamp[FW_STAMP_COUNT] = { 0 };
+	uint64_t left, shape = 0;
+
+	if (fw_push_read_stamp(p, stamp) < 0)
+		return;
+	left = (uint64_t)stamp[FW_STAMP_SHAPE_HI] << 32 | stamp[FW_STAMP_SHAPE_LO];
+	if (left && fw_table_shape(p->mnl, &shape) == 0 && shape != left)
+		snprintf(p->found, sizeof(p->found),
+			"table " FW_TABLE " was changed while none of us held it");
+}
+
 /* ---- repairing ---- */
 
 struct put_by {

@@ -68,13 +68,13 @@ static int adopt_flows(struct fw_state *s)
 }
 
 /* takes @s on success */
-static int load(struct fw_state *s, const char *what)
+static int load(struct fw_state *s, const char *what, bool owner_wanted)
 {
 	struct fw_push *p = NULL;
 	uint32_t owner = 0;
 	char why[256] = "";
 	bool runs = false;
-	int rc = fw_push_new(-1, true, &p, why);
+	int rc = fw_push_new(-1, owner_wanted, &p, why);
 
 	if (rc == 0)
 		rc = fw_push_standing(p, &runs, &owner);
@@ -114,7 +114,7 @@ int na_base_run(const struct na_conf *c, bool print)
 		fw_state_free(s);
 		return rc;
 	}
-	rc = load(s, c->base);
+	rc = load(s, c->base, na_conf_owner(c));
 	if (rc < 0)
 		fw_state_free(s);
 	return rc < 0 ? 1 : 0;

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include "lib/base/err.h"
 
+/* keeper -> pusher */
+#define NA_FD_TABLE 'T' /* the netlink socket that owns the table */
 /* keeper -> parsing process */
 #define NA_FD_LISTENER 'L' /* of the PAM socket */
 #define NA_FD_PUSHER 'P'   /* to a pusher that has just started */

@@ -9,6 +9,8 @@
  * It binds the PAM socket (kept while the parsing process is started again: a login waits in the
  * backlog meanwhile), makes the spool's directory, and gives each parsing process the listener and
  * the sockets of a fresh pusher and placer. A parsing process that ends takes these with it.
+ * It holds the netlink socket that owns our table (fw/push.h) for as long as it lives and gives it
+ * to each pusher; it sends nothing there itself.
  * Nothing is ever read from a child. All lives of the children get the configuration that the
  * keeper started with, from memory: a mistake made in the file since then waits for a restart of
  * the keeper.
@@ -30,6 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fw/push.h"
 #include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "lib/conf/lex.h"
@@ -62,6 +65,7 @@ struct keeper {
 	struct io_signal sigterm, sigint;
 	struct role agent, pusher, placer;
 	int listen_fd;
+	int table_fd;	    /* netlink, owns the table; -1: could not be opened yet */
 	int conf_fd;	    /* the configuration's text, in memory */
 	char conf_path[40]; /* by which the children, still root, open it */
 	bool debug;
@@ -117,7 +121,9 @@ static void role_start(struct role *r)
 	int size = PUSHER_BUFFER_BYTES, err;
 
 	r->started_ms = io_clock_mono_ms();
-	err = io_child_start(k->loop, &r->child, r->argv, SOCK_SEQPACKET, exited_cb, r);
+	err = r == &k->pusher && k->table_fd < 0 ? fw_own_open(&k->table_fd) : 0;
+	if (err == 0)
+		err = io_child_start(k->loop, &r->child, r->argv, SOCK_SEQPACKET, exited_cb, r);
 	if (err < 0) {
 		gi_err("%s cannot be started: %s", r->name + 2, gi_strerror(err));
 		io_timer_start(k->loop, &r->again, io_backoff_next(&r->backoff), 0, again_cb, r);
@@ -125,6 +131,9 @@ static void role_start(struct role *r)
 	}
 	if (r == &k->pusher) {
 		(void)setsockopt(r->child.fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+		err = na_fd_send(r->child.fd, NA_FD_TABLE, k->table_fd);
+		if (err < 0)
+			io_child_kill(&r->child);
 	} else if (r == &k->agent) {
 		err = na_fd_send(r->child.fd, NA_FD_LISTENER, k->listen_fd);
 		if (err < 0)
@@ -297,7 +306,7 @@ static int keeper_prepare(struct keeper *k, int argc, char **argv)
 
 int na_keeper_run(const struct na_conf *conf, int argc, char **argv)
 {
-	struct keeper k = { .conf = conf, .listen_fd = -1, .conf_fd = -1 };
+	struct keeper k = { .conf = conf, .listen_fd = -1, .table_fd = -1, .conf_fd = -1 };
 	int err = keeper_prepare(&k, argc, argv);
 
 	if (err == 0) {
@@ -320,6 +329,8 @@ int na_keeper_run(const struct na_conf *conf, int argc, char **argv)
 	}
 	if (k.listen_fd >= 0)
 		close(k.listen_fd);
+	if (k.table_fd >= 0)
+		close(k.table_fd);
 	if (k.conf_fd >= 0)
 		close(k.conf_fd);
 	if (k.loop)

@@ -104,7 +104,7 @@ static int run(const struct na_conf *conf, enum role role, bool print, int argc,
 	case ROLE_AGENT:
 		return na_agent_run(conf, IO_CHILD_FD);
 	case ROLE_PUSHER:
-		return na_pusher_run(IO_CHILD_FD);
+		return na_pusher_run(conf, IO_CHILD_FD);
 	case ROLE_PLACER:
 		return na_placer_run(conf, IO_CHILD_FD);
 	case ROLE_BASE:

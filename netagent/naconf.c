@@ -33,6 +33,9 @@ static const struct conf_item items[] = {
 		"auto: each session gets a cgroup of its own; off: sessions are known by uid" },
 	{ "cgroup-root", CONF_T_STRING, ITEM(cgroup_root), "", 0, 200,
 		"where these are made, in the directory idfw; none: where cgroup v2 is mounted" },
+	{ "table-owner", CONF_T_STRING, ITEM(table_owner), "auto", 1, 8,
+		"auto: nobody else can change the table idfw (Linux 6.9); off: root can, we "
+		"repair" },
 	{ "interfaces-exclude", CONF_T_LIST, ITEM(interfaces_exclude), "lo", 0, 64,
 		"interfaces whose addresses are not this guest's" },
 	{ "base", CONF_T_STRING, ITEM(base), "closed", 1, 8,
@@ -69,6 +72,10 @@ static int check(const void *conf, char ret_why[256])
 		snprintf(ret_why, 256, "session-cgroups is auto or off");
 		return -EINVAL;
 	}
+	if (strcmp(c->table_owner, "auto") != 0 && strcmp(c->table_owner, "off") != 0) {
+		snprintf(ret_why, 256, "table-owner is auto or off");
+		return -EINVAL;
+	}
 	if (*na_conf_cgroup_root(c) && *na_conf_cgroup_root(c) != '/') {
 		snprintf(ret_why, 256, "cgroup-root is not an absolute path");
 		return -EINVAL;
@@ -91,6 +98,11 @@ const struct conf_table na_conf_table = {
 bool na_conf_cgroups(const struct na_conf *c)
 {
 	return strcmp(c->session_cgroups, "auto") == 0;
+}
+
+bool na_conf_owner(const struct na_conf *c)
+{
+	return strcmp(c->table_owner, "auto") == 0;
 }
 
 static int hex_digit(char c)

@@ -19,12 +19,14 @@ struct na_conf {
 	char *boot_id_file;
 	char *cgroup_root;     /* NULL, "": where cgroup v2 is mounted */
 	char *session_cgroups; /* "auto", "off" */
+	char *table_owner;     /* "auto", "off" */
 	struct conf_list interfaces_exclude;
 	char *base; /* "closed", "open" */
 	struct conf_list base_allow;
 };
 
 bool na_conf_cgroups(const struct na_conf *c);
+bool na_conf_owner(const struct na_conf *c);		  /* the table is to have an owner */
 const char *na_conf_cgroup_root(const struct na_conf *c); /* "": none given */
 
 extern const struct conf_table na_conf_table;

@@ -22,6 +22,7 @@
 #include "fw/rec.h"
 #include "lib/base/log.h"
 #include "lib/io/priv.h"
+#include "netagent/fdpass.h"
 
 #define WORK_EVERY 64 /* records, while there is more to do than to take them */
 
@@ -30,6 +31,8 @@ struct pusher {
 	struct fw_push *push;
 	struct fw_guard *guard;
 	struct fw_rec_reader *reader;
+	bool told_old;	    /* that the kernel knows no owners */
+	bool other;	    /* somebody else owns the table */
 	bool more;	    /* fw_push_work() has something to do */
 	unsigned int since; /* records taken since it was last called */
 };
@@ -65,6 +68,9 @@ static int apply_state(struct pusher *p, struct fw_state *s)
 		gi_err("ruleset %llu.%llu was not taken: %s", (unsigned long long)generation,
 			(unsigned long long)version, why);
 		fw_state_free(s);
+	} else if (!p->told_old && fw_push_owned(p->push) == FW_OWNED_OLD) {
+		gi_notice("%s", fw_owned_text(FW_OWNED_OLD));
+		p->told_old = true;
 	}
 	return reply_done(p, generation, version, err, why);
 }
@@ -150,13 +156,27 @@ static void tell(void *arg, enum fw_alarm kind, bool over, const char *text)
 	(void)!reply(arg, &r);
 }
 
-/* until there is a request; the guard's work meanwhile */
+/* the table was somebody else's and is not any more: a fresh pusher gets a whole ruleset */
+static bool is_free(struct pusher *p)
+{
+	bool other = fw_push_owned(p->push) == FW_OWNED_OTHER, was = p->other;
+
+	p->other = other;
+	return was && !other;
+}
+
+/* until there is a request; the guard's work meanwhile. 1: enough */
 static int idle(struct pusher *p)
 {
 	struct pollfd fds[] = { { .fd = p->fd, .events = POLLIN },
 		{ .fd = fw_guard_fd(p->guard), .events = POLLIN } };
-	int n = poll(fds, GI_ARRAY_SIZE(fds), fw_guard_work(p->guard));
+	int ms = fw_guard_work(p->guard), n;
 
+	if (is_free(p)) {
+		gi_notice("the table " FW_TABLE " is nobody else's any more");
+		return 1;
+	}
+	n = poll(fds, GI_ARRAY_SIZE(fds), ms);
 	return n < 0 && errno != EINTR ? -errno : 0;
 }
 
@@ -174,8 +194,10 @@ static int serve(struct pusher *p)
 			continue;
 		}
 		if (n < 0 && errno == EAGAIN) {
-			if (idle(p) < 0)
-				return 1;
+			int rc = idle(p);
+
+			if (rc)
+				return rc < 0;
 			continue;
 		}
 		if (p->more && ++p->since == WORK_EVERY)
@@ -187,11 +209,26 @@ static int serve(struct pusher *p)
 	}
 }
 
-int na_pusher_run(int fd)
+/* the socket that owns the table; the keeper sends it before anybody else can send anything */
+static int take_socket(int fd, int *ret_fd)
+{
+	struct pollfd pf = { .fd = fd, .events = POLLIN };
+	char what = 0;
+	int err;
+
+	do {
+		if (poll(&pf, 1, -1) < 0 && errno != EINTR)
+			return -errno;
+		err = na_fd_recv(fd, &what, ret_fd);
+	} while (err == -EAGAIN);
+	return err == 0 && what != NA_FD_TABLE ? -GI_EPROTO : err;
+}
+
+int na_pusher_run(const struct na_conf *conf, int fd)
 {
 	struct pusher p = { .fd = fd };
 	char why[256] = "";
-	int rc = 1, err = io_priv_drop(NULL, IO_CAP_NET_ADMIN);
+	int rc = 1, table_fd = -1, err = io_priv_drop(NULL, IO_CAP_NET_ADMIN);
 
 	if (err == 0)
 		err = io_priv_seccomp_parser();
@@ -199,7 +236,10 @@ int na_pusher_run(int fd)
 		gi_err("pusher: privileges cannot be dropped: %s", gi_strerror(err));
 		return 1;
 	}
-	err = fw_push_new(-1, false, &p.push, why);
+	err = take_socket(fd, &table_fd);
+	if (err < 0)
+		return err == -GI_ECLOSED ? 0 : 1;
+	err = fw_push_new(table_fd, na_conf_owner(conf), &p.push, why);
 	if (err < 0)
 		gi_err("pusher: no nftables: %s", why[0] ? why : gi_strerror(err));
 	else if (fw_guard_new(p.push, tell, &p, &p.guard) < 0)

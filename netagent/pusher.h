@@ -5,7 +5,13 @@
 #ifndef NETAGENT_PUSHER_H
 #define NETAGENT_PUSHER_H
 
-/* the whole life of the process; @fd: its SOCK_SEQPACKET socket. Returns the exit code */
-int na_pusher_run(int fd);
+#include "netagent/naconf.h"
+
+/*
+ * na_pusher_run - the whole life of the process
+ * @fd: its SOCK_SEQPACKET socket; the first thing that comes is NA_FD_TABLE, from the keeper
+ * Returns the exit code.
+ */
+int na_pusher_run(const struct na_conf *conf, int fd);
 
 #endif

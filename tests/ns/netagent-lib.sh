@@ -170,6 +170,7 @@ agent_conf() {
 		boot-id-file "$dir/boot_id";
 		cgroup-root "$cg";
 		session-cgroups ${na_cgroups:-auto};
+		table-owner ${na_owner:-auto};
 	E
 }
 echo 01234567-89ab-cdef-0123-456789abcdef >"$dir/boot_id"

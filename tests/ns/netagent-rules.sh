@@ -109,8 +109,92 @@ applied 1 4 0
 probe open 1001 5432
 probe silent 1002 5432
 
-echo "# logout: one delta, and a running transfer is cut"
+echo "# root beside us cannot change the table, nor flush it; no killed child of ours gives it away"
+refused() { # NFT...
+	if nft "$@" 2>"$dir/nft.err"; then fail "taken: nft $*"; else ok "refused: nft $*"; fi
+	grep -q "not permitted" "$dir/nft.err" || fail "nft: $(cat "$dir/nft.err")"
+}
+untouched() {
+	refused insert rule inet idfw output accept
+	refused add element inet idfw uid_mark '{ 1002 : 17 }'
+	refused delete table inet idfw
+	nft flush ruleset
+	probe open 1001 5432
+	probe silent 1002 5432
+}
+untouched
+role_kill pusher
+untouched
+svm_mark
+ruleset 4 "live 17" "uid 1001 17" "sg eng 17"
+applied 1 4 0
+role_kill agent
+untouched
+svm_says '^marks gen=1 ver=4'
+
+echo "# kill -9 of all: an orphan that enforces; a change is told when the next ones adopt it"
 mkdir -m 1777 "$dir/flows" # the client under another uid writes its count there
+"$PY" "$NET" drain 10.9.1.2 5433 "$dir/flows/kept" uid 1001 >/dev/null 2>&1 &
+na_pids+=($!)
+kept_runs() { # it has moved on since it was last asked
+	local n=0 last=${kept_n:-0}
+	read -r n _ <"$dir/flows/kept" || return 1
+	kept_n=$n
+	[ "$n" -gt "$last" ]
+}
+await 60 kept_runs && ok "a transfer runs" || fail "no transfer"
+kill9 "$na_keeper"
+is_orphan() { nft insert rule inet idfw in_judge counter; }
+await 60 is_orphan && ok "others may change it now" || fail "still owned"
+probe open 1001 5432
+probe silent 1002 5432
+await 60 kept_runs && ok "the transfer goes on" || fail "the transfer stands still"
+svm_mark
+agent_start
+svm_says '^marks gen=1 ver=4 n=[1-9]' "the same marks are told"
+ruleset 4 "live 17" "uid 1001 17" "sg eng 17"
+applied 1 4 0
+svm_says '^alarm kind=3 over=0 table idfw was changed while none of us held it; repaired'
+untouched
+kept_n=0
+await 60 kept_runs && await 60 kept_runs && ok "no flow was cut" || fail "the transfer stands still"
+kill9 "$na_keeper"
+svm_mark
+agent_start
+svm_says '^marks gen=1 ver=4 n=[1-9]'
+ruleset 4 "live 17" "uid 1001 17" "sg eng 17"
+applied 1 4 0
+untouched
+check "what nobody changed raises nothing" 0 "$(svm_count '^alarm')"
+
+echo "# somebody else's table: told, and what to do; taken over when it is free"
+agent_stop
+nft delete table inet idfw
+cat >"$dir/owner.nft" <<'N'
+table inet idfw { flags owner; chain output { type filter hook output priority 0; policy accept; }; }
+N
+mkfifo "$dir/owner.in"
+nft -i <"$dir/owner.in" >/dev/null 2>&1 &
+owner=$!
+na_pids+=("$owner")
+exec 8>"$dir/owner.in"
+tr '\n' ' ' <"$dir/owner.nft" >&8; echo >&8
+await 60 nft list table inet idfw && ok "there is one" || fail "nft -i has made none"
+svm_mark
+agent_start
+svm_says '^alarm kind=5 over=0 table idfw belongs to another process'
+ruleset 4 "live 17" "uid 1001 17" "sg eng 17"
+applied 1 4 2
+kill9 "$owner"
+exec 8>&-
+svm_says '^alarm kind=5 over=1'
+svm_says '^applied gen=0 ver=0 result=1' "a whole ruleset is asked for"
+svm_mark
+ruleset 4 "live 17" "uid 1001 17" "sg eng 17"
+applied 1 4 0
+untouched
+
+echo "# logout: one delta, and a running transfer is cut"
 "$PY" "$NET" drain 10.9.1.2 5433 "$dir/flows/1" uid 1001 >/dev/null 2>&1 &
 na_pids+=($!)
 flow_at_least() { [ "$(cut -d' ' -f1 "$dir/flows/1")" -ge "$1" ]; }
