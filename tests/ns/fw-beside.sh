@@ -96,7 +96,7 @@ theirs() {
 }
 table() {
 	nft -s list table inet idfw | sed -E 's/ expires [^,} ]*//g
-		/map cg_mark/,/^\t\}/d; s/@cg_mark2?/@cg_mark/; s/0x00000003 : 0x[0-9a-f]*, 0x00000004 : 0x[0-9a-f]*, 0x00000005 : 0x[0-9a-f]*/stamp/
+		/map cg_mark/,/^\t\}/d; s/@cg_mark2?/@cg_mark/; /map stamp/,/^\t\}/d
 		/^$/d'
 }
 is_whole() { table 2>/dev/null | cmp -s - "$dir/ours"; }

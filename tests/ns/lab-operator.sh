@@ -74,6 +74,28 @@ goes_on() { [ "$(lab_pulled jump01 alice)" -gt $((lines + 50)) ]; }
 check "alice's transfer goes on" lab_wait_for 10 goes_on
 unbroken jump01 alice "beside bob"
 
+echo "== root on jump01: the table is not his to change; a chain beside it that could bypass it is told"
+rc=0
+out=$(lab_in jump01 nft insert rule inet idfw output accept 2>&1) || rc=$?
+check "refused" [ $rc != 0 ]
+check "with the kernel's reason" grep -q 'not permitted' <<<"$out"
+lab_in jump01 nft flush ruleset
+reaches_not bob $DB 5432 "bob, after flush ruleset"
+lab_in jump01 nft add table inet evil
+lab_in jump01 nft add chain inet evil out '{ type filter hook output priority -10; }'
+lab_in jump01 nft add rule inet evil out meta skuid 65533 ct mark set 1
+told() { # CODE - what status ends with, and whether it names the chain
+	local out rc=0 named=0
+	out=$(lab_ctl status 2>/dev/null) || rc=$?
+	grep -q 'inet evil out' <<<"$out" || named=1
+	[ $rc = "$1" ] && [ $named != "$1" ]
+}
+check "status names it, and ends with 1" lab_wait_for 60 told 1
+check "recorded" lab_wait_for 60 audited alarm '' 'inet evil out'
+lab_in jump01 nft delete table inet evil
+check "it goes from status with the chain" lab_wait_for 60 told 0
+check "and that is recorded" lab_wait_for 60 audited alarm '' 'over.*true.*inet evil out'
+
 echo "== answers"
 rc=0
 lab_ctl kick 999999 >/dev/null 2>&1 || rc=$?
