@@ -229,6 +229,7 @@ void idfw_session_sync(struct idfw_engine *e, struct idfw_session *s, const stru
 	const struct pol_set *has = s->principal ? &s->principal->member_of : NULL;
 	bool want = gives(s);
 
+	uid_update(e, s->vm, s->uid); /* whether `logins` lets him in may have changed */
 	if (!s->principal || (!s->counted && !want))
 		return;
 	if (s->counted && want) {

@@ -75,12 +75,20 @@ const struct pol_set *uid_groups(const struct idfw_engine *e, const struct plan_
 	return it ? &it->groups : NULL;
 }
 
-/* a person's, nested or not: the kernel could not tell the service from them */
+/*
+ * a person's: the kernel could not tell the service from him. Without a cgroup, nested or not; or
+ * refused by `logins`: then his cgroup leads to no mark, and he must not get the service's
+ */
+static bool is_persons(const struct idfw_session *s)
+{
+	return !s->cgroup || (s->refused && s->principal && s->principal->presence == IDFW_P_FOUND);
+}
+
 static bool held(const struct idfw_engine *e, const struct idfw_vm *vm, uint32_t uid)
 {
 	const struct idfw_session *s = uid < e->conf.min_uid ? NULL : vm->sessions;
 
-	while (s && (s->cgroup || s->uid != uid))
+	while (s && (s->uid != uid || !is_persons(s)))
 		s = s->v_next;
 	return s;
 }

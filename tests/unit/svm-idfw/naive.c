@@ -99,11 +99,13 @@ static bool some_uid_in(const struct world *world, size_t pg)
 	return false;
 }
 
-/* a person whom the kernel knows by nothing but this uid */
+/* a person whom the kernel knows by nothing but this uid, or whom policy does not let in there */
 static bool person_has(const struct world *world, const struct idfw_vm *w, uint32_t uid)
 {
 	for (const struct idfw_session *s = w->sessions; s; s = s->v_next)
-		if (!s->cgroup && s->uid == uid && uid >= world->e->conf.min_uid)
+		if (s->uid == uid && uid >= world->e->conf.min_uid &&
+			(!s->cgroup || (s->refused && s->principal &&
+					       s->principal->presence == IDFW_P_FOUND)))
 			return true;
 	return false;
 }
