@@ -24,7 +24,7 @@ PROBE = "/usr/bin/python3 /run/lab/soakprobe.py"
 UNIT = "feed.service"
 BACKGROUND = "setsid nohup %s </dev/null >/dev/null 2>&1 &"
 LOGIN_S = 25
-# docs/adr/0008: a connection that is silent through 16 changes is cut, also one that is open to all
+# docs/adr/0008: a connection that is silent through 64 changes is cut, also one that is open to all
 ALIVE = "-o ServerAliveInterval=2 -o ServerAliveCountMax=100000"
 # in a machine: anybody may ping, and what was sent to an isolated VM comes each second until it is released
 SYSCTL = ("cd /proc/sys/net/ipv4; echo 0 2147483647 >ping_group_range; echo 250 >tcp_retries2; "

@@ -313,10 +313,22 @@ static size_t owners_lapses(const struct idfw_plan *p, struct owner *owners, siz
 	return n;
 }
 
+/* what leads to everybody's mark: its own old ones and retired ones, nobody knows which is which;
+ * one place is left for the last one */
+static void base_old(struct idfw_engine *e, struct idfw_vm *vm, uint32_t mark)
+{
+	if (vm->plan->base.n_old < IDFW_BASE_EPOCHS_MAX - 1)
+		(void)plan_subject_old_add(e, vm, &vm->plan->base, mark);
+	else
+		plan_retire_mark(e, vm, mark);
+}
+
 static void owner_old(
 	struct idfw_engine *e, struct idfw_vm *vm, const struct owner *o, uint32_t mark)
 {
-	if (o->subject)
+	if (o->subject == &vm->plan->base)
+		base_old(e, vm, mark);
+	else if (o->subject)
 		(void)plan_subject_old_add(e, vm, o->subject, mark);
 	else if (o->orphan)
 		orphan_old(o->orphan, mark);

@@ -71,13 +71,13 @@ struct plan_subject {
 	uint8_t n_old, n_lapses;
 	bool is_service; /* a uid that the policy names; it has no session then */
 	uint16_t n_groups;
-	uint32_t mark;		   /* 0: judged as nobody */
-	uint32_t lease_s;	   /* of the mark; 0: for good */
-	uint32_t n_counted;	   /* of this VM: sessions that give it groups */
-	uint32_t *old;		   /* owned; earlier marks, oldest first, up to IDFW_EPOCHS_MAX */
-	uint16_t *groups;	   /* owned; of the ruleset, ascending */
-	struct plan_lapse *lapses; /* owned; in the order in which they stand in */
-	uint64_t unit;		   /* that changed it last */
+	uint32_t mark;	    /* 0: judged as nobody */
+	uint32_t lease_s;   /* of the mark; 0: for good */
+	uint32_t n_counted; /* of this VM: sessions that give it groups */
+	uint32_t *old;	    /* owned; earlier marks, oldest first, up to IDFW_(BASE_)EPOCHS_MAX */
+	uint16_t *groups;   /* owned; of the ruleset, ascending */
+	struct plan_lapse *lapses;		/* owned; in the order in which they stand in */
+	uint64_t unit;				/* that changed it last */
 	struct idfw_session *sessions;		/* of this VM: list by s_next */
 	const struct idfw_isolation *isolation; /* of this VM: its mark is not live; or NULL */
 	struct plan_subject *prev, *next;	/* all with an isolation */

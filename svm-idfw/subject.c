@@ -92,13 +92,15 @@ static void emit_map(
 static void old_add(
 	struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s, uint32_t mark)
 {
+	const uint8_t max = s == &vm->plan->base ? IDFW_BASE_EPOCHS_MAX : IDFW_EPOCHS_MAX;
+
 	if (!s->old)
-		s->old = calloc(IDFW_EPOCHS_MAX, sizeof(*s->old));
+		s->old = calloc(max, sizeof(*s->old));
 	if (!s->old)
 		return; /* flows of that mark are cut: closed rather than open */
-	if (s->n_old == IDFW_EPOCHS_MAX) {
+	if (s->n_old == max) {
 		emit_remark(e, vm, true, s->old[0], 0);
-		memmove(s->old, s->old + 1, (IDFW_EPOCHS_MAX - 1) * sizeof(*s->old));
+		memmove(s->old, s->old + 1, (max - 1) * sizeof(*s->old));
 		s->n_old--;
 	}
 	s->old[s->n_old++] = mark;
