@@ -7,19 +7,19 @@ answered from the beginning, in the words of docs/policy.md "How a packet is jud
 part of the language that lab/soak writes.
 
 What is tried is (protocol, port or ICMP type), None: any. Who does it is the name of an account, or UNIT and
-the name of a system service.
+the name of a system service, or UID and a number: who is in no session and no service that is named.
 """
 import ipaddress
 import re
 
 SECTIONS = ("emergency", "infrastructure", "environment", "application")
-UNIT = "unit:"
+UNIT, UID = "unit:", "uid:"
 ECHO = {"icmp": 8, "icmpv6": 128}
 SERVICES = {**{name: [("tcp", port), ("udp", port)] for name, port in
                (("dns", 53), ("kerberos", 88), ("kpasswd", 464), ("ldap", 389))},
             "ldaps": [("tcp", 636)], "ssh": [("tcp", 22)], "http": [("tcp", 80)],
             "icmp": [("icmp", None)], "icmpv6": [("icmpv6", None)], "ping": list(ECHO.items())}
-IDENTITY = ("directory", "user", "unit")
+IDENTITY = ("directory", "user", "unit", "uid")
 TOKEN = re.compile(r'#[^\n]*|\s+|"([^"]*)"|([A-Za-z0-9_./:@-]+)|([{};,])')
 
 
@@ -105,7 +105,7 @@ class Policy:
         out, words = [], [w for w in words if w != ","]
         while words:
             word = words.pop(0)
-            if word in ("vm", "user", "directory", "unit"):
+            if word in ("vm", "user", "directory", "unit", "uid"):
                 out.append((word, words.pop(0)))
             elif word[0].isdigit() or ":" in word:
                 out.append(("address", word))
@@ -215,6 +215,8 @@ class World:
 
     def has_user(self, peers, user):
         for kind, value in self.policy.flat(peers):
+            if kind == "uid" and user == UID + value:
+                return True
             if kind == "unit" and user in (UNIT + value, UNIT + value.split("/")[-1]):
                 return True
             if kind == "user" and value.lower() in (user, user + "@corp.example"):
@@ -237,6 +239,11 @@ class World:
     @staticmethod
     def concerns(rule, what):
         return rule["ports"] is None or what in rule["ports"] or (what[0], None) in rule["ports"]
+
+    def may_come_from(self, peers, machine):
+        """A uid is on every VM."""
+        return self.has_session_on(peers, machine) or \
+            machine in self.vms and any(kind == "uid" for kind, _ in self.policy.flat(peers))
 
     def leaves(self, user, source, target, what, is_cut):
         """@user: whose session the process is in; None: nobody's. @is_cut: and it is isolated, so it keeps
@@ -271,7 +278,7 @@ class World:
                     not self.has_session_on(to, vm):
                 continue
             if peers is None or self.has_address(peers, source) or \
-                    (rule["action"] == "allow" and self.has_session_on(peers, self.owner[source])):
+                    (rule["action"] == "allow" and self.may_come_from(peers, self.owner[source])):
                 return rule["action"] == "allow", rule["name"]
         return self.policy.default["in"] == "allow", "default in"
 
@@ -288,8 +295,8 @@ class World:
         for one in (machine, self.owner[address]):
             if one in self.alone:
                 return False, "%s is isolated" % one
-        if not is_cut:
-            user = user if user and (machine, user) in self.sessions else None
+        if not is_cut and user and not user.startswith(UID):
+            user = user if (machine, user) in self.sessions else None
         why = []
         if machine in self.vms:
             good, name = self.leaves(user, source, address, what, is_cut)

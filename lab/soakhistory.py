@@ -19,6 +19,7 @@ group management { address 10.77.9.10, fd77:9::10; }
 group directory-servers { address 10.77.8.10, fd77:8::10; }
 group workloads { vm jump01, web01, db01; }
 group feed { unit "%s"; }
+group left { uid 2001, 2003; }
 group db { vm db01; }
 group web { vm web01; }
 service postgres { tcp 5432; }
@@ -31,7 +32,7 @@ section infrastructure {
 EMERGENCY = ("rule no-bob drop from user \"bob\" to db;", "rule no-web drop from vm web01 to vm jump01;",
              "rule no-tcp reject from eng to web service http;", "rule desk-db allow from desk to db service postgres;",
              "rule no-echo reject from bob to db service udp 7007;", "rule no-ping drop from eng to web service ping;",
-             "rule no-feed drop from feed to db service tcp 9999;")
+             "rule no-feed drop from feed to db service tcp 9999;", "rule no-uid reject from left to db service tcp 9999;")
 APPLICATION = (
     "rule eng-db allow from eng to db service postgres log;", "rule eng-web allow from eng to web service http;",
     "rule bob-db allow from bob to db service tcp 9999;", "rule ops-ssh allow from ops to workloads service ssh;",
@@ -42,7 +43,8 @@ APPLICATION = (
     "rule eng-echo allow from eng to db service echo;", "rule staff-echo allow from staff to workloads service echo;",
     "rule echo-ops allow from any to ops service echo;", "rule feed-db allow from feed to db service postgres, echo;",
     "rule feed-web allow from feed, bob to web service http;", "rule to-feed allow from web, db to feed service tcp 9999, echo;",
-    "rule bob-feed allow from bob, ops to feed service http, echo;")
+    "rule bob-feed allow from bob, ops to feed service http, echo;",
+    "rule uid-db allow from left to db service postgres, echo;", "rule uid-web allow from eng, left to web service http;")
 LOGINS = ("logins one allow eng, user \"bob\" on vm web01;", "logins two allow staff on workloads;",
           "logins three allow any on vm jump01;", "logins four allow ops on vm jump01, db;")
 PING = ("rule ping allow from any to any service icmp, icmpv6;", "rule ping allow from any to any service ping;",

@@ -37,7 +37,7 @@ class Judge:
     def sessions(self):
         """What who and audit say, and whether they agree with the logins that we made."""
         lab = self.lab
-        shown = lab.ctl("who")[1]
+        shown = self.shown = lab.ctl("who")[1]
         rows = [r for r in shown if r["kind"] == "login" and r["parent"] is None and not r["kicked"]
                 and r["user"] in PEOPLE]
         known = sorted((r["vm"], r["user"]) for r in rows)
@@ -129,6 +129,10 @@ class Judge:
         cut_cgroups = {(r["vm"], r["cgroup"]) for r in rows if r["cgroup"] and r["session"] in cut}
         cut_uids = {(r["vm"], r["uid"]) for r in rows if not r["cgroup"] and r["session"] in cut}
         units = policy.units()
+        # a uid says who somebody is outside of all sessions, and where no person is known by it alone or refused
+        inside = {(r["vm"], r["cgroup"]) for r in self.shown if r["cgroup"]}
+        persons = {(r["vm"], r["uid"]) for r in self.shown if r["kind"] == "login" and
+                   (not r["cgroup"] or (r["refused"] and r["directory"] == "found"))}
         users = {}
         for name, (machine, login) in lab.actors.items():
             one, answer = lab.logins.get(login), answers.get(name) or {}
@@ -143,6 +147,8 @@ class Judge:
             if not user:
                 user = by_uid.get((machine, answer.get("uid")))
                 is_cut = user and (machine, answer.get("uid")) in cut_uids
+            if not user and (machine, answer.get("cgroup_id")) not in inside and (machine, answer.get("uid")) not in persons:
+                user = "%s%s" % (soakcheck.UID, answer.get("uid"))
             users[name] = (user, is_cut)
         sessions = [(r["vm"], r["user"]) for r in rows if r["session"] not in cut and r["vm"] not in lab.alone]
         sessions += [(vm, soakcheck.UNIT + UNIT) for vm in lab.units if units and vm not in lab.alone]
