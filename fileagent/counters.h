@@ -58,6 +58,7 @@
 	X(rescans_waiting)       \
 	X(rescans_done)          \
 	X(rescans_lost)          \
+	X(rescans_gone)          \
 	X(reports_lost)          \
 	X(held)                  \
 	X(held_max)              \

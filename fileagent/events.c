@@ -322,11 +322,10 @@ static void perm_no_slot(struct worker *w, const struct fan_event *ev)
 }
 
 /*
- * false: none waits, or what this one leads to comes first: the loop comes back for the next.
- * @first: the loop said that one waits; EAGAIN then is not the queue's but the file's, which
- * somebody has a write lease on
+ * One waits: EAGAIN is not the queue's then but the file's, which somebody has a write lease on.
+ * False: what this one leads to comes first: the loop comes back for the next
  */
-static bool perm_one(struct worker *w, bool first)
+static bool perm_one(struct worker *w)
 {
 	struct fan_event ev;
 	uint64_t now = io_clock_mono_ms();
@@ -344,8 +343,6 @@ static bool perm_one(struct worker *w, bool first)
 		claim = fa_inflight_claim(w->held, ev.fd, (uint32_t)ev.pid,
 			now + w->conf.deadline_base_ms, w->any_strict, &slot);
 	atomic_store_explicit(&w->held->reading, 0, memory_order_release);
-	if (err == -EAGAIN && !first)
-		return false;
 	if (err <
 		0) { /* the kernel has denied that opener, for want of a descriptor or by a lease */
 		w->count.events_lost++;
@@ -361,22 +358,22 @@ static bool perm_one(struct worker *w, bool first)
 	return err != -EMFILE && err != -ENFILE;
 }
 
-/* one waits at least */
-static void perm_round(struct worker *w)
-{
-	/* a lone opener asks for nothing more before his answer: the second read is in vain */
-	int i, most = w->perm_many || ++w->perm_rounds % PERM_TRY == 0 ? PERM_BURST : 1;
-
-	for (i = 0; i < most && perm_one(w, i == 0); i++)
-		;
-	w->perm_many = i > 1;
-}
-
 static bool one_waits(const struct worker *w)
 {
 	struct pollfd p = { .fd = w->groups.perm, .events = POLLIN };
 
 	return poll(&p, 1, 0) > 0;
+}
+
+/* one waits at least */
+static void perm_round(struct worker *w)
+{
+	/* a lone opener asks for nothing more before his answer: the second look is in vain */
+	int i, most = w->perm_many || ++w->perm_rounds % PERM_TRY == 0 ? PERM_BURST : 1;
+
+	for (i = 0; i < most && (i == 0 || one_waits(w)) && perm_one(w); i++)
+		;
+	w->perm_many = i > 1;
 }
 
 static void perm_cb(struct io_fd *f, unsigned int events)

@@ -2,9 +2,10 @@
 /*
  * rescans.c - files that were let through unscanned, looked at once the service is there
  *
- * Runs in the worker. A bounded list of paths and identities, each file once; a few at a time are
+ * Runs in the worker. A bounded list of paths and identities, each once; a few at a time are
  * opened by the supervisor (never here: an open of ours would be held by us), compared, and given
- * to the core. What is another file by now is left out: its own open or close is seen.
+ * to the core. What is another file by now, or none, is left out and counted: that one's own open
+ * or close is seen, and the one that was renamed is asked about when it is opened.
  */
 #include "fileagent/worker_int.h"
 
@@ -21,7 +22,6 @@ struct rescan {
 	struct fa_rescans *owner;
 	struct fa_ident id;
 	unsigned int tries;
-	bool running;
 	size_t len;
 	char path[];
 };
@@ -33,11 +33,14 @@ struct fa_rescans {
 	size_t n, bytes, running;
 };
 
-static struct rescan **find(struct fa_rescans *r, const struct fa_ident *id)
+/* birth, too: a number is used again once its file is removed. And the path: who was renamed is
+ * found only by his new name, which comes when he is opened by it */
+static struct rescan **find(struct fa_rescans *r, const struct fa_ident *id, const char *path)
 {
 	struct rescan **at = &r->bucket[(id->ino ^ id->dev) % BUCKETS];
 
-	while (*at && ((*at)->id.ino != id->ino || (*at)->id.dev != id->dev))
+	while (*at && ((*at)->id.ino != id->ino || (*at)->id.dev != id->dev ||
+			      (*at)->id.btime_ns != id->btime_ns || strcmp((*at)->path, path) != 0))
 		at = &(*at)->chain;
 	return at;
 }
@@ -52,7 +55,7 @@ static void append(struct fa_rescans *r, struct rescan *e)
 
 static void forget(struct fa_rescans *r, struct rescan *e)
 {
-	struct rescan **at = find(r, &e->id);
+	struct rescan **at = find(r, &e->id, e->path);
 
 	if (*at == e)
 		*at = e->chain;
@@ -64,7 +67,7 @@ static void forget(struct fa_rescans *r, struct rescan *e)
 void fa_rescans_add(struct fa_rescans *r, const char *path, const struct fa_ident *id)
 {
 	size_t len = strlen(path);
-	struct rescan **at = find(r, id), *e;
+	struct rescan **at = find(r, id, path), *e;
 
 	if (*at)
 		return;
@@ -123,7 +126,9 @@ static void opened_cb(void *arg, const struct fa_rec *rec, int fd)
 		if (fd >= 0)
 			close(fd);
 		r->running--;
+		r->w->count.rescans_gone++;
 		forget(r, e);
+		fa_worker_tick_on(r->w); /* the next ones */
 		return;
 	}
 	err = fa_scan_submit(r->w->pub.scan, fd, IDFW__FILE_OP__FILE_OP_RESCAN, scanned_cb, e);

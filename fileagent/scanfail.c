@@ -75,15 +75,18 @@ static void tell_failed(struct scan_waiter *w, enum fa_reason r)
 		w->done(w->arg, &o);
 }
 
-/* nobody waits, so nobody is told: counted, and looked at again where that is worth it */
+/* if nobody waits, nobody is told: counted. Looked at again where that is worth it */
 static void written_fail(struct fa_scan *s, const struct scan_file *f, enum fa_reason r)
 {
-	if (f->op != IDFW__FILE_OP__FILE_OP_CLOSE_WRITE || f->waiters || f->later.fd >= 0 ||
+	if (f->op != IDFW__FILE_OP__FILE_OP_CLOSE_WRITE || f->later.fd >= 0 ||
 		r == FA_R_WORKER_ENDED)
 		return;
-	s->count->written_unscanned++;
-	fa_info("%s: written, and not scanned: %s", scan_path(s, f), fa_reason_word(r));
-	if (look_later(r))
+	(void)scan_path(s, f);
+	if (!f->waiters) {
+		s->count->written_unscanned++;
+		fa_info("%s: written, and not scanned: %s", s->path, fa_reason_word(r));
+	}
+	if (look_later(r)) /* also if its openers are denied: it lies there */
 		s->ops->later(s->arg, s->path, &f->ident);
 }
 

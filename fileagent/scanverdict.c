@@ -84,6 +84,10 @@ static void remember(
 {
 	if (!v->until_change || !is_of_now(s, v))
 		return;
+	/* closed by a writer since it was read: what he stored through a mapping need not show in
+	 * its times, and there is nobody to take it out of the table once more */
+	if (f->later.fd >= 0)
+		return;
 	fa_table_put(s->table, &f->ident, is_bad(v->verdict) ? FA_KNOWN_DENY : FA_KNOWN_ALLOW);
 	/* a mark when it is opened: most of what is written is not, soon */
 	if (!is_bad(v->verdict) && opened)

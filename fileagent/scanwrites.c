@@ -356,11 +356,14 @@ void fa_scan_written(
 	struct scan_actor *actor;
 
 	s->now_ms = s->stir_ms = now_ms;
+	actor = writer_of(s, &h);
 	if (f && f->later.fd >= 0) { /* a writer that never stops costs one look at a time */
+		scan_actor_put(f->later_actor);
+		f->later_actor =
+			actor; /* what is found then is the last one's, as in waits_anew() */
 		s->ops->release(s->arg, &h);
 		return;
 	}
-	actor = writer_of(s, &h);
 	if (h.pidfd >= 0) { /* thousands may wait: one descriptor each */
 		s->ops->close(s->arg, h.pidfd);
 		h.pidfd = -1;

@@ -64,9 +64,31 @@ check "no service: let through" ok "$out"
 if [ "$ms" -lt 300 ]; then ok "at once: $ms ms"; else fail "no service: waits $ms ms"; fi
 check "what was known to be bad stays denied" EPERM "$(fa_open "$mnt/bad")"
 echo 'FA-BAD saved meanwhile' >"$mnt/meanwhile"
+# saved under another name first, as editors do; and one that got a removed file's inode. The
+# pauses are for the agent to have seen the close: without them less is tested, and all is well
+echo 'FA-BAD renamed' >"$mnt/renamed.tmp"
+sleep 0.1
+mv "$mnt/renamed.tmp" "$mnt/renamed"
+check "renamed, no service: let through" ok "$(fa_open "$mnt/renamed")"
+reused=no
+for i in $(seq 20); do
+	echo "brief $i" >"$mnt/brief"
+	sleep "0.$((10 + i * 4))"
+	was=$(stat -c %i "$mnt/brief")
+	rm "$mnt/brief"
+	echo 'FA-BAD reused' >"$mnt/reused"
+	[ "$(stat -c %i "$mnt/reused")" != "$was" ] || reused=yes
+	[ $reused = no ] || break
+	rm "$mnt/reused"
+done
+check "an inode is used again" yes $reused
+sleep 0.1
 svc_start bad=delete
-svc_says '^event .* op 4 .*/meanwhile$' "saved without a service: looked at later" 10
-if await 5 gone "$mnt/meanwhile"; then ok "and deleted"; else fail "it stays"; fi
+svc_says '^event .* op 4 .*/meanwhile$' "saved without a service: looked at later" 20
+for i in meanwhile renamed reused; do
+	if await 20 gone "$mnt/$i"; then ok "and deleted: $i"; else fail "it stays: $i"; fi
+done
+check_counter_min rescans_gone 1
 svc_says '^passed service down allowed .*/f5$' "reported" 10
 fa_stop
 svc_stop

@@ -287,6 +287,20 @@ static void test_written_while_opener_waits_is_looked_at_after(void **state)
 	allow(asked());
 }
 
+/* a store through a mapping need not show in its times: only its close is seen */
+static void test_closed_while_it_is_looked_at_is_not_remembered(void **state)
+{
+	(void)state;
+	open_file(1);
+	written(2, 1);
+	allow(asked());
+	assert_int_equal(fake.answer[1], 0);
+	assert_int_equal(fake.marks, 0);
+	assert_int_equal(fa_table_find(table, &fake.ident[1]), FA_KNOWN_NOT);
+	allow(asked());
+	assert_int_equal(fa_table_find(table, &fake.ident[1]), FA_KNOWN_ALLOW);
+}
+
 /* ---- no verdict ---- */
 
 static void test_deadline_lets_through_and_looks_later(void **state)
@@ -320,6 +334,17 @@ static void test_deadline_denies_where_strict(void **state)
 	assert_int_equal(fake.later, 0);
 	assert_true(fake.report_denied);
 	assert_int_equal(count.denied_deadline, 1);
+}
+
+static void test_written_file_whose_opener_is_denied_is_looked_at_later(void **state)
+{
+	(void)state;
+	written(1, 1);
+	open_as(2, 1, true);
+	wait_ms(1000);
+	assert_int_equal(fake.answer[2], EBUSY);
+	assert_int_equal(fake.later, 1);
+	assert_int_equal(count.written_unscanned, 0); /* it is among the denied */
 }
 
 static void test_deadline_grows_with_size_up_to_its_cap(void **state)
@@ -542,7 +567,9 @@ int main(void)
 		T(test_bad_verdict_on_changed_file_is_told_as_changed),
 		T(test_writer_that_never_stops_costs_one_scan_at_a_time),
 		T(test_written_while_opener_waits_is_looked_at_after),
+		T(test_closed_while_it_is_looked_at_is_not_remembered),
 		T(test_deadline_lets_through_and_looks_later),
+		T(test_written_file_whose_opener_is_denied_is_looked_at_later),
 		T(test_deadline_denies_where_strict),
 		T(test_deadline_grows_with_size_up_to_its_cap),
 		T(test_silent_service_costs_one_deadline),

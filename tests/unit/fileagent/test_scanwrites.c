@@ -324,6 +324,21 @@ static void test_who_closes_it_later_did_not_write_what_was_found(void **state)
 	assert_int_equal(fa_scan_files(scan), 0);
 }
 
+static void test_last_of_those_who_close_it_wrote_what_is_found_then(void **state)
+{
+	(void)state;
+	conf(1000);
+	save(1);
+	(void)pass(FA_SCAN_QUIET_MS);
+	save_again(2, 1);
+	save_again(3, 1);
+	allow(asked());
+	(void)pass(FA_SCAN_QUIET_MS);
+	say(asked(), DENY, true, false, "e1");
+	assert_int_equal(last(DONE)->session, 103);
+	assert_int_equal(fa_scan_files(scan), 0);
+}
+
 static void test_who_changed_it_while_it_was_read_wrote_what_is_found_then(void **state)
 {
 	(void)state;
@@ -570,6 +585,7 @@ int main(void)
 		T(test_file_that_lies_elsewhere_is_left_alone),
 		T(test_writer_is_asked_about_once),
 		T(test_who_closes_it_later_did_not_write_what_was_found),
+		T(test_last_of_those_who_close_it_wrote_what_is_found_then),
 		T(test_who_changed_it_while_it_was_read_wrote_what_is_found_then),
 		T(test_dead_service_gives_up_what_waits),
 		T(test_what_nobody_waits_for_leaves_half_of_the_credits),
