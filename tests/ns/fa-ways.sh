@@ -88,7 +88,7 @@ fa_mark_log
 python3 "$dir/lease.py" "$mnt/leased" >"$dir/lease.out" &
 lease=$!
 fa_pids+=("$lease")
-await 5 grep -q leased "$dir/lease.out" || fail "no lease"
+await 20 grep -q leased "$dir/lease.out" || fail "no lease"
 kill -USR1 "$svc" # who leases it has opened it, so it is marked: a new epoch takes that away
 fa_says 'other engines' "new epoch"
 start=$(now_ms)
@@ -126,7 +126,7 @@ PY
 python3 "$dir/close.py" "$mnt/leased2" >"$dir/close.out" 2>&1 &
 lease=$!
 fa_pids+=("$lease")
-await 5 grep -q open "$dir/close.out" || fail "it does not open"
+await 20 grep -q open "$dir/close.out" || fail "it does not open"
 sleep 0.3 # the agent has closed it, too
 fa_mark_log
 kill -STOP "$(fa_worker)" # for less than 2 s
