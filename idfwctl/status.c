@@ -11,7 +11,7 @@ static const char *const mux_heads[] = { "MUX", "PEER", "SINCE", "#GUESTS", "#QU
 static const char *const scan_heads[] = { "SVM-SCAN", "PEER", "SINCE", "#RECORDS", "#QUEUED" };
 static const char *const isolated_heads[] = { "ISOLATED", "VM", "#SESSION", "SINCE", "BY", "WHY" };
 static const char *const vm_heads[] = { "VM", "STATE", "MUX", "#SESSIONS", "RULES", "ADDRESSES",
-	"ERROR" };
+	"LIMITS", "ERROR" };
 
 void ctl_status_init(struct ctl_status *s)
 {
@@ -80,6 +80,27 @@ static void add_trouble(struct ctl_table *t, const json_t *row)
 	gi_buf_fini(&text);
 }
 
+/* the VM's own, and the one that keeps the next login out */
+static void add_limits(struct ctl_table *t, const json_t *row)
+{
+	const json_t *l = json_object_get(row, "limits");
+	bool own_sessions = ctl_row_true(l, "own_sessions"),
+	     own_events = ctl_row_true(l, "own_events");
+	uint64_t sessions = ctl_row_number(l, "sessions");
+	bool full = sessions && ctl_row_number(row, "sessions") >= sessions;
+	struct gi_buf text;
+
+	gi_buf_init(&text, 256);
+	if (full || own_sessions)
+		gi_buf_printf(&text, "%s%ssessions-max %" PRIu64, full ? "full: " : "",
+			own_sessions ? "own " : "", sessions);
+	if (own_events)
+		gi_buf_printf(&text, "%sown events-max %" PRIu64, text.len ? ", " : "",
+			ctl_row_number(l, "events"));
+	ctl_table_add(t, full ? CTL_BAD : CTL_PLAIN, gi_buf_str(&text));
+	gi_buf_fini(&text);
+}
+
 static void add_vm(struct ctl_table *t, const json_t *row)
 {
 	struct gi_buf addrs;
@@ -100,6 +121,7 @@ static void add_vm(struct ctl_table *t, const json_t *row)
 	ctl_row_list(row, "addresses", &addrs);
 	ctl_table_add(t, CTL_PLAIN, gi_buf_str(&addrs));
 	gi_buf_fini(&addrs);
+	add_limits(t, row);
 	add_trouble(t, row);
 }
 

@@ -363,19 +363,6 @@ void idfw_session_recount(struct idfw_session *s);
 void idfw_session_kicks_again(struct idfw_engine *e, struct idfw_vm *vm); /* a guest is back */
 void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, const char *reason);
 
-/* ---- limits.c ---- */
-/* messages that cost; false: the guest is held back now */
-bool idfw_limit_take(struct idfw_engine *e, struct idfw_vm *vm, size_t n);
-const char *idfw_limit_session(const struct idfw_engine *e, const struct idfw_vm *vm); /* or NULL */
-/* a session that is not taken; seq 0: from a snapshot. -GI_EFULL: come again */
-GI_MUST_CHECK int idfw_limit_refuse(struct idfw_engine *e, struct idfw_vm *vm,
-	const Idfw__Session *ws, uint64_t seq, const char *why);
-/* a session in a snapshot that we did not know */
-void idfw_limit_claim(struct idfw_engine *e, struct idfw_vm *vm);
-/* may more of a greeting's snapshot be looked at? false: the guest is held back now */
-bool idfw_limit_greeting(struct idfw_engine *e, struct idfw_vm *vm);
-void idfw_limit_snapshot_end(struct idfw_engine *e, struct idfw_vm *vm);
-
 /* ---- alarm.c ---- */
 void idfw_alarm_heard(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Alarm *m);
 void idfw_alarms_drop(struct idfw_vm *vm); /* another boot */

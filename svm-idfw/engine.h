@@ -148,6 +148,8 @@ struct idfw_vm {
 	char last_error[256];			/* of the last failed application, "" */
 	struct idfw_session *sessions;		/* list by v_next */
 	size_t n_sessions;
+	uint32_t sessions_max, events_max;	   /* that count for it; events_max 0: any */
+	bool own_sessions_max, own_events_max;	   /* given for this VM */
 	struct idfw_isolation *isolations;	   /* owned; list */
 	const struct idfw_isolation *isolation;	   /* the one of all of it, or NULL */
 	struct idfw_alarm alarms[IDFW_ALARMS_MAX]; /* that stand, oldest first */
@@ -222,11 +224,18 @@ struct idfw_out { /* all must be set; @arg first */
 	int (*store)(void *arg, const struct idfw_record *r);
 };
 
+struct idfw_limits { /* of one VM; 0: as for everybody */
+	const char *vm;
+	uint32_t sessions_max, events_max;
+};
+
 struct idfw_engine_conf {
 	uint32_t min_uid;
-	uint64_t ready_timeout_ms; /* SessionReady DEGRADED after this; 2000 */
-	uint32_t sessions_max;	   /* of one VM; 0: IDFW_SESSIONS_VM_MAX */
-	uint32_t events_max;	   /* of one VM, a second; 0: any */
+	uint64_t ready_timeout_ms;	     /* SessionReady DEGRADED after this; 2000 */
+	uint32_t sessions_max;		     /* of one VM; 0: IDFW_SESSIONS_VM_MAX */
+	uint32_t events_max;		     /* of one VM, a second; 0: any */
+	const struct idfw_limits *vm_limits; /* borrowed; of some VMs, instead */
+	size_t n_vm_limits;
 	uint64_t push_deadline_ms; /* a VM that applies nothing for so long is behind; 0: never */
 	uint32_t isolate_max; /* verdicts isolate so often an hour, then they are only recorded */
 	const char *const *never_isolate; /* borrowed; names of VMs */
@@ -243,6 +252,11 @@ uint64_t idfw_engine_tick(
 	struct idfw_engine *e); /* runs what is due; returns mono ms of the next deadline, 0 none */
 /* at the end of each loop round: gathered changes go out, one delta a VM; acknowledgements too */
 void idfw_engine_flush(struct idfw_engine *e);
+
+/* other limits from here on, of VMs that are connected too; sessions that are live stay.
+ * @vms: borrowed until the next call; instead of those in idfw_engine_conf */
+void idfw_engine_limits(struct idfw_engine *e, uint32_t sessions_max, uint32_t events_max,
+	const struct idfw_limits *vms, size_t n);
 
 /* start: what the database knew (before the first guest) */
 GI_MUST_CHECK int idfw_engine_restore_vm(

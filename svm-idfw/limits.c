@@ -7,25 +7,65 @@
  * database: nothing is lost, its spool keeps what was not taken, logouts still end access, and
  * after a second it has to come again. What is refused is audited, bounded itself: a hostile guest
  * must not fill the audit trail. Answers to our own pushes and a connection's first snapshot cost
- * nothing. Invariant: time is the monotonic clock's.
+ * nothing. A VM may have limits of its own, live on reload: what it has already stays, also beyond
+ * a smaller one. Invariant: time is the monotonic clock's.
  */
-#include "svm-idfw/core.h"
+#include "svm-idfw/limits.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define BURST_S 4
 #define NOTE_MS 60000 /* held back: one record a VM in so long */
 
+void idfw_limit_init(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	const struct idfw_limits *own = NULL;
+
+	for (size_t i = 0; !own && i < e->conf.n_vm_limits; i++)
+		if (!strcmp(e->conf.vm_limits[i].vm, vm->name))
+			own = &e->conf.vm_limits[i];
+	vm->own_sessions_max = own && own->sessions_max;
+	vm->own_events_max = own && own->events_max;
+	vm->sessions_max = vm->own_sessions_max ? own->sessions_max : e->conf.sessions_max;
+	vm->events_max = vm->own_events_max ? own->events_max : e->conf.events_max;
+	if (!vm->sessions_max)
+		vm->sessions_max = IDFW_SESSIONS_VM_MAX;
+}
+
+void idfw_engine_limits(struct idfw_engine *e, uint32_t sessions_max, uint32_t events_max,
+	const struct idfw_limits *vms, size_t n)
+{
+	struct idfw_vm *vm, *next;
+
+	e->conf.sessions_max = sessions_max;
+	e->conf.events_max = events_max;
+	e->conf.vm_limits = vms;
+	e->conf.n_vm_limits = n;
+	HASH_ITER (hh, e->vms, vm, next)
+		idfw_limit_init(e, vm);
+}
+
+/* whose limit it is, for those who read "more than 5 events/s" and have given 500 to all */
+static const char *whose(const struct idfw_vm *vm, bool own, char buf[80])
+{
+	buf[0] = '\0';
+	if (own)
+		snprintf(buf, 80, " of vm %s", vm->name);
+	return buf;
+}
+
 static void held_back(struct idfw_engine *e, struct idfw_vm *vm)
 {
 	struct idfw_plan *p = vm->plan;
-	char text[96];
+	char text[160], of[80];
 
 	idfw_vm_hold(e, vm, "it sends more than events-max allows; send it again");
 	if (p->held_note_ms && e->mono_ms < p->held_note_ms + NOTE_MS)
 		return;
 	p->held_note_ms = e->mono_ms;
-	snprintf(text, sizeof(text), "more than %u events/s: it is held back", e->conf.events_max);
+	snprintf(text, sizeof(text), "more than %u events/s: it is held back (events-max%s)",
+		vm->events_max, whose(vm, vm->own_events_max, of));
 	gi_warn("%s: %s", vm->name, text);
 	e->stats.refused++;
 	idfw_note(e, IDFW_REC_REFUSED, vm, NULL, idfw_json_why(e, text, NULL, NULL));
@@ -36,9 +76,9 @@ bool idfw_limit_take(struct idfw_engine *e, struct idfw_vm *vm, size_t n)
 	uint64_t now_us = e->mono_ms * 1000, cost_us;
 	struct idfw_plan *p = vm->plan;
 
-	if (!e->conf.events_max)
+	if (!vm->events_max)
 		return true;
-	cost_us = (uint64_t)n * 1000000 / e->conf.events_max;
+	cost_us = (uint64_t)n * 1000000 / vm->events_max;
 	if (p->spent_us < now_us)
 		p->spent_us = now_us;
 	if (p->spent_us + cost_us > now_us + BURST_S * UINT64_C(1000000)) {
@@ -59,33 +99,38 @@ void idfw_limit_claim(struct idfw_engine *e, struct idfw_vm *vm)
 	uint64_t now_us = e->mono_ms * 1000;
 	struct idfw_plan *p = vm->plan;
 
-	if (!e->conf.events_max)
+	if (!vm->events_max)
 		return;
 	if (p->claimed_us < now_us)
 		p->claimed_us = now_us;
-	p->claimed_us += UINT64_C(1000000) / e->conf.events_max;
+	p->claimed_us += UINT64_C(1000000) / vm->events_max;
 }
 
 bool idfw_limit_greeting(struct idfw_engine *e, struct idfw_vm *vm)
 {
-	uint64_t tables, max = e->conf.sessions_max ? e->conf.sessions_max : IDFW_SESSIONS_VM_MAX;
+	uint64_t tables;
 
-	if (!e->conf.events_max)
+	if (!vm->events_max)
 		return true;
-	tables = 2 * max * UINT64_C(1000000) / e->conf.events_max;
+	tables = 2 * (uint64_t)vm->sessions_max * UINT64_C(1000000) / vm->events_max;
 	if (vm->plan->claimed_us <= e->mono_ms * 1000 + tables)
 		return true;
 	held_back(e, vm);
 	return false;
 }
 
-const char *idfw_limit_session(const struct idfw_engine *e, const struct idfw_vm *vm)
+const char *idfw_limit_session(
+	const struct idfw_engine *e, const struct idfw_vm *vm, char buf[IDFW_LIMIT_WHY])
 {
-	uint32_t max = e->conf.sessions_max ? e->conf.sessions_max : IDFW_SESSIONS_VM_MAX;
+	char of[80];
 
-	if (vm->n_sessions >= max)
-		return "too many sessions on this VM (sessions-max)";
-	return HASH_COUNT(e->sessions) >= IDFW_SESSIONS_MAX ? "too many sessions in all" : NULL;
+	if (HASH_COUNT(e->sessions) >= IDFW_SESSIONS_MAX)
+		return "too many sessions in all";
+	if (vm->n_sessions < vm->sessions_max)
+		return NULL;
+	snprintf(buf, IDFW_LIMIT_WHY, "too many sessions on this VM (sessions-max %u%s)",
+		vm->sessions_max, whose(vm, vm->own_sessions_max, of));
+	return buf;
 }
 
 int idfw_limit_refuse(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws,
@@ -109,14 +154,15 @@ int idfw_limit_refuse(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Ses
 
 void idfw_limit_snapshot_end(struct idfw_engine *e, struct idfw_vm *vm)
 {
-	char n[24];
+	char n[24], why[160], of[80];
 
 	if (!vm->plan->snap_refused)
 		return;
 	snprintf(n, sizeof(n), "%zu", vm->plan->snap_refused);
+	snprintf(why, sizeof(why),
+		"sessions of a snapshot: too many on this VM (sessions-max %u%s)", vm->sessions_max,
+		whose(vm, vm->own_sessions_max, of));
 	vm->plan->snap_refused = 0;
 	gi_warn("%s: %s sessions of its snapshot are refused: too many", vm->name, n);
-	idfw_note(e, IDFW_REC_REFUSED, vm, NULL,
-		idfw_json_why(e, "sessions of a snapshot: too many on this VM (sessions-max)",
-			"refused", n));
+	idfw_note(e, IDFW_REC_REFUSED, vm, NULL, idfw_json_why(e, why, "refused", n));
 }

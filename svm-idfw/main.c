@@ -63,6 +63,8 @@ int main(int argc, char **argv)
 	if (conf_main(argc, argv, PROG, SUMMARY, &svm_conf_table, &s.conf, &debug, &code))
 		return code;
 	s.conf_file = conf_file_of(argc, argv);
+	s.argc = argc;
+	s.argv = argv;
 	code = run(&s, debug);
 	conf_free(&svm_conf_table, &s.conf);
 	return code;
@@ -102,7 +104,7 @@ static void signalled(struct io_signal *w, int signum)
 	struct svm *s = w->arg;
 
 	if (signum == SIGHUP) {
-		gi_notice("SIGHUP: nothing to read again; policies are committed with idfwctl");
+		svm_reload(s);
 		return;
 	}
 	gi_notice("%s: stopping", strsignal(signum));
@@ -163,6 +165,9 @@ static int start(struct svm *s)
 		return r;
 	}
 	r = svm_engine_start(s, seed);
+	if (r < 0)
+		return r;
+	r = svm_limits_apply(s);
 	if (r < 0)
 		return r;
 	idfw_guests_set_engine(s->guests, s->engine);
@@ -267,6 +272,7 @@ static void stop(struct svm *s)
 	if (s->store)
 		idfw_store_close(s->store);
 	idfw_engine_free(s->engine);
+	free(s->limits);
 	io_tls_ctx_free(s->tls);
 	if (!s->loop)
 		return;

@@ -76,6 +76,13 @@ static json_t *row_alarms(const struct idfw_vm *vm)
 	return list;
 }
 
+static json_t *row_limits(const struct idfw_vm *vm)
+{
+	return json_pack("{s:I,s:I,s:b,s:b}", "sessions", (json_int_t)vm->sessions_max, "events",
+		(json_int_t)vm->events_max, "own_sessions", (int)vm->own_sessions_max, "own_events",
+		(int)vm->own_events_max);
+}
+
 json_t *query_row_vm(const struct idfw_vm *vm)
 {
 	json_t *addrs = json_array();
@@ -85,7 +92,7 @@ json_t *query_row_vm(const struct idfw_vm *vm)
 	for (i = 0; i < vm->n_addrs; i++)
 		(void)json_array_append_new(
 			addrs, json_string(gi_addr_format(&vm->addrs[i], text)));
-	return json_pack("{s:s,s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:s,s:b,s:o}",
+	return json_pack("{s:s,s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:s,s:o,s:b,s:o}",
 		"type", "vm", "vm", vm->name, "connected", (int)vm->connected, "mux",
 		row_text(vm->mux), "transport", row_text(vm->transport), "connected_ms",
 		row_time(vm->connected_ms), "sessions", (json_int_t)vm->n_sessions, "addresses",
@@ -93,7 +100,8 @@ json_t *query_row_vm(const struct idfw_vm *vm)
 		(json_int_t)vm->want_version, "have_generation", (json_int_t)vm->have_generation,
 		"have_version", (json_int_t)vm->have_version, "in_sync",
 		vm->connected ? json_boolean(query_vm_in_sync(vm)) : json_null(), "error",
-		vm->last_error, "isolated", vm->isolation != NULL, "alarms", row_alarms(vm));
+		vm->last_error, "limits", row_limits(vm), "isolated", vm->isolation != NULL,
+		"alarms", row_alarms(vm));
 }
 
 bool query_vm_in_sync(const struct idfw_vm *vm)

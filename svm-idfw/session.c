@@ -7,7 +7,7 @@
  * away in any case, then waits for its record. Invariant: s->counted sessions, and only they, are
  * in their VM's group counts and in their subject's n_counted.
  */
-#include "svm-idfw/core.h"
+#include "svm-idfw/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -347,7 +347,8 @@ int idfw_session_open(
 	struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Session *ws, uint64_t seq)
 {
 	struct idfw_session *s = idfw_session_find(e, vm, ws->id, vm->boot_id);
-	const char *why = idfw_limit_session(e, vm);
+	char limit[IDFW_LIMIT_WHY];
+	const char *why = idfw_limit_session(e, vm, limit);
 	int r;
 
 	if (!why)

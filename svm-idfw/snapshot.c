@@ -6,7 +6,7 @@
  * waits for them, packed, so that their own records are written and not guessed; when they do not
  * come (IDFW_SNAP_WAIT_MS, or an event behind N) they are lost and the snapshot is what counts.
  */
-#include "svm-idfw/core.h"
+#include "svm-idfw/limits.h"
 
 #include <stdlib.h>
 #include <string.h>

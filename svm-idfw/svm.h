@@ -15,6 +15,9 @@
 struct svm {
 	struct svm_conf conf;
 	const char *conf_file; /* borrows argv or the default */
+	int argc;
+	char **argv;		    /* for SIGHUP: the same options name the same file */
+	struct idfw_limits *limits; /* owned; conf.vms, as the engine has them */
 	struct io_loop *loop;
 	struct io_idle flush;
 	struct io_timer tick;
@@ -35,6 +38,10 @@ struct svm {
 /* the engine's clock is now; its flush comes at the end of this round */
 void svm_round(void *arg);
 GI_MUST_CHECK int svm_engine_start(struct svm *s, const uint64_t seed[2]);
+/* reload.c: the engine is given the limits in s->conf */
+GI_MUST_CHECK int svm_limits_apply(struct svm *s);
+/* SIGHUP: limits are taken over from the configuration, if all of it is good; words into the log */
+void svm_reload(struct svm *s);
 /* the newest policy of the store, or the file for the first time; words into the log */
 GI_MUST_CHECK int svm_policy_start(struct svm *s);
 extern const struct idfw_store_ops svm_store_ops;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ITEM(field) offsetof(struct svm_conf, field)
+#define SVM_VMS_MAX 4096 /* with limits of their own */
 
 static const struct conf_item top_items[] = {
 	{ "listen", CONF_T_ENDPOINT, ITEM(listen), NULL, 1, 159,
@@ -49,10 +50,21 @@ static const struct conf_item top_items[] = {
 		"a login that is not enforced by then is reported as degraded" },
 };
 
+#define VM_ITEM(field) offsetof(struct svm_vm_conf, field)
+
+static const struct conf_item vm_items[] = {
+	{ "sessions-max", CONF_T_NUMBER, VM_ITEM(sessions_max), "", 1, IDFW_SESSIONS_VM_MAX,
+		"its sessions at a time, instead of what holds for all" },
+	{ "events-max", CONF_T_NUMBER, VM_ITEM(events_max), "", 1, 1000000,
+		"its events a second, instead of what holds for all" },
+};
+
 static const struct conf_section sections[] = {
 	{ NULL, top_items, GI_ARRAY_SIZE(top_items), 0, 0, 1 },
 	{ "directory", idfw_dir_conf_items, IDFW_DIR_CONF_ITEMS, sizeof(struct idfw_dir_conf),
 		ITEM(directories), 1 },
+	{ "vm", vm_items, GI_ARRAY_SIZE(vm_items), sizeof(struct svm_vm_conf), ITEM(vms),
+		SVM_VMS_MAX },
 };
 
 /* what the table cannot say */

@@ -8,6 +8,11 @@
 #include "lib/conf/conf.h"
 #include "svm-idfw/dir.h"
 
+struct svm_vm_conf { /* 0: as for all */
+	char *label;
+	uint64_t sessions_max, events_max;
+};
+
 struct svm_conf {
 	char *listen, *ca, *cert, *key;
 	struct conf_list mux_names, scan_names, never_isolate;
@@ -15,6 +20,7 @@ struct svm_conf {
 	char *state_dir, *policy, *control_socket, *control_group, *user;
 	uint64_t min_uid, ready_timeout_ms;
 	struct conf_array directories; /* struct idfw_dir_conf */
+	struct conf_array vms;	       /* struct svm_vm_conf */
 };
 
 extern const struct conf_table svm_conf_table;

@@ -10,7 +10,7 @@
  */
 #include "config.h"
 
-#include "svm-idfw/core.h"
+#include "svm-idfw/limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +34,7 @@ static int vm_new(struct idfw_engine *e, const char *name, struct idfw_vm **ret)
 	r = plan_new(e, vm);
 	if (r < 0)
 		goto out;
+	idfw_limit_init(e, vm);
 	HASH_ADD_KEYPTR(hh, e->vms, vm->name, strlen(vm->name), vm);
 	r = fan_compile(e, vm);
 	if (r < 0)

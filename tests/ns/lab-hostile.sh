@@ -122,8 +122,22 @@ check "audited: sessions that are not" audited_evil refused 'session'
 attack lies 3000 --user alice --address 10.77.66.10 # she may do much elsewhere, and nothing there
 check "audited: alice may not be there" audited_evil refused '"user": *"alice".*does not let this user in here'
 check "none of her sessions there has her identity" not_let_in alice
+# limits of its own; a configuration with a mistake changes nothing
+evil_limits() { # ITEMS
+	{
+		lab_conf_svm
+		echo "vm evil01 { $1 }"
+	} | lab_put svm /etc/idfw/svm-idfw.conf
+	lab_signal svm svm-idfw HUP
+}
+evil_row() { { lab_ctl --json status || true; } | grep -E '"type": *"vm".*"vm": *"evil01"' | grep -E -e "$1" >/dev/null; }
+evil_limits 'sessions-max 1000;'
+check "svm-idfw takes over its own limit" lab_wait_for 10 evil_row '"sessions": *1000,.*"own_sessions": *true'
+evil_limits 'sessions-max 0;'
+check "but no mistake" lab_wait_for 10 grep -q 'sessions-max must be between 1 and' "$LAB_DIR/log/svm-svm-idfw.log"
+check "the old one goes on" evil_row '"sessions": *1000,.*"own_sessions": *true'
 attack snapshot 3000 --user carol --count 20000
-check "audited: too many sessions" audited_evil refused 'sessions'
+check "audited: too many sessions" audited_evil refused 'sessions-max 1000 of vm evil01'
 attack replay 3000 --user carol
 attack rubbish 3000
 check "audited: why it was dropped" audited_evil guest-down 'length|frame|body|decode|may not|[Mm]alformed'

@@ -23,9 +23,10 @@
  *   [kind=fim|passed|service|command]: a ScanRecord, by default a verdict, of the guest's session
  * - scanhello SEQ: svm-scan connects and is told that number; scanned SEQ: up to there is durable
  * - isolate DBID|vm=VM; release DBID|vm=VM; with a "!" behind the verb: must be refused
- * - limits [isolate-max=N] [never=VM] [sessions-max=N] [events-max=N] [push-deadline=MS]: and a
- *   restart; alarm VM KIND TEXT [over]; opens VM SEQ ID N USER UID: N logins at once; wrap VM UID:
- * the next mark would be this uid's
+ * - limits [isolate-max=N] [never=VM] [sessions-max=N] [events-max=N] [push-deadline=MS]
+ *   [vm=VM:SESSIONS:EVENTS,...|-] [live=yes]: and a restart, unless live; alarm VM KIND TEXT
+ * [over]; opens VM SEQ ID N USER UID: N logins at once; wrap VM UID: the next mark would be this
+ * uid's
  *
  * Expectations:
  * - expect WORD...: the first line of the log with these words in order; used up

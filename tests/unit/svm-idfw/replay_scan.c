@@ -5,6 +5,7 @@
 #include "tests/unit/svm-idfw/replay.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint64_t option_number(struct run *r, const char *key, uint64_t otherwise)
@@ -114,6 +115,27 @@ bool replay_not_isolate(struct run *r)
 	return isolating(r, r->words[0][0] == 'r', &err) && (err < 0 || replay_fail(r, "was done"));
 }
 
+/* NAME:SESSIONS:EVENTS, or "-": no VM has its own any more */
+static bool own_limits(struct run *r, const char *text)
+{
+	unsigned int sessions, events;
+	struct idfw_limits *l = r->w.limits;
+
+	for (size_t i = 0; i < r->w.n_limits; i++)
+		free((char *)(uintptr_t)l[i].vm);
+	r->w.n_limits = 0;
+	for (const char *p = text; p && *p != '-'; p = strchr(p, ',')) {
+		char name[64];
+
+		p += *p == ',';
+		if (r->w.n_limits == WORLD_VMS ||
+			sscanf(p, "%63[^:]:%u:%u", name, &sessions, &events) != 3)
+			return replay_fail(r, "not VM:SESSIONS:EVENTS");
+		l[r->w.n_limits++] = (struct idfw_limits){ strdup(name), sessions, events };
+	}
+	return true;
+}
+
 bool replay_limits(struct run *r)
 {
 	static char spared[64];
@@ -122,6 +144,13 @@ bool replay_limits(struct run *r)
 	r->w.sessions_max = (uint32_t)option_number(r, "sessions-max", r->w.sessions_max);
 	r->w.events_max = (uint32_t)option_number(r, "events-max", r->w.events_max);
 	r->w.push_deadline_ms = option_number(r, "push-deadline", r->w.push_deadline_ms);
+	if (replay_option(r, "vm") && !own_limits(r, replay_option(r, "vm")))
+		return false;
+	if (replay_option(r, "live")) {
+		idfw_engine_limits(
+			r->w.e, r->w.sessions_max, r->w.events_max, r->w.limits, r->w.n_limits);
+		return true;
+	}
 	if (replay_option(r, "never")) {
 		snprintf(spared, sizeof(spared), "%s", replay_option(r, "never"));
 		r->w.spared = spared;

@@ -216,6 +216,22 @@ static void test_isolate_a_vm(void **state)
 	assert_int_equal(ask(f, "release", "vm=nosuch", NULL), 4);
 }
 
+static void test_status_names_the_limits_that_count(void **state)
+{
+	static const struct idfw_limits own[] = { { "jump01", 7, 0 } };
+	struct fix *f = *state;
+
+	idfw_engine_limits(f->w.e, 4096, 500, own, 1);
+	(void)ask(f, "status", NULL, NULL);
+	HAS(f, "\"limits\":{\"sessions\":7,\"events\":500,\"own_sessions\":true,"
+	       "\"own_events\":false},\"isolated\":false");
+	HAS(f, "\"limits\":{\"sessions\":4096,\"events\":500,\"own_sessions\":false,"
+	       "\"own_events\":false}"); /* dc1 */
+	idfw_engine_limits(f->w.e, 4096, 500, NULL, 0);
+	(void)ask(f, "status", NULL, NULL);
+	HAS_NOT(f, "\"own_sessions\":true");
+}
+
 static void test_isolate_what_cannot_be(void **state)
 {
 	struct fix *f = *state;
@@ -300,6 +316,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_isolate_a_session_and_release_it),
 		T(test_isolate_a_vm),
+		T(test_status_names_the_limits_that_count),
 		T(test_isolate_what_cannot_be),
 		T(test_offline_vm_is_not_in_sync),
 		T(test_fim_and_audit_by_kind),

@@ -256,6 +256,8 @@ static int engine_start(struct world *w)
 		.ready_timeout_ms = 2000,
 		.sessions_max = w->sessions_max,
 		.events_max = w->events_max,
+		.vm_limits = w->limits,
+		.n_vm_limits = w->n_limits,
 		.push_deadline_ms = w->push_deadline_ms,
 		.isolate_max = w->isolate_max,
 		.never_isolate = &w->spared,
@@ -290,6 +292,8 @@ void world_fini(struct world *w)
 	}
 	idfw_engine_free(w->e);
 	world_log_clear(w);
+	for (size_t i = 0; i < w->n_limits; i++)
+		free((char *)(uintptr_t)w->limits[i].vm);
 	free(w->log);
 	free(w->policy);
 }

@@ -54,12 +54,14 @@ struct world {
 	char *policy; /* text */
 	uint64_t generation;
 	uint64_t seed[2];
-	uint32_t isolate_max;		   /* 20 */
-	uint32_t sessions_max, events_max; /* 0: none */
-	uint64_t push_deadline_ms;	   /* 0: none */
-	uint64_t turned_away;		   /* what the next guest_up says */
-	const char *spared;		   /* never-isolate: this VM; or NULL */
-	bool quiet;			   /* no log: the property test */
+	uint32_t isolate_max;		      /* 20 */
+	uint32_t sessions_max, events_max;    /* 0: none */
+	struct idfw_limits limits[WORLD_VMS]; /* of single VMs; names owned */
+	size_t n_limits;
+	uint64_t push_deadline_ms; /* 0: none */
+	uint64_t turned_away;	   /* what the next guest_up says */
+	const char *spared;	   /* never-isolate: this VM; or NULL */
+	bool quiet;		   /* no log: the property test */
 	/* told what agents say, before the engine is; or NULL */
 	void (*heard)(struct world *w, const char *vm, const Idfw__Envelope *env);
 	void *heard_arg;
