@@ -31,7 +31,7 @@ class Judge:
     def __init__(self, lab, forget, say):
         self.lab, self.forget, self.say = lab, forget, say
         self.touched = set()                    # (VM, user): their flows were cut since, by order
-        self.allowed, self.calm = {}, False     # flows that were allowed at the last quiet point
+        self.allowed, self.calm = {}, False     # flows that were allowed at the last quiet point: to whom
         self.questions, self.late = 0, 0
 
     def sessions(self):
@@ -196,12 +196,13 @@ class Judge:
                     if not want and 0 <= age < FLOW_MS:
                         found.append(("flow", "%s still receives from %s, but %s" % (who, target, why)))
                     calm = self.calm and not (one and (machine, one.user) in self.touched)
-                    if want and calm and self.allowed.get((name, target)) and not 0 <= age < FLOW_MS:
+                    # a connection is his who began it: with the session it ends, also when nobody may have one
+                    if want and calm and self.allowed.get((name, target)) == users[name] and not 0 <= age < FLOW_MS:
                         found.append(("cut", "%s's connection to %s is cut (%d), but was allowed all the time" % (
                             who, target, age)))
                 # one that a lease or a change has stopped is given up by the probe, and begun anew
                 age = answer["flows"].get(target, -1)
-                allowed[name, target] = want and not FLOW_MS <= age < STALLED_MS
+                allowed[name, target] = users[name] if want and not FLOW_MS <= age < STALLED_MS else None
         return found, allowed
 
     def quiet(self, steps):
