@@ -441,6 +441,8 @@ static void fim_cb(struct io_fd *f, unsigned int events)
 void fa_events_start(struct worker *w)
 {
 	fa_worker_unseen(w);
+	/* that bit says 6.13, and since then ext4's, xfs's, btrfs's and tmpfs's are */
+	fa_scan_fine_times(w->pub.scan, (w->groups.start_bits & FA_START_FD_ERRORS) != 0);
 	w->mounts_fd = open(MOUNTINFO, O_RDONLY | O_CLOEXEC);
 	w->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	mounts_read(w, io_clock_mono_ms());

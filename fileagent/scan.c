@@ -333,6 +333,17 @@ static void ask(struct fa_scan *s, struct scan_file *f, const void *head, size_t
 		scan_fail(s, f, FA_R_SERVICE_DOWN);
 }
 
+/* one that has changed in the future does not: the next change has another time */
+static bool is_fresh(const struct fa_scan *s, const struct fa_ident *id)
+{
+	uint64_t now, at = id->ctime_ns / 1000000;
+
+	if (!s->coarse_times)
+		return false;
+	now = io_clock_real_ms();
+	return now < at + SCAN_SETTLE_MS && at < now + SCAN_SETTLE_MS;
+}
+
 static void start(struct fa_scan *s, struct scan_file *f)
 {
 	size_t want = f->ident.size < s->head_bytes ? (size_t)f->ident.size : s->head_bytes;
@@ -342,6 +353,7 @@ static void start(struct fa_scan *s, struct scan_file *f)
 	queue_remove(s, f);
 	f->state = SCAN_HEAD;
 	queue_append(&s->others, f);
+	f->fresh = is_fresh(s, &f->ident);
 	f->id = ++s->last_id;
 	f->id_next = s->by_id[f->id % SCAN_BUCKETS];
 	s->by_id[f->id % SCAN_BUCKETS] = f;

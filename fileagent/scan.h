@@ -123,6 +123,8 @@ GI_MUST_CHECK int fa_scan_new(const struct fa_scan_conf *conf, struct fa_table *
 void fa_scan_free(struct fa_scan *s, uint64_t now_ms);
 void fa_scan_conf(struct fa_scan *s, const struct fa_scan_conf *conf);
 void fa_scan_table(struct fa_scan *s, struct fa_table *table); /* another one, empty */
+/* false: the file systems' times are a tick's, so a second change within one does not show */
+void fa_scan_fine_times(struct fa_scan *s, bool fine);
 
 /*
  * fa_scan_open - an opener is held; takes h->fd, h->pidfd and the slot

@@ -18,6 +18,7 @@
 
 #define SCAN_BUCKETS 4096 /* power of two */
 #define SCAN_NO_DEADLINE UINT64_MAX
+#define SCAN_SETTLE_MS 12 /* the longest tick, and the milliseconds that both are rounded to */
 
 enum scan_state { SCAN_QUEUED, SCAN_HEAD, SCAN_ASKED, SCAN_ACTING };
 enum scan_line {	 /* which queue of QUEUED; in this order */
@@ -68,6 +69,7 @@ struct scan_file {
 	bool probe; /* nobody waits: is the service there? */
 	bool spare; /* its credit is one of those that files without openers may have */
 	bool reading;
+	bool fresh; /* read so soon after its last change that the next one need not show */
 	struct fa_ident ident;
 	uint32_t mode;
 	Idfw__FileOp op;
@@ -118,6 +120,7 @@ struct fa_scan {
 	uint64_t probe_ms; /* not before */
 	size_t probes;	   /* under way */
 	bool pumping;
+	bool coarse_times;
 	/* scanwrites.c */
 	uint64_t stir_ms;	   /* somebody opened or wrote something */
 	uint64_t trickle_ms;	   /* the last that went although */

@@ -426,6 +426,11 @@ void fa_scan_conf(struct fa_scan *s, const struct fa_scan_conf *conf)
 	s->conf = *conf;
 }
 
+void fa_scan_fine_times(struct fa_scan *s, bool fine)
+{
+	s->coarse_times = !fine;
+}
+
 void fa_scan_table(struct fa_scan *s, struct fa_table *table)
 {
 	s->table = table;

@@ -86,7 +86,7 @@ static void remember(
 		return;
 	/* closed by a writer since it was read: what he stored through a mapping need not show in
 	 * its times, and there is nobody to take it out of the table once more */
-	if (f->later.fd >= 0)
+	if (f->later.fd >= 0 || f->fresh)
 		return;
 	fa_table_put(s->table, &f->ident, is_bad(v->verdict) ? FA_KNOWN_DENY : FA_KNOWN_ALLOW);
 	/* a mark when it is opened: most of what is written is not, soon */

@@ -301,6 +301,39 @@ static void test_closed_while_it_is_looked_at_is_not_remembered(void **state)
 	assert_int_equal(fa_table_find(table, &fake.ident[1]), FA_KNOWN_ALLOW);
 }
 
+/* its writer, who has it open, may write once more in the same tick: it would look the same */
+static void test_read_in_the_tick_of_its_change_is_not_remembered(void **state)
+{
+	uint64_t at;
+	int fd = 10;
+
+	(void)state;
+	fake.ident[1].ctime_ns = io_clock_real_ms() * 1000000;
+	open_file(1);
+	allow(asked());
+	assert_int_equal(fake.marks, 1);
+	fa_scan_fine_times(scan, false);
+	do { /* until the machine lets us be so quick */
+		assert_true(++fd < FDS);
+		at = io_clock_real_ms();
+		fake.ident[fd].ctime_ns = at * 1000000;
+		fake.marks = 0;
+		open_file(fd);
+		allow(asked());
+	} while (io_clock_real_ms() - at >= 10);
+	assert_int_equal(fake.answer[fd], 0);
+	assert_int_equal(fake.marks, 0);
+	assert_int_equal(fa_table_find(table, &fake.ident[fd]), FA_KNOWN_NOT);
+	fake.ident[3].ctime_ns = (io_clock_real_ms() - 1000) * 1000000;
+	open_file(3);
+	allow(asked());
+	assert_int_equal(fake.marks, 1);
+	fake.ident[4].ctime_ns = (io_clock_real_ms() + 3600000) * 1000000;
+	open_file(4);
+	allow(asked());
+	assert_int_equal(fake.marks, 2);
+}
+
 /* ---- no verdict ---- */
 
 static void test_deadline_lets_through_and_looks_later(void **state)
@@ -568,6 +601,7 @@ int main(void)
 		T(test_writer_that_never_stops_costs_one_scan_at_a_time),
 		T(test_written_while_opener_waits_is_looked_at_after),
 		T(test_closed_while_it_is_looked_at_is_not_remembered),
+		T(test_read_in_the_tick_of_its_change_is_not_remembered),
 		T(test_deadline_lets_through_and_looks_later),
 		T(test_written_file_whose_opener_is_denied_is_looked_at_later),
 		T(test_deadline_denies_where_strict),
