@@ -100,6 +100,7 @@ int ctl_run_policy_check(struct ctl_cli *cli);
 int ctl_run_policy_show(struct ctl_cli *cli);
 int ctl_run_policy_commit(struct ctl_cli *cli);
 int ctl_run_fim(struct ctl_cli *cli);
+int ctl_run_explain(struct ctl_cli *cli);
 int ctl_run_isolate(struct ctl_cli *cli);
 int ctl_run_release(struct ctl_cli *cli);
 int ctl_run_scan_status(struct ctl_cli *cli);

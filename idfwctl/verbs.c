@@ -70,6 +70,11 @@ static const struct ctl_verb verbs[] = {
 		0, 1,
 		{ { "vm", "VM", "all of this VM" }, { "reason", "TEXT", "for the audit trail" } },
 		ctl_run_release, false },
+	{ "explain", "SESSION", "what is open to a session by its groups, and until when",
+		"For each group by which rules open something to SESSION: its lease, which\n"
+		"groups go first when nothing renews it, and when that is, or was, at the\n"
+		"latest. Then what was taken away and may finish (on-revoke drain).\n",
+		1, 1, { { 0 } }, ctl_run_explain, false },
 	{ "render", "VM", "the exact nftables text that VM is to run",
 		"Prints the two transactions that VM is to run: what is prepared, then the\n"
 		"rules and sets.\n",

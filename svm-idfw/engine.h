@@ -346,6 +346,25 @@ struct idfw_principal *idfw_engine_principals(struct idfw_engine *e); /* uthash 
 const struct pol_policy *idfw_engine_policy_now(
 	const struct idfw_engine *e, uint64_t *ret_generation);
 
+/* ---- explain.c: what is open to a session by its groups, and until when ---- */
+struct idfw_open {
+	const char *group; /* borrowed; of the policy */
+	bool forbids;	   /* rules with it only forbid: it stays as long as anything does */
+	uint32_t lease_s;  /* as it counts for this session; 0: for good */
+	uint32_t step;	   /* which of the session's marks it goes with: 0 first */
+	uint64_t ends_ms;  /* real time, at the latest; 0: renewed, or for good */
+	bool ended;	   /* that is over */
+	bool lost;	   /* for other VMs it does not count any more */
+};
+/* how many there are; up to @max of them in @ret */
+size_t idfw_engine_opens(
+	struct idfw_engine *e, struct idfw_session *s, struct idfw_open *ret, size_t max);
+/* the same: until when (real time) what was taken away and still runs may finish */
+size_t idfw_engine_drains(struct idfw_engine *e, struct idfw_session *s, uint64_t *ret, size_t max);
+/* real time since which its VM's leases are not renewed, at the latest; 0: they are */
+uint64_t idfw_engine_unrenewed(const struct idfw_engine *e, const struct idfw_vm *vm);
+struct idfw_session *idfw_engine_session(struct idfw_engine *e, uint64_t db_id); /* or NULL */
+
 /* its VM is away, and some of its groups do not count for others any more */
 bool idfw_session_lost(const struct idfw_engine *e, const struct idfw_session *s);
 /* what an alarm is called in records and rows */

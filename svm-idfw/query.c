@@ -43,6 +43,7 @@ static const struct query_verb verbs[] = {
 	{ "render", 1, 1, false, query_render_begin, query_text_step },
 	{ "kick", 1, 2, false, query_kick_begin, query_text_step },
 	{ "isolate", 1, 2, false, query_isolate_begin, query_text_step },
+	{ "explain", 1, 1, false, query_explain_begin, query_text_step },
 	{ "release", 1, 2, false, query_release_begin, query_text_step },
 	{ "fim", 0, 7, false, fim_begin, audit_step },
 };

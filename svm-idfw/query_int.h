@@ -59,6 +59,7 @@ void query_commit_begin(struct query *q);
 void query_render_begin(struct query *q);
 void query_kick_begin(struct query *q);
 void query_isolate_begin(struct query *q);
+void query_explain_begin(struct query *q);
 void query_release_begin(struct query *q);
 
 #endif

@@ -218,6 +218,22 @@ void query_isolate_begin(struct query *q)
 			isolate_why(err));
 }
 
+void query_explain_begin(struct query *q)
+{
+	struct idfw_session *s;
+	uint64_t id = 0;
+
+	if (!session_argument(q, &id))
+		return;
+	if (q->env.ops->round)
+		q->env.ops->round(q->env.arg);
+	s = idfw_engine_session(q->env.engine, id);
+	if (s)
+		q->first = query_row_explain(&q->env, s);
+	else
+		query_fail(q, 4, "no live session %.100s", q->args[0]);
+}
+
 void query_release_begin(struct query *q)
 {
 	bool whole = strncmp(q->args[0], "vm=", 3) == 0;

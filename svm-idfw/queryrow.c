@@ -176,6 +176,54 @@ json_t *query_row_session(const struct query_env *env, const struct idfw_session
 		(int)idfw_session_lost(env->engine, s), "refused", (int)s->refused);
 }
 
+/* why it has no access by identity; "" it may have */
+static const char *row_closed(const struct idfw_session *s)
+{
+	const struct idfw_isolation *i = idfw_session_isolation(s);
+
+	if (i)
+		return i->whole_vm ? "its VM is isolated" : "it is isolated";
+	if (s->kicked)
+		return "it was kicked";
+	if (s->refused)
+		return "logins does not let this user in there";
+	if (s->parent)
+		return "";
+	if (!s->principal)
+		return "a system user";
+	return s->principal->presence == IDFW_P_PENDING	      ? "the directory is being asked"
+	       : s->principal->presence == IDFW_P_NOT_FOUND   ? "the directory does not know it"
+	       : s->principal->presence == IDFW_P_UNAVAILABLE ? "the directory does not answer"
+							      : "";
+}
+
+#define ROW_OPENS_MAX 256 /* a row must fit a frame */
+#define ROW_DRAINS_MAX 16
+
+json_t *query_row_explain(const struct query_env *env, struct idfw_session *s)
+{
+	struct idfw_open opens[ROW_OPENS_MAX];
+	uint64_t drains[ROW_DRAINS_MAX];
+	size_t n = idfw_engine_opens(env->engine, s, opens, ROW_OPENS_MAX);
+	size_t n_drains = idfw_engine_drains(env->engine, s, drains, ROW_DRAINS_MAX);
+	json_t *list = json_array(), *until = json_array();
+
+	for (size_t i = 0; i < n && i < ROW_OPENS_MAX; i++)
+		(void)json_array_append_new(list,
+			json_pack("{s:s,s:I,s:I,s:o,s:b,s:b,s:b}", "group", opens[i].group,
+				"lease_s", (json_int_t)opens[i].lease_s, "step",
+				(json_int_t)opens[i].step, "ends_ms", row_time(opens[i].ends_ms),
+				"ended", (int)opens[i].ended, "forbids", (int)opens[i].forbids,
+				"lost", (int)opens[i].lost));
+	for (size_t i = 0; i < n_drains && i < ROW_DRAINS_MAX; i++)
+		(void)json_array_append_new(until, json_integer((json_int_t)drains[i]));
+	return json_pack("{s:I,s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:o}", "session", (json_int_t)s->db_id,
+		"user", s->user, "vm", s->vm->name, "uid", (json_int_t)s->uid, "closed",
+		row_closed(s), "beat_ms", row_time(idfw_engine_unrenewed(env->engine, s->vm)),
+		"opens", list, "more", (json_int_t)(n > ROW_OPENS_MAX ? n - ROW_OPENS_MAX : 0),
+		"drains_ms", until);
+}
+
 json_t *query_row_isolation(const struct idfw_isolation *i)
 {
 	json_int_t sessions = 0;

@@ -13,6 +13,7 @@
 json_t *query_row_svm(const struct query_env *env, bool *ret_ok);
 json_t *query_row_vm(const struct idfw_vm *vm);
 json_t *query_row_session(const struct query_env *env, const struct idfw_session *s);
+json_t *query_row_explain(const struct query_env *env, struct idfw_session *s);
 json_t *query_row_isolation(const struct idfw_isolation *i);
 bool query_vm_in_sync(const struct idfw_vm *vm);
 

@@ -84,6 +84,33 @@ static void login(struct fix *f, uint64_t seq, const char *user, uint32_t uid)
 	assert_null(world_settle(&f->w));
 }
 
+/* the end of jump01's greeting: what it has, and its kernel's marks */
+static void greeted(struct fix *f)
+{
+	Idfw__Session s[2] = { IDFW__SESSION__INIT, IDFW__SESSION__INIT },
+		      *list[2] = { &s[0], &s[1] };
+	Idfw__Snapshot snap = IDFW__SNAPSHOT__INIT;
+	Idfw__Addresses addrs = IDFW__ADDRESSES__INIT;
+	Idfw__Envelope env = IDFW__ENVELOPE__INIT;
+
+	for (size_t i = 0; i < 2; i++) {
+		s[i].id = i + 1;
+		s[i].user = (char *)(uintptr_t)(i ? "root" : "alice");
+		s[i].uid = i ? 0 : 5001;
+		s[i].service = (char *)(uintptr_t) "sshd";
+	}
+	snap.seq = 2;
+	snap.first = snap.last = true;
+	snap.session = list;
+	snap.n_session = 2;
+	snap.addresses = &addrs;
+	env.body_case = IDFW__ENVELOPE__BODY_SNAPSHOT;
+	env.snapshot = &snap;
+	assert_int_equal(world_say(&f->w, "jump01", &env), 0);
+	assert_int_equal(world_marks(&f->w, "jump01"), 0);
+	assert_null(world_settle(&f->w));
+}
+
 static int setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
@@ -232,6 +259,115 @@ static void test_status_names_the_limits_that_count(void **state)
 	HAS_NOT(f, "\"own_sessions\":true");
 }
 
+#define LEASES                                                                               \
+	"default in drop; default out drop; on-loss hold 60s; on-revoke drain 30s;\n"        \
+	"group eng { directory \"eng\"; on-loss close; } group ops { directory \"ops\"; }\n" \
+	"group bad { directory \"bad\"; } group db { vm db01; }\n"                           \
+	"section emergency { rule bad drop from bad to db service tcp 9; }\n"                \
+	"section application { rule a allow from eng to db; rule b allow from ops to db; }\n"
+
+static void found(struct fix *f, const char *const *names, size_t n)
+{
+	static char empty[] = "", alice[] = "alice";
+	struct idfw_group groups[4] = { 0 };
+	struct idfw_principal p = { .presence = IDFW_P_FOUND,
+		.name = alice,
+		.upn = empty,
+		.sid = empty,
+		.dn = empty,
+		.groups = groups,
+		.n_groups = n };
+
+	for (size_t i = 0; i < n; i++)
+		groups[i] = (struct idfw_group){
+			.name = (char *)(uintptr_t)names[i], .dn = empty, .sid = empty
+		};
+	idfw_engine_directory_changed(f->w.e, true, NULL, 0);
+	idfw_engine_principal(f->w.e, "alice", &p);
+	assert_null(world_settle(&f->w));
+}
+
+static void pass(struct fix *f, uint64_t ms)
+{
+	f->w.mono_ms += ms;
+	f->w.real_ms += ms;
+	idfw_engine_clock(f->w.e, f->w.mono_ms, f->w.real_ms);
+	assert_null(world_settle(&f->w));
+}
+
+static void test_explain_says_what_is_open_until_when(void **state)
+{
+	static const char *const groups[] = { "eng", "ops", "bad" };
+	struct fix *f = *state;
+	char text[96];
+
+	assert_int_equal(world_policy(&f->w, LEASES), 0);
+	idfw_engine_directory_state(f->w.e, true, "");
+	assert_int_equal(ask(f, "explain", "1", NULL), 0);
+	HAS(f, "\"closed\":\"the directory is being asked\"");
+	(void)ask(f, "explain", "2", NULL);
+	HAS(f, "\"closed\":\"a system user\"");
+	HAS(f, "\"opens\":[],");
+	found(f, groups, 3);
+	/* not all of its greeting has come: heartbeats have not begun */
+	greeted(f);
+	(void)ask(f, "explain", "1", NULL);
+	HAS(f, "\"closed\":\"\",\"beat_ms\":null");
+	HAS(f, "{\"group\":\"eng\",\"lease_s\":10,\"step\":0,\"ends_ms\":null,\"ended\":false,"
+	       "\"forbids\":false,\"lost\":false}");
+	HAS(f, "{\"group\":\"ops\",\"lease_s\":60,\"step\":1,\"ends_ms\":null");
+	HAS(f, "{\"group\":\"bad\",\"lease_s\":60,\"step\":1,\"ends_ms\":null,\"ended\":false,"
+	       "\"forbids\":true");
+	HAS(f, "\"drains_ms\":[]");
+	/* away: each group ends with its lease */
+	idfw_engine_guest_down(f->w.e, idfw_engine_vm(f->w.e, "jump01"), "test");
+	assert_null(world_settle(&f->w));
+	(void)snprintf(text, sizeof(text), "\"beat_ms\":%llu", (unsigned long long)f->w.real_ms);
+	(void)ask(f, "explain", "1", NULL);
+	HAS(f, text);
+	(void)snprintf(text, sizeof(text), "\"step\":0,\"ends_ms\":%llu,\"ended\":false",
+		(unsigned long long)f->w.real_ms + 10000);
+	HAS(f, text);
+	(void)snprintf(text, sizeof(text), "\"step\":1,\"ends_ms\":%llu,\"ended\":false",
+		(unsigned long long)f->w.real_ms + 60000);
+	HAS(f, text);
+	pass(f, 11000);
+	(void)ask(f, "explain", "1", NULL);
+	(void)snprintf(text, sizeof(text), "\"step\":0,\"ends_ms\":%llu,\"ended\":true",
+		(unsigned long long)f->w.real_ms - 1000);
+	HAS(f, text);
+	HAS(f, "\"ended\":true,\"forbids\":false,\"lost\":true}");
+	HAS(f, "\"ended\":false,\"forbids\":false,\"lost\":false}"); /* ops */
+	assert_int_equal(ask(f, "explain", "99", NULL), 4);
+	SAID(f, "no live session 99");
+	assert_int_equal(ask(f, "explain", "x", NULL), 2);
+}
+
+static void test_explain_tells_drains(void **state)
+{
+	static const char *const groups[] = { "eng", "ops" };
+	struct fix *f = *state;
+	char text[96];
+
+	assert_int_equal(world_policy(&f->w, LEASES), 0);
+	idfw_engine_directory_state(f->w.e, true, "");
+	greeted(f);
+	found(f, groups, 2);
+	found(f, groups, 1);
+	(void)ask(f, "explain", "1", NULL);
+	(void)snprintf(text, sizeof(text), "\"drains_ms\":[%llu",
+		(unsigned long long)f->w.real_ms + 30000);
+	HAS(f, text);
+	HAS_NOT(f, "\"group\":\"ops\"");
+	pass(f, 30000);
+	(void)ask(f, "explain", "1", NULL);
+	HAS(f, "\"drains_ms\":[]");
+	assert_int_equal(ask(f, "isolate", "1", NULL), 0);
+	(void)ask(f, "explain", "1", NULL);
+	HAS(f, "\"closed\":\"it is isolated\"");
+	HAS(f, "\"opens\":[],");
+}
+
 static void test_isolate_what_cannot_be(void **state)
 {
 	struct fix *f = *state;
@@ -317,6 +453,8 @@ int main(void)
 		T(test_isolate_a_session_and_release_it),
 		T(test_isolate_a_vm),
 		T(test_status_names_the_limits_that_count),
+		T(test_explain_says_what_is_open_until_when),
+		T(test_explain_tells_drains),
 		T(test_isolate_what_cannot_be),
 		T(test_offline_vm_is_not_in_sync),
 		T(test_fim_and_audit_by_kind),
