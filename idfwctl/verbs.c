@@ -186,7 +186,6 @@ void ctl_help(FILE *to)
 		"  -j, --json           one JSON object a line, for programs\n"
 		"  -h, --help           this text; VERB --help tells more, also of a first word\n"
 		"  -V, --version        version\n"
-		"\n"
 		"exit codes: 0 done, 1 the answer is no, 2 usage, 3 the service does not answer,\n"
 		"            4 no such session, VM or user, 77 permission\n",
 		CTL_SOCKET_DEFAULT, CTL_SCAN_SOCKET_DEFAULT);
