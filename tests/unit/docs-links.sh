@@ -60,7 +60,7 @@ check_commands() { # DOCUMENT
 		sed 's/(\(.\))/.\1/' | sort -u)
 }
 
-for doc in README.md HACKING.md SECURITY.md CHANGELOG.md docs/*.md docs/adr/*.md lab/README.md; do
+for doc in README.md HACKING.md SECURITY.md CHANGELOG.md docs/*.md docs/adr/*.md lab/README.md tests/replay/README.md; do
 	while read -r word; do check_path "$doc" "$word"; done < <(
 		grep -oE '\]\([^)]+\)' "$doc" | sed 's/^](//; s/)$//; s/#.*//' | grep -vE '^https?:|^$')
 	while read -r word; do check_word "$doc" "$word"; done < <(
@@ -76,6 +76,10 @@ while read -r test; do
 	esac
 	grep -qxF -- "$test" <<<"$named" || complain "$test is in no module.am: it never runs"
 done < <(grep -E '^tests/(ns/.*\.sh|unit/.*\.sh|unit/.*/test_[^/]*\.c|fuzz/fuzz_[^/]*\.c|replay/.*\.scn)$' <<<"$files")
+# the table of scenarios: each row names one; check_word has looked whether they exist
+while read -r row; do
+	grep -qE '`[a-z0-9-]+\.scn`' <<<"$row" || complain "tests/replay/README.md: no scenario in: $row"
+done < <(grep '^|' tests/replay/README.md | grep -vE '^\|(---|.* scenario \|$)')
 for src in tests/fuzz/fuzz_*.c; do
 	name=${src##*/fuzz_}
 	[ -n "$(ls -A "tests/fuzz/corpus/${name%.c}" 2>/dev/null)" ] || complain "$src has no seeds"

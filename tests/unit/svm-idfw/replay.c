@@ -11,8 +11,8 @@
  * - connect VM boot=N addr=A,B [sessions=ID:USER:UID[:CGROUP[:PARENT]],...] [seq=N]: a whole
  *   greeting
  * - up VM [allowed=P,P] [turned-away=N]; hello VM boot=N [version=N] [last=SEQ]; down VM; marks VM
- * - open VM SEQ ID USER UID [cg=N] [in=ID] [found=yes] [service=yes]; close VM SEQ ID [REASON];
- * address VM SEQ A,B|-
+ * - open VM SEQ ID USER UID [cg=N] [in=ID] [found=yes] [service=yes] [at=MS]; close VM SEQ ID
+ *   [REASON [at=MS]] (at: by the guest's own clock); address VM SEQ A,B|-
  * - snapshot VM SEQ [addr=A,B] [sessions=ID:USER:UID,...] [first=no] [last=no]
  * - found KEY [GROUP,GROUP|-] [sid=S]; notfound KEY; unavailable KEY; changed all|SID
  * - directory up|down; acks on|off; ack VM ok|stale|failed|restarted; durable VM SEQ [boot=other]

@@ -188,6 +188,8 @@ bool replay_open(struct run *r)
 		b.sessions[0].cgroup = replay_number(replay_option(r, "cg"));
 	if (replay_option(r, "in"))
 		b.sessions[0].parent = replay_number(replay_option(r, "in"));
+	if (replay_option(r, "at"))
+		b.sessions[0].opened_ms = replay_number(replay_option(r, "at"));
 	b.sessions[0].found = replay_option(r, "found") != NULL;
 	if (replay_option(r, "service"))
 		b.sessions[0].kind = IDFW__SESSION__KIND__SERVICE;
@@ -238,6 +240,8 @@ bool replay_close(struct run *r)
 	b.close.id = replay_number(r->words[3]);
 	b.close.reason = r->n > 4 ? (Idfw__EndReason)replay_number(r->words[4])
 				  : IDFW__END_REASON__END_CLOSE;
+	if (replay_option(r, "at"))
+		b.close.closed_ms = replay_number(replay_option(r, "at"));
 	b.event.body_case = IDFW__EVENT__BODY_CLOSE;
 	b.event.close = &b.close;
 	say_event(r, &b, r->words[1], replay_number(r->words[2]));
