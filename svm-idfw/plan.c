@@ -116,6 +116,7 @@ struct plan_subject *plan_user(struct idfw_engine *e, struct idfw_vm *vm, const 
 void plan_user_drop(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
 {
 	plan_orphan_drop(e, vm, &s->key);
+	plan_subject_revoke(e, vm, s); /* an isolated one has had a mark until now */
 	if (s->isolation)
 		DL_DELETE(vm->plan->isolated, s);
 	HASH_DEL(vm->plan->users, s);
@@ -177,10 +178,11 @@ static void revoked_remember(struct idfw_plan *p, const struct plan_subject *s)
 	p->revoked[p->n_revoked++] = s->key;
 }
 
-/* does it have a mark, where rules look at users? */
+/* does it have a mark, where rules look at users? Who is isolated, whatever he is: not live, so he
+ * is not nobody */
 static bool is_somebody(const struct plan_subject *s)
 {
-	return s->n_counted || s->is_service;
+	return s->n_counted || s->is_service || (s->isolation && s->sessions);
 }
 
 void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
@@ -207,6 +209,8 @@ void plan_user_isolate(struct idfw_engine *e, struct idfw_vm *vm, struct plan_su
 	if (i) {
 		plan_drains_cancel(e, vm, &s->key);
 		plan_subject_live(e, vm, s, false);
+		if (!s->mark)
+			plan_user_update(e, vm, s);
 		return;
 	}
 	plan_subject_revoke(e, vm, s); /* what was cut stays cut */

@@ -243,9 +243,9 @@ static const char *users(const struct world *world, struct idfw_vm *w, struct ta
 		const struct idfw_session *o = w->sessions;
 		uint32_t mark = 0;
 
-		if (!out || !counts(s))
+		if (!out || !(counts(s) || isolated(w, s)))
 			continue;
-		while (o != s && !(same_subject(o, s) && counts(o)))
+		while (o != s && !(same_subject(o, s) && (counts(o) || isolated(w, o))))
 			o = o->v_next;
 		if (o != s)
 			continue; /* this subject was looked at */
