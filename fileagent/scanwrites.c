@@ -359,8 +359,7 @@ void fa_scan_written(
 	actor = writer_of(s, &h);
 	if (f && f->later.fd >= 0) { /* a writer that never stops costs one look at a time */
 		scan_actor_put(f->later_actor);
-		f->later_actor =
-			actor; /* what is found then is the last one's, as in waits_anew() */
+		f->later_actor = actor; /* the last one's, as in waits_anew() */
 		s->ops->release(s->arg, &h);
 		return;
 	}

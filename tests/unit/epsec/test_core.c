@@ -2,6 +2,8 @@
 /*
  * test_core.c - the protocol without sockets: what needs a clock, or very many of something
  */
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +13,8 @@
 #include <string.h>
 #include <cmocka.h>
 #include "tests/unit/epsec/core.h"
+
+#define WAIT_MS 20000
 
 static struct core core;
 
@@ -201,6 +205,54 @@ static void test_wake_is_not_needed_by_who_sees_the_queue(void **state)
 }
 
 /* the agent reads the heads of files while it sends others: numbers overtake each other */
+static void *taker(void *arg)
+{
+	struct eps_event *ev = NULL;
+
+	return eps_next(arg, -1, &ev) == 0 ? ev : NULL;
+}
+
+/* waits until that many threads are in eps_next(), with that many events before them */
+static bool becomes(struct eps *e, unsigned int waiters, size_t events)
+{
+	uint64_t until = io_clock_mono_ms() + WAIT_MS;
+	bool so = false;
+
+	while (!so && io_clock_mono_ms() < until) {
+		(void)sched_yield();
+		(void)pthread_mutex_lock(&e->lock);
+		so = e->waiters == waiters && e->n_waiting == events;
+		(void)pthread_mutex_unlock(&e->lock);
+	}
+	return so;
+}
+
+/* one signal for all that came in a round: who is woken by it wakes the next */
+static void test_one_signal_wakes_as_many_as_there_are_events(void **state)
+{
+	struct core *c = *state;
+	pthread_t t[3];
+	void *ev[3];
+	bool all;
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, taker, &c->e), 0);
+	assert_true(becomes(&c->e, 3, 0));
+	for (uint64_t id = 1; id <= 3; id++)
+		event_send(c, id); /* there is no loop here, so nobody is woken yet */
+	assert_true(becomes(&c->e, 3, 3));
+	(void)pthread_cond_signal(&c->e.ready);
+	all = becomes(&c->e, 0, 0);
+	if (!all)
+		eps_stop(&c->e);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pthread_join(t[i], &ev[i]), 0);
+		if (ev[i])
+			(void)eps_answer(ev[i], &(struct eps_verdict){ .kind = EPS_ALLOW });
+	}
+	assert_true(all);
+}
+
 static void test_numbers_come_in_any_order(void **state)
 {
 	static const uint64_t ids[] = { 5, 2, 9, 1, 0 };
@@ -348,6 +400,7 @@ int main(void)
 		T(test_cancel_says_why),
 		T(test_structs_are_as_long_as_they_say),
 		T(test_wake_is_not_needed_by_who_sees_the_queue),
+		T(test_one_signal_wakes_as_many_as_there_are_events),
 		T(test_numbers_come_in_any_order),
 		T(test_who_is_held_goes_first),
 		T(test_who_is_held_starves_nobody),
