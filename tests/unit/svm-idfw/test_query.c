@@ -343,6 +343,42 @@ static void test_explain_says_what_is_open_until_when(void **state)
 	assert_int_equal(ask(f, "explain", "x", NULL), 2);
 }
 
+static void test_explain_knows_a_vm_that_does_not_apply(void **state)
+{
+	static const char *const groups[] = { "eng", "ops" };
+	struct fix *f = *state;
+	char text[96];
+
+	f->w.push_deadline_ms = 10000;
+	assert_int_equal(world_restart(&f->w, false), 0);
+	f->env.engine = f->w.e;
+	assert_int_equal(world_policy(&f->w, LEASES), 0);
+	idfw_engine_directory_state(f->w.e, true, "");
+	/* its connection is closed once; what follows is the one after that */
+	f->w.no_ack = true;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(world_up(&f->w, "jump01", NULL, 0, NULL), 0);
+		assert_int_equal(world_hello(&f->w, "jump01", 1, 1), 0);
+		greeted(f);
+		found(f, groups, 2);
+		pass(f, 10000);
+	}
+	assert_true(idfw_engine_vm(f->w.e, "jump01")->connected);
+	(void)snprintf(text, sizeof(text), "\"beat_ms\":%llu", (unsigned long long)f->w.real_ms);
+	(void)ask(f, "explain", "1", NULL);
+	HAS(f, text);
+	(void)snprintf(text, sizeof(text), "\"step\":0,\"ends_ms\":%llu,\"ended\":true",
+		(unsigned long long)f->w.real_ms + 10000);
+	pass(f, 10000);
+	(void)ask(f, "explain", "1", NULL);
+	HAS(f, text);
+	f->w.no_ack = false;
+	pass(f, 1000);
+	(void)ask(f, "explain", "1", NULL);
+	HAS(f, "\"beat_ms\":null");
+	HAS_NOT(f, "\"ended\":true");
+}
+
 static void test_explain_tells_drains(void **state)
 {
 	static const char *const groups[] = { "eng", "ops" };
@@ -454,6 +490,7 @@ int main(void)
 		T(test_isolate_a_vm),
 		T(test_status_names_the_limits_that_count),
 		T(test_explain_says_what_is_open_until_when),
+		T(test_explain_knows_a_vm_that_does_not_apply),
 		T(test_explain_tells_drains),
 		T(test_isolate_what_cannot_be),
 		T(test_offline_vm_is_not_in_sync),
