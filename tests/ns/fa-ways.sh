@@ -179,6 +179,20 @@ cp "$fa_file" "$dir/own" # a name of one's own for what is left out elsewhere
 check "another program's name under its path" EPERM "$(unshare -m --propagation private sh -c \
 	'mount --bind "$1/own" "$1/backup" && "$1/backup" open "$2"' - "$dir" "$mnt/bad" || :)"
 
+# ---- trap 7: a store through a mapping leaves the mark alone, so its close has to take it away ----
+fa_put stored 'clean before'
+fa_open "$mnt/stored" >/dev/null # marked; the kernel marks nothing that is open for writing
+sleep 0.1
+"$fa_file" mmap "$mnt/stored" 'FA-BAD in it' >"$dir/stored" &
+mapper=$!
+fa_pids+=("$mapper")
+await 20 grep -q mapped "$dir/stored" || fail "nothing is mapped"
+svc_mark
+kill -TERM "$mapper"
+wait "$mapper" || :
+svc_says '^done ' "stored through a mapping: found at its close" 20
+check "and nobody is let in by its mark" EPERM "$(fa_open "$mnt/stored")"
+
 # ---- a mark that was to go when the supervisor died goes with the next one ----
 cat "$mnt/mapped" >/dev/null # marked first: the kernel marks nothing that is open for writing
 sleep 0.1
