@@ -176,11 +176,27 @@ enter "$scope"
 leader=$!
 na_pids+=("$leader")
 svm_says " open .*leader=$leader .* cgroup=$(cg_id "$scope") parent=0 " "taken as it is"
-in_scope=$(svm_field ' open ' id)
+in_scope=$(svm_field ' open ' id) scoped=$leader
 svm_mark
 login_inside "$scope" t daemon
 svm_says " open .*user=daemon .* cgroup=0 parent=$in_scope " "su inside it is nested"
 logout "$leader"
+svm_mark
+logout "$scoped"
+svm_says "close id=$in_scope "
+for restarted in no yes; do
+	svm_mark
+	if [ $restarted = yes ]; then
+		agent_stop
+		agent_start
+		svm_says '^snapshot .* n=0 '
+		svm_mark
+	fi
+	login_inside "$scope" t daemon
+	svm_says " open .*user=daemon .* cgroup=0 parent=$in_scope " \
+		"su in what it left behind is nested in what is over (agent restarted: $restarted)"
+	logout "$leader"
+done
 
 echo "# a scope whose session we do not know is not given to who runs su in it"
 other=/$base/user.slice/user-0.slice/session-78.scope
