@@ -8,6 +8,9 @@
  * whatever runs is answered UNAVAILABLE, and the child starts again after a backoff. While the
  * directory is down every lookup is answered UNAVAILABLE from here (the engine asks again when
  * state() says up); before the first state lookups wait.
+ * A child speaks to one server. Of several (dirserver.h) the next one has its turn, with a new
+ * child, when one fails or stalls; lookups wait meanwhile, for the deadline at most. A second child
+ * tries a server that is preferred to the one that answers, and takes over once it is up.
  * Invariants: one principal() for each lookup taken, never from within idfw_dir_lookup(); state()
  * only when it changed, or the reason did. Source: docs/directory.md.
  */
@@ -16,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 
 #include "lib/base/log.h"
@@ -24,34 +28,55 @@
 #include "lib/io/child.h"
 #include "lib/io/sock.h"
 #include "svm-idfw/dirqueue.h"
+#include "svm-idfw/dirserver.h"
 #include "svm-idfw/sid.h"
 
-#define DIR_BACKOFF_MAX_MS 5000
 #define DIR_CHANGED_MAX 512 /* SIDs in one DirChanged, as on the wire */
 
+#define DIR_ARGV 5
+#define DIR_LOOK_MS 200 /* at least so often for who is late */
+
 enum dir_state { DIR_UNKNOWN, DIR_UP, DIR_DOWN };
+
+struct dir_kid { /* one child process */
+	struct idfw_dir *d;
+	struct io_child child;
+	struct io_chan *chan; /* NULL: nothing comes from it (any more) */
+	size_t server;	      /* to which it speaks */
+	bool ready;	      /* it said that its server answers */
+	bool killed;	      /* by us: its end is no news */
+	bool connecting;
+	uint64_t connecting_ms; /* since */
+	uint64_t heard_ms;	/* last message, monotonic */
+};
 
 struct idfw_dir {
 	struct io_loop *loop;
 	const struct idfw_dir_conf *conf; /* borrowed */
 	struct idfw_dir_ops ops;
 	void *arg;
-	char *argv[6]; /* owned texts */
-	struct io_child child;
-	struct io_chan *chan; /* NULL: no child */
-	struct io_backoff backoff;
+	char *argv[DIR_ARGV + 2]; /* owned texts; then the server's, borrowed */
+	struct dir_kid kid[2];
+	struct dir_kid *main;  /* is asked */
+	struct dir_kid *probe; /* at times: tries a preferred server, or another when main hangs */
+	struct dir_servers servers;
 	struct io_timer restart, watchdog;
 	struct io_idle pump;
 	struct dir_queue queue;
 	enum dir_state state;
 	char why[256];	      /* as last reported */
-	uint64_t heard_ms;    /* last message, monotonic */
 	uint64_t progress_ms; /* last answer, or the first lookup after idling */
-	bool killed;	      /* by us, for being late */
+	uint64_t unready_ms;  /* since when no server answers; 0: one does, or we are down */
 };
 
-static void dir_child_start(struct idfw_dir *d);
-static void dir_child_exited(struct io_child *c, int status);
+static int dir_kid_start(struct dir_kid *k, size_t server);
+static void dir_kid_end(struct dir_kid *k);
+static void dir_kid_fail(struct dir_kid *k, const char *why);
+static void dir_kid_exited(struct io_child *c, int status);
+static void dir_kid_watch(struct dir_kid *k, uint64_t now);
+static void dir_main_start(struct idfw_dir *d);
+static void dir_probe_start(struct idfw_dir *d, uint64_t now);
+static void dir_probe_won(struct idfw_dir *d);
 static void dir_restart_cb(struct io_timer *w);
 static void dir_watchdog_cb(struct io_timer *w);
 static void dir_pump_cb(struct io_idle *w);
@@ -59,23 +84,29 @@ static void dir_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t l
 static void dir_closed(void *arg, struct io_chan *c, int err, const char *why);
 static void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r);
 static void dir_on_changed(struct idfw_dir *d, const Idfw__DirChanged *c);
-static void dir_on_state(struct idfw_dir *d, const Idfw__DirState *s);
-static void dir_lost(struct idfw_dir *d, const char *why);
+static void dir_on_state(struct dir_kid *k, const Idfw__DirState *s);
+static void dir_say_up(struct idfw_dir *d);
 static void dir_set_state(struct idfw_dir *d, enum dir_state state, const char *why);
 static void dir_answer_rest(struct idfw_dir *d, size_t n);
+static void dir_ask_unavailable(struct idfw_dir *d, struct dir_ask *a);
+static void dir_ask_again(struct idfw_dir *d, bool lost);
 static int dir_ask_send(struct idfw_dir *d, const struct dir_ask *a);
 
 int idfw_dir_new(struct io_loop *l, const char *conf_file, const struct idfw_dir_conf *conf,
 	const struct idfw_dir_ops *ops, void *arg, struct idfw_dir **ret)
 {
-	const char *const argv[] = { "svm-idfw", "--directory", conf->label, "-c", conf_file };
+	const char *const argv[DIR_ARGV] = { "svm-idfw", "--directory", conf->label, "-c",
+		conf_file };
+	uint64_t look_ms = conf->deadline_ms / 10 < 20 ? 20 : conf->deadline_ms / 10;
 	struct idfw_dir *d;
 	size_t i;
 
+	if (look_ms > DIR_LOOK_MS)
+		look_ms = DIR_LOOK_MS;
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	for (i = 0; i < GI_ARRAY_SIZE(argv); i++) {
+	for (i = 0; i < DIR_ARGV; i++) {
 		d->argv[i] = strdup(argv[i]);
 		if (!d->argv[i]) {
 			idfw_dir_free(d);
@@ -86,9 +117,13 @@ int idfw_dir_new(struct io_loop *l, const char *conf_file, const struct idfw_dir
 	d->conf = conf;
 	d->ops = *ops;
 	d->arg = arg;
+	d->kid[0].d = d->kid[1].d = d;
+	d->main = &d->kid[0];
+	d->probe = &d->kid[1];
+	dir_servers_init(&d->servers, conf->uris.items, conf->uris.n);
 	dir_queue_init(&d->queue, DIR_QUEUE_MAX);
-	io_backoff_init(&d->backoff, DIR_BACKOFF_MAX_MS);
-	dir_child_start(d);
+	io_timer_start(l, &d->watchdog, look_ms, look_ms, dir_watchdog_cb, d);
+	dir_main_start(d);
 	*ret = d;
 	return 0;
 }
@@ -103,11 +138,13 @@ void idfw_dir_free(struct idfw_dir *d)
 		io_timer_stop(d->loop, &d->restart);
 		io_timer_stop(d->loop, &d->watchdog);
 		io_idle_stop(d->loop, &d->pump);
-		io_chan_free(d->chan);
-		io_child_stop(d->loop, &d->child);
+		for (i = 0; i < GI_ARRAY_SIZE(d->kid); i++) {
+			io_chan_free(d->kid[i].chan);
+			io_child_stop(d->loop, &d->kid[i].child);
+		}
 		dir_queue_fini(&d->queue);
 	}
-	for (i = 0; i < GI_ARRAY_SIZE(d->argv); i++)
+	for (i = 0; i < DIR_ARGV; i++)
 		free(d->argv[i]);
 	free(d);
 }
@@ -121,84 +158,179 @@ int idfw_dir_lookup(struct idfw_dir *d, const char *key, const char *name, const
 	return err;
 }
 
-/* ---- the child's life ---- */
+/* ---- a child's life ---- */
 
-static void dir_child_start(struct idfw_dir *d)
+static int dir_kid_start(struct dir_kid *k, size_t server)
 {
 	static const struct io_chan_ops ops = { .frame = dir_frame, .closed = dir_closed };
 	static const struct io_chan_conf conf = { .max_frame = WIRE_FRAME_MAX,
 		.max_queue = DIR_INFLIGHT_MAX * 1024u };
-	uint64_t look_ms = d->conf->deadline_ms / 10 < 20 ? 20 : d->conf->deadline_ms / 10;
-	int err = io_child_start(d->loop, &d->child, d->argv, SOCK_STREAM, dir_child_exited, d);
+	struct idfw_dir *d = k->d;
+	int err, fd;
 
-	d->killed = false;
+	d->argv[DIR_ARGV] = (char *)(uintptr_t)d->servers.list[server].uri;
+	k->server = server;
+	k->ready = k->killed = false;
+	k->connecting = true;
+	k->heard_ms = k->connecting_ms = io_clock_mono_ms();
+	err = io_child_start(d->loop, &k->child, d->argv, SOCK_STREAM, dir_kid_exited, k);
 	if (err == 0) {
-		int fd = d->child.fd;
-
-		d->child.fd = -1;
-		err = io_chan_new(d->loop, fd, NULL, &conf, &ops, d, &d->chan);
-		if (err < 0)
-			io_child_kill(&d->child); /* exited() starts it again */
-	} else {
-		io_timer_start(
-			d->loop, &d->restart, io_backoff_next(&d->backoff), 0, dir_restart_cb, d);
+		fd = k->child.fd;
+		k->child.fd = -1;
+		err = io_chan_new(d->loop, fd, NULL, &conf, &ops, k, &k->chan);
 	}
 	if (err < 0) {
 		gi_err("directory %s: cannot start the child: %s", d->conf->label,
 			gi_strerror(err));
-		dir_set_state(d, DIR_DOWN, "the directory child cannot be started; see the log");
-		return;
+		dir_kid_fail(k, "the directory child cannot be started; see the log");
 	}
-	d->heard_ms = d->progress_ms = io_clock_mono_ms();
-	io_timer_start(d->loop, &d->watchdog, look_ms, look_ms, dir_watchdog_cb, d);
+	return err;
 }
 
-static void dir_child_exited(struct io_child *c, int status)
+/* nothing comes from it any more; exited() follows, if it was there */
+static void dir_kid_end(struct dir_kid *k)
 {
-	struct idfw_dir *d = c->arg;
+	io_chan_free(k->chan);
+	k->chan = NULL;
+	k->ready = k->connecting = false;
+	k->killed = true;
+	io_child_kill(&k->child);
+}
 
-	if (!d->killed)
+/* its server does not do: another one's turn, if there is one */
+static void dir_kid_fail(struct dir_kid *k, const char *why)
+{
+	struct idfw_dir *d = k->d;
+	uint64_t now = io_clock_mono_ms();
+	bool first = !d->servers.list[k->server].out;
+	uint32_t noise;
+
+	if (getrandom(&noise, sizeof(noise), GRND_NONBLOCK) != (ssize_t)sizeof(noise))
+		noise = (uint32_t)now * 2654435761u;
+	dir_kid_end(k);
+	dir_servers_failed(&d->servers, k->server, now, noise, why);
+	if (d->servers.n > 1 && first)
+		gi_warn("directory %s: %s is left out: %s", d->conf->label,
+			d->servers.list[k->server].uri, why);
+	if (k != d->main) {
+		if (d->main->ready)
+			dir_say_up(d);
+		return;
+	}
+	dir_ask_again(d, true);
+	if (d->probe->chan) { /* already on its way to a better one */
+		d->main = d->probe;
+		d->probe = k;
+	} else if (dir_servers_pick(&d->servers, now) < 0) {
+		dir_set_state(d, DIR_DOWN, why);
+	}
+	if (d->state != DIR_DOWN && !d->unready_ms)
+		d->unready_ms = now;
+	io_idle_once(d->loop, &d->pump, dir_pump_cb, d);
+	if (d->main->child.pid <= 0) /* else exited() does it */
+		io_timer_start(d->loop, &d->restart, 0, 0, dir_restart_cb, d);
+}
+
+static void dir_kid_exited(struct io_child *c, int status)
+{
+	struct dir_kid *k = c->arg;
+	struct idfw_dir *d = k->d;
+
+	if (!k->killed) {
 		gi_err("directory %s: child ended unexpectedly (%s %d)", d->conf->label,
 			WIFSIGNALED(status) ? "signal" : "exit code",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-	dir_lost(d, d->killed ? d->why : "the directory child ended; it is started again");
-	io_timer_start(d->loop, &d->restart, io_backoff_next(&d->backoff), 0, dir_restart_cb, d);
+		dir_kid_fail(k, "the directory child ended; it is started again");
+	}
+	if (d->main->child.pid <= 0)
+		dir_main_start(d);
+}
+
+/* late means that it is killed: nothing else ends a blocked call */
+static void dir_kid_watch(struct dir_kid *k, uint64_t now)
+{
+	struct idfw_dir *d = k->d;
+	uint64_t deadline = d->conf->deadline_ms, limit;
+	char why[256];
+	bool late, silent, stuck;
+
+	if (!k->chan)
+		return;
+	limit = dir_servers_limit(&d->servers, k->server, deadline);
+	late = k == d->main && k->ready && d->queue.n_running && now - d->progress_ms > deadline;
+	silent = now - k->heard_ms > deadline + d->conf->poll_ms;
+	stuck = d->servers.n > 1 && k->connecting && now - k->connecting_ms > limit;
+	if (!late && !silent && !stuck)
+		return;
+	(void)snprintf(why, sizeof(why),
+		"%.100s did not answer within %llu ms (stalled server, TLS "
+		"handshake or name service?); the child is started again",
+		d->servers.list[k->server].uri,
+		(unsigned long long)(late || silent ? deadline : limit));
+	gi_warn("directory %s: %s", d->conf->label, why);
+	dir_kid_fail(k, why);
+}
+
+/* ---- which server ---- */
+
+static void dir_main_start(struct idfw_dir *d)
+{
+	uint64_t now = io_clock_mono_ms();
+	int server = dir_servers_pick(&d->servers, now);
+
+	if (server >= 0)
+		(void)!dir_kid_start(d->main, (size_t)server); /* tries again by itself */
+	else
+		io_timer_start(d->loop, &d->restart, dir_servers_wait(&d->servers, now), 0,
+			dir_restart_cb, d);
 }
 
 static void dir_restart_cb(struct io_timer *w)
 {
-	dir_child_start(w->arg);
+	struct idfw_dir *d = w->arg;
+
+	if (d->main->child.pid <= 0)
+		dir_main_start(d);
 }
 
 static void dir_watchdog_cb(struct io_timer *w)
 {
 	struct idfw_dir *d = w->arg;
 	uint64_t now = io_clock_mono_ms();
-	bool late = d->queue.n_running && now - d->progress_ms > d->conf->deadline_ms;
-	bool silent = now - d->heard_ms > d->conf->deadline_ms + d->conf->poll_ms;
-	char why[256];
 
-	if (d->killed || (!late && !silent))
-		return;
-	(void)snprintf(why, sizeof(why),
-		"%.100s did not answer within %llu ms (stalled server, TLS "
-		"handshake or name service?); the child is started again",
-		d->conf->uri, (unsigned long long)d->conf->deadline_ms);
-	gi_warn("directory %s: %s", d->conf->label, why);
-	d->killed = true;
-	io_child_kill(&d->child);
-	dir_lost(d, why);
+	dir_kid_watch(d->main, now);
+	dir_kid_watch(d->probe, now);
+	if (d->unready_ms && now - d->unready_ms > d->conf->deadline_ms) {
+		dir_set_state(d, DIR_DOWN, "none of the servers answers in time; see the log");
+		io_idle_once(d->loop, &d->pump, dir_pump_cb, d);
+	}
+	dir_probe_start(d, now);
 }
 
-/* nothing comes from this child any more */
-static void dir_lost(struct idfw_dir *d, const char *why)
+static void dir_probe_start(struct idfw_dir *d, uint64_t now)
 {
-	io_timer_stop(d->loop, &d->watchdog);
-	io_chan_free(d->chan);
-	d->chan = NULL;
-	dir_set_state(d, DIR_DOWN, why);
-	dir_answer_rest(d, d->queue.n_running);
-	io_idle_once(d->loop, &d->pump, dir_pump_cb, d);
+	struct dir_kid *m = d->main;
+	int server = -1;
+
+	if (m->ready)
+		server = dir_servers_probe(&d->servers, now);
+	else if (m->chan && m->connecting && now - m->connecting_ms > DIR_CONNECT_MS)
+		server = dir_servers_other(&d->servers, m->server, now);
+	if (server >= 0 && d->probe->child.pid <= 0)
+		(void)!dir_kid_start(d->probe, (size_t)server); /* failed: later */
+}
+
+/* its server answers: it takes over what waits, and what the other one has not answered */
+static void dir_probe_won(struct idfw_dir *d)
+{
+	struct dir_kid *old = d->main;
+
+	gi_notice("directory %s: changes to %s", d->conf->label,
+		d->servers.list[d->probe->server].uri);
+	dir_kid_end(old);
+	dir_ask_again(d, false);
+	d->main = d->probe;
+	d->probe = old;
 }
 
 /* ---- lookups ---- */
@@ -213,7 +345,7 @@ static void dir_pump_cb(struct io_idle *w)
 		dir_answer_rest(d, d->queue.n_running + d->queue.n_waiting);
 		return;
 	}
-	while (d->state == DIR_UP && d->chan && d->queue.n_running < DIR_INFLIGHT_MAX) {
+	while (d->state == DIR_UP && d->main->ready && d->queue.n_running < DIR_INFLIGHT_MAX) {
 		if (d->queue.n_running == 0)
 			d->progress_ms = io_clock_mono_ms();
 		a = dir_queue_start(&d->queue);
@@ -249,7 +381,7 @@ static int dir_ask_send(struct idfw_dir *d, const struct dir_ask *a)
 	gi_buf_init(&out, WIRE_FRAME_MAX);
 	err = wire_envelope_encode(&e, &out);
 	if (err == 0)
-		err = io_chan_send(d->chan, out.data, out.len);
+		err = io_chan_send(d->main->chan, out.data, out.len);
 	gi_buf_fini(&out);
 	return err;
 }
@@ -260,13 +392,44 @@ static void dir_answer_rest(struct idfw_dir *d, size_t n)
 {
 	struct dir_ask *a;
 
-	while (n-- && (a = dir_queue_take(&d->queue)) != NULL) {
-		struct idfw_principal none = { .presence = IDFW_P_UNAVAILABLE };
+	while (n-- && (a = dir_queue_take(&d->queue)) != NULL)
+		dir_ask_unavailable(d, a);
+}
 
-		none.key = a->key;
-		none.name = none.upn = none.dn = none.sid = (char *)(uintptr_t) "";
-		d->ops.principal(d->arg, a->key, &none);
-		dir_ask_free(a);
+/* @a: takes */
+static void dir_ask_unavailable(struct idfw_dir *d, struct dir_ask *a)
+{
+	struct idfw_principal none = { .presence = IDFW_P_UNAVAILABLE };
+
+	none.key = a->key;
+	none.name = none.upn = none.dn = none.sid = (char *)(uintptr_t) "";
+	d->ops.principal(d->arg, a->key, &none);
+	dir_ask_free(a);
+}
+
+/*
+ * what the child had is asked again
+ * @lost: with its server. What lost two servers is answered, it may be the reason itself
+ */
+static void dir_ask_again(struct idfw_dir *d, bool lost)
+{
+	size_t n = d->queue.n_running;
+	struct dir_ask *a;
+
+	if (lost && d->servers.n < 2) {
+		dir_answer_rest(d, n);
+		return;
+	}
+	while (n-- && d->queue.running) {
+		a = d->queue.running->prev; /* the last: each goes to the front */
+		if (lost && a->tried) {
+			a->again = false;
+			(void)!dir_queue_finish(&d->queue, a);
+			dir_ask_unavailable(d, a);
+			continue;
+		}
+		a->tried |= lost;
+		dir_queue_again(&d->queue, a);
 	}
 }
 
@@ -274,40 +437,40 @@ static void dir_answer_rest(struct idfw_dir *d, size_t n)
 
 static void dir_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len)
 {
-	struct idfw_dir *d = arg;
+	struct dir_kid *k = arg;
+	struct idfw_dir *d = k->d;
 	Idfw__Envelope *e = NULL;
 	const char *why = "";
 
 	(void)c;
-	if (d->killed)
+	if (k->killed)
 		return;
 	if (wire_envelope_decode(buf, len, WIRE_DIR_CHILD, WIRE_OPEN, &e, &why) < 0) {
 		gi_err("directory %s: bad message from the child: %s; killed", d->conf->label, why);
-		d->killed = true;
-		io_child_kill(&d->child);
-		dir_lost(d, "the directory child sent garbage; it is started again");
+		dir_kid_fail(k, "the directory child sent garbage; it is started again");
 		return;
 	}
-	d->heard_ms = io_clock_mono_ms();
-	if (e->body_case == IDFW__ENVELOPE__BODY_DIR_RESULT)
+	k->heard_ms = io_clock_mono_ms();
+	if (e->body_case == IDFW__ENVELOPE__BODY_DIR_STATE)
+		dir_on_state(k, e->dir_state);
+	else if (k == d->main && e->body_case == IDFW__ENVELOPE__BODY_DIR_RESULT)
 		dir_on_result(d, e->dir_result);
-	else if (e->body_case == IDFW__ENVELOPE__BODY_DIR_CHANGED)
+	else if (k == d->main && e->body_case == IDFW__ENVELOPE__BODY_DIR_CHANGED)
 		dir_on_changed(d, e->dir_changed);
-	else if (e->body_case == IDFW__ENVELOPE__BODY_DIR_STATE)
-		dir_on_state(d, e->dir_state);
 	wire_envelope_free(e);
 }
 
 static void dir_closed(void *arg, struct io_chan *c, int err, const char *why)
 {
-	struct idfw_dir *d = arg;
+	struct dir_kid *k = arg;
 
 	(void)c;
 	(void)err;
 	(void)why;
-	io_chan_free(d->chan);
-	d->chan = NULL;
-	io_child_kill(&d->child); /* exited() does the rest */
+	io_chan_free(k->chan);
+	k->chan = NULL;
+	k->ready = false;
+	io_child_kill(&k->child); /* exited() does the rest */
 }
 
 static void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r)
@@ -315,7 +478,7 @@ static void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r)
 	struct dir_ask *a = dir_queue_running(&d->queue, r->id);
 	int err;
 
-	d->progress_ms = d->heard_ms;
+	d->progress_ms = io_clock_mono_ms();
 	if (!a)
 		return; /* answered UNAVAILABLE meanwhile */
 	err = dir_ask_part(a, r);
@@ -355,24 +518,53 @@ static void dir_on_changed(struct idfw_dir *d, const Idfw__DirChanged *c)
 		d->ops.changed(d->arg, c->all, list, n);
 }
 
-static void dir_on_state(struct idfw_dir *d, const Idfw__DirState *s)
+static void dir_on_state(struct dir_kid *k, const Idfw__DirState *s)
 {
-	if (s->up)
-		io_backoff_init(&d->backoff, DIR_BACKOFF_MAX_MS);
-	dir_set_state(d, s->up ? DIR_UP : DIR_DOWN, s->text);
+	struct idfw_dir *d = k->d;
+
+	if (s->up) {
+		k->connecting = false;
+		if (k == d->probe)
+			dir_probe_won(d);
+		if (!k->ready)
+			dir_servers_up(&d->servers, k->server, k->heard_ms);
+		k->ready = true;
+		dir_say_up(d);
+	} else if (s->text[0] == '\0') {
+		k->connecting = true; /* once more, to the same server: no outage yet */
+		k->connecting_ms = k->heard_ms;
+	} else if (d->servers.n > 1) {
+		dir_kid_fail(k, s->text);
+		return;
+	} else {
+		k->ready = false;
+		dir_set_state(d, DIR_DOWN, s->text);
+	}
 	io_idle_once(d->loop, &d->pump, dir_pump_cb, d);
+}
+
+static void dir_say_up(struct idfw_dir *d)
+{
+	char text[DIR_WHY_MAX];
+
+	dir_servers_text(&d->servers, io_clock_mono_ms(), io_clock_real_ms(), text);
+	dir_set_state(d, DIR_UP, text);
 }
 
 static void dir_set_state(struct idfw_dir *d, enum dir_state state, const char *why)
 {
+	bool same = d->state == state;
+
+	d->unready_ms = 0;
 	/* another reason is news as well: the first fault mended, the next one shows */
-	if (d->state == state && (state == DIR_UP || strcmp(d->why, why) == 0))
+	if (same && strcmp(d->why, why) == 0)
 		return;
 	d->state = state;
 	(void)snprintf(d->why, sizeof(d->why), "%s", why); /* differs from d->why here */
-	if (state == DIR_UP)
-		gi_notice("directory %s: up (%s)", d->conf->label, d->conf->uri);
-	else
+	if (state == DIR_DOWN)
 		gi_err("directory %s: down: %s", d->conf->label, why);
+	else
+		gi_notice("directory %s: up (%s)", d->conf->label,
+			why[0] ? why : d->servers.list[d->main->server].uri);
 	d->ops.state(d->arg, state == DIR_UP, why);
 }

@@ -5,7 +5,8 @@
  * dir.c is the parent's side: it starts `svm-idfw --directory` (child.h), gives it the
  * configuration as command line and environment-free file name, sends DirLookup (at most
  * DIR_INFLIGHT_MAX at once, the rest waits in a bounded queue, one entry a principal), kills it
- * when an answer is later than the deadline, restarts it with backoff. dirchild.c is the child:
+ * when an answer is later than the deadline, restarts it with backoff, for another server when
+ * there are several (dirserver.h). dirchild.c is the child:
  * libldap, nothing else; it sends DirResult, DirChanged, DirState. Source: RFC 4511, 4513, 4515;
  * MS-ADTS 3.1.1 (tokenGroups, USNs); shared facts in docs/directory.md.
  */
@@ -19,16 +20,18 @@
 #define DIR_INFLIGHT_MAX 64
 #define DIR_QUEUE_MAX 200000
 
-struct idfw_dir_conf {	 /* one `directory NAME { ... }` block */
-	char *label;	 /* owned, as conf.h wants it first */
-	char *type;	 /* "ad" or "openldap" */
-	char *uri;	 /* ldaps://dc1.corp.example */
-	char *base;	 /* DC=corp,DC=example */
+struct idfw_dir_conf { /* one `directory NAME { ... }` block */
+	char *label;   /* owned, as conf.h wants it first */
+	char *type;    /* "ad" or "openldap" */
+	const char
+		*uri; /* not of the file: the one of uris that this process speaks to; NULL none */
+	char *base;   /* DC=corp,DC=example */
 	char *bind_user; /* UPN, DOM\user or DN; simple bind over TLS */
 	char *password_file;
 	char *ca_file;
-	uint64_t poll_ms;     /* how often changes are looked for; 500 */
-	uint64_t deadline_ms; /* for one answer; 5000 */
+	struct conf_list uris; /* ldaps://dc1.corp.example, ...: the preferred one first */
+	uint64_t poll_ms;      /* how often changes are looked for; 500 */
+	uint64_t deadline_ms;  /* for one answer; 5000 */
 };
 
 /* the items of that block, for the program's configuration table */
@@ -42,11 +45,12 @@ struct idfw_dir;
 struct idfw_dir_ops {
 	void (*principal)(void *arg, const char *key, const struct idfw_principal *found);
 	void (*changed)(void *arg, bool all, const char *const *sids, size_t n_sids);
+	/* @why: when up and of several servers: who answers, and why others do not */
 	void (*state)(void *arg, bool up, const char *why);
 };
 
 /*
- * idfw_dir_new - starts the child as: svm-idfw --directory LABEL -c CONF_FILE
+ * idfw_dir_new - starts the child as: svm-idfw --directory LABEL -c CONF_FILE URI
  * @conf_file: how the child finds its block (conf->label) again
  * @conf: borrowed until idfw_dir_free()
  */
@@ -62,7 +66,10 @@ void idfw_dir_free(struct idfw_dir *d);
 GI_MUST_CHECK int idfw_dir_lookup(
 	struct idfw_dir *d, const char *key, const char *name, const char *sid);
 
-/* the child's main: never returns but with its exit code; descriptor 3 is the parent */
-int idfw_dir_child_main(const struct idfw_dir_conf *conf);
+/*
+ * the child's main: never returns but with its exit code; descriptor 3 is the parent
+ * @uri: the one of conf->uris that it speaks to as long as it lives; NULL: the first
+ */
+int idfw_dir_child_main(const struct idfw_dir_conf *conf, const char *uri);
 
 #endif

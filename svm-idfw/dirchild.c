@@ -2,7 +2,8 @@
 /*
  * dirchild.c - the directory child: one blocking call after another, for the engine's process
  *
- * Runs as `svm-idfw --directory LABEL`, started by dir.c, which kills it when it is late.
+ * Runs as `svm-idfw --directory LABEL`, started by dir.c, which kills it when it is late. It speaks
+ * to one server as long as it lives; of several, the parent chooses.
  * Everything here blocks and that is its purpose: nothing but a process of its own bounds a stalled
  * TLS handshake. One lookup a loop round, so that each answer leaves before the next call; every
  * poll_ms it looks for changes and says how it is (DirState), which also tells the parent that it
@@ -22,6 +23,7 @@
 #include "lib/io/priv.h"
 #include "lib/io/sock.h"
 #include "svm-idfw/dirback.h"
+#include "svm-idfw/dirserver.h"
 
 #define CHILD_WAITING_MAX (2 * DIR_INFLIGHT_MAX)
 #define CHILD_PART_BYTES                                                        \
@@ -33,7 +35,9 @@
 struct child {
 	struct io_loop *loop;
 	struct io_chan *chan;
+	struct idfw_dir_conf conf; /* borrowed texts; uri is the one of this process */
 	struct dir_back back;
+	bool several; /* servers: the parent has another one for us to be replaced by */
 	struct io_timer poll, work;
 	struct io_backoff backoff;
 	uint64_t retry_ms; /* not before, monotonic */
@@ -41,6 +45,7 @@ struct child {
 	char why[DIR_WHY_MAX];
 	Idfw__Envelope *waiting[CHILD_WAITING_MAX]; /* owned; a ring */
 	size_t first, n_waiting;
+	bool again; /* the first of them has lost a connection already */
 	struct dir_sid changed[DIR_CHANGES_MAX];
 	int exit_code;
 };
@@ -49,16 +54,18 @@ static void child_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t
 static void child_closed(void *arg, struct io_chan *c, int err, const char *why);
 static void child_poll_cb(struct io_timer *w);
 static void child_work_cb(struct io_timer *w);
+static unsigned int child_timeout(const struct child *s);
 static void child_connect(struct child *s);
 static void child_disconnect(struct child *s);
-static void child_lookup(struct child *s, const Idfw__DirLookup *l);
+static void child_reconnect(struct child *s);
+static bool child_lookup(struct child *s, const Idfw__DirLookup *l);
 static void child_send(struct child *s, const Idfw__Envelope *e);
 static void child_send_state(struct child *s);
 static void child_send_changes(struct child *s, const struct dir_changes *c);
 static void child_send_answer(
 	struct child *s, uint64_t id, const struct dir_answer *a, uint64_t took_ms);
 
-int idfw_dir_child_main(const struct idfw_dir_conf *conf)
+int idfw_dir_child_main(const struct idfw_dir_conf *conf, const char *uri)
 {
 	static const struct io_chan_ops ops = { .frame = child_frame, .closed = child_closed };
 	static const struct io_chan_conf chan = { .max_frame = WIRE_FRAME_MAX,
@@ -68,7 +75,10 @@ int idfw_dir_child_main(const struct idfw_dir_conf *conf)
 
 	if (!s)
 		goto out;
-	s->back.conf = conf;
+	s->conf = *conf;
+	s->conf.uri = uri ? uri : conf->uris.items[0];
+	s->several = conf->uris.n > 1;
+	s->back.conf = &s->conf;
 	s->back.ops = strcmp(conf->type, "ad") == 0 ? &dir_back_ad : &dir_back_openldap;
 	s->back.page = CHILD_PAGE;
 	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
@@ -146,10 +156,13 @@ static void child_work_cb(struct io_timer *w)
 
 	if (s->n_waiting == 0)
 		return;
-	e = s->waiting[s->first++ % CHILD_WAITING_MAX];
-	s->n_waiting--;
-	child_lookup(s, e->dir_lookup);
-	wire_envelope_free(e);
+	e = s->waiting[s->first % CHILD_WAITING_MAX];
+	if (child_lookup(s, e->dir_lookup)) {
+		s->first++;
+		s->n_waiting--;
+		s->again = false;
+		wire_envelope_free(e);
+	}
 	if (s->n_waiting)
 		io_timer_start(s->loop, &s->work, 0, 0, child_work_cb, s);
 }
@@ -161,27 +174,55 @@ static void child_poll_cb(struct io_timer *w)
 	struct child *s = w->arg;
 	struct dir_changes ch = { .sids = s->changed };
 
+	int err;
+
 	if (!s->up) {
 		if (io_clock_mono_ms() >= s->retry_ms)
 			child_connect(s);
-	} else if (s->back.ops->poll(&s->back, &ch, s->why) < 0) {
-		child_disconnect(s);
-		child_connect(s); /* servers close idle connections: that alone is no outage */
-	} else {
+		child_send_state(s);
+		return;
+	}
+	err = s->back.ops->poll(&s->back, &ch, s->why);
+	if (err == 0) {
 		child_send_changes(s, &ch);
+	} else if (err == -ETIMEDOUT && s->several) {
+		child_disconnect(s); /* it stands still: another server can be had sooner */
+	} else {
+		child_reconnect(s); /* servers close idle connections: that alone is no outage */
+		return;
 	}
 	child_send_state(s);
+}
+
+/*
+ * In the next round: first the parent hears that we connect (down, and no reason), so that it knows
+ * which limit counts if we never come back from it.
+ */
+static void child_reconnect(struct child *s)
+{
+	child_disconnect(s);
+	s->why[0] = '\0';
+	s->retry_ms = 0;
+	child_send_state(s);
+	io_timer_start(s->loop, &s->poll, 0, s->conf.poll_ms, child_poll_cb, s);
+}
+
+/* libldap's own limits come first, so that the parent has to kill only what has none */
+static unsigned int child_timeout(const struct child *s)
+{
+	uint64_t ms = s->conf.deadline_ms * 2 / 5;
+
+	return (unsigned int)(s->several && ms > DIR_CONNECT_MS ? DIR_CONNECT_MS : ms);
 }
 
 static void child_connect(struct child *s)
 {
 	const struct idfw_dir_conf *c = s->back.conf;
-	/* libldap's own limits come first, so that the parent has to kill only what has none */
 	const struct dldap_conf conf = { .uri = c->uri,
 		.bind_user = c->bind_user,
 		.ca_file = c->ca_file,
 		.password_file = c->password_file,
-		.timeout_ms = (unsigned int)(c->deadline_ms * 2 / 5) };
+		.timeout_ms = child_timeout(s) };
 	struct dir_changes ch = { .sids = s->changed };
 	int err;
 
@@ -212,32 +253,36 @@ static void child_disconnect(struct child *s)
 	s->up = false;
 }
 
-static void child_lookup(struct child *s, const Idfw__DirLookup *l)
+/* false: not answered, the connection went and is made again; once a lookup */
+static bool child_lookup(struct child *s, const Idfw__DirLookup *l)
 {
 	struct dir_answer a = { .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
 	uint64_t began = io_clock_mono_ms();
-	bool was_up = s->up;
-	int err = -ENOTCONN, tries;
+	int err = -ENOTCONN;
 
-	if (!s->up && began >= s->retry_ms)
+	if (!s->up && began >= s->retry_ms) {
 		child_connect(s);
-	for (tries = 0; s->up && tries < 2; tries++) {
-		dir_answer_fini(&a);
+		if (!s->up)
+			child_send_state(s);
+	}
+	if (s->up)
 		err = s->back.ops->lookup(&s->back, l->name, l->sid.data, l->sid.len, &a, s->why);
-		if (err != -ECONNRESET && err != -ETIMEDOUT)
-			break;
+	if (err == -ECONNRESET && !s->again) {
+		dir_answer_fini(&a);
+		s->again = true;
+		child_reconnect(s);
+		return false;
+	}
+	if (s->up && (err == -ECONNRESET || err == -ETIMEDOUT)) {
 		child_disconnect(s);
-		if (err == -ETIMEDOUT || tries > 0)
-			break;
-		child_connect(s);
+		child_send_state(s); /* first: the engine asks again when it is up */
 	}
 	if (err < 0)
 		dir_answer_fail(&a, IDFW__DIR_RESULT__STATUS__UNAVAILABLE, "%s",
 			s->why[0] ? s->why : gi_strerror(err));
-	if (was_up != s->up)
-		child_send_state(s); /* first: the engine asks again when it is up */
 	child_send_answer(s, l->id, &a, io_clock_mono_ms() - began);
 	dir_answer_fini(&a);
+	return true;
 }
 
 /* ---- to the parent ---- */

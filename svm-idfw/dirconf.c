@@ -9,13 +9,16 @@
 #include <string.h>
 
 #include "svm-idfw/dirname.h"
+#include "svm-idfw/dirserver.h"
 
+#define DIR_URI_MAX 255
 #define DIR_ITEM(field) offsetof(struct idfw_dir_conf, field)
 
 const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 	{ "type", CONF_T_STRING, DIR_ITEM(type), "ad", 1, 16, "ad or openldap" },
-	{ "uri", CONF_T_STRING, DIR_ITEM(uri), NULL, 1, 255,
-		"ldaps://HOST[:PORT], or ldap://HOST[:PORT], which means StartTLS" },
+	{ "uri", CONF_T_LIST, DIR_ITEM(uris), NULL, 1, DIR_SERVERS_MAX,
+		"servers, the preferred one first: ldaps://HOST[:PORT], or ldap://HOST[:PORT], "
+		"which means StartTLS" },
 	{ "base", CONF_T_STRING, DIR_ITEM(base), NULL, 1, 1024, "DN below which the accounts are" },
 	{ "bind-user", CONF_T_STRING, DIR_ITEM(bind_user), NULL, 1, 1024,
 		"account that reads the directory: UPN, DOM\\user or DN" },
@@ -31,13 +34,29 @@ const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 
 int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why)
 {
+	size_t i, k;
+
 	if (strcmp(conf->type, "ad") != 0 && strcmp(conf->type, "openldap") != 0) {
 		*ret_why = "type is neither ad nor openldap";
 		return -EINVAL;
 	}
-	if (strncmp(conf->uri, "ldaps://", 8) != 0 && strncmp(conf->uri, "ldap://", 7) != 0) {
-		*ret_why = "uri must begin with ldaps:// or ldap:// (StartTLS)";
-		return -EINVAL;
+	for (i = 0; i < conf->uris.n; i++) {
+		const char *uri = conf->uris.items[i];
+
+		if (strncmp(uri, "ldaps://", 8) != 0 && strncmp(uri, "ldap://", 7) != 0) {
+			*ret_why = "uri must begin with ldaps:// or ldap:// (StartTLS)";
+			return -EINVAL;
+		}
+		if (strlen(uri) > DIR_URI_MAX) {
+			*ret_why = "uri is longer than 255 bytes";
+			return -EINVAL;
+		}
+		for (k = 0; k < i; k++) {
+			if (strcmp(uri, conf->uris.items[k]) == 0) {
+				*ret_why = "uri names a server twice";
+				return -EINVAL;
+			}
+		}
 	}
 	if (!strchr(conf->base, '=')) {
 		*ret_why = "base is no DN; write DC=corp,DC=example";

@@ -14,6 +14,7 @@
 
 #include "svm-idfw/sid.h"
 
+static void ask_forget(struct dir_ask *a);
 static void ask_unlink(struct dir_queue *q, struct dir_ask *a);
 static void ask_unlist(struct dir_queue *q, struct dir_ask *a);
 static int ask_text(char **slot, const char *text);
@@ -91,6 +92,21 @@ int dir_queue_finish(struct dir_queue *q, struct dir_ask *a)
 	return a->again ? dir_queue_put(q, a->key, a->name, a->sid) : 0;
 }
 
+void dir_queue_again(struct dir_queue *q, struct dir_ask *a)
+{
+	HASH_DELETE(hh_id, q->by_id, a);
+	DL_DELETE(q->running, a);
+	q->n_running--;
+	a->id = 0;
+	a->again = false;
+	ask_forget(a);
+	if (a->sid[0] == '\0')
+		DL_PREPEND(q->fresh, a);
+	else
+		DL_PREPEND(q->waiting, a);
+	q->n_waiting++;
+}
+
 struct dir_ask *dir_queue_take(struct dir_queue *q)
 {
 	struct dir_ask *a = q->running ? q->running : q->fresh ? q->fresh : q->waiting;
@@ -102,20 +118,9 @@ struct dir_ask *dir_queue_take(struct dir_queue *q)
 
 void dir_ask_free(struct dir_ask *a)
 {
-	size_t i;
-
 	if (!a)
 		return;
-	for (i = 0; i < a->found.n_groups; i++) {
-		free(a->found.groups[i].name);
-		free(a->found.groups[i].dn);
-		free(a->found.groups[i].sid);
-	}
-	free(a->found.groups);
-	free(a->found.name);
-	free(a->found.upn);
-	free(a->found.dn);
-	free(a->found.sid);
+	ask_forget(a);
 	free(a->key);
 	free(a->name);
 	free(a->sid);
@@ -143,6 +148,25 @@ int dir_ask_part(struct dir_ask *a, const Idfw__DirResult *r)
 	for (i = 0; err == 0 && i < r->n_group; i++)
 		err = ask_group(a, r->group[i]);
 	return err;
+}
+
+/* the parts that were gathered */
+static void ask_forget(struct dir_ask *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->found.n_groups; i++) {
+		free(a->found.groups[i].name);
+		free(a->found.groups[i].dn);
+		free(a->found.groups[i].sid);
+	}
+	free(a->found.groups);
+	free(a->found.name);
+	free(a->found.upn);
+	free(a->found.dn);
+	free(a->found.sid);
+	a->found = (struct idfw_principal){ .name = NULL };
+	a->cap_groups = 0;
 }
 
 static void ask_unlink(struct dir_queue *q, struct dir_ask *a)

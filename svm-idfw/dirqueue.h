@@ -20,6 +20,7 @@ struct dir_ask {
 	char *key, *name, *sid;	     /* owned */
 	uint64_t id;		     /* while it runs; 0: it waits */
 	bool again;		     /* asked for once more while it ran */
+	bool tried;		     /* went down with a server before: not a third time */
 	struct idfw_principal found; /* gathered parts; texts owned */
 	size_t cap_groups;
 	struct dir_ask *prev, *next; /* of the waiting or the running list */
@@ -46,6 +47,8 @@ struct dir_ask *dir_queue_running(struct dir_queue *q, uint64_t id); /* borrowed
 /* its answer is known: unlinked, now the caller's, dir_ask_free(); asked again meanwhile: a copy
  * waits */
 GI_MUST_CHECK int dir_queue_finish(struct dir_queue *q, struct dir_ask *a);
+/* the server that was asked is gone: a running one waits again, in front; what came is forgotten */
+void dir_queue_again(struct dir_queue *q, struct dir_ask *a);
 /* takes out any, running first; NULL when empty; the caller's */
 struct dir_ask *dir_queue_take(struct dir_queue *q);
 void dir_ask_free(struct dir_ask *a);

@@ -3,7 +3,7 @@
  * main.c - svm-idfw: the service VM's daemon, from start to SIGTERM
  *
  * Processes: this one (engine, database thread, TLS, control socket; no capability after start)
- * and its child `svm-idfw --directory LABEL -c FILE` (libldap, nothing else). As root it opens
+ * and its child `svm-idfw --directory LABEL -c FILE URI` (libldap, nothing else). As root it opens
  * what needs root (the key, the listener, its directories), then becomes `user`.
  * Exit: 0 after SIGTERM; 78 configuration or policy; 1 anything else.
  */
@@ -70,7 +70,7 @@ int main(int argc, char **argv)
 	return code;
 }
 
-/* svm-idfw --directory LABEL -c FILE */
+/* svm-idfw --directory LABEL -c FILE URI */
 static int directory_main(int argc, char **argv)
 {
 	const struct idfw_dir_conf *block;
@@ -91,7 +91,7 @@ static int directory_main(int argc, char **argv)
 	if (conf_parse(&svm_conf_table, text, len, &diags, &conf) == 0) {
 		block = svm_conf_directory(&conf, argv[2]);
 		if (block)
-			code = idfw_dir_child_main(block);
+			code = idfw_dir_child_main(block, argc > 5 ? argv[5] : NULL);
 		conf_free(&svm_conf_table, &conf);
 	}
 	conf_diags_fini(&diags);

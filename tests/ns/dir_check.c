@@ -54,7 +54,7 @@ static struct idfw_dir_conf *conf_load(const char *path, const char *label, stru
 int main(int argc, char **argv)
 {
 	static const struct idfw_dir_ops ops = { on_principal, on_changed, on_state };
-	bool child = argc == 5 && strcmp(argv[1], "--directory") == 0;
+	bool child = argc >= 5 && strcmp(argv[1], "--directory") == 0;
 	const char *file = child ? argv[4] : argc >= 3 ? argv[2] : NULL;
 	struct check_conf conf = { .directories = { NULL, 0 } };
 	struct check c = { .len = 0 };
@@ -69,7 +69,7 @@ int main(int argc, char **argv)
 	if (!d)
 		return 78;
 	if (child) {
-		rc = idfw_dir_child_main(d);
+		rc = idfw_dir_child_main(d, argc > 5 ? argv[5] : NULL);
 	} else if (io_loop_new(&c.loop) == 0 &&
 		   idfw_dir_new(c.loop, file, d, &ops, &c, &c.dir) == 0) {
 		(void)fcntl(0, F_SETFL, O_NONBLOCK);

@@ -1,0 +1,201 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A directory of two servers (slapd): one is killed, stands still in mid-connection, stalls inside the
+# TLS handshake; lookups are answered by the other one, and the preferred one is gone back to.
+set -euo pipefail
+[ "$(id -u)" = 0 ] || {
+	echo 'needs root (namespaces)'
+	exit 77
+}
+SLAPD=$(PATH=$PATH:/usr/sbin command -v slapd) || {
+	echo 'needs slapd'
+	exit 77
+}
+# a network and process space of our own: what is started here ends with this script
+if [ -z "${DIR_TEST_INSIDE:-}" ]; then
+	exec env DIR_TEST_INSIDE=1 unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0"
+fi
+ip link set lo up
+W=$(mktemp -d) DIR_PID=''
+# shellcheck disable=SC2034 # for dir-lib.sh
+DIR_CHECK=${top_builddir:?}/tests/ns/dir_check DIR_RUN=(env)
+# shellcheck source=tests/ns/dir-lib.sh
+. "${top_srcdir:?}/tests/ns/dir-lib.sh"
+BASE=dc=corp,dc=example
+declare -A SLAPD_PID=()
+A=127.0.0.1 B=127.0.0.2
+
+clean() {
+	local rc=$?
+	trap '' HUP INT TERM
+	[ $rc = 0 ] || tail -n 30 "$W"/{out,err,slapd.*.log} >&2 || true
+	dir_stop
+	for ip in "${!SLAPD_PID[@]}"; do kill -KILL "${SLAPD_PID[$ip]}" 2>/dev/null || true; done
+	rm -rf "$W"
+	exit $rc
+}
+trap clean EXIT
+trap 'exit 1' HUP INT TERM
+
+# ---- the servers ----
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3 -subj '/CN=test CA' \
+	-addext keyUsage=critical,keyCertSign -keyout "$W/ca.key" -out "$W/ca.crt" 2>/dev/null
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=ldap -keyout "$W/srv.key" \
+	-out "$W/srv.csr" 2>/dev/null
+openssl x509 -req -in "$W/srv.csr" -CA "$W/ca.crt" -CAkey "$W/ca.key" -CAcreateserial -days 3 \
+	-extfile <(echo "subjectAltName=IP:$A,IP:$B") -out "$W/srv.crt" 2>/dev/null
+modify() { # IP LDAPMODIFY-ARGS
+	LDAPTLS_CACERT=$W/ca.crt timeout 20 ldapmodify -x -H "ldaps://$1" -D "cn=admin,$BASE" -w admin "${@:2}" >/dev/null
+}
+slapd_start() { # IP
+	mkdir -p "$W/db.$1"
+	cat >"$W/slapd.$1.conf" <<-E
+		include /etc/ldap/schema/core.schema
+		include /etc/ldap/schema/cosine.schema
+		include /etc/ldap/schema/inetorgperson.schema
+		modulepath /usr/lib/ldap
+		moduleload back_mdb
+		moduleload memberof
+		moduleload syncprov
+		TLSCACertificateFile $W/ca.crt
+		TLSCertificateFile $W/srv.crt
+		TLSCertificateKeyFile $W/srv.key
+		security simple_bind=112
+		access to attrs=userPassword by anonymous auth by * none
+		access to * by users read by anonymous auth
+		database mdb
+		suffix "$BASE"
+		rootdn "cn=admin,$BASE"
+		rootpw admin
+		directory $W/db.$1
+		maxsize 16777216
+		dbnosync
+		overlay memberof
+		overlay syncprov
+	E
+	"$SLAPD" -d 0 -f "$W/slapd.$1.conf" -h "ldaps://$1" >>"$W/slapd.$1.log" 2>&1 &
+	SLAPD_PID[$1]=$!
+	local end=$(($(now_ms) + 20000))
+	until modify "$1" </dev/null 2>/dev/null; do
+		[ "$(now_ms)" -lt $end ] || return 1
+		sleep 0.02
+	done
+}
+slapd_kill() { # IP
+	kill -KILL "${SLAPD_PID[$1]}"
+	wait "${SLAPD_PID[$1]}" 2>/dev/null || true
+	unset "SLAPD_PID[$1]"
+}
+person() { printf 'dn: cn=%s,%s\nobjectClass: inetOrgPerson\nsn: x\nuid: %s\n%s\n' "$1" $BASE "$1" "${2:-}"; }
+for ip in $A $B; do
+	slapd_start "$ip"
+	{
+		printf 'dn: %s\nobjectClass: domain\ndc: corp\n\n' $BASE
+		person svc $'userPassword: Svc-Passw0rd\n'
+		person alice
+		printf 'dn: cn=on-%s,%s\nobjectClass: groupOfNames\nmember: cn=alice,%s\n\n' "$ip" $BASE $BASE
+	} | modify "$ip" -a
+done
+echo Svc-Passw0rd >"$W/password"
+chmod 400 "$W/password"
+conf() { # NAME URI
+	cat >"$W/$1.conf" <<-E
+		directory corp {
+			type openldap;
+			uri $2;
+			base "$BASE";
+			bind-user "cn=svc,$BASE";
+			password-file "$W/password";
+			ca "$W/ca.crt";
+			poll 200ms;
+			deadline 40s;
+		}
+	E
+}
+conf two "\"ldaps://$A\", \"ldaps://$B\""
+
+# logins TEXT REGEX CMD... - after CMD such a line, and lookups before and after it have real answers
+ASKED=0
+logins() {
+	local text=$1 want=$2 start end line='' from first wrong
+	shift 2
+	from=$(($(wc -l <"$W/out") + 1)) first=$ASKED
+	start=$(now_ms) end=$(($(now_ms) + 150000))
+	"$@"
+	until [ -n "$line" ] || [ "$(now_ms)" -gt $end ]; do
+		ASKED=$((ASKED + 1))
+		echo "nobody$ASKED" >&"$DIR_FD"
+		sleep 0.05
+		line=$(tail -n +$from "$W/out" | grep -m 1 -E "$want") || true
+	done
+	if [ -n "$line" ]; then ok "$text ($(($(now_ms) - start)) ms)"; else bad "$text: nothing like $want"; fi
+	until [ "$(tail -n +$from "$W/out" | grep -c '^answer nobody')" = $((ASKED - first)) ] ||
+		[ "$(now_ms)" -gt $end ]; do sleep 0.02; done
+	wrong=$(tail -n +$from "$W/out" | grep -E '^state down|^answer nobody.* unavailable' | head -3) || true
+	line=$(tail -n +$from "$W/out" | grep -c '^answer nobody[0-9]* not-found') || true
+	if [ -z "$wrong" ] && [ "$line" = $((ASKED - first)) ]; then
+		ok "all of $line logins meanwhile are answered"
+	else
+		bad "of $((ASKED - first)) logins meanwhile $line are answered; $wrong"
+	fi
+}
+# in time: what the documents promise; a busy machine may need longer, so that is only shown
+comes() { # TEXT REGEX CMD...
+	local text=$1 want=$2 start
+	shift 2
+	mark
+	start=$(now_ms)
+	"$@"
+	if wait_line 150 "$want"; then ok "$text ($(($(now_ms) - start)) ms)"; else bad "$text: ${LINE:-nothing}"; fi
+}
+ON_A="^state up ldaps://$A answers\$"
+ON_B="^state up ldaps://$B answers; ldaps://$A left out since 20[0-9-]+T[0-9:]+Z: "
+
+echo '== the preferred one is killed'
+dir_start "$W/two.conf"
+if wait_line 60 "$ON_A"; then ok 'the preferred one answers'; else bad "no start: $LINE"; fi
+says 'it is it' " found - alice on-$A\$" alice
+mark
+logins 'killed: the second answers' "$ON_B" slapd_kill $A
+if wait_line 20 '^changed all'; then ok 'whoever is known is looked up again'; else bad 'nobody is looked up again'; fi
+says 'by the second' " found - alice on-$B\$" alice
+
+echo '== back to the preferred one'
+mark
+logins 'started: it answers' "$ON_A" slapd_start $A
+if wait_line 20 '^changed all'; then ok 'whoever is known is looked up again'; else bad 'nobody is looked up again'; fi
+says 'by it' " found - alice on-$A\$" alice
+
+echo '== it stands still in mid-connection'
+logins 'stopped: the second answers' "$ON_B" kill -STOP "${SLAPD_PID[$A]}"
+says 'by the second' " found - alice on-$B\$" alice
+
+echo '== none is left'
+comes 'the second killed, the first stands still: down' '^state down ' slapd_kill $B
+says 'lookups are answered at once' ' unavailable ' alice
+comes 'the second is back, the first stalls in the TLS handshake: up' "$ON_B.*did not answer within" slapd_start $B
+says 'and lookups work' " found - alice on-$B\$" alice
+dir_stop
+
+echo '== a start while the preferred one stalls in the TLS handshake'
+comes 'the second answers' "$ON_B.*did not answer within" dir_start "$W/two.conf"
+says 'lookups work' " found - alice on-$B\$" alice
+child_kill() { kill -KILL "$(pgrep -P "$DIR_PID" -f "ldaps://$B\$")" || true; }
+kill -CONT "${SLAPD_PID[$A]}"
+comes 'the child of the second is killed: the first' "^state up ldaps://$A answers" child_kill
+says 'by it' " found - alice on-$A\$" alice
+dir_stop
+
+echo '== mistakes in the configuration'
+conf twice "\"ldaps://$A\", \"ldaps://$A\""
+conf plain "\"ldaps://$A\", \"http://$B\""
+for try in 'twice names a server twice' 'plain uri must begin with ldaps://'; do
+	"$DIR_CHECK" -c "$W/${try%% *}.conf" </dev/null >"$W/said" 2>&1 || true
+	if grep -q "${try#* }" "$W/said"; then ok "${try%% *}"; else bad "${try%% *}: $(cat "$W/said")"; fi
+done
+
+[ $FAILED = 0 ] || {
+	echo "$FAILED failed"
+	exit 1
+}
+echo ok
