@@ -19,6 +19,7 @@
 
 #define DIR_INFLIGHT_MAX 64
 #define DIR_QUEUE_MAX 200000
+#define DIR_ATTRS_MAX 8 /* attributes or classes of one setting */
 
 struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	char *label;   /* owned, as conf.h wants it first */
@@ -29,14 +30,21 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	char *bind_user; /* UPN, DOM\user or DN; simple bind over TLS */
 	char *password_file;
 	char *ca_file;
+	/* openldap: names in the schema; empty lists: the schema's */
+	char *schema;	  /* rfc2307bis, rfc2307, freeipa */
+	char *group_base; /* NULL: the whole naming context */
+	struct conf_list user_name, user_principal, unique_id, group_class, group_name;
+	struct conf_list member_of, member, member_uid, gid_number;
 	struct conf_list uris; /* ldaps://dc1.corp.example, ...: the preferred one first */
 	uint64_t poll_ms;      /* how often changes are looked for; 500 */
 	uint64_t deadline_ms;  /* for one answer; 5000 */
 };
 
 /* the items of that block, for the program's configuration table */
-#define IDFW_DIR_CONF_ITEMS 8
+#define IDFW_DIR_CONF_ITEMS 19
 extern const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS];
+#define IDFW_DIR_CONF_CHECKS 10
+extern const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS];
 /* what the table cannot say: type, uri, base; @ret_why: static text; -EINVAL */
 GI_MUST_CHECK int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why);
 

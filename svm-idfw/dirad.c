@@ -184,7 +184,7 @@ static int ad_token_value(void *arg, const uint8_t *value, size_t len)
 static int ad_token_entry(void *arg, struct dldap_entry *e)
 {
 	struct ad_token *t = arg;
-	int err = dir_answer_account(t->answer, e);
+	int err = dir_answer_account(t->answer, e, &dir_schema_ad);
 
 	if (err < 0)
 		return err;
@@ -218,7 +218,7 @@ static int ad_find_entry(void *arg, struct dldap_entry *e)
 	struct ad_token *t = arg;
 
 	t->found++;
-	return dir_answer_account(t->answer, e);
+	return dir_answer_account(t->answer, e, &dir_schema_ad);
 }
 
 static int ad_find(struct dir_back *b, const struct dir_name *n, bool upn, struct ad_token *t,
@@ -292,7 +292,7 @@ static int ad_names_entry(void *arg, struct dldap_entry *e)
 {
 	struct dir_back *b = arg;
 	struct dir_group g;
-	int err = dir_group_read(&g, e);
+	int err = dir_group_read(&g, e, &dir_schema_ad);
 
 	if (err < 0)
 		return err;

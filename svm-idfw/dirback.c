@@ -17,6 +17,7 @@
 
 static char *back_text(const char *s, size_t max);
 static bool back_uuid(const char *text, uint8_t ret[16]);
+static void back_first(struct dldap_entry *e, const char *const *attrs, char *buf, size_t size);
 static size_t back_sid(struct dldap_entry *e, uint8_t ret[SID_BYTES_MAX]);
 
 int dir_answer_add(struct dir_answer *a, const struct dir_group *g)
@@ -71,16 +72,15 @@ void dir_answer_fail(
 	dir_why(a->text, "%s", text);
 }
 
-int dir_answer_account(struct dir_answer *a, struct dldap_entry *e)
+int dir_answer_account(struct dir_answer *a, struct dldap_entry *e, const struct dir_schema *s)
 {
 	char name[DIR_NAME_MAX + 1], upn[DIR_NAME_MAX + 1], *dn = NULL;
 	int err = dldap_entry_dn(e, &dn);
 
 	if (err < 0)
 		return err;
-	if (!dldap_entry_text(e, "sAMAccountName", name, sizeof(name)))
-		(void)dldap_entry_text(e, "uid", name, sizeof(name));
-	(void)dldap_entry_text(e, "userPrincipalName", upn, sizeof(upn));
+	back_first(e, s->user_name, name, sizeof(name));
+	back_first(e, s->user_principal, upn, sizeof(upn));
 	free(a->dn);
 	free(a->name);
 	free(a->upn);
@@ -88,7 +88,7 @@ int dir_answer_account(struct dir_answer *a, struct dldap_entry *e)
 	a->name = back_text(name, DIR_NAME_MAX);
 	a->upn = back_text(upn, DIR_NAME_MAX);
 	free(dn);
-	a->has_guid = dir_entry_guid(e, a->guid);
+	a->has_guid = dir_entry_guid(e, s, a->guid);
 	a->sid_len = back_sid(e, a->sid);
 	return a->dn && a->name && a->upn ? 0 : -ENOMEM;
 }
@@ -106,7 +106,7 @@ int dir_answer_upn(struct dir_answer *a, const struct dir_back *b)
 	return a->upn ? 0 : -ENOMEM;
 }
 
-int dir_group_read(struct dir_group *g, struct dldap_entry *e)
+int dir_group_read(struct dir_group *g, struct dldap_entry *e, const struct dir_schema *s)
 {
 	char name[DIR_NAME_MAX + 1];
 	int err;
@@ -115,14 +115,13 @@ int dir_group_read(struct dir_group *g, struct dldap_entry *e)
 	err = dldap_entry_dn(e, &g->dn);
 	if (err < 0)
 		return err;
-	if (!dldap_entry_text(e, "sAMAccountName", name, sizeof(name)))
-		(void)dldap_entry_text(e, "cn", name, sizeof(name));
+	back_first(e, s->group_name, name, sizeof(name));
 	g->name = strdup(name);
 	if (!g->name) {
 		dir_group_fini(g);
 		return -ENOMEM;
 	}
-	g->has_guid = dir_entry_guid(e, g->guid);
+	g->has_guid = dir_entry_guid(e, s, g->guid);
 	g->sid_len = back_sid(e, g->sid);
 	return 0;
 }
@@ -134,14 +133,19 @@ void dir_group_fini(struct dir_group *g)
 	g->name = g->dn = NULL;
 }
 
-bool dir_entry_guid(struct dldap_entry *e, uint8_t ret_guid[16])
+bool dir_entry_guid(struct dldap_entry *e, const struct dir_schema *s, uint8_t ret_guid[16])
 {
 	char text[40];
-	size_t len;
+	size_t len, i;
 
-	if (dldap_entry_bytes(e, "objectGUID", ret_guid, 16, &len) && len == 16)
-		return true;
-	return dldap_entry_text(e, "entryUUID", text, sizeof(text)) && back_uuid(text, ret_guid);
+	for (i = 0; s->unique_id[i]; i++) {
+		if (dldap_entry_bytes(e, s->unique_id[i], ret_guid, 16, &len) && len == 16)
+			return true;
+		if (dldap_entry_text(e, s->unique_id[i], text, sizeof(text)) &&
+			back_uuid(text, ret_guid))
+			return true;
+	}
+	return false;
 }
 
 bool dir_domain_is_ours(const struct dir_back *b, const char *domain)
@@ -154,6 +158,15 @@ bool dir_domain_is_ours(const struct dir_back *b, const char *domain)
 static char *back_text(const char *s, size_t max)
 {
 	return strdup(s && gi_text_is_clean(s, max) ? s : "");
+}
+
+/* the first of @attrs that is there and fits; else "" */
+static void back_first(struct dldap_entry *e, const char *const *attrs, char *buf, size_t size)
+{
+	buf[0] = '\0';
+	for (; *attrs; attrs++)
+		if (dldap_entry_text(e, *attrs, buf, size))
+			return;
 }
 
 /* length; 0 when there is none or it is no SID */

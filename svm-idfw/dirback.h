@@ -13,6 +13,7 @@
 #include "svm-idfw/dircache.h"
 #include "svm-idfw/dirldap.h"
 #include "svm-idfw/dirname.h"
+#include "svm-idfw/dirschema.h"
 
 #define DIR_ANSWER_GROUPS_MAX \
 	10000		     /* of one account; more: UNAVAILABLE with a reason, never a part */
@@ -67,6 +68,7 @@ struct dir_back {
 	uint64_t usn;	/* AD: highest that was looked at */
 	char csn[1024]; /* OpenLDAP: all values, sorted as they came */
 	struct dir_cache *cache;
+	struct dir_schema schema; /* OpenLDAP */
 };
 
 extern const struct dir_back_ops dir_back_ad, dir_back_openldap;
@@ -77,15 +79,17 @@ void dir_answer_fini(struct dir_answer *a);
 /* status and words; drops groups that were found */
 void dir_answer_fail(struct dir_answer *a, enum _Idfw__DirResult__Status status, const char *fmt,
 	...) GI_PRINTF(3, 4);
-/* DN, objectGUID, objectSid, account name, UPN of the entry into the answer; -ENOMEM */
-GI_MUST_CHECK int dir_answer_account(struct dir_answer *a, struct dldap_entry *e);
+/* DN, unique id, objectSid, account name, UPN of the entry into the answer; -ENOMEM */
+GI_MUST_CHECK int dir_answer_account(
+	struct dir_answer *a, struct dldap_entry *e, const struct dir_schema *s);
 /* an account without userPrincipalName has one all the same: its name and the domain; -ENOMEM */
 GI_MUST_CHECK int dir_answer_upn(struct dir_answer *a, const struct dir_back *b);
 /* the same for a group; @g's texts are owned, dir_group_fini(); -ENOMEM */
-GI_MUST_CHECK int dir_group_read(struct dir_group *g, struct dldap_entry *e);
+GI_MUST_CHECK int dir_group_read(
+	struct dir_group *g, struct dldap_entry *e, const struct dir_schema *s);
 void dir_group_fini(struct dir_group *g);
-/* 16 bytes of objectGUID, or of entryUUID's text */
-bool dir_entry_guid(struct dldap_entry *e, uint8_t ret_guid[16]);
+/* 16 bytes, or those of a UUID's text, of the first attribute that has such */
+bool dir_entry_guid(struct dldap_entry *e, const struct dir_schema *s, uint8_t ret_guid[16]);
 /* "", true when one of the two is without the domain part or it is ours, without case */
 bool dir_domain_is_ours(const struct dir_back *b, const char *domain);
 

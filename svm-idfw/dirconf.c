@@ -6,9 +6,11 @@
  */
 #include "svm-idfw/dir.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "svm-idfw/dirname.h"
+#include "svm-idfw/dirschema.h"
 #include "svm-idfw/dirserver.h"
 
 #define DIR_URI_MAX 255
@@ -30,7 +32,104 @@ const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 		"how often changes are looked for" },
 	{ "deadline", CONF_T_NUMBER, DIR_ITEM(deadline_ms), "5s", 200, 120000,
 		"for one answer; then the directory child is killed and started again" },
+	{ "schema", CONF_T_STRING, DIR_ITEM(schema), "rfc2307bis", 1, 16,
+		"openldap: rfc2307bis, rfc2307 or freeipa; the rest changes single "
+		"names of it, \"none\" does without" },
+	{ "user-name", CONF_T_LIST, DIR_ITEM(user_name), "", 0, DIR_ATTRS_MAX,
+		"attributes with an account's name" },
+	{ "user-principal", CONF_T_LIST, DIR_ITEM(user_principal), "", 0, DIR_ATTRS_MAX,
+		"attributes with an account's principal name, alice@corp.example" },
+	{ "unique-id", CONF_T_LIST, DIR_ITEM(unique_id), "", 0, DIR_ATTRS_MAX,
+		"attributes with a UUID that stays when an entry is renamed" },
+	{ "group-base", CONF_T_STRING, DIR_ITEM(group_base), "", 0, 1024,
+		"DN below which groups are looked for; else in the whole naming context" },
+	{ "group-class", CONF_T_LIST, DIR_ITEM(group_class), "", 0, DIR_ATTRS_MAX,
+		"object classes of groups" },
+	{ "group-name", CONF_T_LIST, DIR_ITEM(group_name), "", 0, DIR_ATTRS_MAX,
+		"attributes with a group's name" },
+	{ "member-of", CONF_T_LIST, DIR_ITEM(member_of), "", 0, DIR_ATTRS_MAX,
+		"attributes of accounts and groups with the DNs of groups they are in" },
+	{ "member", CONF_T_LIST, DIR_ITEM(member), "", 0, DIR_ATTRS_MAX,
+		"attributes of groups with the DNs of their members" },
+	{ "member-uid", CONF_T_LIST, DIR_ITEM(member_uid), "", 0, DIR_ATTRS_MAX,
+		"attributes of groups with the names of their members" },
+	{ "gid-number", CONF_T_LIST, DIR_ITEM(gid_number), "", 0, DIR_ATTRS_MAX,
+		"attributes of accounts and groups with the number of the primary group" },
 };
+
+static int check_schema(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	if (dir_schema_known(text))
+		return 0;
+	(void)snprintf(ret_why, CONF_WHY_MAX,
+		"\"%.40s\" is no schema; there are rfc2307bis, rfc2307 and freeipa", text);
+	return -EINVAL;
+}
+
+/* must be there: "none" would find nobody */
+static int check_name(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	bool none = strcmp(text, "none") == 0;
+
+	if (text[0] == '\0' || (dir_schema_is_descr(text) && !none))
+		return 0;
+	(void)snprintf(ret_why, CONF_WHY_MAX,
+		none ? "there must be one; \"%.64s\" is not possible here"
+		     : "\"%.64s\" is no name of an attribute or class: letters, digits and -",
+		text);
+	return -EINVAL;
+}
+
+static int check_name_or_none(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	return strcmp(text, "none") == 0 ? 0 : check_name(text, ret_why);
+}
+
+const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS] = {
+	{ "schema", check_schema },
+	{ "user-name", check_name },
+	{ "group-class", check_name },
+	{ "group-name", check_name },
+	{ "user-principal", check_name_or_none },
+	{ "unique-id", check_name_or_none },
+	{ "member-of", check_name_or_none },
+	{ "member", check_name_or_none },
+	{ "member-uid", check_name_or_none },
+	{ "gid-number", check_name_or_none },
+};
+
+/* "none" stands alone */
+static bool conf_none_alone(const struct conf_list *l)
+{
+	for (size_t i = 0; l->n > 1 && i < l->n; i++)
+		if (strcmp(l->items[i], "none") == 0)
+			return false;
+	return true;
+}
+
+static int conf_check_schema(const struct idfw_dir_conf *c, const char **ret_why)
+{
+	const struct conf_list *const lists[] = { &c->user_name, &c->user_principal, &c->unique_id,
+		&c->group_class, &c->group_name, &c->member_of, &c->member, &c->member_uid,
+		&c->gid_number };
+	bool ad = strcmp(c->type, "ad") == 0,
+	     set = strcmp(c->schema, "rfc2307bis") != 0 || c->group_base;
+
+	for (size_t i = 0; i < GI_ARRAY_SIZE(lists); i++) {
+		set = set || lists[i]->n;
+		if (!conf_none_alone(lists[i])) {
+			*ret_why = "\"none\" stands alone in a list of attributes";
+			return -EINVAL;
+		}
+	}
+	if (ad && set)
+		*ret_why = "schema and attribute names are for type openldap";
+	else if (c->group_base && !strchr(c->group_base, '='))
+		*ret_why = "group-base is no DN; write OU=groups,DC=corp,DC=example";
+	else
+		return 0;
+	return -EINVAL;
+}
 
 int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why)
 {
@@ -62,5 +161,5 @@ int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why)
 		*ret_why = "base is no DN; write DC=corp,DC=example";
 		return -EINVAL;
 	}
-	return 0;
+	return conf_check_schema(conf, ret_why);
 }

@@ -71,28 +71,6 @@ void dir_filter_user(struct gi_buf *out, const struct dir_name *n, bool upn)
 	gi_buf_append(out, "))", 2);
 }
 
-void dir_filter_user_openldap(struct gi_buf *out, const struct dir_name *n, bool upn)
-{
-	if (upn) {
-		gi_buf_printf(out, "(userPrincipalName=");
-		dir_filter_escape(out, n->account, strlen(n->account));
-		gi_buf_append(out, "@", 1);
-		dir_filter_escape(out, n->domain, strlen(n->domain));
-		gi_buf_append(out, ")", 1);
-		return;
-	}
-	/*
-	 * Groups may have such a name as well. They are told apart in the answer: a condition on an
-	 * attribute or class that the schema lacks is Undefined, and so is its negation (RFC
-	 * 4511 4.5.1.7).
-	 */
-	gi_buf_printf(out, "(|(sAMAccountName=");
-	dir_filter_escape(out, n->account, strlen(n->account));
-	gi_buf_printf(out, ")(uid=");
-	dir_filter_escape(out, n->account, strlen(n->account));
-	gi_buf_printf(out, "))");
-}
-
 int dir_base_domain(const char *base, char ret_domain[DIR_NAME_MAX + 1])
 {
 	char out[DIR_NAME_MAX + 1] = "";

@@ -38,8 +38,6 @@ void dir_filter_escape(struct gi_buf *out, const void *value, size_t len);
  * @upn: for DIR_NAME_UPN: look for the stored userPrincipalName, else for the account name
  */
 void dir_filter_user(struct gi_buf *out, const struct dir_name *n, bool upn);
-/* the same for OpenLDAP: sAMAccountName or uid (also of groups); @upn: userPrincipalName */
-void dir_filter_user_openldap(struct gi_buf *out, const struct dir_name *n, bool upn);
 
 /* "DC=corp,DC=example" or "OU=x,dc=corp,dc=example" -> "corp.example"; -EINVAL when it has no dc */
 GI_MUST_CHECK int dir_base_domain(const char *base, char ret_domain[DIR_NAME_MAX + 1]);

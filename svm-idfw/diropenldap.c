@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * diropenldap.c - OpenLDAP: an account's groups by climbing memberOf, changes by contextCSN
+ * diropenldap.c - OpenLDAP and FreeIPA-like directories: changes by contextCSN
  *
- * Runs in the directory child. Each step reads one group entry by DN (the memberof overlay keeps
- * memberOf on groups as well); a group is known by its entryUUID, so a cycle or a DN that is spelt
- * in two ways ends the climb there. Any write moves contextCSN (syncprov overlay): then everyone is
- * looked up again. Without syncprov that is done every OPENLDAP_BLIND_MS.
- * Source: slapo-memberof(5), slapo-syncprov(5); RFC 4530 (entryUUID).
+ * Runs in the directory child; who is in which groups is dirclimb.c's. Any write moves contextCSN
+ * (syncprov overlay): then everyone is looked up again. Without syncprov that is done every
+ * OPENLDAP_BLIND_MS.
+ * Source: slapo-syncprov(5).
  */
-#include "svm-idfw/dirback.h"
+#include "svm-idfw/dirclimb.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "lib/io/loop.h"
 
-#define OPENLDAP_DEPTH_MAX 64
-#define OPENLDAP_NAMESAKES_MAX 16 /* entries with the name that is looked for */
 #define OPENLDAP_BLIND_MS 10000
 
 static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
@@ -29,161 +25,11 @@ const struct dir_back_ops dir_back_openldap = {
 	.begin = openldap_begin, .lookup = openldap_lookup, .poll = openldap_poll
 };
 
-static const char *const openldap_attrs[] = { "entryUUID", "objectSid", "sAMAccountName", "uid",
-	"userPrincipalName", "cn", "objectClass", "memberOf", NULL };
-
-/* ---- the climb ---- */
-
-struct climb_todo {
-	char *dn; /* owned */
-	unsigned int depth;
-};
-
-struct climb {
-	struct dir_answer *answer;
-	unsigned int found;	 /* accounts */
-	struct climb_todo *todo; /* owned; those before next are done */
-	size_t n_todo, cap, next;
-	unsigned int depth; /* of what the entry at hand points to */
-};
-
-static int climb_push(void *arg, const uint8_t *value, size_t len)
-{
-	struct climb *c = arg;
-	struct climb_todo *grown;
-	size_t i;
-
-	/* the same text again is the same entry; different text is found out by entryUUID */
-	for (i = 0; i < c->n_todo; i++)
-		if (strncasecmp(c->todo[i].dn, (const char *)value, len) == 0 &&
-			c->todo[i].dn[len] == '\0')
-			return 0;
-	if (c->depth > OPENLDAP_DEPTH_MAX || c->n_todo == DIR_ANSWER_GROUPS_MAX)
-		return -GI_ELIMIT;
-	if (c->n_todo == c->cap) {
-		c->cap = c->cap ? c->cap * 2 : 32;
-		grown = reallocarray(c->todo, c->cap, sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		c->todo = grown;
-	}
-	c->todo[c->n_todo].dn = strndup((const char *)value, len);
-	if (!c->todo[c->n_todo].dn)
-		return -ENOMEM;
-	c->todo[c->n_todo++].depth = c->depth;
-	return 0;
-}
-
-/* non-zero: the class of a group */
-static int climb_group_class(void *arg, const uint8_t *value, size_t len)
-{
-	static const char *const classes[] = { "group", "groupOfNames", "groupOfUniqueNames",
-		"posixGroup" };
-	size_t i;
-
-	(void)arg;
-	for (i = 0; i < GI_ARRAY_SIZE(classes); i++)
-		if (strlen(classes[i]) == len &&
-			strncasecmp(classes[i], (const char *)value, len) == 0)
-			return 1;
-	return 0;
-}
-
-static int climb_account(void *arg, struct dldap_entry *e)
-{
-	struct climb *c = arg;
-	int err;
-
-	if (dldap_entry_each(e, "objectClass", climb_group_class, NULL) != 0)
-		return 0; /* a group of that name is no account */
-	err = dir_answer_account(c->answer, e);
-	c->found++;
-	return err < 0 ? err : dldap_entry_each(e, "memberOf", climb_push, c);
-}
-
-static bool climb_seen(const struct dir_answer *a, const struct dir_group *g)
-{
-	size_t i;
-
-	for (i = 0; i < a->n_groups; i++)
-		if (a->groups[i].has_guid && g->has_guid &&
-			memcmp(a->groups[i].guid, g->guid, sizeof(g->guid)) == 0)
-			return true;
-	return false;
-}
-
-static int climb_group(void *arg, struct dldap_entry *e)
-{
-	struct climb *c = arg;
-	struct dir_group g;
-	int err = dir_group_read(&g, e);
-
-	if (err < 0)
-		return err;
-	if (!climb_seen(c->answer, &g)) {
-		err = dir_answer_add(c->answer, &g);
-		if (err == 0)
-			err = dldap_entry_each(e, "memberOf", climb_push, c);
-	}
-	dir_group_fini(&g);
-	return err;
-}
-
-static int climb_all(struct dir_back *b, struct climb *c, char why[DIR_WHY_MAX])
-{
-	int err = 0;
-
-	while (err == 0 && c->next < c->n_todo) {
-		const struct climb_todo *t = &c->todo[c->next++];
-		const struct dldap_query q = { .base = t->dn,
-			.filter = "(objectClass=*)",
-			.scope = DLDAP_BASE,
-			.attrs = openldap_attrs,
-			.max = 1,
-			.entry = climb_group,
-			.arg = c };
-
-		c->depth = t->depth + 1;
-		err = dldap_search(b->look, &q, why);
-		if (err == -GI_ENOTFOUND) /* removed meanwhile */
-			err = 0;
-	}
-	return err;
-}
-
-static int openldap_find(struct dir_back *b, const struct dir_name *n, bool upn, struct climb *c,
-	char why[DIR_WHY_MAX])
-{
-	struct gi_buf filter;
-	int err;
-
-	gi_buf_init(&filter, 64u << 10);
-	dir_filter_user_openldap(&filter, n, upn);
-	err = gi_buf_error(&filter);
-	if (err == 0) {
-		const struct dldap_query q = { .base = b->conf->base,
-			.filter = gi_buf_str(&filter),
-			.scope = DLDAP_SUBTREE,
-			.attrs = openldap_attrs,
-			.max = OPENLDAP_NAMESAKES_MAX,
-			.entry = climb_account,
-			.arg = c };
-
-		err = dldap_search(b->look, &q, why);
-	}
-	gi_buf_fini(&filter);
-	if (err == -GI_ELIMIT && c->found < 2) /* too many groups of that name: nobody knows */
-		c->found = 2;
-	return err == -GI_ELIMIT ? 0 : err;
-}
-
 static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 	struct dir_answer *ret, char why[DIR_WHY_MAX])
 {
-	struct climb c = { .answer = ret };
 	struct dir_name n;
-	size_t i;
-	int err = 0;
+	int err;
 
 	(void)sid;
 	(void)sid_len;
@@ -194,29 +40,16 @@ static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *
 			"\"%.100s\" is no name of an account in %.100s", name, b->domain);
 		return 0;
 	}
-	if (n.form == DIR_NAME_UPN)
-		err = openldap_find(b, &n, true, &c, why);
-	if (err == 0 && c.found == 0 && dir_domain_is_ours(b, n.domain))
-		err = openldap_find(b, &n, false, &c, why);
-	if (err == 0 && c.found == 0)
-		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__NOT_FOUND,
-			"no account \"%.100s\" below %.100s", n.account, b->conf->base);
-	else if (err == 0 && c.found > 1)
-		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__AMBIGUOUS,
-			"more than one account \"%.100s\"", n.account);
-	else if (err == 0)
-		err = climb_all(b, &c, why);
+	err = dir_climb(b, &n, ret, why);
 	if (err == 0)
 		err = dir_answer_upn(ret, b);
 	if (err == -GI_ELIMIT) {
 		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,
-			"\"%.100s\" is in more than %d groups or nested deeper than %d", name,
-			DIR_ANSWER_GROUPS_MAX, OPENLDAP_DEPTH_MAX);
+			"\"%.100s\" is in more than %d groups, or more than the directory tells "
+			"(its size limit), or nested deeper than %d",
+			name, DIR_ANSWER_GROUPS_MAX, CLIMB_DEPTH_MAX);
 		err = 0;
 	}
-	for (i = 0; i < c.n_todo; i++)
-		free(c.todo[i].dn);
-	free(c.todo);
 	return err;
 }
 
@@ -283,6 +116,31 @@ static int context_entry(void *arg, struct dldap_entry *e)
 	return dldap_entry_each(e, "namingContexts", context_value, arg);
 }
 
+static int any_entry(void *arg, struct dldap_entry *e)
+{
+	(void)arg;
+	(void)e;
+	return 0;
+}
+
+/* a group-base with a mistake in it would look like an account without groups */
+static int openldap_groups_there(struct dir_back *b, char why[DIR_WHY_MAX])
+{
+	static const char *const attrs[] = { "1.1", NULL };
+	const struct dldap_query q = { .base = b->conf->group_base,
+		.filter = "(objectClass=*)",
+		.scope = DLDAP_BASE,
+		.attrs = attrs,
+		.max = 1,
+		.entry = any_entry };
+	int err = q.base ? dldap_search(b->watch, &q, why) : 0;
+
+	if (err != -GI_ENOTFOUND)
+		return err;
+	dir_why(why, "group-base \"%.120s\" is not there, or may not be read by bind-user", q.base);
+	return -GI_EPROTO;
+}
+
 static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
 	static const char *const attrs[] = { "namingContexts", NULL };
@@ -297,6 +155,7 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 	size_t dot;
 	int err;
 
+	dir_schema_init(&b->schema, b->conf);
 	b->root[0] = '\0';
 	err = dldap_search(b->watch, &q, why);
 	if (err < 0)
@@ -312,6 +171,9 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 	memcpy(b->netbios, b->domain, dot);
 	b->netbios[dot] = '\0';
 	err = csn_read(b, &c, why);
+	if (err < 0)
+		return err;
+	err = openldap_groups_there(b, why);
 	if (err < 0)
 		return err;
 	ret->all = c.len == 0 || strcmp(b->csn, c.text) != 0;

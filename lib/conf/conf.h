@@ -61,7 +61,7 @@ struct conf_array {
 
 /* a value that has a language of its own; negative with words in @ret_why when it is not good */
 struct conf_check {
-	const char *item; /* of the top level; each value of a list */
+	const char *item; /* of that name, at the top or in a block; each value of a list */
 	int (*check)(const char *text, char ret_why[CONF_WHY_MAX]);
 };
 

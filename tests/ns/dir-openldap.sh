@@ -43,10 +43,26 @@ openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=ldap -k
 openssl x509 -req -in "$W/srv.csr" -CA "$W/ca.crt" -CAkey "$W/ca.key" -CAcreateserial -days 3 \
 	-extfile <(echo 'subjectAltName=IP:127.0.0.1') -out "$W/srv.crt" 2>/dev/null
 mkdir "$W/db"
+# posixGroup as RFC 2307bis has it (auxiliary), beside a structural one as RFC 2307 has it
+cat >"$W/posix.schema" <<-'E'
+	attributetype ( 1.3.6.1.1.1.1.12 NAME 'memberUid' EQUALITY caseExactIA5Match
+	 SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )
+	attributetype ( 2.16.840.1.113730.3.8.3.1 NAME 'ipaUniqueID' EQUALITY caseIgnoreMatch
+	 SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+	attributetype ( 1.3.6.1.4.1.5322.21.2.1 NAME 'krbPrincipalName' EQUALITY caseExactIA5Match
+	 SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )
+	objectclass ( 1.3.6.1.1.1.2.2 NAME 'posixGroup' SUP top AUXILIARY
+	 MUST gidNumber MAY memberUid )
+	objectclass ( 1.3.6.1.1.1.2.99 NAME 'plainGroup' SUP top STRUCTURAL MUST cn )
+	objectclass ( 1.3.6.1.1.1.2.98 NAME 'testAccount' SUP top AUXILIARY
+	 MAY ( uidNumber $ gidNumber $ ipaUniqueID $ krbPrincipalName ) )
+	objectclass ( 2.16.840.1.113730.3.8.4.11 NAME 'ipaUserGroup' SUP top AUXILIARY )
+E
 cat >"$W/slapd.conf" <<-E
 	include /etc/ldap/schema/core.schema
 	include /etc/ldap/schema/cosine.schema
 	include /etc/ldap/schema/inetorgperson.schema
+	include $W/posix.schema
 	modulepath /usr/lib/ldap
 	moduleload back_mdb
 	moduleload memberof
@@ -64,7 +80,8 @@ cat >"$W/slapd.conf" <<-E
 	directory $W/db
 	maxsize 67108864
 	dbnosync
-	index objectClass,uid,member,entryCSN,entryUUID eq
+	index objectClass,uid,member,uniqueMember,memberUid,gidNumber,entryCSN,entryUUID eq
+	limits dn.exact="cn=svc,ou=people,$BASE" size=unlimited
 	overlay memberof
 	memberof-refint TRUE
 	overlay syncprov
@@ -83,7 +100,7 @@ slapd_kill() {
 	wait "$SLAPD_PID" 2>/dev/null || true
 }
 modify() {
-	LDAPTLS_CACERT=$W/ca.crt timeout 10 ldapmodify -x -H ldaps://127.0.0.1 -D "cn=admin,$BASE" -w admin "$@" >/dev/null
+	LDAPTLS_CACERT=$W/ca.crt timeout 60 ldapmodify -x -H ldaps://127.0.0.1 -D "cn=admin,$BASE" -w admin "$@" >/dev/null
 }
 member() { # add|delete GROUP DN
 	modify <<-E
@@ -206,6 +223,35 @@ if grep -q 'did not answer within 2000 ms' "$W/err"; then ok 'a stalled TLS hand
 sees 'it goes on: up' 12000 '^state up' kill -CONT "$SLAPD_PID"
 says 'and lookups work' ' found - alice eng$' alice
 dir_stop
+
+echo '== schemas'
+plain() { printf 'dn: cn=%s,ou=groups,%s\nobjectClass: %s\n' "$1" "$BASE" "$2"; }
+{
+	person pia pia $'objectClass: testAccount\ngidNumber: 4711\nkrbPrincipalName: pia@IPA.EXAMPLE\n'
+	printf '%s\nobjectClass: posixGroup\ngidNumber: 4711\n\n' "$(plain primary plainGroup)"
+	printf '%s\nobjectClass: posixGroup\ngidNumber: 4712\nmemberUid: pia\nmemberUid: other\n\n' "$(plain by-uid plainGroup)"
+	printf '%s\nuniqueMember: cn=pia,ou=people,%s\n\n' "$(plain unique groupOfUniqueNames)" $BASE
+	printf '%s\nuniqueMember: cn=unique,ou=groups,%s\nuniqueMember: cn=unique-top,ou=groups,%s\n\n' \
+		"$(plain unique-top groupOfUniqueNames)" $BASE $BASE
+	printf '%s\nobjectClass: posixGroup\ngidNumber: 4713\nmember: cn=by-uid,ou=groups,%s\n\n' "$(plain bis groupOfNames)" $BASE
+	printf '%s\nobjectClass: ipaUserGroup\nmember: cn=pia,ou=people,%s\n\n' "$(plain ipa groupOfNames)" $BASE
+} | modify -a
+conf 2307 's/poll/schema rfc2307; &/'
+conf ipa 's/poll/schema freeipa; &/'
+conf own 's/poll/group-class groupOfUniqueNames; member uniqueMember; member-uid none; gid-number none; member-of none; &/'
+conf nobase "s/poll/group-base \"ou=none,$BASE\"; &/"
+while read -r name want text; do
+	dir_start "$W/$name.conf"
+	if wait_line 20 '^state up'; then says "$text" " found - pia $want\$" pia; else bad "$text: ${LINE:-not up}"; fi
+	[ "$name" != ipa ] || says 'by the Kerberos principal' ' found - pia ipa$' pia@IPA.EXAMPLE
+	dir_stop
+done <<-'E'
+	good bis.by-uid.ipa.primary.unique.unique-top rfc2307bis: member, uniqueMember, memberUid, nested, a cycle, the primary group
+	2307 by-uid.primary rfc2307: memberUid and the primary group
+	ipa ipa freeipa: memberOf of ipaUserGroup
+	own unique.unique-top names of its own
+E
+explains 'group-base that is not there' "$W/nobase.conf" 'group-base "ou=none,dc=corp,dc=example" is not there'
 
 echo '== StartTLS'
 conf starttls 's,ldaps:,ldap:,'
