@@ -89,7 +89,7 @@ E
 slapd_start() {
 	"$SLAPD" -d 0 -f "$W/slapd.conf" -h "ldap://127.0.0.1 ldaps://127.0.0.1 ldaps://127.0.0.2" >>"$W/slapd.log" 2>&1 &
 	SLAPD_PID=$!
-	local end=$(($(now_ms) + 10000))
+	local end=$(($(now_ms) + 60000))
 	until modify </dev/null 2>/dev/null; do
 		[ "$(now_ms)" -lt $end ] || return 1
 		sleep 0.02
