@@ -45,7 +45,7 @@ wait_line() {
 ask() {
 	mark
 	echo "$*" >&"$DIR_FD"
-	wait_line 10 '^answer '
+	wait_line 30 '^answer '
 }
 
 # says TEXT REGEX NAME [SID] - the answer of that lookup matches
@@ -62,7 +62,7 @@ sees() {
 	mark
 	start=$(now_ms)
 	"$@"
-	if wait_line 10 "$want" && took=$(($(now_ms) - start)) && [ "$took" -le "$ms" ]; then
+	if wait_line 30 "$want" && took=$(($(now_ms) - start)) && [ "$took" -le "$ms" ]; then
 		ok "$text (${took} ms)"
 	else
 		bad "$text: ${LINE:-nothing} after $(($(now_ms) - start)) ms"
@@ -72,6 +72,6 @@ sees() {
 # explains TEXT CONF REGEX - started with CONF it says down, and why
 explains() {
 	dir_start "$2"
-	if wait_line 15 '^state' && [[ $LINE =~ $3 ]]; then ok "$1: ${LINE#state down }"; else bad "$1: ${LINE:-nothing}"; fi
+	if wait_line 30 '^state' && [[ $LINE =~ $3 ]]; then ok "$1: ${LINE#state down }"; else bad "$1: ${LINE:-nothing}"; fi
 	dir_stop
 }

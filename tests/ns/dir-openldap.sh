@@ -150,7 +150,7 @@ conf() { # NAME SED
 			password-file "$W/password";
 			ca "$W/ca.crt";
 			poll 500ms;
-			deadline 2s;
+			deadline 5s;
 		}
 	E
 }
@@ -161,7 +161,7 @@ conf good
 dir_start "$W/good.conf"
 
 echo '== lookups'
-sees 'connects and says so' 5000 '^state up' true
+sees 'connects and says so' 30000 '^state up' true
 says 'nested groups' ' found - alice all-staff eng res-build$' alice
 says 'the same by CORP\name' ' found - alice .*eng' 'CORP\alice'
 says 'the same by UPN' ' found - alice .*eng' alice@corp.example
@@ -174,12 +174,12 @@ says 'a wildcard is a name' ' not-found ' '*'
 says 'a group is no account' ' not-found ' ghost
 
 echo '== changes are seen'
-sees 'bob joins eng' 2000 '^changed all' member add eng "cn=Bob B,ou=people,$BASE"
+sees 'bob joins eng' 10000 '^changed all' member add eng "cn=Bob B,ou=people,$BASE"
 says 'bob is in eng, and in what eng is in' ' bob all-staff .*eng ghost res-build ring-a' bob
-sees 'bob leaves eng' 2000 '^changed all' member delete eng "cn=Bob B,ou=people,$BASE"
+sees 'bob leaves eng' 10000 '^changed all' member delete eng "cn=Bob B,ou=people,$BASE"
 says 'bob is out' ' bob deep01 .* deep30 ghost ring-a ring-b$' bob
 drop() { printf 'dn: cn=all-staff,ou=groups,%s\nchangetype: delete\n' $BASE | modify; }
-sees 'a group is deleted' 2000 '^changed all' drop
+sees 'a group is deleted' 10000 '^changed all' drop
 says 'alice is out of it and of what it was in' ' found - alice eng$' alice
 
 echo '== many groups, many lookups, a child that dies'
@@ -199,28 +199,28 @@ n=$(groups_of_many)
 if [ "$n" = 600 ]; then ok 'an account in 600 groups: all of them'; else bad "600 groups: $n"; fi
 mark
 for i in {1..1000}; do echo "nobody$i"; done >&"$DIR_FD"
-wait_line 20 '^answer nobody1000 not-found' || true
+wait_line 60 '^answer nobody1000 not-found' || true
 n=$(tail -n +$((MARK + 1)) "$W/out" | grep -c '^answer nobody[0-9]* not-found')
 if [ "$n" = 1000 ]; then ok '1000 lookups at once: all answered'; else bad "1000 lookups: $n answers"; fi
 child_kill() { kill -KILL "$(pgrep -P "$DIR_PID")"; }
-sees 'the child is killed: down' 2000 '^state down the directory child ended' child_kill
-sees 'and started again: up' 5000 '^state up' true
+sees 'the child is killed: down' 10000 '^state down the directory child ended' child_kill
+sees 'and started again: up' 30000 '^state up' true
 says 'and lookups work' ' found - alice eng$' alice
 
 echo '== the server dies and comes back'
-sees 'killed: down' 4000 '^state down 127.0.0.1 refuses connections on port 636' slapd_kill
+sees 'killed: down' 15000 '^state down 127.0.0.1 refuses connections on port 636' slapd_kill
 says 'lookups are answered at once' ' unavailable ' alice
-sees 'back: up' 12000 '^state up' slapd_start
+sees 'back: up' 30000 '^state up' slapd_start
 says 'and lookups work' ' found - alice eng$' alice
 
 echo '== the server stalls'
 kill -STOP "$SLAPD_PID"
 stalled() { echo alice >&"$DIR_FD"; }
-sees 'a lookup is answered within the deadline' 3500 '^answer alice unavailable' stalled
-end=$(($(now_ms) + 10000))
-until grep -q 'did not answer within 2000 ms' "$W/err" || [ "$(now_ms)" -gt $end ]; do sleep 0.05; done
-if grep -q 'did not answer within 2000 ms' "$W/err"; then ok 'a stalled TLS handshake: the child is killed'; else bad 'the child was not killed'; fi
-sees 'it goes on: up' 12000 '^state up' kill -CONT "$SLAPD_PID"
+sees 'a lookup is answered within the deadline' 10000 '^answer alice unavailable' stalled
+end=$(($(now_ms) + 40000))
+until grep -q 'did not answer within 5000 ms' "$W/err" || [ "$(now_ms)" -gt $end ]; do sleep 0.05; done
+if grep -q 'did not answer within 5000 ms' "$W/err"; then ok 'a stalled TLS handshake: the child is killed'; else bad 'the child was not killed'; fi
+sees 'it goes on: up' 30000 '^state up' kill -CONT "$SLAPD_PID"
 says 'and lookups work' ' found - alice eng$' alice
 dir_stop
 
@@ -256,7 +256,7 @@ explains 'group-base that is not there' "$W/nobase.conf" 'group-base "ou=none,dc
 echo '== StartTLS'
 conf starttls 's,ldaps:,ldap:,'
 dir_start "$W/starttls.conf"
-sees 'connects' 5000 '^state up' true
+sees 'connects' 30000 '^state up' true
 says 'lookup' ' found - alice eng$' alice
 dir_stop
 
