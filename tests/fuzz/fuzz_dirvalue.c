@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "svm-idfw/dirname.h"
+#include "svm-idfw/dirschema.h"
 #include "svm-idfw/sid.h"
 #include "svm-idfw/store_rec.h"
 
@@ -74,8 +75,15 @@ static void filter(const struct dir_name *n, bool upn, bool openldap)
 	gi_buf_init(&got, 1 << 16);
 	gi_buf_init(&like, 1 << 16);
 	if (openldap) {
-		dir_filter_user_openldap(&got, n, upn);
-		dir_filter_user_openldap(&like, &plain, upn);
+		char name[] = "rfc2307bis";
+		const struct idfw_dir_conf conf = { .schema = name };
+		struct dir_schema s;
+
+		dir_schema_init(&s, &conf);
+		dir_filter_account(&got, &s, n, upn);
+		dir_filter_account(&like, &s, &plain, upn);
+		dir_filter_groups_add(&got, s.member, n->account, strlen(n->account));
+		dir_filter_groups_add(&like, s.member, plain.account, strlen(plain.account));
 	} else {
 		dir_filter_user(&got, n, upn);
 		dir_filter_user(&like, &plain, upn);
