@@ -52,6 +52,11 @@ struct dir_back_ops {
 	int (*lookup)(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 		struct dir_answer *ret, char why[DIR_WHY_MAX]);
 	int (*poll)(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
+	/*
+	 * b->told_by_fd and that descriptor is readable: take what came, without waiting; true:
+	 * something changed, or the connection is lost: poll() knows. NULL: never told.
+	 */
+	bool (*told)(struct dir_back *b);
 };
 
 struct dir_back {
@@ -69,6 +74,8 @@ struct dir_back {
 	char csn[1024]; /* OpenLDAP: all values, sorted as they came */
 	struct dir_cache *cache;
 	struct dir_schema schema; /* OpenLDAP */
+	bool offers_sync;	  /* OpenLDAP: syncrepl, says the root DSE */
+	bool told_by_fd;	  /* the server tells of changes on the watch connection */
 };
 
 extern const struct dir_back_ops dir_back_ad, dir_back_openldap;

@@ -31,6 +31,7 @@
 		     */
 #define CHILD_PAGE 500
 #define CHILD_BACKOFF_MAX_MS 5000
+#define CHILD_TOLD_GAP_MS 50 /* between two looks that the server asked for */
 
 struct child {
 	struct io_loop *loop;
@@ -38,7 +39,9 @@ struct child {
 	struct idfw_dir_conf conf; /* borrowed texts; uri is the one of this process */
 	struct dir_back back;
 	bool several; /* servers: the parent has another one for us to be replaced by */
-	struct io_timer poll, work;
+	struct io_timer poll, work, told;
+	struct io_fd watch;
+	uint64_t told_ms; /* when it last looked for that */
 	struct io_backoff backoff;
 	uint64_t retry_ms; /* not before, monotonic */
 	bool up;
@@ -55,6 +58,9 @@ static void child_closed(void *arg, struct io_chan *c, int err, const char *why)
 static void child_poll_cb(struct io_timer *w);
 static void child_work_cb(struct io_timer *w);
 static unsigned int child_timeout(const struct child *s);
+static void child_watch_cb(struct io_fd *w, unsigned int events);
+static void child_told_cb(struct io_timer *w);
+static void child_look(struct child *s);
 static void child_connect(struct child *s);
 static void child_disconnect(struct child *s);
 static void child_reconnect(struct child *s);
@@ -171,7 +177,19 @@ static void child_work_cb(struct io_timer *w)
 
 static void child_poll_cb(struct io_timer *w)
 {
+	child_look(w->arg);
+}
+
+static void child_told_cb(struct io_timer *w)
+{
 	struct child *s = w->arg;
+
+	s->told_ms = io_clock_mono_ms();
+	child_look(s);
+}
+
+static void child_look(struct child *s)
+{
 	struct dir_changes ch = { .sids = s->changed };
 
 	int err;
@@ -215,6 +233,20 @@ static unsigned int child_timeout(const struct child *s)
 	return (unsigned int)(s->several && ms > DIR_CONNECT_MS ? DIR_CONNECT_MS : ms);
 }
 
+/* the server has something to tell: once at once, then not too often */
+static void child_watch_cb(struct io_fd *w, unsigned int events)
+{
+	struct child *s = w->arg;
+	uint64_t now = io_clock_mono_ms(), next = s->told_ms + CHILD_TOLD_GAP_MS;
+	bool moved = s->back.ops->told(&s->back);
+
+	(void)events;
+	if (!s->back.told_by_fd)
+		io_fd_stop(s->loop, w);
+	if (moved)
+		io_timer_start(s->loop, &s->told, next > now ? next - now : 0, 0, child_told_cb, s);
+}
+
 static void child_connect(struct child *s)
 {
 	const struct idfw_dir_conf *c = s->back.conf;
@@ -239,6 +271,9 @@ static void child_connect(struct child *s)
 		return;
 	}
 	s->up = true;
+	if (s->back.told_by_fd)
+		io_fd_start(
+			s->loop, &s->watch, dldap_fd(s->back.watch), IO_READ, child_watch_cb, s);
 	s->why[0] = '\0';
 	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
 	child_send_state(s); /* first: who hears of changes asks at once */
@@ -247,6 +282,10 @@ static void child_connect(struct child *s)
 
 static void child_disconnect(struct child *s)
 {
+	if (s->loop) {
+		io_fd_stop(s->loop, &s->watch);
+		io_timer_stop(s->loop, &s->told);
+	}
 	dldap_close(s->back.look);
 	dldap_close(s->back.watch);
 	s->back.look = s->back.watch = NULL;

@@ -25,10 +25,13 @@
 #include "svm-idfw/dircert.h"
 
 #define PASSWORD_MAX 1024
+#define SYNC_COOKIE_MAX 2048
+#define SYNC_GULP 10000 /* messages in one go */
 
 struct dldap {
 	LDAP *ld;
 	unsigned int timeout_ms;
+	int sync; /* message number of the search that goes on; 0 none */
 };
 
 struct dldap_entry {
@@ -461,4 +464,94 @@ static int dldap_error(struct dldap *d, int rc, const char *what, char why[DIR_W
 	default:
 		return -GI_EPROTO;
 	}
+}
+
+/* ---- syncrepl: RFC 4533 ---- */
+
+/* the refresh stage is over, or a new cookie: no news. A set of entries: some went meanwhile */
+static bool dldap_sync_info_moved(struct dldap *d, LDAPMessage *msg)
+{
+	struct berval *data = NULL;
+	bool moved;
+
+	if (ldap_parse_intermediate(d->ld, msg, NULL, &data, NULL, 0) != LDAP_SUCCESS)
+		return true;
+	moved = data && data->bv_len && (uint8_t)data->bv_val[0] == LDAP_TAG_SYNC_ID_SET;
+	ber_bvfree(data);
+	return moved;
+}
+
+int dldap_sync_start(struct dldap *d, const char *base, const char *csn, char why[DIR_WHY_MAX])
+{
+	static const char *const none[] = { LDAP_NO_ATTRS, NULL };
+	struct berval cookie = { 0, NULL }, *value = NULL;
+	LDAPControl ctl = { .ldctl_iscritical = 1 }, *ask[2] = { &ctl, NULL };
+	char oid[] = LDAP_CONTROL_SYNC, text[SYNC_COOKIE_MAX];
+	BerElement *ber = ber_alloc_t(LBER_USE_DER);
+	int err = -ENOMEM, rc, i;
+
+	if (!ber)
+		return -ENOMEM;
+	rc = snprintf(text, sizeof(text), "rid=000,csn=%s", csn);
+	if (rc < 0 || (size_t)rc >= sizeof(text))
+		goto out;
+	for (i = rc; i > 0 && text[i - 1] == ' '; i--)
+		text[i - 1] = '\0';
+	cookie = (struct berval){ .bv_len = (ber_len_t)i, .bv_val = text };
+	while (i-- > 0)
+		if (text[i] == ' ')
+			text[i] = ';';
+	if (ber_printf(ber, "{eO}", (ber_int_t)LDAP_SYNC_REFRESH_AND_PERSIST, &cookie) < 0 ||
+		ber_flatten(ber, &value) < 0)
+		goto out;
+	ctl.ldctl_oid = oid;
+	ctl.ldctl_value = *value;
+	rc = ldap_search_ext(d->ld, base, LDAP_SCOPE_SUBTREE, "(objectClass=*)",
+		(char **)(uintptr_t)none, 0, ask, NULL, NULL, LDAP_NO_LIMIT, &d->sync);
+	err = rc == LDAP_SUCCESS ? 0 : dldap_error(d, rc, "syncrepl", why);
+	if (err < 0)
+		d->sync = 0;
+out:
+	ber_bvfree(value);
+	ber_free(ber, 1);
+	return err;
+}
+
+int dldap_sync_read(struct dldap *d, bool *ret_moved, char why[DIR_WHY_MAX])
+{
+	unsigned int n;
+
+	*ret_moved = false;
+	for (n = 0; d->sync && n < SYNC_GULP; n++) {
+		struct timeval now = { 0, 0 };
+		LDAPMessage *msg = NULL;
+		int type = ldap_result(d->ld, d->sync, LDAP_MSG_ONE, &now, &msg);
+		int code = LDAP_OTHER;
+
+		if (type == 0)
+			return 0;
+		if (type < 0)
+			return dldap_error(d, LDAP_SERVER_DOWN, "syncrepl", why);
+		if (type == LDAP_RES_INTERMEDIATE) {
+			*ret_moved |= dldap_sync_info_moved(d, msg);
+		} else if (type == LDAP_RES_SEARCH_RESULT) {
+			(void)ldap_parse_result(d->ld, msg, &code, NULL, NULL, NULL, NULL, 0);
+			dir_why(why, "%s", ldap_err2string(code));
+			*ret_moved = true;
+			d->sync = 0;
+		} else {
+			*ret_moved = true;
+		}
+		ldap_msgfree(msg);
+		if (!d->sync)
+			return -GI_ENOTFOUND;
+	}
+	return 0;
+}
+
+int dldap_fd(struct dldap *d)
+{
+	int fd = -1;
+
+	return ldap_get_option(d->ld, LDAP_OPT_DESC, &fd) == LDAP_OPT_SUCCESS ? fd : -1;
 }

@@ -53,6 +53,23 @@ void dldap_close(struct dldap *d); /* NULL is fine */
  */
 GI_MUST_CHECK int dldap_search(struct dldap *d, const struct dldap_query *q, char why[DIR_WHY_MAX]);
 
+/*
+ * dldap_sync_start - ask to be told of every change below @base (RFC 4533, refreshAndPersist)
+ * @csn: contextCSN values, separated by blanks: what is known already and is not sent again
+ * One at a time on a connection. dldap_search() goes on working beside it.
+ * Errors: -ENOMEM, as dldap_search(); that the server cannot, dldap_sync_read() tells
+ */
+GI_MUST_CHECK int dldap_sync_start(
+	struct dldap *d, const char *base, const char *csn, char why[DIR_WHY_MAX]);
+/*
+ * dldap_sync_read - take what has come; does not wait
+ * @ret_moved: something changed since the last call
+ * Errors: -GI_ENOTFOUND (the server has ended it, or cannot: @why), -ECONNRESET, -ENOMEM
+ */
+GI_MUST_CHECK int dldap_sync_read(struct dldap *d, bool *ret_moved, char why[DIR_WHY_MAX]);
+/* readable: something has come; -1 none */
+int dldap_fd(struct dldap *d);
+
 /* copies the entry's DN; -ENOMEM */
 GI_MUST_CHECK int dldap_entry_dn(struct dldap_entry *e, char **ret_dn);
 /* each value of an attribute, until @cb returns non-zero, which is then returned */

@@ -3,15 +3,17 @@
  * diropenldap.c - OpenLDAP and FreeIPA-like directories: changes by contextCSN
  *
  * Runs in the directory child; who is in which groups is dirclimb.c's. Any write moves contextCSN
- * (syncprov overlay): then everyone is looked up again. Without syncprov that is done every
- * OPENLDAP_BLIND_MS.
- * Source: slapo-syncprov(5).
+ * (syncprov overlay): then everyone is looked up again. Where the server offers syncrepl the
+ * watch connection is told at once that something was written; contextCSN says what it means, and
+ * is polled all the same. Without syncprov everyone is looked up again every OPENLDAP_BLIND_MS.
+ * Source: slapo-syncprov(5), RFC 4533.
  */
 #include "svm-idfw/dirclimb.h"
 
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/log.h"
 #include "lib/io/loop.h"
 
 #define OPENLDAP_BLIND_MS 10000
@@ -20,10 +22,12 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 	struct dir_answer *ret, char why[DIR_WHY_MAX]);
 static int openldap_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
+static bool openldap_told(struct dir_back *b);
 
-const struct dir_back_ops dir_back_openldap = {
-	.begin = openldap_begin, .lookup = openldap_lookup, .poll = openldap_poll
-};
+const struct dir_back_ops dir_back_openldap = { .begin = openldap_begin,
+	.lookup = openldap_lookup,
+	.poll = openldap_poll,
+	.told = openldap_told };
 
 static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 	struct dir_answer *ret, char why[DIR_WHY_MAX])
@@ -111,8 +115,19 @@ static int context_value(void *arg, const uint8_t *value, size_t len)
 	return 0;
 }
 
+static int context_control(void *arg, const uint8_t *value, size_t len)
+{
+	static const char sync[] = "1.3.6.1.4.1.4203.1.9.1.1";
+	struct dir_back *b = arg;
+
+	if (len == sizeof(sync) - 1 && memcmp(value, sync, len) == 0)
+		b->offers_sync = true;
+	return 0;
+}
+
 static int context_entry(void *arg, struct dldap_entry *e)
 {
+	(void)dldap_entry_each(e, "supportedControl", context_control, arg);
 	return dldap_entry_each(e, "namingContexts", context_value, arg);
 }
 
@@ -141,9 +156,41 @@ static int openldap_groups_there(struct dir_back *b, char why[DIR_WHY_MAX])
 	return -GI_EPROTO;
 }
 
+/* without a CSN every entry would come first; then polling has to do */
+static int openldap_sync(struct dir_back *b, const char *csn, char why[DIR_WHY_MAX])
+{
+	int err = 0;
+
+	if (b->offers_sync && csn) {
+		err = dldap_sync_start(b->watch, b->root, csn, why);
+		b->told_by_fd = err == 0;
+	}
+	if (b->told_by_fd)
+		gi_info("directory: %s tells of changes (syncrepl)", b->server);
+	else
+		gi_info("directory: %s is asked for changes (%s)", b->server,
+			csn ? "contextCSN" : "all, from time to time: it has no contextCSN");
+	return err;
+}
+
+/* the news themselves are not looked at: what moved the contextCSN is found out by poll() */
+static bool openldap_told(struct dir_back *b)
+{
+	char why[DIR_WHY_MAX] = "";
+	bool moved = false;
+	int err = dldap_sync_read(b->watch, &moved, why);
+
+	if (err == -GI_ENOTFOUND) {
+		gi_notice("directory: %s no longer tells of changes (%s): it is asked for them",
+			b->server, why);
+		b->told_by_fd = false;
+	}
+	return moved || err < 0;
+}
+
 static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
-	static const char *const attrs[] = { "namingContexts", NULL };
+	static const char *const attrs[] = { "namingContexts", "supportedControl", NULL };
 	const struct dldap_query q = { .base = "",
 		.filter = "(objectClass=*)",
 		.scope = DLDAP_BASE,
@@ -157,6 +204,7 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 
 	dir_schema_init(&b->schema, b->conf);
 	b->root[0] = '\0';
+	b->told_by_fd = b->offers_sync = false;
 	err = dldap_search(b->watch, &q, why);
 	if (err < 0)
 		return err;
@@ -180,7 +228,7 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 	memcpy(b->csn, c.text, sizeof(b->csn));
 	b->usn = io_clock_mono_ms();
 	dir_why(b->server, "%s", b->conf->uri);
-	return 0;
+	return openldap_sync(b, c.len ? b->csn : NULL, why);
 }
 
 static int openldap_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])

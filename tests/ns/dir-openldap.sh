@@ -161,6 +161,7 @@ conf good
 dir_start "$W/good.conf"
 
 echo '== lookups'
+told() { grep -c ' tells of changes (syncrepl)' "$W/err"; }
 sees 'connects and says so' 30000 '^state up' true
 says 'nested groups' ' found - alice all-staff eng res-build$' alice
 says 'the same by CORP\name' ' found - alice .*eng' 'CORP\alice'
@@ -175,6 +176,7 @@ says 'a group is no account' ' not-found ' ghost
 
 echo '== changes are seen'
 sees 'bob joins eng' 30000 '^changed all' member add eng "cn=Bob B,ou=people,$BASE"
+if [ "$(told)" -ge 1 ]; then ok 'told by syncrepl'; else bad 'not told by syncrepl'; fi
 says 'bob is in eng, and in what eng is in' ' bob all-staff .*eng ghost res-build ring-a' bob
 sees 'bob leaves eng' 30000 '^changed all' member delete eng "cn=Bob B,ou=people,$BASE"
 says 'bob is out' ' bob deep01 .* deep30 ghost ring-a ring-b$' bob
@@ -211,6 +213,14 @@ echo '== the server dies and comes back'
 sees 'killed: down' 30000 '^state down 127.0.0.1 refuses connections on port 636' slapd_kill
 says 'lookups are answered at once' ' unavailable ' alice
 sees 'back: up' 30000 '^state up' slapd_start
+sees 'and a change is seen' 30000 '^changed all' member add ring-a "cn=Alice A,ou=people,$BASE"
+says 'alice is in it and what it is in' ' found - alice eng ring-a ring-b$' alice
+sees 'and another' 30000 '^changed all' member delete ring-a "cn=Alice A,ou=people,$BASE"
+rename() { printf 'dn: cn=Twin 2,ou=people,%s\nchangetype: modify\nreplace: uid\nuid: triplet\n' $BASE | modify; }
+sees 'an account gets another name' 30000 '^changed all' rename
+says 'and is found by it' ' found - triplet$' triplet
+says 'so is the one that had the same' ' found - twin$' twin
+if [ "$(told)" -ge 2 ]; then ok 'told by syncrepl again'; else bad 'not told by syncrepl'; fi
 says 'and lookups work' ' found - alice eng$' alice
 
 echo '== the server stalls'
