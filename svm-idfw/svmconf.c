@@ -96,13 +96,11 @@ static int conf_check(const void *conf, char ret_why[256])
 	return 0;
 }
 
-const struct conf_table svm_conf_table = {
-	.sections = sections,
+const struct conf_table svm_conf_table = { .sections = sections,
 	.n_sections = GI_ARRAY_SIZE(sections),
 	.checks = idfw_dir_conf_checks,
 	.n_checks = IDFW_DIR_CONF_CHECKS,
-	.check = conf_check
-};
+	.check = conf_check };
 
 const struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label)
 {
