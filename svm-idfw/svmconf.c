@@ -98,8 +98,8 @@ static int conf_check(const void *conf, char ret_why[256])
 
 const struct conf_table svm_conf_table = { .sections = sections,
 	.n_sections = GI_ARRAY_SIZE(sections),
-	.checks = idfw_dir_conf_checks,
-	.n_checks = IDFW_DIR_CONF_CHECKS,
+	.block_checks = idfw_dir_conf_checks,
+	.n_block_checks = IDFW_DIR_CONF_CHECKS,
 	.check = conf_check };
 
 const struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label)

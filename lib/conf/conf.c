@@ -273,11 +273,14 @@ static void parse_section(struct conf_parser *p, const struct conf_section *s, v
 
 /* what the table's own function says of a value */
 static int check_text(const struct conf_parser *p, const struct conf_item *item, const char *text,
-	char why[CONF_WHY_MAX])
+	const void *base, char why[CONF_WHY_MAX])
 {
-	for (size_t i = 0; i < p->table->n_checks; i++) {
-		if (strcmp(p->table->checks[i].item, item->name) == 0 &&
-			p->table->checks[i].check(text, why) < 0)
+	bool top = base == p->top;
+	const struct conf_check *c = top ? p->table->checks : p->table->block_checks;
+	size_t n = top ? p->table->n_checks : p->table->n_block_checks;
+
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(c[i].item, item->name) == 0 && c[i].check(text, why) < 0)
 			return -GI_ESYNTAX;
 	}
 	return 0;
@@ -295,7 +298,7 @@ static bool store_text(
 			p->diags, CONF_ERROR, &v->pos, "%s is written without quotes", item->name);
 		return false;
 	}
-	err = check_text(p, item, v->text, why);
+	err = check_text(p, item, v->text, base, why);
 	if (err == 0)
 		err = conf_value_store(item, v->text, base, why);
 	if (err == -GI_ESYNTAX)

@@ -61,7 +61,7 @@ struct conf_array {
 
 /* a value that has a language of its own; negative with words in @ret_why when it is not good */
 struct conf_check {
-	const char *item; /* of that name, at the top or in a block; each value of a list */
+	const char *item; /* each value of a list */
 	int (*check)(const char *text, char ret_why[CONF_WHY_MAX]);
 };
 
@@ -70,6 +70,9 @@ struct conf_table {
 	size_t n_sections;
 	const struct conf_check *checks; /* mistakes are told where they stand */
 	size_t n_checks;
+	const struct conf_check
+		*block_checks; /* the same for items of blocks; checks: of the top */
+	size_t n_block_checks;
 	const char *more_options; /* lines of --help: what the program takes itself; NULL none */
 	/*
 	 * What one item alone cannot show; for conf_main(), after a parse without errors. NULL:

@@ -44,8 +44,8 @@ static const struct conf_section sections[] = {
 };
 static const struct conf_table table = { .sections = sections,
 	.n_sections = GI_ARRAY_SIZE(sections),
-	.checks = idfw_dir_conf_checks,
-	.n_checks = IDFW_DIR_CONF_CHECKS };
+	.block_checks = idfw_dir_conf_checks,
+	.n_block_checks = IDFW_DIR_CONF_CHECKS };
 
 static void on_principal(void *arg, const char *key, const struct idfw_principal *p);
 static void on_changed(void *arg, bool all, const char *const *sids, size_t n);

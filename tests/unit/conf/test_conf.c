@@ -445,7 +445,7 @@ static void test_parse_check_of_a_value_is_told_where_it_stands(void **state)
 	};
 	struct conf_section both[] = { sections[0], sections[1] };
 	const struct conf_check checks[] = { { "allow", check_tag } };
-	const struct conf_table checked = {
+	struct conf_table checked = {
 		.sections = both, .n_sections = 2, .checks = checks, .n_checks = 1
 	};
 	const char *text = "listen unix:/x; allow a, xb;",
@@ -467,6 +467,17 @@ static void test_parse_check_of_a_value_is_told_where_it_stands(void **state)
 	conf_diags_init(&d, "f", NULL, 0);
 	assert_int_equal(conf_parse(&checked, block, strlen(block), &d, &c), 0);
 	conf_free(&checked, &c);
+	conf_diags_fini(&d);
+	checked.checks = NULL;
+	checked.n_checks = 0;
+	checked.block_checks = checks;
+	checked.n_block_checks = 1;
+	memset(&c, 0, sizeof(c));
+	conf_diags_init(&d, "f", NULL, 0);
+	assert_int_equal(conf_parse(&checked, block, strlen(block), &d, &c), -GI_ESYNTAX);
+	gi_buf_reset(&out);
+	conf_diags_render(&d, &out);
+	assert_string_equal(gi_buf_str(&out), "f:1:30: error: xb begins with x\n");
 	conf_diags_fini(&d);
 	gi_buf_fini(&out);
 }

@@ -27,8 +27,8 @@ static const struct conf_section sections[] = {
 };
 static const struct conf_table table = { .sections = sections,
 	.n_sections = GI_ARRAY_SIZE(sections),
-	.checks = idfw_dir_conf_checks,
-	.n_checks = IDFW_DIR_CONF_CHECKS };
+	.block_checks = idfw_dir_conf_checks,
+	.n_block_checks = IDFW_DIR_CONF_CHECKS };
 
 #define MUST                                                                                   \
 	"directory d {\n uri \"ldaps://h\"; base \"dc=x\"; bind-user \"cn=b\"; password-file " \
