@@ -32,27 +32,6 @@ int svm_limits_apply(struct svm *s)
 	return 0;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return !strcmp(a ? a : "", b ? b : "");
-}
-
-static bool same_item(const struct conf_item *item, const void *a, const void *b)
-{
-	const struct conf_list *la = a, *lb = b;
-
-	if (item->type == CONF_T_NUMBER)
-		return *(const uint64_t *)a == *(const uint64_t *)b;
-	if (item->type == CONF_T_BOOL)
-		return *(const bool *)a == *(const bool *)b;
-	if (item->type != CONF_T_LIST)
-		return same_text(*(char *const *)a, *(char *const *)b);
-	for (size_t i = 0; la->n == lb->n && i < la->n; i++)
-		if (strcmp(la->items[i], lb->items[i]) != 0)
-			return false;
-	return la->n == lb->n;
-}
-
 /* the first item that differs and is not taken over, or NULL */
 static const char *other_item(const struct svm_conf *a, const struct svm_conf *b)
 {
@@ -62,17 +41,14 @@ static const char *other_item(const struct svm_conf *a, const struct svm_conf *b
 		const struct conf_item *item = &top->items[i];
 
 		if (strcmp(item->name, "sessions-max") != 0 &&
-			strcmp(item->name, "events-max") != 0 &&
-			!same_item(item, (const char *)a + item->offset,
-				(const char *)b + item->offset))
+			strcmp(item->name, "events-max") != 0 && !conf_item_same(item, a, b))
 			return item->name;
 	}
 	if (a->directories.n != b->directories.n)
 		return "directory";
 	for (size_t i = 0; a->directories.n && i < IDFW_DIR_CONF_ITEMS; i++)
-		if (!same_item(&idfw_dir_conf_items[i],
-			    (const char *)a->directories.elems + idfw_dir_conf_items[i].offset,
-			    (const char *)b->directories.elems + idfw_dir_conf_items[i].offset))
+		if (!conf_item_same(
+			    &idfw_dir_conf_items[i], a->directories.elems, b->directories.elems))
 			return "directory";
 	return NULL;
 }

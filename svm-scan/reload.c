@@ -180,36 +180,6 @@ int scan_reload_first(struct scan_service *s)
 
 /* ---- configuration ---- */
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool same_item(const struct conf_item *item, const void *a, const void *b)
-{
-	const char *pa = (const char *)a + item->offset, *pb = (const char *)b + item->offset;
-	const struct conf_list *la, *lb;
-
-	switch (item->type) {
-	case CONF_T_NUMBER:
-		return memcmp(pa, pb, sizeof(uint64_t)) == 0;
-	case CONF_T_BOOL:
-		return memcmp(pa, pb, sizeof(bool)) == 0;
-	case CONF_T_LIST:
-		la = (const void *)pa;
-		lb = (const void *)pb;
-		if (la->n != lb->n)
-			return false;
-		for (size_t i = 0; i < la->n; i++)
-			if (!same_text(la->items[i], lb->items[i]))
-				return false;
-		return true;
-	default:
-		return same_text(
-			*(char *const *)(const void *)pa, *(char *const *)(const void *)pb);
-	}
-}
-
 /* items that only a restart changes are named */
 static void conf_compare(const struct scan_conf *old, const struct scan_conf *new)
 {
@@ -220,7 +190,8 @@ static void conf_compare(const struct scan_conf *old, const struct scan_conf *ne
 		bool rule = item->offset >= offsetof(struct scan_conf, rules) &&
 			    item->offset < offsetof(struct scan_conf, vms);
 
-		if (!rule && strcmp(item->name, "hash-list") != 0 && !same_item(item, old, new))
+		if (!rule && strcmp(item->name, "hash-list") != 0 &&
+			!conf_item_same(item, old, new))
 			gi_warn("reload: %s: a restart is needed for it", item->name);
 	}
 }

@@ -88,6 +88,8 @@ GI_MUST_CHECK int conf_parse(const struct conf_table *t, const char *text, size_
  */
 GI_MUST_CHECK int conf_read_file(const char *path, size_t max, char **ret_text, size_t *ret_len);
 void conf_free(const struct conf_table *t, void *into);
+/* @a, @b: two structs that @item's offset counts from: is its value the same in both? */
+bool conf_item_same(const struct conf_item *item, const void *a, const void *b);
 void conf_help(const struct conf_table *t, struct gi_buf *out);
 
 /*

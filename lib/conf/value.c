@@ -236,3 +236,35 @@ static int value_list(const struct conf_item *item, const char *text, void *fiel
 	list->n++;
 	return 0;
 }
+
+/* ---- two values ---- */
+
+static bool text_same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool conf_item_same(const struct conf_item *item, const void *a, const void *b)
+{
+	const char *pa = (const char *)a + item->offset, *pb = (const char *)b + item->offset;
+	const struct conf_list *la, *lb;
+
+	switch (item->type) {
+	case CONF_T_NUMBER:
+		return memcmp(pa, pb, sizeof(uint64_t)) == 0;
+	case CONF_T_BOOL:
+		return memcmp(pa, pb, sizeof(bool)) == 0;
+	case CONF_T_LIST:
+		la = (const void *)pa;
+		lb = (const void *)pb;
+		if (la->n != lb->n)
+			return false;
+		for (size_t i = 0; i < la->n; i++)
+			if (!text_same(la->items[i], lb->items[i]))
+				return false;
+		return true;
+	default:
+		return text_same(
+			*(char *const *)(const void *)pa, *(char *const *)(const void *)pb);
+	}
+}

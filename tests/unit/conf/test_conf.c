@@ -524,6 +524,31 @@ static void test_main_check_of_the_whole_refuses(void **state)
 	unlink(path);
 }
 
+static void test_item_same_tells_each_type(void **state)
+{
+	static const char *const texts[] = { "name bb; listen unix:/x; vm a { socket unix:/a; }",
+		"listen unix:/y; vm a { socket unix:/a; }",
+		"listen unix:/x; state /b; vm a { socket unix:/a; }",
+		"listen unix:/x; timeout 301ms; vm a { socket unix:/a; }",
+		"listen unix:/x; enforce no; vm a { socket unix:/a; }",
+		"listen unix:/x; allow root; vm a { socket unix:/a; }" };
+	struct conf one = good("listen unix:/x; vm a { socket unix:/a; }"),
+		    same = good("listen unix:/x; vm a { socket unix:/a; }");
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(top_items); i++) {
+		struct conf other = good(texts[i]);
+
+		for (size_t k = 0; k < GI_ARRAY_SIZE(top_items); k++) {
+			assert_true(conf_item_same(&top_items[k], &one, &same));
+			assert_int_equal(conf_item_same(&top_items[k], &one, &other), i != k);
+		}
+		conf_free(&table, &other);
+	}
+	conf_free(&table, &one);
+	conf_free(&table, &same);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -538,6 +563,7 @@ int main(void)
 		cmocka_unit_test(test_parse_too_large_is_a_diagnostic),
 		cmocka_unit_test(test_read_file_limits_and_errors),
 		cmocka_unit_test(test_help_lists_the_table),
+		cmocka_unit_test(test_item_same_tells_each_type),
 		cmocka_unit_test(test_main_options),
 		cmocka_unit_test(test_main_reads_the_file),
 		cmocka_unit_test(test_main_check_of_the_whole_refuses),
