@@ -3,24 +3,8 @@
 # A directory of two servers (slapd): one is killed, stands still in mid-connection, stalls inside the
 # TLS handshake; lookups are answered by the other one, and the preferred one is gone back to.
 set -euo pipefail
-[ "$(id -u)" = 0 ] || {
-	echo 'needs root (namespaces)'
-	exit 77
-}
-SLAPD=$(PATH=$PATH:/usr/sbin command -v slapd) || {
-	echo 'needs slapd'
-	exit 77
-}
-# a network and process space of our own: what is started here ends with this script
-if [ -z "${DIR_TEST_INSIDE:-}" ]; then
-	exec env DIR_TEST_INSIDE=1 unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0"
-fi
-ip link set lo up
-W=$(mktemp -d) DIR_PID=''
-# shellcheck disable=SC2034 # for dir-lib.sh
-DIR_CHECK=${top_builddir:?}/tests/ns/dir_check DIR_RUN=(env)
-# shellcheck source=tests/ns/dir-lib.sh
-. "${top_srcdir:?}/tests/ns/dir-lib.sh"
+# shellcheck source=tests/ns/slapd-lib.sh
+. "${top_srcdir:?}/tests/ns/slapd-lib.sh"
 BASE=dc=corp,dc=example
 declare -A SLAPD_PID=()
 A=127.0.0.1 B=127.0.0.2
@@ -38,12 +22,7 @@ trap clean EXIT
 trap 'exit 1' HUP INT TERM
 
 # ---- the servers ----
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3 -subj '/CN=test CA' \
-	-addext keyUsage=critical,keyCertSign -keyout "$W/ca.key" -out "$W/ca.crt" 2>/dev/null
-openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=ldap -keyout "$W/srv.key" \
-	-out "$W/srv.csr" 2>/dev/null
-openssl x509 -req -in "$W/srv.csr" -CA "$W/ca.crt" -CAkey "$W/ca.key" -CAcreateserial -days 3 \
-	-extfile <(echo "subjectAltName=IP:$A,IP:$B") -out "$W/srv.crt" 2>/dev/null
+slapd_certificate "IP:$A" "IP:$B"
 modify() { # IP LDAPMODIFY-ARGS
 	LDAPTLS_CACERT=$W/ca.crt timeout 20 ldapmodify -x -H "ldaps://$1" -D "cn=admin,$BASE" -w admin "${@:2}" >/dev/null
 }

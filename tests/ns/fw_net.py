@@ -208,20 +208,14 @@ def hold(args):
     put(path, "1 %s 0 0\n" % state)
 
 
-def udpping(args):
-    (addr, port, path), opts = options(args)
-    become(opts)
-    s = socket.socket(family(addr), socket.SOCK_DGRAM)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if "sport" in opts:
-        s.bind(("" if family(addr) == socket.AF_INET else "::", opts["sport"]))
-    s.connect((addr, int(port)))
+def echoes(s, path, question):
+    """Asks, waits a moment for the answer, writes down how many came and what the last error was."""
     s.settimeout(0.01)
     count, state = 0, "run"
     while True:
         try:
-            s.send(b"?")
-            s.recv(10)
+            s.send(question(count))
+            s.recv(100)
             count += 1
             state = "run"
         except TimeoutError:
@@ -232,6 +226,17 @@ def udpping(args):
         if count == 1:
             print("ready", flush=True)
         time.sleep(0.01)
+
+
+def udpping(args):
+    (addr, port, path), opts = options(args)
+    become(opts)
+    s = socket.socket(family(addr), socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if "sport" in opts:
+        s.bind(("" if family(addr) == socket.AF_INET else "::", opts["sport"]))
+    s.connect((addr, int(port)))
+    echoes(s, path, lambda count: b"?")
 
 
 def udptwo(args):
@@ -263,23 +268,8 @@ def icmpping(args):
     addr, path = args
     four = family(addr) == socket.AF_INET
     s = socket.socket(family(addr), socket.SOCK_DGRAM, socket.IPPROTO_ICMP if four else socket.IPPROTO_ICMPV6)
-    s.settimeout(0.01)
     s.connect((addr, 0))
-    count, state = 0, "run"
-    while True:
-        try:
-            s.send(struct.pack("!BBHHH", 8 if four else 128, 0, 0, 0, count & 0xFFFF))
-            s.recv(100)
-            count += 1
-            state = "run"
-        except TimeoutError:
-            pass
-        except OSError as e:
-            state = errno.errorcode.get(e.errno, "error")
-        put(path, "%d %s 0 0\n" % (count, state))
-        if count == 1:
-            print("ready", flush=True)
-        time.sleep(0.01)
+    echoes(s, path, lambda count: struct.pack("!BBHHH", 8 if four else 128, 0, 0, 0, count & 0xFFFF))
 
 
 def probe(args):
