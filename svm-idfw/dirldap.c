@@ -1,109 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dirldap.c - one authenticated connection to a directory, and searches on it
+ * dirldap.c - searches on an authenticated connection to a directory, and syncrepl
  *
- * The only file that includes ldap.h; runs in the directory child. No configuration of the machine
- * (ldap.conf, LDAP* variables) has any influence, referrals are never followed, the certificate and
- * its name are always checked, a password is never sent without TLS.
- * Facts that shape it: an unknown CA, a wrong port and a dead server all give the same -1, so
- * dldap_explain() finds out; the TLS handshake has no time limit (docs/directory.md).
- * Source: ldap(3), ldap_set_option(3), ldap_connect(3); RFC 4511, 4513, 2696.
+ * Runs in the directory child. dirbind.c makes the connection and dirprobe.c explains why it cannot
+ * be made; the three share dirldap_int.h, the only file that includes ldap.h. Referrals are never
+ * followed. A search has libldap's time limit, and an answer that is over a limit is no answer.
+ * Source: ldap(3), ldap_search_ext(3); RFC 4511, 2696 (pages), 4533 (syncrepl).
  */
-#include "svm-idfw/dirldap.h"
+#include "svm-idfw/dirldap_int.h"
 
-#include <fcntl.h>
-#include <ldap.h>
-#include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "svm-idfw/dircert.h"
-
-#define PASSWORD_MAX 1024
 #define SYNC_COOKIE_MAX 2048
 #define SYNC_GULP 10000 /* messages in one go */
-
-struct dldap {
-	LDAP *ld;
-	unsigned int timeout_ms;
-	int sync; /* message number of the search that goes on; 0 none */
-};
 
 struct dldap_entry {
 	LDAP *ld;
 	LDAPMessage *msg;
 };
 
-struct dldap_where { /* for words */
-	char host[128], port[8];
-};
-
-static int dldap_password(
-	const struct dldap_conf *conf, char why[DIR_WHY_MAX], char ret[PASSWORD_MAX]);
-static int dldap_options(LDAP *ld, const struct dldap_conf *conf, int require_cert);
-static int dldap_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
-static int dldap_bind(
-	LDAP *ld, const struct dldap_conf *conf, const char *password, char why[DIR_WHY_MAX]);
-static int dldap_explain(const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
-static int dldap_probe_tcp(
-	const struct dldap_where *w, unsigned int timeout_ms, char why[DIR_WHY_MAX]);
-static enum dir_tls_fault dldap_probe_tls(
-	const struct dldap_conf *conf, const char *host, char ret_names[DIR_CERT_NAMES_MAX]);
-static bool dldap_where(const char *uri, struct dldap_where *ret, bool *ret_ldaps);
 static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berval *cookie,
 	unsigned int *seen, char why[DIR_WHY_MAX]);
 static int dldap_error(struct dldap *d, int rc, const char *what, char why[DIR_WHY_MAX]);
-
-int dldap_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret)
-{
-	char password[PASSWORD_MAX] = "";
-	struct dldap *d = NULL;
-	int err;
-
-	why[0] = '\0';
-	err = dldap_password(conf, why, password);
-	if (err < 0)
-		goto out;
-	if (access(conf->ca_file, R_OK) < 0) {
-		err = -errno;
-		dir_why(why, "cannot read ca %.120s: %s", conf->ca_file, strerror(-err));
-		goto out;
-	}
-	d = calloc(1, sizeof(*d));
-	if (!d) {
-		err = -ENOMEM;
-		goto out;
-	}
-	d->timeout_ms = conf->timeout_ms;
-	if (ldap_initialize(&d->ld, conf->uri) != LDAP_SUCCESS) {
-		dir_why(why, "uri \"%.100s\" is not one; write ldaps://dc1.corp.example",
-			conf->uri);
-		err = -EINVAL;
-		goto out;
-	}
-	err = dldap_options(d->ld, conf, LDAP_OPT_X_TLS_DEMAND);
-	if (err < 0) {
-		dir_why(why, "libldap refuses the TLS settings; is ca %.120s a PEM file?",
-			conf->ca_file);
-		goto out;
-	}
-	err = dldap_connect(d->ld, conf, why);
-	if (err == 0)
-		err = dldap_bind(d->ld, conf, password, why);
-out:
-	explicit_bzero(password, sizeof(password));
-	if (err < 0) {
-		dldap_close(d);
-		return err;
-	}
-	*ret = d;
-	return 0;
-}
 
 void dldap_close(struct dldap *d)
 {
@@ -172,209 +92,6 @@ bool dldap_entry_text(struct dldap_entry *e, const char *attr, char *buf, size_t
 	bool ok = dldap_entry_bytes(e, attr, buf, size - 1, &len) && !memchr(buf, '\0', len);
 
 	buf[ok ? len : 0] = '\0';
-	return ok;
-}
-
-/* ---- opening ---- */
-
-/* first line of the file; read again at each connection, so that a new password needs no restart */
-static int dldap_password(
-	const struct dldap_conf *conf, char why[DIR_WHY_MAX], char ret[PASSWORD_MAX])
-{
-	struct stat st;
-	ssize_t n = -1;
-	int fd = open(conf->password_file, O_RDONLY | O_CLOEXEC | O_NOCTTY), err = 0;
-
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		err = -errno;
-		dir_why(why,
-			"cannot read password-file %.120s: %s; it must belong to the user that "
-			"svm-idfw runs as",
-			conf->password_file, strerror(-err));
-		goto out;
-	}
-	if ((st.st_mode & 077) != 0) {
-		err = -EACCES;
-		dir_why(why, "password-file %.120s is open to others (mode %03o); chmod 400 it",
-			conf->password_file, st.st_mode & 0777);
-		goto out;
-	}
-	n = read(fd, ret, PASSWORD_MAX - 1);
-	if (n < 0)
-		err = -errno;
-	ret[n > 0 ? n : 0] = '\0';
-	ret[strcspn(ret, "\r\n")] = '\0';
-	if (err == 0 &&
-		ret[0] == '\0') /* an empty password would be an anonymous bind: RFC 4513 5.1.2 */
-		err = -EINVAL;
-	if (err < 0)
-		dir_why(why, "password-file %.120s has no password in it", conf->password_file);
-out:
-	if (fd >= 0)
-		(void)close(fd);
-	return err;
-}
-
-static int dldap_options(LDAP *ld, const struct dldap_conf *conf, int require_cert)
-{
-	const int version = LDAP_VERSION3, tls_min = LDAP_OPT_X_TLS_PROTOCOL_TLS1_2, client = 0;
-	struct timeval tv = { .tv_sec = conf->timeout_ms / 1000,
-		.tv_usec = (conf->timeout_ms % 1000) * 1000 };
-	const struct {
-		int option;
-		const void *value;
-	} set[] = {
-		{ LDAP_OPT_PROTOCOL_VERSION, &version },
-		{ LDAP_OPT_REFERRALS, LDAP_OPT_OFF },
-		{ LDAP_OPT_RESTART, LDAP_OPT_ON },
-		{ LDAP_OPT_NETWORK_TIMEOUT, &tv },
-		{ LDAP_OPT_TIMEOUT, &tv },
-		{ LDAP_OPT_X_TLS_REQUIRE_CERT, &require_cert },
-		{ LDAP_OPT_X_TLS_PROTOCOL_MIN, &tls_min },
-		{ LDAP_OPT_X_TLS_CACERTFILE, conf->ca_file },
-		{ LDAP_OPT_X_TLS_NEWCTX, &client },
-	};
-	size_t i;
-
-	for (i = 0; i < GI_ARRAY_SIZE(set); i++)
-		if (ldap_set_option(ld, set[i].option, set[i].value) != LDAP_OPT_SUCCESS)
-			return -EINVAL;
-	return 0;
-}
-
-static int dldap_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX])
-{
-	struct dldap_where w;
-	bool ldaps;
-	int rc;
-
-	if (!dldap_where(conf->uri, &w, &ldaps)) {
-		dir_why(why, "uri \"%.100s\" names no host; write ldaps://dc1.corp.example",
-			conf->uri);
-		return -EINVAL;
-	}
-	rc = ldaps ? ldap_connect(ld) : ldap_start_tls_s(ld, NULL, NULL);
-	return rc == LDAP_SUCCESS ? 0 : dldap_explain(conf, why);
-}
-
-static int dldap_bind(
-	LDAP *ld, const struct dldap_conf *conf, const char *password, char why[DIR_WHY_MAX])
-{
-	struct berval cred = { .bv_len = strlen(password), .bv_val = (char *)(uintptr_t)password };
-	char *text = NULL;
-	int rc = ldap_sasl_bind_s(ld, conf->bind_user, LDAP_SASL_SIMPLE, &cred, NULL, NULL, NULL);
-
-	if (rc == LDAP_SUCCESS)
-		return 0;
-	(void)ldap_get_option(ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
-	if (rc == LDAP_INVALID_CREDENTIALS || rc == LDAP_INVALID_DN_SYNTAX)
-		dir_why_bind(why, conf->bind_user, conf->password_file, text ? text : "");
-	else
-		dir_why(why, "bind as %.80s failed: %s (%.80s)", conf->bind_user,
-			ldap_err2string(rc), text ? text : "");
-	ldap_memfree(text);
-	return rc == LDAP_INVALID_CREDENTIALS || rc == LDAP_INVALID_DN_SYNTAX ? -EACCES
-	       : rc == LDAP_TIMEOUT					      ? -ETIMEDOUT
-									      : -ECONNRESET;
-}
-
-/* ---- explaining: only after a failure, without credentials ---- */
-
-static int dldap_explain(const struct dldap_conf *conf, char why[DIR_WHY_MAX])
-{
-	char names[DIR_CERT_NAMES_MAX] = "";
-	struct dldap_where w;
-	enum dir_tls_fault fault;
-	bool ldaps;
-	int err;
-
-	if (!dldap_where(conf->uri, &w, &ldaps))
-		return -EINVAL;
-	err = dldap_probe_tcp(&w, conf->timeout_ms, why);
-	if (err < 0)
-		return err;
-	fault = dldap_probe_tls(conf, w.host, names);
-	dir_why_tls(why, fault, w.host, w.port, conf->ca_file, names);
-	return -GI_ETLS;
-}
-
-static int dldap_probe_tcp(
-	const struct dldap_where *w, unsigned int timeout_ms, char why[DIR_WHY_MAX])
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL, *a;
-	int rc = getaddrinfo(w->host, w->port, &hints, &list), err = -EADDRNOTAVAIL;
-
-	if (rc != 0) {
-		dir_why_connect(why, w->host, w->port, gai_strerror(rc), 0);
-		return -ECONNREFUSED;
-	}
-	for (a = list; a && err < 0; a = a->ai_next) {
-		struct pollfd p = { .events = POLLOUT };
-		socklen_t len = sizeof(rc);
-
-		p.fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (p.fd < 0) {
-			err = -errno;
-			continue;
-		}
-		rc = 0;
-		if (connect(p.fd, a->ai_addr, a->ai_addrlen) == 0)
-			err = 0;
-		else if (errno != EINPROGRESS)
-			err = -errno;
-		else if (poll(&p, 1, (int)timeout_ms) <= 0)
-			err = -ETIMEDOUT;
-		else
-			err = getsockopt(p.fd, SOL_SOCKET, SO_ERROR, &rc, &len) < 0 ? -errno : -rc;
-		(void)close(p.fd);
-	}
-	freeaddrinfo(list);
-	if (err < 0)
-		dir_why_connect(why, w->host, w->port, NULL, -err);
-	return err;
-}
-
-/* does it speak TLS at all, and for whom is its certificate? Nothing is sent but the handshake */
-static enum dir_tls_fault dldap_probe_tls(
-	const struct dldap_conf *conf, const char *host, char ret_names[DIR_CERT_NAMES_MAX])
-{
-	enum dir_tls_fault fault = DIR_TLS_NO_TLS;
-	struct berval der = { 0, NULL };
-	bool ldaps = strncmp(conf->uri, "ldaps:", 6) == 0;
-	LDAP *ld = NULL;
-
-	if (ldap_initialize(&ld, conf->uri) != LDAP_SUCCESS)
-		return fault;
-	if (dldap_options(ld, conf, LDAP_OPT_X_TLS_NEVER) == 0 &&
-		(ldaps ? ldap_connect(ld) : ldap_start_tls_s(ld, NULL, NULL)) == LDAP_SUCCESS) {
-		fault = DIR_TLS_CERT;
-		if (ldap_get_option(ld, LDAP_OPT_X_TLS_PEERCERT, &der) == LDAP_OPT_SUCCESS &&
-			der.bv_val && !dir_cert_names(der.bv_val, der.bv_len, host, ret_names))
-			fault = DIR_TLS_NAME;
-		ber_memfree(der.bv_val);
-	}
-	(void)ldap_unbind_ext_s(ld, NULL, NULL);
-	return fault;
-}
-
-static bool dldap_where(const char *uri, struct dldap_where *ret, bool *ret_ldaps)
-{
-	LDAPURLDesc *u = NULL;
-	bool ok;
-
-	if (ldap_url_parse(uri, &u) != LDAP_URL_SUCCESS)
-		return false;
-	*ret_ldaps = strcmp(u->lud_scheme, "ldaps") == 0;
-	ok = u->lud_host && u->lud_host[0] && strlen(u->lud_host) < sizeof(ret->host) &&
-	     (*ret_ldaps || strcmp(u->lud_scheme, "ldap") == 0);
-	if (ok) {
-		(void)snprintf(ret->host, sizeof(ret->host), "%s", u->lud_host);
-		(void)snprintf(ret->port, sizeof(ret->port), "%d",
-			u->lud_port  ? u->lud_port
-			: *ret_ldaps ? 636
-				     : 389);
-	}
-	ldap_free_urldesc(u);
 	return ok;
 }
 

@@ -2,10 +2,10 @@
 /*
  * dirldap.h - one authenticated connection to a directory, and searches on it
  *
- * The whole of libldap that the directory child uses; ldap.h is included by dirldap.c alone. All
- * calls block; each has a time limit where libldap has one (the TLS handshake and name service have
- * none: the parent's deadline bounds them).
- * Source: RFC 4511, 4513, 2696 (pages); docs/directory.md.
+ * The whole of libldap that the directory child uses (dirldap.c searches, dirbind.c opens,
+ * dirprobe.c explains); ldap.h is included by dirldap_int.h alone. All calls block; each has a time
+ * limit where libldap has one (the TLS handshake and name service have none: the parent's deadline
+ * bounds them). Source: RFC 4511, 4513, 2696 (pages); docs/directory.md.
  */
 #ifndef SVM_IDFW_DIRLDAP_H
 #define SVM_IDFW_DIRLDAP_H

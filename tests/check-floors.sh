@@ -38,7 +38,7 @@ ev.h                    lib/io/             1
 seccomp.h               lib/io/             1
 cap-ng.h                lib/io/             1
 protobuf-c/             lib/wire/           9
-ldap.h                  svm-idfw/           1
+ldap.h                  svm-idfw/dirldap_int.h 1
 lber.h                  svm-idfw/           1
 sqlite3.h               svm-idfw/           1
 nftables/libnftables.h  fw/                 1

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirldap_int.h - what dirldap.c, dirbind.c and dirprobe.c share
+ *
+ * The only file that includes ldap.h; all of it runs in the directory child. dirbind.c opens and
+ * binds, dirprobe.c finds out why that failed, dirldap.c searches.
+ */
+#ifndef SVM_IDFW_DIRLDAP_INT_H
+#define SVM_IDFW_DIRLDAP_INT_H
+
+#include <ldap.h>
+
+#include "svm-idfw/dirldap.h"
+
+struct dldap {
+	LDAP *ld;
+	unsigned int timeout_ms;
+	int sync; /* message number of the search that goes on; 0 none */
+};
+
+struct dldap_where { /* for words */
+	char host[128], port[8];
+};
+
+/* false: not a uri of ldap: or ldaps: with a host */
+bool dldap_where(const char *uri, struct dldap_where *ret, bool *ret_ldaps);
+/* all that counts for a connection; @require_cert: LDAP_OPT_X_TLS_DEMAND, _NEVER to explain only */
+GI_MUST_CHECK int dldap_options(LDAP *ld, const struct dldap_conf *conf, int require_cert);
+/* why a connection or its TLS failed: tries again without credentials; always negative */
+int dldap_explain(const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
+
+#endif
