@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dir.c - the directory, seen from the engine's process: starts, feeds and kills the child
+ * dir.c - the directory, seen from the engine's process: the life of the children
  *
- * Runs in svm-idfw's loop. Lookups wait in a bounded queue, DIR_INFLIGHT_MAX of them at the child.
- * The child works on one after the other, so a lookup is late when nothing was answered for
- * deadline_ms; without lookups its DirState every poll_ms is what must come. Late means SIGKILL:
- * whatever runs is answered UNAVAILABLE, and the child starts again after a backoff. While the
- * directory is down every lookup is answered UNAVAILABLE from here (the engine asks again when
- * state() says up); before the first state lookups wait.
- * A child speaks to one server. Of several (dirserver.h) the next one has its turn, with a new
- * child, when one fails or stalls; lookups wait meanwhile, for the deadline at most. A second child
- * tries a server that is preferred to the one that answers, and takes over once it is up.
- * Invariants: one principal() for each lookup taken, never from within idfw_dir_lookup(); state()
- * only when it changed, or the reason did. Source: docs/directory.md.
+ * Runs in svm-idfw's loop; lookups and their answers are dirask.c's. The child works on one after
+ * the other, so a lookup is late when nothing was answered for deadline_ms; without lookups its
+ * DirState every poll_ms is what must come. Late means SIGKILL: whatever runs is answered
+ * UNAVAILABLE, and the child starts again after a backoff. A child speaks to one server. Of several
+ * (dirserver.h) the next one has its turn, with a new child, when one fails or stalls; lookups wait
+ * meanwhile, for the deadline at most. A second child tries a server that is preferred to the one
+ * that answers, and takes over once it is up. Invariant: state() only when it changed, or the
+ * reason did. Source: docs/directory.md.
  */
-#include "svm-idfw/dir.h"
+#include "svm-idfw/dir_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,50 +21,9 @@
 
 #include "lib/base/log.h"
 #include "lib/base/text.h"
-#include "lib/io/chan.h"
-#include "lib/io/child.h"
 #include "lib/io/sock.h"
-#include "svm-idfw/dirqueue.h"
-#include "svm-idfw/dirserver.h"
-#include "svm-idfw/sid.h"
 
-#define DIR_CHANGED_MAX 512 /* SIDs in one DirChanged, as on the wire */
-
-#define DIR_ARGV 5
 #define DIR_LOOK_MS 200 /* at least so often for who is late */
-
-enum dir_state { DIR_UNKNOWN, DIR_UP, DIR_DOWN };
-
-struct dir_kid { /* one child process */
-	struct idfw_dir *d;
-	struct io_child child;
-	struct io_chan *chan; /* NULL: nothing comes from it (any more) */
-	size_t server;	      /* to which it speaks */
-	bool ready;	      /* it said that its server answers */
-	bool killed;	      /* by us: its end is no news */
-	bool connecting;
-	uint64_t connecting_ms; /* since */
-	uint64_t heard_ms;	/* last message, monotonic */
-};
-
-struct idfw_dir {
-	struct io_loop *loop;
-	const struct idfw_dir_conf *conf; /* borrowed */
-	struct idfw_dir_ops ops;
-	void *arg;
-	char *argv[DIR_ARGV + 2]; /* owned texts; then the server's, borrowed */
-	struct dir_kid kid[2];
-	struct dir_kid *main;  /* is asked */
-	struct dir_kid *probe; /* at times: tries a preferred server, or another when main hangs */
-	struct dir_servers servers;
-	struct io_timer restart, watchdog;
-	struct io_idle pump;
-	struct dir_queue queue;
-	enum dir_state state;
-	char why[256];	      /* as last reported */
-	uint64_t progress_ms; /* last answer, or the first lookup after idling */
-	uint64_t unready_ms;  /* since when no server answers; 0: one does, or we are down */
-};
 
 static int dir_kid_start(struct dir_kid *k, size_t server);
 static void dir_kid_end(struct dir_kid *k);
@@ -79,18 +35,11 @@ static void dir_probe_start(struct idfw_dir *d, uint64_t now);
 static void dir_probe_won(struct idfw_dir *d);
 static void dir_restart_cb(struct io_timer *w);
 static void dir_watchdog_cb(struct io_timer *w);
-static void dir_pump_cb(struct io_idle *w);
 static void dir_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len);
 static void dir_closed(void *arg, struct io_chan *c, int err, const char *why);
-static void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r);
-static void dir_on_changed(struct idfw_dir *d, const Idfw__DirChanged *c);
 static void dir_on_state(struct dir_kid *k, const Idfw__DirState *s);
 static void dir_say_up(struct idfw_dir *d);
 static void dir_set_state(struct idfw_dir *d, enum dir_state state, const char *why);
-static void dir_answer_rest(struct idfw_dir *d, size_t n);
-static void dir_ask_unavailable(struct idfw_dir *d, struct dir_ask *a);
-static void dir_ask_again(struct idfw_dir *d, bool lost);
-static int dir_ask_send(struct idfw_dir *d, const struct dir_ask *a);
 
 int idfw_dir_new(struct io_loop *l, const char *conf_file, const struct idfw_dir_conf *conf,
 	const struct idfw_dir_ops *ops, void *arg, struct idfw_dir **ret)
@@ -147,15 +96,6 @@ void idfw_dir_free(struct idfw_dir *d)
 	for (i = 0; i < DIR_ARGV; i++)
 		free(d->argv[i]);
 	free(d);
-}
-
-int idfw_dir_lookup(struct idfw_dir *d, const char *key, const char *name, const char *sid)
-{
-	int err = dir_queue_put(&d->queue, key, name, sid);
-
-	if (err == 0)
-		io_idle_once(d->loop, &d->pump, dir_pump_cb, d);
-	return err;
 }
 
 /* ---- a child's life ---- */
@@ -226,7 +166,7 @@ static void dir_kid_fail(struct dir_kid *k, const char *why)
 	}
 	if (d->state != DIR_DOWN && !d->unready_ms)
 		d->unready_ms = now;
-	io_idle_once(d->loop, &d->pump, dir_pump_cb, d);
+	dir_pump(d);
 	if (d->main->child.pid <= 0) /* else exited() does it */
 		io_timer_start(d->loop, &d->restart, 0, 0, dir_restart_cb, d);
 }
@@ -302,7 +242,7 @@ static void dir_watchdog_cb(struct io_timer *w)
 	dir_kid_watch(d->probe, now);
 	if (d->unready_ms && now - d->unready_ms > d->conf->deadline_ms) {
 		dir_set_state(d, DIR_DOWN, "none of the servers answers in time; see the log");
-		io_idle_once(d->loop, &d->pump, dir_pump_cb, d);
+		dir_pump(d);
 	}
 	dir_probe_start(d, now);
 }
@@ -331,106 +271,6 @@ static void dir_probe_won(struct idfw_dir *d)
 	dir_ask_again(d, false);
 	d->main = d->probe;
 	d->probe = old;
-}
-
-/* ---- lookups ---- */
-
-/* at the end of a loop round: what can be sent is sent; while down all is answered here */
-static void dir_pump_cb(struct io_idle *w)
-{
-	struct idfw_dir *d = w->arg;
-	struct dir_ask *a;
-
-	if (d->state == DIR_DOWN) {
-		dir_answer_rest(d, d->queue.n_running + d->queue.n_waiting);
-		return;
-	}
-	while (d->state == DIR_UP && d->main->ready && d->queue.n_running < DIR_INFLIGHT_MAX) {
-		if (d->queue.n_running == 0)
-			d->progress_ms = io_clock_mono_ms();
-		a = dir_queue_start(&d->queue);
-		if (!a)
-			break;
-		if (dir_ask_send(d, a) < 0) {
-			gi_err("directory %s: cannot ask for \"%s\"", d->conf->label, a->name);
-			a->again = false;
-			(void)!dir_queue_finish(&d->queue, a);
-			a->found.presence = IDFW_P_UNAVAILABLE;
-			d->ops.principal(d->arg, a->key, &a->found);
-			dir_ask_free(a);
-		}
-	}
-}
-
-static int dir_ask_send(struct idfw_dir *d, const struct dir_ask *a)
-{
-	Idfw__DirLookup l = IDFW__DIR_LOOKUP__INIT;
-	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
-	uint8_t sid[SID_BYTES_MAX];
-	size_t sid_len = 0;
-	struct gi_buf out;
-	int err;
-
-	if (a->sid[0] && sid_from_text(a->sid, sid, &sid_len) < 0)
-		sid_len = 0;
-	l.id = a->id;
-	l.name = a->name;
-	l.sid = (ProtobufCBinaryData){ .len = sid_len, .data = sid };
-	e.body_case = IDFW__ENVELOPE__BODY_DIR_LOOKUP;
-	e.dir_lookup = &l;
-	gi_buf_init(&out, WIRE_FRAME_MAX);
-	err = wire_envelope_encode(&e, &out);
-	if (err == 0)
-		err = io_chan_send(d->main->chan, out.data, out.len);
-	gi_buf_fini(&out);
-	return err;
-}
-
-/* the next @n are answered UNAVAILABLE; the engine may ask again from within: those wait their turn
- */
-static void dir_answer_rest(struct idfw_dir *d, size_t n)
-{
-	struct dir_ask *a;
-
-	while (n-- && (a = dir_queue_take(&d->queue)) != NULL)
-		dir_ask_unavailable(d, a);
-}
-
-/* @a: takes */
-static void dir_ask_unavailable(struct idfw_dir *d, struct dir_ask *a)
-{
-	struct idfw_principal none = { .presence = IDFW_P_UNAVAILABLE };
-
-	none.key = a->key;
-	none.name = none.upn = none.dn = none.sid = (char *)(uintptr_t) "";
-	d->ops.principal(d->arg, a->key, &none);
-	dir_ask_free(a);
-}
-
-/*
- * what the child had is asked again
- * @lost: with its server. What lost two servers is answered, it may be the reason itself
- */
-static void dir_ask_again(struct idfw_dir *d, bool lost)
-{
-	size_t n = d->queue.n_running;
-	struct dir_ask *a;
-
-	if (lost && d->servers.n < 2) {
-		dir_answer_rest(d, n);
-		return;
-	}
-	while (n-- && d->queue.running) {
-		a = d->queue.running->prev; /* the last: each goes to the front */
-		if (lost && a->tried) {
-			a->again = false;
-			(void)!dir_queue_finish(&d->queue, a);
-			dir_ask_unavailable(d, a);
-			continue;
-		}
-		a->tried |= lost;
-		dir_queue_again(&d->queue, a);
-	}
 }
 
 /* ---- from the child ---- */
@@ -473,51 +313,6 @@ static void dir_closed(void *arg, struct io_chan *c, int err, const char *why)
 	io_child_kill(&k->child); /* exited() does the rest */
 }
 
-static void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r)
-{
-	struct dir_ask *a = dir_queue_running(&d->queue, r->id);
-	int err;
-
-	d->progress_ms = io_clock_mono_ms();
-	if (!a)
-		return; /* answered UNAVAILABLE meanwhile */
-	err = dir_ask_part(a, r);
-	if (err == 0 && !r->last)
-		return;
-	if (err < 0) {
-		gi_err("directory %s: answer for \"%s\" is refused: %s", d->conf->label, a->name,
-			gi_strerror(err));
-		a->found.presence = IDFW_P_UNAVAILABLE;
-	} else if (r->status == IDFW__DIR_RESULT__STATUS__AMBIGUOUS) {
-		gi_warn("directory %s: %s: treated as unknown", d->conf->label, r->text);
-	} else if (r->status == IDFW__DIR_RESULT__STATUS__UNAVAILABLE) {
-		gi_warn("directory %s: lookup of \"%s\": %s", d->conf->label, a->name, r->text);
-	}
-	err = dir_queue_finish(&d->queue, a);
-	if (err < 0)
-		gi_err("directory %s: \"%s\" is not looked up again: %s", d->conf->label, a->name,
-			gi_strerror(err));
-	d->ops.principal(d->arg, a->key, &a->found);
-	dir_ask_free(a);
-	io_idle_once(d->loop, &d->pump, dir_pump_cb, d);
-}
-
-static void dir_on_changed(struct idfw_dir *d, const Idfw__DirChanged *c)
-{
-	char text[DIR_CHANGED_MAX][SID_TEXT_MAX]; /* 96 KiB of stack */
-	const char *list[DIR_CHANGED_MAX];
-	size_t i, n = 0;
-
-	for (i = 0; i < c->n_sid && n < DIR_CHANGED_MAX; i++) {
-		if (sid_to_text(c->sid[i].data, c->sid[i].len, text[n]) < 0)
-			continue;
-		list[n] = text[n];
-		n++;
-	}
-	if (c->all || n)
-		d->ops.changed(d->arg, c->all, list, n);
-}
-
 static void dir_on_state(struct dir_kid *k, const Idfw__DirState *s)
 {
 	struct idfw_dir *d = k->d;
@@ -540,7 +335,7 @@ static void dir_on_state(struct dir_kid *k, const Idfw__DirState *s)
 		k->ready = false;
 		dir_set_state(d, DIR_DOWN, s->text);
 	}
-	io_idle_once(d->loop, &d->pump, dir_pump_cb, d);
+	dir_pump(d);
 }
 
 static void dir_say_up(struct idfw_dir *d)

@@ -5,71 +5,33 @@
  * Runs as `svm-idfw --directory LABEL`, started by dir.c, which kills it when it is late. It speaks
  * to one server as long as it lives; of several, the parent chooses.
  * Everything here blocks and that is its purpose: nothing but a process of its own bounds a stalled
- * TLS handshake. One lookup a loop round, so that each answer leaves before the next call; every
- * poll_ms it looks for changes and says how it is (DirState), which also tells the parent that it
- * lives. Invariants: every DirLookup gets one answer (the last part has `last`); no answer without
- * a working connection but UNAVAILABLE; nothing is executed and no capability is held. Source:
- * docs/directory.md, lib/wire/idfw.proto.
+ * TLS handshake. Lookups are dirwork.c's; every poll_ms it looks for changes and says how it is
+ * (DirState), which also tells the parent that it lives. Invariant: nothing is executed and no
+ * capability is held. Source: docs/directory.md, lib/wire/idfw.proto.
  */
-#include "svm-idfw/dir.h"
+#include "svm-idfw/dirchild.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/log.h"
 #include "lib/base/text.h"
-#include "lib/io/chan.h"
 #include "lib/io/child.h"
 #include "lib/io/priv.h"
-#include "lib/io/sock.h"
-#include "svm-idfw/dirback.h"
 #include "svm-idfw/dirserver.h"
 
-#define CHILD_WAITING_MAX (2 * DIR_INFLIGHT_MAX)
-#define CHILD_PART_BYTES                                                        \
-	(48u << 10) /* groups of one DirResult: below a frame with all the rest \
-		     */
 #define CHILD_PAGE 500
 #define CHILD_BACKOFF_MAX_MS 5000
 #define CHILD_TOLD_GAP_MS 50 /* between two looks that the server asked for */
 
-struct child {
-	struct io_loop *loop;
-	struct io_chan *chan;
-	struct idfw_dir_conf conf; /* borrowed texts; uri is the one of this process */
-	struct dir_back back;
-	bool several; /* servers: the parent has another one for us to be replaced by */
-	struct io_timer poll, work, told;
-	struct io_fd watch;
-	uint64_t told_ms; /* when it last looked for that */
-	struct io_backoff backoff;
-	uint64_t retry_ms; /* not before, monotonic */
-	bool up;
-	char why[DIR_WHY_MAX];
-	Idfw__Envelope *waiting[CHILD_WAITING_MAX]; /* owned; a ring */
-	size_t first, n_waiting;
-	bool again; /* the first of them has lost a connection already */
-	struct dir_sid changed[DIR_CHANGES_MAX];
-	int exit_code;
-};
-
 static void child_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len);
 static void child_closed(void *arg, struct io_chan *c, int err, const char *why);
 static void child_poll_cb(struct io_timer *w);
-static void child_work_cb(struct io_timer *w);
 static unsigned int child_timeout(const struct child *s);
 static void child_watch_cb(struct io_fd *w, unsigned int events);
 static void child_told_cb(struct io_timer *w);
 static void child_look(struct child *s);
-static void child_connect(struct child *s);
-static void child_disconnect(struct child *s);
-static void child_reconnect(struct child *s);
-static bool child_lookup(struct child *s, const Idfw__DirLookup *l);
-static void child_send(struct child *s, const Idfw__Envelope *e);
-static void child_send_state(struct child *s);
 static void child_send_changes(struct child *s, const struct dir_changes *c);
-static void child_send_answer(
-	struct child *s, uint64_t id, const struct dir_answer *a, uint64_t took_ms);
 
 int idfw_dir_child_main(const struct idfw_dir_conf *conf, const char *uri)
 {
@@ -109,8 +71,7 @@ out:
 		gi_err("directory: cannot start: %s", gi_strerror(err));
 	if (s) {
 		child_disconnect(s);
-		for (; s->n_waiting; s->n_waiting--)
-			wire_envelope_free(s->waiting[s->first++ % CHILD_WAITING_MAX]);
+		child_work_fini(s);
 		while (s->back.n_nc)
 			free(s->back.nc[--s->back.n_nc]);
 		dir_cache_free(s->back.cache);
@@ -132,13 +93,8 @@ static void child_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t
 	int err = wire_envelope_decode(buf, len, WIRE_SVM_TO_DIR, WIRE_OPEN, &e, &why);
 
 	(void)c;
-	if (err == 0 && e->body_case == IDFW__ENVELOPE__BODY_DIR_LOOKUP &&
-		s->n_waiting < CHILD_WAITING_MAX) {
-		s->waiting[(s->first + s->n_waiting++) % CHILD_WAITING_MAX] = e;
-		if (s->n_waiting == 1)
-			io_timer_start(s->loop, &s->work, 0, 0, child_work_cb, s);
+	if (err == 0 && e->body_case == IDFW__ENVELOPE__BODY_DIR_LOOKUP && child_work_put(s, e))
 		return;
-	}
 	wire_envelope_free(e);
 	gi_err("directory: bad message from the parent: %s", why);
 	s->exit_code = 1;
@@ -153,24 +109,6 @@ static void child_closed(void *arg, struct io_chan *c, int err, const char *why)
 	(void)err;
 	(void)why;
 	io_loop_stop(s->loop); /* the parent is gone */
-}
-
-static void child_work_cb(struct io_timer *w)
-{
-	struct child *s = w->arg;
-	Idfw__Envelope *e;
-
-	if (s->n_waiting == 0)
-		return;
-	e = s->waiting[s->first % CHILD_WAITING_MAX];
-	if (child_lookup(s, e->dir_lookup)) {
-		s->first++;
-		s->n_waiting--;
-		s->again = false;
-		wire_envelope_free(e);
-	}
-	if (s->n_waiting)
-		io_timer_start(s->loop, &s->work, 0, 0, child_work_cb, s);
 }
 
 /* ---- the server ---- */
@@ -216,7 +154,7 @@ static void child_look(struct child *s)
  * In the next round: first the parent hears that we connect (down, and no reason), so that it knows
  * which limit counts if we never come back from it.
  */
-static void child_reconnect(struct child *s)
+void child_reconnect(struct child *s)
 {
 	child_disconnect(s);
 	s->why[0] = '\0';
@@ -247,7 +185,7 @@ static void child_watch_cb(struct io_fd *w, unsigned int events)
 		io_timer_start(s->loop, &s->told, next > now ? next - now : 0, 0, child_told_cb, s);
 }
 
-static void child_connect(struct child *s)
+void child_connect(struct child *s)
 {
 	const struct idfw_dir_conf *c = s->back.conf;
 	const struct dldap_conf conf = { .uri = c->uri,
@@ -280,7 +218,7 @@ static void child_connect(struct child *s)
 	child_send_changes(s, &ch);
 }
 
-static void child_disconnect(struct child *s)
+void child_disconnect(struct child *s)
 {
 	if (s->loop) {
 		io_fd_stop(s->loop, &s->watch);
@@ -292,41 +230,9 @@ static void child_disconnect(struct child *s)
 	s->up = false;
 }
 
-/* false: not answered, the connection went and is made again; once a lookup */
-static bool child_lookup(struct child *s, const Idfw__DirLookup *l)
-{
-	struct dir_answer a = { .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
-	uint64_t began = io_clock_mono_ms();
-	int err = -ENOTCONN;
-
-	if (!s->up && began >= s->retry_ms) {
-		child_connect(s);
-		if (!s->up)
-			child_send_state(s);
-	}
-	if (s->up)
-		err = s->back.ops->lookup(&s->back, l->name, l->sid.data, l->sid.len, &a, s->why);
-	if (err == -ECONNRESET && !s->again) {
-		dir_answer_fini(&a);
-		s->again = true;
-		child_reconnect(s);
-		return false;
-	}
-	if (s->up && (err == -ECONNRESET || err == -ETIMEDOUT)) {
-		child_disconnect(s);
-		child_send_state(s); /* first: the engine asks again when it is up */
-	}
-	if (err < 0)
-		dir_answer_fail(&a, IDFW__DIR_RESULT__STATUS__UNAVAILABLE, "%s",
-			s->why[0] ? s->why : gi_strerror(err));
-	child_send_answer(s, l->id, &a, io_clock_mono_ms() - began);
-	dir_answer_fini(&a);
-	return true;
-}
-
 /* ---- to the parent ---- */
 
-static void child_send(struct child *s, const Idfw__Envelope *e)
+void child_send(struct child *s, const Idfw__Envelope *e)
 {
 	struct gi_buf out;
 	int err;
@@ -344,7 +250,7 @@ static void child_send(struct child *s, const Idfw__Envelope *e)
 	io_loop_stop(s->loop);
 }
 
-static void child_send_state(struct child *s)
+void child_send_state(struct child *s)
 {
 	Idfw__DirState st = IDFW__DIR_STATE__INIT;
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
@@ -381,56 +287,4 @@ static void child_send_changes(struct child *s, const struct dir_changes *c)
 		}
 		child_send(s, &e);
 	} while (!c->all && at < c->n_sids);
-}
-
-static void child_group_init(Idfw__DirGroup *p, struct dir_group *g)
-{
-	idfw__dir_group__init(p);
-	p->dn = g->dn;
-	p->name = g->name;
-	p->guid =
-		(ProtobufCBinaryData){ .len = g->has_guid ? sizeof(g->guid) : 0, .data = g->guid };
-	p->sid = (ProtobufCBinaryData){ .len = g->sid_len, .data = g->sid };
-}
-
-static void child_send_answer(
-	struct child *s, uint64_t id, const struct dir_answer *a, uint64_t took_ms)
-{
-	Idfw__DirGroup group[WIRE_DIR_GROUPS_MAX], *list[WIRE_DIR_GROUPS_MAX];
-	size_t at = 0;
-
-	do {
-		Idfw__DirResult r = IDFW__DIR_RESULT__INIT;
-		Idfw__Envelope e = IDFW__ENVELOPE__INIT;
-		size_t bytes = 0;
-		char empty[] = "";
-
-		r.id = id;
-		r.status = a->status;
-		r.text = (char *)(uintptr_t)a->text;
-		r.dn = a->dn ? a->dn : empty;
-		r.name = a->name ? a->name : empty;
-		r.upn = a->upn ? a->upn : empty;
-		r.guid = (ProtobufCBinaryData){ .len = a->has_guid ? sizeof(a->guid) : 0,
-			.data = (uint8_t *)(uintptr_t)a->guid };
-		r.sid = (ProtobufCBinaryData){ .len = a->sid_len,
-			.data = (uint8_t *)(uintptr_t)a->sid };
-		r.group = list;
-		r.took_ms = (uint32_t)took_ms;
-		while (at < a->n_groups && r.n_group < WIRE_DIR_GROUPS_MAX) {
-			struct dir_group *g = &a->groups[at];
-
-			bytes += strlen(g->dn) + strlen(g->name) + sizeof(g->sid) + 64;
-			if (r.n_group && bytes > CHILD_PART_BYTES)
-				break;
-			child_group_init(&group[r.n_group], g);
-			list[r.n_group] = &group[r.n_group];
-			r.n_group++;
-			at++;
-		}
-		r.last = at == a->n_groups;
-		e.body_case = IDFW__ENVELOPE__BODY_DIR_RESULT;
-		e.dir_result = &r;
-		child_send(s, &e);
-	} while (at < a->n_groups);
 }

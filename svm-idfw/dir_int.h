@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dir_int.h - what dir.c (the life of the children) and dirask.c (lookups, answers) share; nobody
+ * else includes it
+ *
+ * Runs in svm-idfw's loop. dir.c calls dirask.c when a child came, went or spoke; dirask.c sends
+ * to the child that is asked and never starts or ends one.
+ */
+#ifndef SVM_IDFW_DIR_INT_H
+#define SVM_IDFW_DIR_INT_H
+
+#include "lib/io/chan.h"
+#include "lib/io/child.h"
+#include "svm-idfw/dir.h"
+#include "svm-idfw/dirqueue.h"
+#include "svm-idfw/dirserver.h"
+
+#define DIR_ARGV 5
+
+enum dir_state { DIR_UNKNOWN, DIR_UP, DIR_DOWN };
+
+struct dir_kid { /* one child process */
+	struct idfw_dir *d;
+	struct io_child child;
+	struct io_chan *chan; /* NULL: nothing comes from it (any more) */
+	size_t server;	      /* to which it speaks */
+	bool ready;	      /* it said that its server answers */
+	bool killed;	      /* by us: its end is no news */
+	bool connecting;
+	uint64_t connecting_ms; /* since */
+	uint64_t heard_ms;	/* last message, monotonic */
+};
+
+struct idfw_dir {
+	struct io_loop *loop;
+	const struct idfw_dir_conf *conf; /* borrowed */
+	struct idfw_dir_ops ops;
+	void *arg;
+	char *argv[DIR_ARGV + 2]; /* owned texts; then the server's, borrowed */
+	struct dir_kid kid[2];
+	struct dir_kid *main;  /* is asked */
+	struct dir_kid *probe; /* at times: tries a preferred server, or another when main hangs */
+	struct dir_servers servers;
+	struct io_timer restart, watchdog;
+	struct io_idle pump;
+	struct dir_queue queue;
+	enum dir_state state;
+	char why[256];	      /* as last reported */
+	uint64_t progress_ms; /* last answer, or the first lookup after idling */
+	uint64_t unready_ms;  /* since when no server answers; 0: one does, or we are down */
+};
+
+/* at the end of this loop round what can be sent is sent; while down all is answered from here */
+void dir_pump(struct idfw_dir *d);
+/*
+ * what the child had is asked again
+ * @lost: with its server. What lost two servers is answered, it may be the reason itself
+ */
+void dir_ask_again(struct idfw_dir *d, bool lost);
+void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r);
+void dir_on_changed(struct idfw_dir *d, const Idfw__DirChanged *c);
+
+#endif

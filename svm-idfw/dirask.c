@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirask.c - lookups of the directory: what is sent to the child, answered, asked again
+ *
+ * Runs in svm-idfw's loop, beside dir.c, which owns the children. Lookups wait in a bounded queue
+ * (dirqueue.h), DIR_INFLIGHT_MAX of them at the child. While the directory is down each is answered
+ * UNAVAILABLE from here; before the first state they wait.
+ * Invariant: one principal() for each lookup taken, never from within idfw_dir_lookup(). Source:
+ * docs/directory.md.
+ */
+#include "svm-idfw/dir_int.h"
+
+#include "lib/base/log.h"
+#include "lib/io/sock.h"
+#include "svm-idfw/sid.h"
+
+#define DIR_CHANGED_MAX 512 /* SIDs in one DirChanged, as on the wire */
+
+static void dir_pump_cb(struct io_idle *w);
+static int dir_ask_send(struct idfw_dir *d, const struct dir_ask *a);
+static void dir_answer_rest(struct idfw_dir *d, size_t n);
+static void dir_ask_unavailable(struct idfw_dir *d, struct dir_ask *a);
+
+int idfw_dir_lookup(struct idfw_dir *d, const char *key, const char *name, const char *sid)
+{
+	int err = dir_queue_put(&d->queue, key, name, sid);
+
+	if (err == 0)
+		dir_pump(d);
+	return err;
+}
+
+void dir_pump(struct idfw_dir *d)
+{
+	io_idle_once(d->loop, &d->pump, dir_pump_cb, d);
+}
+
+void dir_ask_again(struct idfw_dir *d, bool lost)
+{
+	size_t n = d->queue.n_running;
+	struct dir_ask *a;
+
+	if (lost && d->servers.n < 2) {
+		dir_answer_rest(d, n);
+		return;
+	}
+	while (n-- && d->queue.running) {
+		a = d->queue.running->prev; /* the last: each goes to the front */
+		if (lost && a->tried) {
+			a->again = false;
+			(void)!dir_queue_finish(&d->queue, a);
+			dir_ask_unavailable(d, a);
+			continue;
+		}
+		a->tried |= lost;
+		dir_queue_again(&d->queue, a);
+	}
+}
+
+void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r)
+{
+	struct dir_ask *a = dir_queue_running(&d->queue, r->id);
+	int err;
+
+	d->progress_ms = io_clock_mono_ms();
+	if (!a)
+		return; /* answered UNAVAILABLE meanwhile */
+	err = dir_ask_part(a, r);
+	if (err == 0 && !r->last)
+		return;
+	if (err < 0) {
+		gi_err("directory %s: answer for \"%s\" is refused: %s", d->conf->label, a->name,
+			gi_strerror(err));
+		a->found.presence = IDFW_P_UNAVAILABLE;
+	} else if (r->status == IDFW__DIR_RESULT__STATUS__AMBIGUOUS) {
+		gi_warn("directory %s: %s: treated as unknown", d->conf->label, r->text);
+	} else if (r->status == IDFW__DIR_RESULT__STATUS__UNAVAILABLE) {
+		gi_warn("directory %s: lookup of \"%s\": %s", d->conf->label, a->name, r->text);
+	}
+	err = dir_queue_finish(&d->queue, a);
+	if (err < 0)
+		gi_err("directory %s: \"%s\" is not looked up again: %s", d->conf->label, a->name,
+			gi_strerror(err));
+	d->ops.principal(d->arg, a->key, &a->found);
+	dir_ask_free(a);
+	dir_pump(d);
+}
+
+void dir_on_changed(struct idfw_dir *d, const Idfw__DirChanged *c)
+{
+	char text[DIR_CHANGED_MAX][SID_TEXT_MAX]; /* 96 KiB of stack */
+	const char *list[DIR_CHANGED_MAX];
+	size_t i, n = 0;
+
+	for (i = 0; i < c->n_sid && n < DIR_CHANGED_MAX; i++) {
+		if (sid_to_text(c->sid[i].data, c->sid[i].len, text[n]) < 0)
+			continue;
+		list[n] = text[n];
+		n++;
+	}
+	if (c->all || n)
+		d->ops.changed(d->arg, c->all, list, n);
+}
+
+/* at the end of a loop round: what can be sent is sent; while down all is answered here */
+static void dir_pump_cb(struct io_idle *w)
+{
+	struct idfw_dir *d = w->arg;
+	struct dir_ask *a;
+
+	if (d->state == DIR_DOWN) {
+		dir_answer_rest(d, d->queue.n_running + d->queue.n_waiting);
+		return;
+	}
+	while (d->state == DIR_UP && d->main->ready && d->queue.n_running < DIR_INFLIGHT_MAX) {
+		if (d->queue.n_running == 0)
+			d->progress_ms = io_clock_mono_ms();
+		a = dir_queue_start(&d->queue);
+		if (!a)
+			break;
+		if (dir_ask_send(d, a) < 0) {
+			gi_err("directory %s: cannot ask for \"%s\"", d->conf->label, a->name);
+			a->again = false;
+			(void)!dir_queue_finish(&d->queue, a);
+			a->found.presence = IDFW_P_UNAVAILABLE;
+			d->ops.principal(d->arg, a->key, &a->found);
+			dir_ask_free(a);
+		}
+	}
+}
+
+static int dir_ask_send(struct idfw_dir *d, const struct dir_ask *a)
+{
+	Idfw__DirLookup l = IDFW__DIR_LOOKUP__INIT;
+	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+	uint8_t sid[SID_BYTES_MAX];
+	size_t sid_len = 0;
+	struct gi_buf out;
+	int err;
+
+	if (a->sid[0] && sid_from_text(a->sid, sid, &sid_len) < 0)
+		sid_len = 0;
+	l.id = a->id;
+	l.name = a->name;
+	l.sid = (ProtobufCBinaryData){ .len = sid_len, .data = sid };
+	e.body_case = IDFW__ENVELOPE__BODY_DIR_LOOKUP;
+	e.dir_lookup = &l;
+	gi_buf_init(&out, WIRE_FRAME_MAX);
+	err = wire_envelope_encode(&e, &out);
+	if (err == 0)
+		err = io_chan_send(d->main->chan, out.data, out.len);
+	gi_buf_fini(&out);
+	return err;
+}
+
+/* the next @n are answered UNAVAILABLE; the engine may ask again from within: those wait their turn
+ */
+static void dir_answer_rest(struct idfw_dir *d, size_t n)
+{
+	struct dir_ask *a;
+
+	while (n-- && (a = dir_queue_take(&d->queue)) != NULL)
+		dir_ask_unavailable(d, a);
+}
+
+/* @a: takes */
+static void dir_ask_unavailable(struct idfw_dir *d, struct dir_ask *a)
+{
+	struct idfw_principal none = { .presence = IDFW_P_UNAVAILABLE };
+
+	none.key = a->key;
+	none.name = none.upn = none.dn = none.sid = (char *)(uintptr_t) "";
+	d->ops.principal(d->arg, a->key, &none);
+	dir_ask_free(a);
+}
