@@ -12,9 +12,10 @@
 
 #include <inttypes.h>
 
-#define LO_MARK "0xffffffff"  /* FW_MARK_LO */
-#define END_MARK "0xfffffffe" /* FW_MARK_END */
-#define CG_LEVELS 4	      /* depths at which a session's or service's cgroup may be */
+#define LO_MARK "0xffffffff"			 /* FW_MARK_LO */
+#define END_MARK "0xfffffffe"			 /* FW_MARK_END */
+#define TCP_DATA "meta l4proto tcp @ih,0,8 >= 0" /* there is a first byte behind the header */
+#define CG_LEVELS 4 /* depths at which a session's or service's cgroup may be */
 #define NOT_SYN "meta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn "
 
 static bool rejects(const struct fw_ruleset *rs)
@@ -163,10 +164,12 @@ static void render_lapse(struct gi_buf *out)
 
 /*
  * A running flow that is not allowed any more is told so, at both ends. The first TCP segment that
- * comes in is turned into a reset with its sequence number, for the receiver; what else comes or
- * goes is answered with a reset or an unreachable, for its sender. Resets pass. Not when it is only
- * that this packet came between two rulesets or two marks, or that another one was quicker: that
- * one is dropped and sent again, as ever.
+ * will be sent again if nobody takes it (data, FIN) is turned into a reset with its sequence
+ * number, for its receiver, who may only listen; what else comes or goes, or comes again, is
+ * answered with a reset or an unreachable, for its sender. A bare ACK is answered: its sender may
+ * not send another packet, and what it acknowledged will be sent again. Resets pass. Not when it is
+ * only that this packet came between two rulesets or two marks, or that another one was quicker:
+ * that one is dropped and sent again, as ever.
  */
 static void render_reset(uint64_t rules_hash, struct gi_buf *out)
 {
@@ -180,7 +183,9 @@ static void render_reset(uint64_t rules_hash, struct gi_buf *out)
 		"\tchain revoked {\n"
 		"\t\tct mark @live drop\n"
 		"\t\ttcp flags & rst == rst accept\n"
-		"\t\tmeta iif != 0 ct mark != " END_MARK " tcp flags set rst ct mark set " END_MARK
+		"\t\tct mark != " END_MARK
+		" tcp flags & fin == fin tcp flags set rst ct mark set " END_MARK " accept\n"
+		"\t\tct mark != " END_MARK " " TCP_DATA " tcp flags set rst ct mark set " END_MARK
 		" accept\n"
 		"\t\tmeta l4proto tcp reject with tcp reset\n"
 		"\t\treject with icmpx admin-prohibited\n"

@@ -259,9 +259,9 @@ every() { # every MARK-DIGIT
 		revoke $2
 		default out drop
 		group eng s
-		rule app/eng out accept from eng tcp:9100 udp:5432 icmp:8 icmpv6:128
+		rule app/eng out accept from eng tcp:9100 tcp:9101 udp:5432 icmp:8 icmpv6:128
 		rule app/all out accept udp:5433
-		rule app/in in accept from eng tcp:6100 udp:6000 icmp:8 icmpv6:128
+		rule app/in in accept from eng tcp:6100 tcp:6101 udp:6000 icmp:8 icmpv6:128
 		rule app/inall in accept udp:6002
 		base 4 1; base 6 2; live 1; live 2
 	END
@@ -338,5 +338,35 @@ for mode in drop reset drain; do
 		grep -aq '/\(e\|two\)\.\(in\|out\)' "/proc/$p/cmdline" 2>/dev/null && kill "$p"
 	done
 	rm -f "$TMP"/e.* "$TMP"/two.*
+	n=$((n + 1))
+done
+
+# Who only listens has no packet left that could be answered: the first one to it has to tell it. The
+# other end does not look for its sockets here: no cgroup or uid ends, an address does.
+say "reset: who only listens is told, also when nobody looks for sockets"
+background b feed 9101
+background a feed 6101
+for way in in out; do
+	(every 1$n reset; whom $n; echo push) | tool_ok a
+	if [ $way = in ]; then feeder=a port=6101; else feeder=b port=9101; fi
+	for f in 4 6; do
+		there=10.9.1.2 here=10.9.1.1
+		[ $f = 6 ] && there=fd09:1::2 here=fd09:1::1
+		if [ $way = in ]; then
+			background b drain $here $port "$TMP/l.$f"
+		else
+			CG=$S1 background a drain $there $port "$TMP/l.$f"
+		fi
+	done
+	until_connections $feeder $port 2
+	tool_ok a <<-END
+		delta
+		del live 0x${n}1
+		del live 0x${n}4
+		commit
+	END
+	for f in 4 6; do state_is "$TMP/l.$f" ECONNRESET; done
+	until_connections $feeder $port 0
+	rm -f "$TMP"/l.*
 	n=$((n + 1))
 done
