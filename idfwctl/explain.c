@@ -45,6 +45,21 @@ static void add_group(struct ctl_table *t, const json_t *g)
 		ctl_row_true(g, "lost") ? "not any more" : "");
 }
 
+/* what the directory says of it, and since when nobody has asked */
+static void put_account(const json_t *row)
+{
+	uint64_t expires = ctl_row_number(row, "expires_ms"),
+		 as_of = ctl_row_number(row, "as_of_ms");
+	char when[CTL_TIME_STRLEN];
+
+	if (ctl_row_text(row, "account_why")[0] && !ctl_row_true(row, "account_revoked"))
+		ctl_putf("  %s; its groups are kept\n", ctl_row_text(row, "account_why"));
+	if (expires)
+		ctl_putf("  its account expires: %s\n", ctl_time_format(expires, when));
+	if (as_of)
+		ctl_putf("  its groups as of %s\n", ctl_time_format(as_of, when));
+}
+
 static int shown(void *arg, json_t *row)
 {
 	const struct ctl_cli *cli = arg;
@@ -59,6 +74,7 @@ static int shown(void *arg, json_t *row)
 		ctl_row_number(row, "uid"), ctl_row_text(row, "vm"));
 	if (ctl_row_text(row, "closed")[0])
 		ctl_putf("  nothing is open to it by identity: %s\n", ctl_row_text(row, "closed"));
+	put_account(row);
 	if (ctl_row_number(row, "beat_ms"))
 		ctl_putf("  its leases are not renewed, since %s at the latest\n",
 			ctl_time_format(ctl_row_number(row, "beat_ms"), when));

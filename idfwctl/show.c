@@ -76,6 +76,15 @@ static const char *origin(const json_t *row)
 
 #define NESTED_MAX 32
 
+/* "disabled" of "disabled,must-change": the first decides */
+static const char *who_account(const json_t *row, char buf[NESTED_MAX])
+{
+	const char *words = ctl_row_text(row, "account");
+
+	snprintf(buf, NESTED_MAX, "%.*s", (int)strcspn(words, ","), words);
+	return buf;
+}
+
 static const char *who_state(const json_t *row, enum ctl_tone *tone, char nested[NESTED_MAX])
 {
 	const char *directory = ctl_row_text(row, "directory");
@@ -95,6 +104,8 @@ static const char *who_state(const json_t *row, enum ctl_tone *tone, char nested
 	}
 	if (ctl_row_true(row, "refused"))
 		return "refused";
+	if (ctl_row_true(row, "account_revoked"))
+		return who_account(row, nested);
 	if (ctl_row_true(row, "lost"))
 		return "lost";
 	if ((strcmp(directory, "found") == 0 || strcmp(directory, "service") == 0) &&

@@ -8,6 +8,7 @@
  *   addr.c       whose address is it
  *   session.c    sessions begin and end
  *   principal.c  directory accounts: cache, lookups
+ *   account.c    their state: disabled, expired, locked; what that takes away, and when
  *   limits.c     how much one guest may ask for
  *   lease.c      how long things outlast us: heartbeats, VMs that are away
  *   alarm.c      what is wrong with the enforcement on a VM
@@ -297,10 +298,11 @@ struct idfw_engine {
 	struct gi_buf json; /* scratch for record details */
 	/* waiting */
 	struct plan_ready *ready_head, *ready_tail;
-	uint32_t drain_s;  /* while the policy or the directory takes access away: for so long; or 0
-			    */
-	bool watch_all;	   /* which services matter to which VM may have changed */
-	uint64_t retry_ms; /* failed lookups are tried again; 0 none */
+	uint32_t drain_s; /* while the policy or the directory takes access away: for so long; or 0
+			   */
+	bool watch_all;	  /* which services matter to which VM may have changed */
+	struct idfw_principal *accounts_due; /* heap: whose state is another one by itself next */
+	uint64_t retry_ms;		     /* failed lookups are tried again; 0 none */
 	enum idfw_dir_state dir;
 	struct idfw_stats stats;
 };
@@ -437,6 +439,18 @@ void idfw_principal_retry(struct idfw_engine *e);
 GI_MUST_CHECK int idfw_unit_get(
 	struct idfw_engine *e, const char *unit, struct idfw_principal **ret);
 void idfw_units_free(struct idfw_engine *e);
+
+/* what it may have was looked at anew (its state): its sessions follow */
+void idfw_principal_judge(struct idfw_engine *e, struct idfw_principal *p);
+
+/* ---- account.c ---- */
+/* what the directory says now; NULL: it does not know the account. What changed is recorded */
+void idfw_account_take(
+	struct idfw_engine *e, struct idfw_principal *p, const struct idfw_account *found);
+void idfw_account_forget(struct idfw_engine *e, struct idfw_principal *p); /* it is freed */
+void idfw_account_tick(struct idfw_engine *e); /* expiry; asks for the next */
+/* ,"account":...,"why":... of one that is not well, into a decision's record */
+void idfw_account_json(struct gi_buf *b, const struct idfw_principal *p);
 
 /* ---- service.c ---- */
 /* why a session of kind SERVICE is not taken; or NULL */

@@ -35,18 +35,24 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	char *group_base; /* NULL: the whole naming context */
 	struct conf_list user_name, user_principal, unique_id, group_class, group_name;
 	struct conf_list member_of, member, member_uid, gid_number;
+	struct conf_list account_disabled, account_locked, account_expires, account_must_change;
+	/* what a state of an account does to its groups: "revoke" or "keep" */
+	char *on_disabled, *on_expired, *on_locked, *on_must_change;
 	struct conf_list uris; /* ldaps://dc1.corp.example, ...: the preferred one first */
 	uint64_t poll_ms;      /* how often changes are looked for; 500 */
 	uint64_t deadline_ms;  /* for one answer; 5000 */
 };
 
 /* the items of that block, for the program's configuration table */
-#define IDFW_DIR_CONF_ITEMS 19
+#define IDFW_DIR_CONF_ITEMS 27
 extern const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS];
-#define IDFW_DIR_CONF_CHECKS 10
+#define IDFW_DIR_CONF_CHECKS 18
 extern const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS];
 /* what the table cannot say: type, uri, base; @ret_why: static text; -EINVAL */
 GI_MUST_CHECK int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why);
+
+/* IDFW_ACCT_*: the states of an account that take its groups away */
+uint32_t idfw_dir_conf_revokes(const struct idfw_dir_conf *conf);
 
 struct idfw_dir;
 

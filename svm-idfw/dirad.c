@@ -18,6 +18,7 @@
 #include <strings.h>
 
 #include "lib/base/text.h"
+#include "lib/io/loop.h"
 
 #define AD_OR_MAX 100 /* SIDs in one filter */
 #define AD_FILTER_MAX (64u << 10)
@@ -188,6 +189,7 @@ static int ad_token_entry(void *arg, struct dldap_entry *e)
 
 	if (err < 0)
 		return err;
+	dir_acct_read_ad(&t->answer->acct, e, io_clock_real_ms());
 	t->found++;
 	t->wrong_name = t->account && strcasecmp(t->answer->name, t->account) != 0;
 	return dldap_entry_each(e, "tokenGroups", ad_token_value, t);
@@ -197,7 +199,7 @@ static int ad_token_entry(void *arg, struct dldap_entry *e)
 static int ad_token(struct dir_back *b, const char *base, struct ad_token *t, char why[DIR_WHY_MAX])
 {
 	static const char *const attrs[] = { "objectGUID", "objectSid", "sAMAccountName",
-		"userPrincipalName", "tokenGroups", NULL };
+		"userPrincipalName", "tokenGroups", DIR_ACCT_AD_ATTRS, NULL };
 	const struct dldap_query q = { .base = base,
 		.filter = "(objectClass=user)",
 		.scope = DLDAP_BASE,

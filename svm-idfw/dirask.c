@@ -77,6 +77,7 @@ void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r)
 	} else if (r->status == IDFW__DIR_RESULT__STATUS__UNAVAILABLE) {
 		gi_warn("directory %s: lookup of \"%s\": %s", d->conf->label, a->name, r->text);
 	}
+	a->found.account.revokes = idfw_dir_conf_revokes(d->conf);
 	err = dir_queue_finish(&d->queue, a);
 	if (err < 0)
 		gi_err("directory %s: \"%s\" is not looked up again: %s", d->conf->label, a->name,

@@ -10,6 +10,7 @@
 #define SVM_IDFW_DIRBACK_H
 
 #include "svm-idfw/dir.h"
+#include "svm-idfw/diracct.h"
 #include "svm-idfw/dircache.h"
 #include "svm-idfw/dirldap.h"
 #include "svm-idfw/dirname.h"
@@ -28,6 +29,7 @@ struct dir_answer {
 	uint8_t guid[16], sid[SID_BYTES_MAX];
 	bool has_guid;
 	size_t sid_len;
+	struct dir_acct acct;
 	struct dir_group *groups; /* owned, names and DNs too */
 	size_t n_groups, cap;
 };

@@ -17,6 +17,8 @@
 #include <strings.h>
 #include <uthash.h>
 
+#include "lib/io/loop.h"
+
 #define CLIMB_NAMESAKES_MAX 16 /* entries with the name that is looked for */
 #define CLIMB_ASK_MEMBERS 64   /* in one filter */
 #define CLIMB_FILTER_MAX (1u << 20)
@@ -154,6 +156,7 @@ static int climb_account(void *arg, struct dldap_entry *e)
 	if (climb_is_group(c, e))
 		return 0; /* a group of that name is no account */
 	err = dir_answer_account(c->answer, e, s);
+	dir_acct_read(&c->answer->acct, e, s, io_clock_real_ms());
 	if (c->found++ || err < 0)
 		return err;
 	for (i = 0; err == 0 && s->member_uid[0] && s->user_name[i]; i++)

@@ -32,6 +32,15 @@ const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 		"how often changes are looked for" },
 	{ "deadline", CONF_T_NUMBER, DIR_ITEM(deadline_ms), "5s", 200, 120000,
 		"for one answer; then the directory child is killed and started again" },
+	{ "on-disabled", CONF_T_STRING, DIR_ITEM(on_disabled), "revoke", 1, 16,
+		"groups of an account that is disabled: revoke or keep" },
+	{ "on-expired", CONF_T_STRING, DIR_ITEM(on_expired), "revoke", 1, 16,
+		"the same of an account that has expired, from that moment on" },
+	{ "on-locked", CONF_T_STRING, DIR_ITEM(on_locked), "keep", 1, 16,
+		"the same of an account that is locked: whoever types wrong passwords can do "
+		"that" },
+	{ "on-must-change", CONF_T_STRING, DIR_ITEM(on_must_change), "keep", 1, 16,
+		"the same of an account whose password has expired or must be changed" },
 	{ "schema", CONF_T_STRING, DIR_ITEM(schema), "rfc2307bis", 1, 16,
 		"openldap: rfc2307bis, rfc2307 or freeipa; the rest changes single "
 		"names of it, \"none\" does without" },
@@ -55,6 +64,14 @@ const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 		"attributes of groups with the names of their members" },
 	{ "gid-number", CONF_T_LIST, DIR_ITEM(gid_number), "", 0, DIR_ATTRS_MAX,
 		"attributes of accounts and groups with the number of the primary group" },
+	{ "account-disabled", CONF_T_LIST, DIR_ITEM(account_disabled), "", 0, DIR_ATTRS_MAX,
+		"attributes of accounts that are TRUE when it is disabled" },
+	{ "account-locked", CONF_T_LIST, DIR_ITEM(account_locked), "", 0, DIR_ATTRS_MAX,
+		"attributes of accounts with the time at which it was locked, or TRUE" },
+	{ "account-expires", CONF_T_LIST, DIR_ITEM(account_expires), "", 0, DIR_ATTRS_MAX,
+		"attributes of accounts with the time at which it expires, or days since 1970" },
+	{ "account-must-change", CONF_T_LIST, DIR_ITEM(account_must_change), "", 0, DIR_ATTRS_MAX,
+		"attributes of accounts with the time at which the password expires, or TRUE" },
 };
 
 static int check_schema(const char *text, char ret_why[CONF_WHY_MAX])
@@ -85,7 +102,19 @@ static int check_name_or_none(const char *text, char ret_why[CONF_WHY_MAX])
 	return strcmp(text, "none") == 0 ? 0 : check_name(text, ret_why);
 }
 
+static int check_effect(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	if (strcmp(text, "revoke") == 0 || strcmp(text, "keep") == 0)
+		return 0;
+	(void)snprintf(ret_why, CONF_WHY_MAX, "\"%.40s\" is neither revoke nor keep", text);
+	return -EINVAL;
+}
+
 const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS] = {
+	{ "on-disabled", check_effect },
+	{ "on-expired", check_effect },
+	{ "on-locked", check_effect },
+	{ "on-must-change", check_effect },
 	{ "schema", check_schema },
 	{ "user-name", check_name },
 	{ "group-class", check_name },
@@ -96,6 +125,10 @@ const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS] = {
 	{ "member", check_name_or_none },
 	{ "member-uid", check_name_or_none },
 	{ "gid-number", check_name_or_none },
+	{ "account-disabled", check_name_or_none },
+	{ "account-locked", check_name_or_none },
+	{ "account-expires", check_name_or_none },
+	{ "account-must-change", check_name_or_none },
 };
 
 /* "none" stands alone */
@@ -111,7 +144,8 @@ static int conf_check_schema(const struct idfw_dir_conf *c, const char **ret_why
 {
 	const struct conf_list *const lists[] = { &c->user_name, &c->user_principal, &c->unique_id,
 		&c->group_class, &c->group_name, &c->member_of, &c->member, &c->member_uid,
-		&c->gid_number };
+		&c->gid_number, &c->account_disabled, &c->account_locked, &c->account_expires,
+		&c->account_must_change };
 	bool ad = strcmp(c->type, "ad") == 0,
 	     set = strcmp(c->schema, "rfc2307bis") != 0 || c->group_base;
 
@@ -129,6 +163,25 @@ static int conf_check_schema(const struct idfw_dir_conf *c, const char **ret_why
 	else
 		return 0;
 	return -EINVAL;
+}
+
+uint32_t idfw_dir_conf_revokes(const struct idfw_dir_conf *conf)
+{
+	const struct {
+		const char *effect;
+		uint32_t state;
+	} rows[] = {
+		{ conf->on_disabled, IDFW_ACCT_DISABLED },
+		{ conf->on_expired, IDFW_ACCT_EXPIRED },
+		{ conf->on_locked, IDFW_ACCT_LOCKED },
+		{ conf->on_must_change, IDFW_ACCT_MUST_CHANGE },
+	};
+	uint32_t states = 0;
+
+	for (size_t i = 0; i < GI_ARRAY_SIZE(rows); i++)
+		states |=
+			rows[i].effect && strcmp(rows[i].effect, "revoke") == 0 ? rows[i].state : 0;
+	return states;
 }
 
 int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why)

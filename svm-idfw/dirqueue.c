@@ -136,6 +136,8 @@ int dir_ask_part(struct dir_ask *a, const Idfw__DirResult *r)
 			    : r->status == IDFW__DIR_RESULT__STATUS__UNAVAILABLE
 				    ? IDFW_P_UNAVAILABLE
 				    : IDFW_P_NOT_FOUND;
+	a->found.account.state = r->account_state;
+	a->found.account.expires_ms = r->expires_ms;
 	if (r->guid.len == sizeof(a->found.guid))
 		memcpy(a->found.guid, r->guid.data, sizeof(a->found.guid));
 	err = ask_text(&a->found.name, r->name);

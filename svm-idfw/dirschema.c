@@ -28,6 +28,10 @@ static const struct dir_schema schema_rfc2307 = {
 	.group_name = { "cn" },
 	.member_uid = { "memberUid" },
 	.gid_number = { "gidNumber" },
+	.account_disabled = { "nsAccountLock", "loginDisabled" },
+	.account_locked = { "pwdAccountLockedTime" },
+	.account_expires = { "shadowExpire", "krbPrincipalExpiration" },
+	.account_must_change = { "pwdReset" },
 };
 static const struct dir_schema schema_rfc2307bis = {
 	.user_name = { "sAMAccountName", "uid" },
@@ -40,6 +44,10 @@ static const struct dir_schema schema_rfc2307bis = {
 	.member = { "member", "uniqueMember" },
 	.member_uid = { "memberUid" },
 	.gid_number = { "gidNumber" },
+	.account_disabled = { "nsAccountLock", "loginDisabled" },
+	.account_locked = { "pwdAccountLockedTime" },
+	.account_expires = { "shadowExpire", "krbPrincipalExpiration" },
+	.account_must_change = { "pwdReset" },
 };
 static const struct dir_schema schema_freeipa = {
 	.user_name = { "uid" },
@@ -49,6 +57,9 @@ static const struct dir_schema schema_freeipa = {
 	.group_name = { "cn" },
 	.member_of = { "memberOf" },
 	.gid_number = { "gidNumber" },
+	.account_disabled = { "nsAccountLock" },
+	.account_expires = { "krbPrincipalExpiration" },
+	.account_must_change = { "krbPasswordExpiration" },
 };
 
 static const struct {
@@ -106,12 +117,17 @@ void dir_schema_init(struct dir_schema *s, const struct idfw_dir_conf *conf)
 	schema_set(s->member, &conf->member);
 	schema_set(s->member_uid, &conf->member_uid);
 	schema_set(s->gid_number, &conf->gid_number);
+	schema_set(s->account_disabled, &conf->account_disabled);
+	schema_set(s->account_locked, &conf->account_locked);
+	schema_set(s->account_expires, &conf->account_expires);
+	schema_set(s->account_must_change, &conf->account_must_change);
 }
 
 void dir_schema_attrs(const struct dir_schema *s, const char *ret[DIR_SCHEMA_ALL])
 {
 	const char *const *const lists[] = { s->user_name, s->user_principal, s->unique_id,
-		s->group_name, s->member_of, s->gid_number };
+		s->group_name, s->member_of, s->gid_number, s->account_disabled, s->account_locked,
+		s->account_expires, s->account_must_change };
 	size_t n = 0, i, k, m;
 
 	ret[n++] = "objectClass";

@@ -16,7 +16,7 @@
 #include "svm-idfw/dir.h"
 #include "svm-idfw/dirname.h"
 
-#define DIR_SCHEMA_ALL (9 * DIR_ATTRS_MAX + 2)
+#define DIR_SCHEMA_ALL (13 * DIR_ATTRS_MAX + 2)
 
 struct dir_schema { /* NULL-terminated lists of borrowed names; an empty one is not used */
 	const char *user_name[DIR_ATTRS_MAX + 1], *user_principal[DIR_ATTRS_MAX + 1];
@@ -26,6 +26,9 @@ struct dir_schema { /* NULL-terminated lists of borrowed names; an empty one is 
 	const char *member[DIR_ATTRS_MAX + 1];	   /* of groups: DNs of members */
 	const char *member_uid[DIR_ATTRS_MAX + 1]; /* of groups: names of accounts */
 	const char *gid_number[DIR_ATTRS_MAX + 1]; /* of both: the primary group */
+	/* of accounts: their state, diracct.h */
+	const char *account_disabled[DIR_ATTRS_MAX + 1], *account_locked[DIR_ATTRS_MAX + 1];
+	const char *account_expires[DIR_ATTRS_MAX + 1], *account_must_change[DIR_ATTRS_MAX + 1];
 };
 
 /* Active Directory's names: dirad.c asks for groups in its own way */

@@ -120,6 +120,8 @@ static void child_send_answer(
 			.data = (uint8_t *)(uintptr_t)a->sid };
 		r.group = list;
 		r.took_ms = (uint32_t)took_ms;
+		r.account_state = a->acct.state;
+		r.expires_ms = a->acct.expires_ms;
 		while (at < a->n_groups && r.n_group < WIRE_DIR_GROUPS_MAX) {
 			struct dir_group *g = &a->groups[at];
 

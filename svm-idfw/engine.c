@@ -97,6 +97,7 @@ uint64_t idfw_engine_tick(struct idfw_engine *e)
 			idfw_principal_retry(e);
 		else if (e->retry_ms)
 			idfw_due(e, e->retry_ms);
+		idfw_account_tick(e);
 		ready_due(e);
 		plan_event_end(e);
 	}

@@ -51,6 +51,26 @@ struct idfw_group {
 
 enum idfw_presence { IDFW_P_PENDING, IDFW_P_FOUND, IDFW_P_NOT_FOUND, IDFW_P_UNAVAILABLE };
 
+/* what the directory says of an account besides its groups, and what that does (account.c) */
+enum {
+	IDFW_ACCT_DISABLED = 1,
+	IDFW_ACCT_EXPIRED = 2,
+	IDFW_ACCT_LOCKED = 4,	  /* too many wrong passwords */
+	IDFW_ACCT_MUST_CHANGE = 8 /* its password */
+};
+#define IDFW_ACCT_WHY_MAX 400
+
+struct idfw_account {
+	uint32_t state;	     /* as the directory said; by itself it says EXPIRED without a time */
+	uint32_t revokes;    /* which of them take the groups away */
+	uint64_t expires_ms; /* real time; 0 never */
+	/* the engine's own */
+	uint32_t now;	 /* what counts at this moment */
+	bool waits;	 /* in the heap of those that are looked at again */
+	uint64_t due_ms; /* then, monotonic */
+	struct idfw_principal *child, *next, *previous; /* pairing heap: previous or parent */
+};
+
 /* a directory account; shared by all its sessions; keyed by the name that PAM gave, folded to lower
  * case */
 struct idfw_principal {
@@ -65,6 +85,7 @@ struct idfw_principal {
 	bool stale;   /* the directory may know better: asked before the next login is served */
 	bool held;    /* cached groups wait for that answer */
 	bool is_unit; /* a system service that the policy names, or named: no directory */
+	struct idfw_account account;
 	struct pol_set member_of;      /* under the present policy */
 	size_t n_sessions;	       /* live ones */
 	struct idfw_session *sessions; /* list by p_next */
@@ -185,6 +206,7 @@ enum idfw_record_kind {
 	IDFW_REC_RELEASED,
 	IDFW_REC_LOST,	      /* a VM is away for longer than leases of its sessions' groups */
 	IDFW_REC_FOUND_AGAIN, /* and is back */
+	IDFW_REC_ACCOUNT,     /* an account is disabled, expired, ...; or well again */
 	IDFW_REC_ALARM,	      /* something is wrong with a VM's enforcement, or well again */
 };
 
@@ -364,6 +386,14 @@ size_t idfw_engine_drains(struct idfw_engine *e, struct idfw_session *s, uint64_
 /* real time since which its VM's leases are not renewed, at the latest; 0: they are */
 uint64_t idfw_engine_unrenewed(const struct idfw_engine *e, const struct idfw_vm *vm);
 struct idfw_session *idfw_engine_session(struct idfw_engine *e, uint64_t db_id); /* or NULL */
+
+/* ---- account.c ---- */
+/* its groups count for nothing, by the state of the account; never of a system service */
+bool idfw_account_cut(const struct idfw_principal *p);
+/* "disabled,locked": the states that count now; "" well; returns @buf */
+const char *idfw_account_words(uint32_t state, char buf[IDFW_ACCT_WHY_MAX]);
+/* "account alice is disabled in the directory"; "" well; returns @buf */
+const char *idfw_account_why(const struct idfw_principal *p, char buf[IDFW_ACCT_WHY_MAX]);
 
 /* its VM is away, and some of its groups do not count for others any more */
 bool idfw_session_lost(const struct idfw_engine *e, const struct idfw_session *s);

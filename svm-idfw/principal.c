@@ -58,6 +58,7 @@ void idfw_principal_free(struct idfw_engine *e, struct idfw_principal *p)
 		HASH_DEL(e->units, p);
 	else
 		HASH_DEL(e->principals, p);
+	idfw_account_forget(e, p);
 	fields_free(e, p);
 	pol_set_fini(&p->member_of);
 	idfw_str_put(&e->strings, p->key);
@@ -227,7 +228,7 @@ int idfw_principal_groups(
 		return 0;
 	if (p->is_unit)
 		return pol_groups_of_unit(pol, p->key, ret);
-	if (p->presence != IDFW_P_FOUND)
+	if (p->presence != IDFW_P_FOUND || idfw_account_cut(p))
 		return pol_groups_of_principal(pol, NULL, ret);
 	g = calloc(p->n_groups + 1, sizeof(*g));
 	if (!g)
@@ -322,11 +323,38 @@ static void sync_all(
 	}
 }
 
-static void take(
-	struct idfw_engine *e, struct idfw_principal *p, const struct idfw_principal *found)
+/* its groups under the policy anew, unless that failed (@r); its sessions follow */
+static void judge(struct idfw_engine *e, struct idfw_principal *p, int r)
 {
 	struct pol_set had = p->member_of, has = { 0 };
 	bool changed;
+
+	if (r == 0)
+		r = idfw_principal_groups(e->policy, p, &has);
+	if (r < 0) {
+		gi_err("groups of %s: %s; what was known serves", p->key, gi_strerror(r));
+		p->stale = true;
+		sync_all(e, p, &p->member_of, false);
+		return;
+	}
+	p->member_of = has;
+	changed = !(had.bits && has.bits ? pol_set_equal(&had, &has) : !had.bits && !has.bits);
+	sync_all(e, p, &had, changed);
+	pol_set_fini(&had);
+}
+
+void idfw_principal_judge(struct idfw_engine *e, struct idfw_principal *p)
+{
+	idfw_cause(e, "account %s", p->key);
+	plan_drain_begin(e);
+	judge(e, p, 0);
+	plan_event_end(e);
+	plan_drain_end(e);
+}
+
+static void take(
+	struct idfw_engine *e, struct idfw_principal *p, const struct idfw_principal *found)
+{
 	int r = 0;
 
 	if (found->presence == IDFW_P_FOUND) {
@@ -342,18 +370,8 @@ static void take(
 	p->resolved_ms = e->real_ms;
 	p->stale = r < 0;
 	p->held = false;
-	if (r == 0)
-		r = idfw_principal_groups(e->policy, p, &has);
-	if (r < 0) {
-		gi_err("groups of %s: %s; what was known serves", p->key, gi_strerror(r));
-		p->stale = true;
-		sync_all(e, p, &p->member_of, false);
-		return;
-	}
-	p->member_of = has;
-	changed = !(had.bits && has.bits ? pol_set_equal(&had, &has) : !had.bits && !has.bits);
-	sync_all(e, p, &had, changed);
-	pol_set_fini(&had);
+	idfw_account_take(e, p, p->presence == IDFW_P_FOUND ? &found->account : NULL);
+	judge(e, p, r);
 }
 
 void idfw_engine_principal(
@@ -463,6 +481,7 @@ int idfw_engine_restore_principal(struct idfw_engine *e, const struct idfw_princ
 
 	if (r < 0)
 		return r;
+	p->account.now = found->account.state; /* recorded when it was told */
 	if (found->presence == IDFW_P_FOUND || found->presence == IDFW_P_NOT_FOUND)
 		take(e, p, found);
 	p->resolved_ms = resolved;

@@ -157,14 +157,36 @@ static json_t *row_parent(const struct query_env *env, const struct idfw_session
 			 : json_null();
 }
 
+/* takes @row; what the directory said of the account, and when */
+static json_t *row_account(json_t *row, const struct idfw_session *s)
+{
+	const struct idfw_principal *p = s->principal && !s->is_unit ? s->principal : NULL;
+	char words[IDFW_ACCT_WHY_MAX] = "", why[IDFW_ACCT_WHY_MAX] = "";
+	json_t *more;
+
+	if (p) {
+		(void)idfw_account_words(p->account.now, words);
+		(void)idfw_account_why(p, why);
+	}
+	more = json_pack("{s:s,s:s,s:b,s:o,s:o}", "account", words, "account_why", why,
+		"account_revoked", p && idfw_account_cut(p), "expires_ms",
+		row_time(p ? p->account.expires_ms : 0), "as_of_ms",
+		row_time(p ? p->resolved_ms : 0));
+	if (row && more)
+		(void)json_object_update(row, more);
+	json_decref(more);
+	return row;
+}
+
 json_t *query_row_session(const struct query_env *env, const struct idfw_session *s)
 {
 	char peer[GI_ADDR_STRLEN] = "";
+	json_t *row;
 
 	if (s->peer.family)
 		(void)gi_addr_format(&s->peer, peer);
-	return json_pack("{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b,s:o,s:s,s:I,"
-			 "s:o,s:b,s:b,s:b}",
+	row = json_pack("{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b,s:o,s:s,s:I,"
+			"s:o,s:b,s:b,s:b}",
 		"session", (json_int_t)s->db_id, "user", s->user, "name",
 		row_text(s->principal ? s->principal->name : ""), "vm", s->vm->name, "uid",
 		(json_int_t)s->uid, "service", s->service, "tty", s->tty, "rhost", s->rhost, "peer",
@@ -174,10 +196,11 @@ json_t *query_row_session(const struct query_env *env, const struct idfw_session
 		s->is_unit ? "service" : "login", "cgroup", (json_int_t)s->cgroup, "parent",
 		row_parent(env, s), "found", (int)s->found, "lost",
 		(int)idfw_session_lost(env->engine, s), "refused", (int)s->refused);
+	return row_account(row, s);
 }
 
 /* why it has no access by identity; "" it may have */
-static const char *row_closed(const struct idfw_session *s)
+static const char *row_closed(const struct idfw_session *s, char buf[IDFW_ACCT_WHY_MAX])
 {
 	const struct idfw_isolation *i = idfw_session_isolation(s);
 
@@ -191,6 +214,8 @@ static const char *row_closed(const struct idfw_session *s)
 		return "";
 	if (!s->principal)
 		return "a system user";
+	if (s->principal->presence == IDFW_P_FOUND && idfw_account_cut(s->principal))
+		return idfw_account_why(s->principal, buf);
 	return s->principal->presence == IDFW_P_PENDING	      ? "the directory is being asked"
 	       : s->principal->presence == IDFW_P_NOT_FOUND   ? "the directory does not know it"
 	       : s->principal->presence == IDFW_P_UNAVAILABLE ? "the directory does not answer"
@@ -207,6 +232,7 @@ json_t *query_row_explain(const struct query_env *env, struct idfw_session *s)
 	size_t n = idfw_engine_opens(env->engine, s, opens, ROW_OPENS_MAX);
 	size_t n_drains = idfw_engine_drains(env->engine, s, drains, ROW_DRAINS_MAX);
 	json_t *list = json_array(), *until = json_array();
+	char why[IDFW_ACCT_WHY_MAX];
 
 	for (size_t i = 0; i < n && i < ROW_OPENS_MAX; i++)
 		(void)json_array_append_new(list,
@@ -217,11 +243,14 @@ json_t *query_row_explain(const struct query_env *env, struct idfw_session *s)
 				"lost", (int)opens[i].lost));
 	for (size_t i = 0; i < n_drains && i < ROW_DRAINS_MAX; i++)
 		(void)json_array_append_new(until, json_integer((json_int_t)drains[i]));
-	return json_pack("{s:I,s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:o}", "session", (json_int_t)s->db_id,
-		"user", s->user, "vm", s->vm->name, "uid", (json_int_t)s->uid, "closed",
-		row_closed(s), "beat_ms", row_time(idfw_engine_unrenewed(env->engine, s->vm)),
-		"opens", list, "more", (json_int_t)(n > ROW_OPENS_MAX ? n - ROW_OPENS_MAX : 0),
-		"drains_ms", until);
+	return row_account(
+		json_pack("{s:I,s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:o}", "session", (json_int_t)s->db_id,
+			"user", s->user, "vm", s->vm->name, "uid", (json_int_t)s->uid, "closed",
+			row_closed(s, why), "beat_ms",
+			row_time(idfw_engine_unrenewed(env->engine, s->vm)), "opens", list, "more",
+			(json_int_t)(n > ROW_OPENS_MAX ? n - ROW_OPENS_MAX : 0), "drains_ms",
+			until),
+		s);
 }
 
 json_t *query_row_isolation(const struct idfw_isolation *i)

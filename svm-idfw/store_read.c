@@ -214,7 +214,10 @@ static int load_vm(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg
 static int load_principal(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
 {
 	struct idfw_principal p = { .presence = (enum idfw_presence)col_int(st, 6),
-		.resolved_ms = col_int(st, 7) };
+		.resolved_ms = col_int(st, 7),
+		.account = { .state = (uint32_t)col_int(st, 9),
+			.revokes = (uint32_t)col_int(st, 10),
+			.expires_ms = col_int(st, 11) } };
 	int err;
 
 	p.key = (char *)(uintptr_t)col_text(st, 0); /* borrowed until the next step */
@@ -307,7 +310,9 @@ int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void 
 		int (*row)(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg);
 	} steps[] = {
 		{ "SELECT name,boot_id,seq FROM vm", load_vm },
-		{ "SELECT key,name,upn,dn,sid,guid,presence,resolved_ms,groups FROM principal",
+		{ "SELECT "
+		  "key,name,upn,dn,sid,guid,presence,resolved_ms,groups,account_state,revokes,"
+		  "expires_ms FROM principal",
 			load_principal },
 		/* before the sessions: what they give is right from the start */
 		{ "SELECT vm,uid,session,user,since_ms,automatic,by,why,spares FROM isolation "

@@ -110,6 +110,9 @@ int store_rec_principal(const struct idfw_principal *p, struct store_rec **ret)
 		memcpy(c->guid, p->guid, sizeof(c->guid));
 		c->presence = p->presence;
 		c->resolved_ms = p->resolved_ms;
+		c->account = (struct idfw_account){ .state = p->account.state,
+			.revokes = p->account.revokes,
+			.expires_ms = p->account.expires_ms };
 		*ret = c;
 	}
 	free(groups);
@@ -141,6 +144,7 @@ const char *store_kind_word(enum idfw_record_kind kind)
 		[IDFW_REC_RELEASED] = "released",
 		[IDFW_REC_LOST] = "lost",
 		[IDFW_REC_FOUND_AGAIN] = "found-again",
+		[IDFW_REC_ACCOUNT] = "account",
 		[IDFW_REC_ALARM] = "alarm",
 	};
 

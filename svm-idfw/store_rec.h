@@ -41,6 +41,7 @@ struct store_rec {
 	uint8_t guid[16];
 	enum idfw_presence presence;
 	uint64_t resolved_ms;
+	struct idfw_account account; /* without the engine's own */
 
 	char text[];
 };

@@ -75,7 +75,15 @@ static const char store_schema_3[] =
 	"DROP TABLE isolation_2;"
 	"PRAGMA user_version=3;";
 
-static const char *const store_schemas[] = { store_schema_1, store_schema_2, store_schema_3 };
+/* what the directory says of an account besides its groups */
+static const char store_schema_4[] =
+	"ALTER TABLE principal ADD COLUMN account_state INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE principal ADD COLUMN revokes INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE principal ADD COLUMN expires_ms INTEGER NOT NULL DEFAULT 0;"
+	"PRAGMA user_version=4;";
+
+static const char *const store_schemas[] = { store_schema_1, store_schema_2, store_schema_3,
+	store_schema_4 };
 
 enum store_stmt {
 	S_BEGIN,
@@ -112,7 +120,8 @@ static const char *const store_stmts[S_WRITER_COUNT] = {
 		    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
 	[S_POLICY] = "INSERT INTO policy(generation,by,time_ms,text) VALUES(?1,?2,?3,?4)",
 	[S_PRINCIPAL] = "INSERT OR REPLACE INTO principal(key,name,upn,dn,sid,guid,presence,"
-			"resolved_ms,groups) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+			"resolved_ms,groups,account_state,revokes,expires_ms)"
+			" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
 	[S_ISOLATE] = "INSERT OR REPLACE INTO isolation(vm,uid,session,user,since_ms,automatic,by,"
 		      "why,spares) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
 	[S_RELEASE] = "DELETE FROM isolation WHERE vm=?1 AND uid=?2 AND session=?3",

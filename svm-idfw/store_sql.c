@@ -358,5 +358,8 @@ static int sql_principal(sqlite3_stmt *st, const struct store_rec *r)
 	sql_int(st, 7, (uint64_t)r->presence);
 	sql_int(st, 8, r->resolved_ms);
 	sql_text(st, 9, r->groups);
+	sql_int(st, 10, r->account.state);
+	sql_int(st, 11, r->account.revokes);
+	sql_int(st, 12, r->account.expires_ms);
 	return sql_run(st);
 }

@@ -332,6 +332,8 @@ static int check_dir_result(const Idfw__DirResult *r, const char **why)
 {
 	if (r->id == 0 || (unsigned int)r->status > IDFW__DIR_RESULT__STATUS__AMBIGUOUS)
 		return bad(-GI_EPROTO, "DirResult: no id or unknown status", why);
+	if (r->account_state > 15 || r->expires_ms > INT64_MAX)
+		return bad(-GI_EPROTO, "DirResult: bad account state", why);
 	if (!text_ok(r->text, 0, WIRE_TEXT_MAX) || !text_ok(r->dn, 0, WIRE_DN_MAX) ||
 		!text_ok(r->name, 0, WIRE_USER_MAX) || !text_ok(r->upn, 0, WIRE_USER_MAX) ||
 		!guid_ok(&r->guid) || !sid_ok(&r->sid))

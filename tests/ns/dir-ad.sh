@@ -102,7 +102,13 @@ upn() { # TEXT NAME UPN
 }
 upn 'with its UPN' alice alice@corp.example
 upn 'a UPN of its own' hans.müller h.mueller@elsewhere.example
-says 'a disabled account: found, groups served' ' found [^ ]+ dave Domain_Users Users$' dave
+says 'a disabled account is found, with its groups' ' found [^ ]+ dave Domain_Users Users$' dave
+is_state() { # TEXT WORDS NAME - "" is an account that is well
+	local got
+	ask "$3"
+	got=$(tail -n +$((MARK + 1)) "$W/out" | sed -n "s/^account $3 //p")
+	[[ ${got:-} =~ ^$2$ ]] && ok "$1${got:+: $got}" || bad "$1: ${got:-well}"
+}
 says 'unknown' ' not-found - -$' nobody
 says 'another domain' ' not-found ' 'OTHER\alice'
 says 'another suffix' ' not-found ' alice@other.example
@@ -143,6 +149,49 @@ group_rename() {
 says 'carol is in ops' ' carol .* ops ' carol
 sees 'ops gets another name' 2000 '^changed all' group_rename
 says 'the cached name is gone' ' carol .* operations ' carol
+
+echo '== the state of an account'
+is_state 'disabled' 'disabled[^ ]* 0' dave
+is_state 'well' '' alice
+bob=$(sid_of bob)
+attribute() { # USER NAME VALUE
+	lab_ldapmodify <<-E
+		dn: CN=$1,OU=People,$LAB_BASE
+		changetype: modify
+		replace: $2
+		$2: $3
+	E
+}
+sees 'bob is disabled: he is named' 2000 "^changed (all|$bob)\$" attribute bob userAccountControl 514
+is_state 'bob is disabled' 'disabled 0' bob
+sees 'and enabled again' 2000 "^changed (all|$bob)\$" attribute bob userAccountControl 512
+is_state 'bob is well' '' bob
+# 2030-01-01: 100 ns since 1601
+sees 'bob gets a time to expire' 2000 "^changed (all|$bob)\$" attribute bob accountExpires 135379296000000000
+is_state 'it is told' ' 1893456000000' bob
+attribute bob accountExpires 132223104000000000
+is_state 'one that is over' 'expired 1577836800000' bob
+attribute bob accountExpires 9223372036854775807
+is_state 'never' '' bob
+attribute bob pwdLastSet 0
+is_state 'a password that must be changed' 'must-change 0' bob
+attribute bob pwdLastSet -1
+is_state 'and was' '' bob
+lab_ldapmodify <<-E
+	dn: $LAB_BASE
+	changetype: modify
+	replace: lockoutThreshold
+	lockoutThreshold: 2
+E
+wrong_password() {
+	LDAPTLS_CACERT=/etc/idfw/tls/ca.crt lab_in svm ldapwhoami -H ldaps://dc1.corp.example \
+		-x -D bob@corp.example -w wrong-password >/dev/null 2>&1 || true
+}
+wrong_password
+sees 'two wrong passwords lock it' 2000 "^changed (all|$bob)\$" wrong_password
+is_state 'bob is locked' 'locked 0' bob
+attribute bob lockoutTime 0
+is_state 'and not any more' '' bob
 
 echo '== the server dies and comes back'
 sees 'killed: down' 4000 '^state down .*dc1.corp.example refuses connections on port 636' lab_signal dc samba KILL

@@ -8,6 +8,7 @@
  *   state up|down WHY
  *   changed all | changed SID...
  *   upn NAME UPN
+ *   account NAME STATE[,STATE...] EXPIRES_MS     (of one that is not well, or will expire)
  *   answer NAME found|not-found|unavailable SID NAME GROUP...   (groups sorted, spaces as _)
  * It is its own directory child, as svm-idfw is.
  */
@@ -149,6 +150,7 @@ static int by_text(const void *a, const void *b)
 static void on_principal(void *arg, const char *key, const struct idfw_principal *p)
 {
 	static const char *const word[] = { "pending", "found", "not-found", "unavailable" };
+	static const char *const states[] = { "disabled", "expired", "locked", "must-change" };
 	const char **names = calloc(p->n_groups + 1, sizeof(*names));
 	size_t i;
 
@@ -159,6 +161,14 @@ static void on_principal(void *arg, const char *key, const struct idfw_principal
 		names[i] = p->groups[i].name[0] ? p->groups[i].name : p->groups[i].sid;
 	}
 	qsort(names, p->n_groups, sizeof(*names), by_text);
+	if (p->account.state || p->account.expires_ms) {
+		(void)printf("account %s ", key);
+		for (i = 0; i < GI_ARRAY_SIZE(states); i++)
+			if (p->account.state >> i & 1)
+				(void)printf("%s%s", p->account.state & ((1u << i) - 1) ? "," : "",
+					states[i]);
+		(void)printf(" %llu\n", (unsigned long long)p->account.expires_ms);
+	}
 	if (p->upn && p->upn[0])
 		(void)printf("upn %s %s\n", key, p->upn);
 	(void)printf("answer %s %s %s %s", key, word[p->presence],

@@ -14,7 +14,8 @@
  * - open VM SEQ ID USER UID [cg=N] [in=ID] [found=yes] [service=yes] [at=MS]; close VM SEQ ID
  *   [REASON [at=MS]] (at: by the guest's own clock); address VM SEQ A,B|-
  * - snapshot VM SEQ [addr=A,B] [sessions=ID:USER:UID,...] [first=no] [last=no]
- * - found KEY [GROUP,GROUP|-] [sid=S]; notfound KEY; unavailable KEY; changed all|SID
+ * - found KEY [GROUP,GROUP|-] [sid=S] [state=disabled,expired,locked,must-change] [revokes=the
+ *   same] [expires=MS]; notfound KEY; unavailable KEY; changed all|SID
  * - directory up|down; acks on|off; ack VM ok|stale|failed|restarted; durable VM SEQ [boot=other]
  * - store|pushes|lookups full|ok; kick DBID; restart [lost]; pass MS;
  *   clock MS: our real time jumps there; lapse VM S: its kernel ends marks with leases up to S s
@@ -187,6 +188,8 @@ static bool answer(struct run *r, enum idfw_presence presence)
 		r->n > 2 && !strchr(r->words[2], '=') ? r->words[2] : "-");
 	snprintf(dn_user, sizeof(dn_user), "CN=%s,DC=corp,DC=example", r->words[1]);
 	p.dn = dn_user;
+	if (!replay_account(r, &p.account))
+		return replay_fail(r, "no such state");
 	if (replay_option(r, "sid"))
 		p.sid = (char *)(uintptr_t)replay_option(r, "sid");
 	p.n_groups = replay_split(copy, names);

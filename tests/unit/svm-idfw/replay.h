@@ -50,4 +50,7 @@ bool replay_not_isolate(struct run *r); /* the same, refused */
 bool replay_limits(struct run *r);
 bool replay_wrap(struct run *r);
 
+/* what `found` says of the account's state; false: a word that it is not */
+bool replay_account(struct run *r, struct idfw_account *ret);
+
 #endif

@@ -367,6 +367,32 @@ static void test_store_version_2_is_migrated(void **state)
 		  "session web01 1 bob 0 0 0 0 0\n");
 }
 
+static int one_principal(void *arg, const struct idfw_principal *p)
+{
+	*(struct idfw_account *)arg = p->account;
+	return 0;
+}
+
+static void test_store_version_3_is_migrated(void **state)
+{
+	static const struct store_load_ops with_principals = { .vm = ignored_vm,
+		.principal = one_principal,
+		.session = loaded_session,
+		.next_db_id = ignored_next };
+	struct fix *f = *state;
+	struct idfw_account got = { .state = 9 };
+
+	sql(f, store_schema_1);
+	sql(f, store_schema_2);
+	sql(f, store_schema_3);
+	sql(f, "INSERT INTO principal(key,name,upn,dn,sid,guid,presence,resolved_ms,groups)"
+	       " VALUES('alice','alice','','','',x'00000000000000000000000000000000',1,5,'[]')");
+	fix_open(f);
+	assert_int_equal(idfw_store_read(f->store, &with_principals, &got), 0);
+	assert_int_equal(got.state, 0);
+	assert_int_equal(got.expires_ms, 0);
+}
+
 static void test_store_session_keeps_cgroup_parent_and_kind(void **state)
 {
 	struct fix *f = *state;
@@ -429,6 +455,7 @@ int main(void)
 		T(test_store_fim_filters),
 		T(test_store_version_1_is_migrated),
 		T(test_store_version_2_is_migrated),
+		T(test_store_version_3_is_migrated),
 		T(test_store_session_keeps_cgroup_parent_and_kind),
 		T(test_store_fim_index_is_used),
 	};

@@ -271,6 +271,8 @@ static void init_directory(void)
 	dir_result.group = dir_group_list;
 	dir_result.last = true;
 	dir_result.took_ms = 12;
+	dir_result.account_state = 5;
+	dir_result.expires_ms = 1893456000000;
 	idfw__dir_changed__init(&dir_changed);
 	dir_changed.all = true;
 	dir_changed.n_sid = 1;

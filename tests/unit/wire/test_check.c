@@ -86,6 +86,8 @@ static void test_check_numbers_at_their_limits(void **state)
 	VALUE(DIR_LOOKUP, dir_lookup->id, 1, 0, -GI_EPROTO);
 	VALUE(DIR_RESULT, dir_result->id, 1, 0, -GI_EPROTO);
 	VALUE(DIR_RESULT, dir_result->status, 0, 4, -GI_EPROTO);
+	VALUE(DIR_RESULT, dir_result->account_state, 15, 16, -GI_EPROTO);
+	VALUE(DIR_RESULT, dir_result->expires_ms, INT64_MAX, UINT64_MAX, -GI_EPROTO);
 }
 
 static void test_check_byte_lengths(void **state)
