@@ -2,9 +2,9 @@
 /*
  * dir.c - the directory, seen from the engine's process: the life of the children
  *
- * Runs in svm-idfw's loop; lookups and their answers are dirask.c's. The child works on one after
- * the other, so a lookup is late when nothing was answered for deadline_ms; without lookups its
- * DirState every poll_ms is what must come. Late means SIGKILL: whatever runs is answered
+ * Runs in svm-idfw's loop; lookups and their answers are dirask.c's. A lookup is late
+ * when it was the oldest one at the child for deadline_ms; without lookups its DirState every
+ * poll_ms is what must come. Late means SIGKILL: whatever runs is answered
  * UNAVAILABLE, and the child starts again after a backoff. A child speaks to one server. Of several
  * (dirserver.h) the next one has its turn, with a new child, when one fails or stalls; lookups wait
  * meanwhile, for the deadline at most. A second child tries a server that is preferred to the one
@@ -197,7 +197,7 @@ static void dir_kid_watch(struct dir_kid *k, uint64_t now)
 	if (!k->chan)
 		return;
 	limit = dir_servers_limit(&d->servers, k->server, deadline);
-	late = k == d->main && k->ready && d->queue.n_running && now - d->progress_ms > deadline;
+	late = k == d->main && dir_ask_late(d, now) && k->ready;
 	silent = now - k->heard_ms > deadline + d->conf->poll_ms;
 	stuck = d->servers.n > 1 && k->connecting && now - k->connecting_ms > limit;
 	if (!late && !silent && !stuck)

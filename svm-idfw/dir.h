@@ -4,8 +4,8 @@
  *
  * dir.c is the parent's side: it starts `svm-idfw --directory` (child.h), gives it the
  * configuration as command line and environment-free file name, sends DirLookup (at most
- * DIR_INFLIGHT_MAX at once, the rest waits in a bounded queue, one entry a principal), kills it
- * when an answer is later than the deadline, restarts it with backoff, for another server when
+ * DIR_INFLIGHT_EACH a connection, the rest waits in a bounded queue, one entry a principal), kills
+ * it when an answer is later than the deadline, restarts it with backoff, for another server when
  * there are several (dirserver.h). dirchild.c is the child:
  * libldap, nothing else; it sends DirResult, DirChanged, DirState. Source: RFC 4511, 4513, 4515;
  * MS-ADTS 3.1.1 (tokenGroups, USNs); shared facts in docs/directory.md.
@@ -17,7 +17,14 @@
 #include "lib/io/loop.h"
 #include "svm-idfw/engine.h"
 
-#define DIR_INFLIGHT_MAX 64
+#define DIR_CONNECTIONS_MAX 32
+/*
+ * Sent to the child for each of its connections: one is looked up, the others are there when it is
+ * done, though we are not (at 1 ms each, 7 ms of our loop). More would only wait in the child,
+ * where a new login cannot overtake them.
+ */
+#define DIR_INFLIGHT_EACH 8
+#define DIR_INFLIGHT_MAX (DIR_CONNECTIONS_MAX * DIR_INFLIGHT_EACH)
 #define DIR_QUEUE_MAX 200000
 #define DIR_ATTRS_MAX 8 /* attributes or classes of one setting */
 
@@ -41,10 +48,11 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	struct conf_list uris; /* ldaps://dc1.corp.example, ...: the preferred one first */
 	uint64_t poll_ms;      /* how often changes are looked for; 500 */
 	uint64_t deadline_ms;  /* for one answer; 5000 */
+	uint64_t connections;  /* lookups at one time; 4 */
 };
 
 /* the items of that block, for the program's configuration table */
-#define IDFW_DIR_CONF_ITEMS 27
+#define IDFW_DIR_CONF_ITEMS 28
 extern const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS];
 #define IDFW_DIR_CONF_CHECKS 18
 extern const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS];

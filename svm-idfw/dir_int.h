@@ -45,9 +45,10 @@ struct idfw_dir {
 	struct io_idle pump;
 	struct dir_queue queue;
 	enum dir_state state;
-	char why[256];	      /* as last reported */
-	uint64_t progress_ms; /* last answer, or the first lookup after idling */
-	uint64_t unready_ms;  /* since when no server answers; 0: one does, or we are down */
+	char why[256];	     /* as last reported */
+	uint64_t oldest_id;  /* of those at the child, when it was last looked for; 0: none */
+	uint64_t oldest_ms;  /* since when it is the oldest */
+	uint64_t unready_ms; /* since when no server answers; 0: one does, or we are down */
 };
 
 /* at the end of this loop round what can be sent is sent; while down all is answered from here */
@@ -57,6 +58,13 @@ void dir_pump(struct idfw_dir *d);
  * @lost: with its server. What lost two servers is answered, it may be the reason itself
  */
 void dir_ask_again(struct idfw_dir *d, bool lost);
+/*
+ * dir_ask_late - does a lookup at the child hang? To be asked again and again
+ * The child begins lookups in the order in which they came. So the oldest one that is not answered
+ * is at work, however many connections it has, and whatever others achieve; one that hangs becomes
+ * the oldest. Its time counts from then on, not from when it was sent: it may have waited.
+ */
+bool dir_ask_late(struct idfw_dir *d, uint64_t now);
 void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r);
 void dir_on_changed(struct idfw_dir *d, const Idfw__DirChanged *c);
 

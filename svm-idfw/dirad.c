@@ -112,7 +112,7 @@ static int ad_netbios(struct dir_back *b, const char *config, char why[DIR_WHY_M
 			.entry = ad_netbios_entry,
 			.arg = b };
 
-		err = dldap_search(b->look, &q, why);
+		err = dldap_search(b->watch, &q, why);
 	}
 	gi_buf_fini(&filter);
 	return err;
@@ -290,83 +290,113 @@ static int ad_by_name(
 	return err;
 }
 
+struct ad_names { /* SIDs that the cache lacks */
+	struct dir_back *b;
+	struct dir_answer *answer;
+	uint64_t epoch; /* of the cache, before they are asked for */
+	const struct dir_sid *sids[AD_OR_MAX];
+	bool named[AD_OR_MAX];
+	size_t n;
+};
+
+static int ad_names_take(struct ad_names *w, const struct dir_group *g)
+{
+	int err = dir_answer_add(w->answer, g);
+
+	return err < 0 ? err : dir_cache_put(w->b->cache, g, w->epoch);
+}
+
 static int ad_names_entry(void *arg, struct dldap_entry *e)
 {
-	struct dir_back *b = arg;
+	struct ad_names *w = arg;
 	struct dir_group g;
 	int err = dir_group_read(&g, e, &dir_schema_ad);
+	size_t i;
 
 	if (err < 0)
 		return err;
-	err = g.sid_len ? dir_cache_put(b->cache, &g) : 0;
+	for (i = 0; err == 0 && i < w->n; i++) {
+		if (w->named[i] || g.sid_len != w->sids[i]->len ||
+			memcmp(g.sid, w->sids[i]->bytes, g.sid_len) != 0)
+			continue;
+		w->named[i] = true;
+		err = ad_names_take(w, &g);
+	}
 	dir_group_fini(&g);
 	return err;
 }
 
-/* names of up to AD_OR_MAX SIDs into the cache; those that no entry has get one without a name */
-static int ad_names(
-	struct dir_back *b, const struct dir_sid *const *sids, size_t n, char why[DIR_WHY_MAX])
+/* groups of up to AD_OR_MAX SIDs, into the answer and the cache; which no entry has: without a name
+ */
+static int ad_names(struct ad_names *w, char why[DIR_WHY_MAX])
 {
 	struct gi_buf filter;
 	size_t i;
 	int err;
 
+	memset(w->named, 0, sizeof(w->named));
 	gi_buf_init(&filter, AD_FILTER_MAX);
 	gi_buf_append(&filter, "(|", 2);
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < w->n; i++) {
 		gi_buf_printf(&filter, "(objectSid=");
-		dir_filter_escape(&filter, sids[i]->bytes, sids[i]->len);
+		dir_filter_escape(&filter, w->sids[i]->bytes, w->sids[i]->len);
 		gi_buf_append(&filter, ")", 1);
 	}
 	gi_buf_append(&filter, ")", 1);
 	err = gi_buf_error(&filter);
 	if (err == 0) {
-		const struct dldap_query q = { .base = b->root,
+		const struct dldap_query q = { .base = w->b->root,
 			.filter = gi_buf_str(&filter),
 			.scope = DLDAP_SUBTREE,
 			.attrs = ad_group_attrs,
-			.page = b->page,
+			.page = w->b->page,
 			.max = AD_OR_MAX * 2,
 			.entry = ad_names_entry,
-			.arg = b };
+			.arg = w };
 
-		err = dldap_search(b->look, &q, why);
+		err = dldap_search(w->b->look, &q, why);
 	}
 	gi_buf_fini(&filter);
-	for (i = 0; err == 0 && i < n; i++) {
-		struct dir_group none = { .sid_len = sids[i]->len };
+	for (i = 0; err == 0 && i < w->n; i++) {
+		struct dir_group none = { .sid_len = w->sids[i]->len };
 
-		memcpy(none.sid, sids[i]->bytes, none.sid_len);
-		if (!dir_cache_get(b->cache, none.sid, none.sid_len))
-			err = dir_cache_put(b->cache, &none);
+		memcpy(none.sid, w->sids[i]->bytes, none.sid_len);
+		if (!w->named[i])
+			err = ad_names_take(w, &none);
 	}
+	w->n = 0;
 	return err;
 }
 
+/*
+ * The cache is not held while the server is asked. What it knows is taken at once, so that nothing
+ * is missing in the answer when somebody empties it meanwhile.
+ */
 static int ad_groups(struct dir_back *b, struct ad_token *t, char why[DIR_WHY_MAX])
 {
-	const struct dir_sid *unknown[AD_OR_MAX];
+	struct ad_names w = { .b = b, .answer = t->answer };
+	const struct dir_sid **unknown = calloc(t->n_sids + 1, sizeof(*unknown));
 	const struct dir_group *g;
 	size_t i, n = 0;
 	int err = 0;
 
+	if (!unknown)
+		return -ENOMEM;
+	w.epoch = dir_cache_hold(b->cache);
 	for (i = 0; err == 0 && i < t->n_sids; i++) {
-		if (!dir_cache_get(b->cache, t->sids[i].bytes, t->sids[i].len))
+		g = dir_cache_get(b->cache, t->sids[i].bytes, t->sids[i].len);
+		if (g)
+			err = dir_answer_add(t->answer, g);
+		else
 			unknown[n++] = &t->sids[i];
-		if (n == AD_OR_MAX || (n && i + 1 == t->n_sids)) {
-			err = ad_names(b, unknown, n, why);
-			n = 0;
-		}
 	}
-	if (err == 0 && n)
-		err = ad_names(b, unknown, n, why);
-	for (i = 0; err == 0 && i < t->n_sids; i++) {
-		struct dir_group bare = { .sid_len = t->sids[i].len };
-
-		memcpy(bare.sid, t->sids[i].bytes, bare.sid_len);
-		g = dir_cache_get(b->cache, bare.sid, bare.sid_len);
-		err = dir_answer_add(t->answer, g ? g : &bare);
+	dir_cache_release(b->cache);
+	for (i = 0; err == 0 && i < n; i++) {
+		w.sids[w.n++] = unknown[i];
+		if (w.n == AD_OR_MAX || i + 1 == n)
+			err = ad_names(&w, why);
 	}
+	free(unknown);
 	return err;
 }
 

@@ -3,9 +3,9 @@
  * dirask.c - lookups of the directory: what is sent to the child, answered, asked again
  *
  * Runs in svm-idfw's loop, beside dir.c, which owns the children. Lookups wait in a bounded queue
- * (dirqueue.h), DIR_INFLIGHT_MAX of them at the child. While the directory is down each is answered
- * UNAVAILABLE from here; before the first state they wait.
- * Invariant: one principal() for each lookup taken, never from within idfw_dir_lookup(). Source:
+ * (dirqueue.h), DIR_INFLIGHT_EACH a connection of them at the child. While the directory is down
+ * each is answered UNAVAILABLE from here; before the first state they wait. Invariant: one
+ * principal() for each lookup taken, never from within idfw_dir_lookup(). Source:
  * docs/directory.md.
  */
 #include "svm-idfw/dir_int.h"
@@ -57,12 +57,22 @@ void dir_ask_again(struct idfw_dir *d, bool lost)
 	}
 }
 
+bool dir_ask_late(struct idfw_dir *d, uint64_t now)
+{
+	uint64_t oldest = d->queue.running ? d->queue.running->id : 0;
+
+	if (oldest != d->oldest_id) {
+		d->oldest_id = oldest;
+		d->oldest_ms = now;
+	}
+	return oldest && now - d->oldest_ms > d->conf->deadline_ms;
+}
+
 void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r)
 {
 	struct dir_ask *a = dir_queue_running(&d->queue, r->id);
 	int err;
 
-	d->progress_ms = io_clock_mono_ms();
 	if (!a)
 		return; /* answered UNAVAILABLE meanwhile */
 	err = dir_ask_part(a, r);
@@ -113,9 +123,8 @@ static void dir_pump_cb(struct io_idle *w)
 		dir_answer_rest(d, d->queue.n_running + d->queue.n_waiting);
 		return;
 	}
-	while (d->state == DIR_UP && d->main->ready && d->queue.n_running < DIR_INFLIGHT_MAX) {
-		if (d->queue.n_running == 0)
-			d->progress_ms = io_clock_mono_ms();
+	while (d->state == DIR_UP && d->main->ready &&
+		d->queue.n_running < d->conf->connections * DIR_INFLIGHT_EACH) {
 		a = dir_queue_start(&d->queue);
 		if (!a)
 			break;

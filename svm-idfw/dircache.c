@@ -2,11 +2,13 @@
 /*
  * dircache.c - SID -> group, in the directory child
  *
- * A uthash by binary SID. The directory's administrators choose the SIDs, not the guests, and the
- * table has a ceiling: reaching it empties it, which costs one more search an unknown group.
+ * A uthash by binary SID, under one lock. The directory's administrators choose the SIDs, not the
+ * guests, and the table has a ceiling: reaching it empties it, which costs one more search an
+ * unknown group.
  */
 #include "svm-idfw/dircache.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -17,10 +19,14 @@ struct cache_entry {
 };
 
 struct dir_cache {
+	pthread_mutex_t lock; /* of all of it */
 	struct cache_entry *by_sid;
+	uint64_t epoch; /* moves with each drop and clear */
 	size_t max;
 };
 
+static void cache_drop(struct dir_cache *c, const void *sid, size_t len);
+static void cache_clear(struct dir_cache *c);
 static void cache_entry_free(struct cache_entry *e);
 
 int dir_cache_new(size_t max, struct dir_cache **ret)
@@ -29,6 +35,10 @@ int dir_cache_new(size_t max, struct dir_cache **ret)
 
 	if (!c)
 		return -ENOMEM;
+	if (pthread_mutex_init(&c->lock, NULL) != 0) {
+		free(c);
+		return -ENOMEM;
+	}
 	c->max = max;
 	*ret = c;
 	return 0;
@@ -38,11 +48,23 @@ void dir_cache_free(struct dir_cache *c)
 {
 	if (!c)
 		return;
-	dir_cache_clear(c);
+	cache_clear(c);
+	(void)pthread_mutex_destroy(&c->lock);
 	free(c);
 }
 
-int dir_cache_put(struct dir_cache *c, const struct dir_group *g)
+uint64_t dir_cache_hold(struct dir_cache *c)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	return c->epoch;
+}
+
+void dir_cache_release(struct dir_cache *c)
+{
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
+int dir_cache_put(struct dir_cache *c, const struct dir_group *g, uint64_t epoch)
 {
 	struct cache_entry *e;
 
@@ -58,10 +80,17 @@ int dir_cache_put(struct dir_cache *c, const struct dir_group *g)
 		cache_entry_free(e);
 		return -ENOMEM;
 	}
-	dir_cache_drop(c, g->sid, g->sid_len);
-	if (HASH_COUNT(c->by_sid) >= c->max)
-		dir_cache_clear(c);
-	HASH_ADD_KEYPTR(hh, c->by_sid, e->g.sid, e->g.sid_len, e);
+	(void)pthread_mutex_lock(&c->lock);
+	if (c->epoch == epoch) {
+		cache_drop(c, g->sid, g->sid_len);
+		if (HASH_COUNT(c->by_sid) >= c->max)
+			cache_clear(c);
+		HASH_ADD_KEYPTR(hh, c->by_sid, e->g.sid, e->g.sid_len, e);
+		e = NULL;
+	}
+	(void)pthread_mutex_unlock(&c->lock);
+	if (e)
+		cache_entry_free(e);
 	return 0;
 }
 
@@ -75,6 +104,14 @@ const struct dir_group *dir_cache_get(const struct dir_cache *c, const void *sid
 
 void dir_cache_drop(struct dir_cache *c, const void *sid, size_t len)
 {
+	(void)pthread_mutex_lock(&c->lock);
+	c->epoch++;
+	cache_drop(c, sid, len);
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
+static void cache_drop(struct dir_cache *c, const void *sid, size_t len)
+{
 	struct cache_entry *e = NULL;
 
 	HASH_FIND(hh, c->by_sid, sid, len, e);
@@ -85,6 +122,14 @@ void dir_cache_drop(struct dir_cache *c, const void *sid, size_t len)
 }
 
 void dir_cache_clear(struct dir_cache *c)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	c->epoch++;
+	cache_clear(c);
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
+static void cache_clear(struct dir_cache *c)
 {
 	struct cache_entry *e, *next;
 

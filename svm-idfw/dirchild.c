@@ -1,48 +1,81 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dirchild.c - the directory child: one blocking call after another, for the engine's process
+ * dirchild.c - the directory child: its life, the server, what changes there
  *
  * Runs as `svm-idfw --directory LABEL`, started by dir.c, which kills it when it is late. It speaks
  * to one server as long as it lives; of several, the parent chooses.
- * Everything here blocks and that is its purpose: nothing but a process of its own bounds a stalled
- * TLS handshake. Lookups are dirwork.c's; every poll_ms it looks for changes and says how it is
- * (DirState), which also tells the parent that it lives. Invariant: nothing is executed and no
- * capability is held. Source: docs/directory.md, lib/wire/idfw.proto.
+ * libldap blocks, and nothing but a process of its own bounds a stalled TLS handshake. Three kinds
+ * of threads: this one has the watch connection and every poll_ms looks for changes and says how it
+ * is (DirState), which also tells the parent that it lives; one a lookup connection (dirwork.c);
+ * one that does not block, for the channel to the parent (dirpost.c). So no lookup waits for a look
+ * at the changes, nor this one for them. Invariant: nothing is executed and no capability is held.
+ * Source: docs/directory.md, lib/wire/idfw.proto.
  */
-#include "svm-idfw/dirchild.h"
+#include "svm-idfw/dir.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "lib/io/child.h"
 #include "lib/io/priv.h"
+#include "lib/io/sock.h"
+#include "svm-idfw/dirback.h"
+#include "svm-idfw/dirpost.h"
+#include "svm-idfw/dirreply.h"
 #include "svm-idfw/dirserver.h"
+#include "svm-idfw/dirwork.h"
 
 #define CHILD_PAGE 500
 #define CHILD_BACKOFF_MAX_MS 5000
 #define CHILD_TOLD_GAP_MS 50 /* between two looks that the server asked for */
 
-static void child_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len);
-static void child_closed(void *arg, struct io_chan *c, int err, const char *why);
+struct child {
+	struct io_loop *loop;
+	struct dir_post *post;
+	struct dir_work *work;
+	struct idfw_dir_conf conf; /* borrowed texts; uri is the one of this process */
+	struct dir_back back;	   /* with the watch connection; lookups have copies */
+	bool several; /* servers: the parent has another one for us to be replaced by */
+	struct io_timer poll, told;
+	struct io_fd watch;
+	struct io_wake news; /* from the other threads */
+	uint64_t told_ms;    /* when it last looked for that */
+	struct io_backoff backoff;
+	uint64_t retry_ms; /* not before, monotonic */
+	bool up;
+	char why[DIR_WHY_MAX];
+	struct dir_sid changed[DIR_CHANGES_MAX];
+	atomic_bool ended, failed; /* the parent is gone; it or we did something wrong */
+};
+
+static int child_start(struct child *s);
+static int child_stop(struct child *s, int err);
+static bool child_message(void *arg, Idfw__Envelope *e);
+static void child_ended(void *arg, bool failed);
+static int child_open(void *arg, char why[DIR_WHY_MAX], struct dldap **ret);
+static void child_lost(void *arg);
+static void child_news_cb(struct io_wake *w);
 static void child_poll_cb(struct io_timer *w);
 static unsigned int child_timeout(const struct child *s);
 static void child_watch_cb(struct io_fd *w, unsigned int events);
 static void child_told_cb(struct io_timer *w);
 static void child_look(struct child *s);
-static void child_send_changes(struct child *s, const struct dir_changes *c);
+static void child_connect(struct child *s);
+static void child_disconnect(struct child *s);
+static void child_reconnect(struct child *s);
+static void child_send_state(struct child *s);
 
 int idfw_dir_child_main(const struct idfw_dir_conf *conf, const char *uri)
 {
-	static const struct io_chan_ops ops = { .frame = child_frame, .closed = child_closed };
-	static const struct io_chan_conf chan = { .max_frame = WIRE_FRAME_MAX,
-		.max_queue = 16u << 20 };
 	struct child *s = calloc(1, sizeof(*s));
-	int err = -ENOMEM;
+	int err;
 
 	if (!s)
-		goto out;
+		return 1;
 	s->conf = *conf;
 	s->conf.uri = uri ? uri : conf->uris.items[0];
 	s->several = conf->uris.n > 1;
@@ -50,9 +83,28 @@ int idfw_dir_child_main(const struct idfw_dir_conf *conf, const char *uri)
 	s->back.ops = strcmp(conf->type, "ad") == 0 ? &dir_back_ad : &dir_back_openldap;
 	s->back.page = CHILD_PAGE;
 	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
+	err = child_start(s);
+	if (err == 0)
+		io_loop_run(s->loop);
+	else
+		gi_err("directory: cannot start: %s", gi_strerror(err));
+	return child_stop(s, err);
+}
+
+/* first what a thread inherits */
+static int child_start(struct child *s)
+{
+	static const struct dir_post_ops ops = { .message = child_message, .ended = child_ended };
+	struct dir_work_conf work = { .connections = (unsigned int)s->conf.connections,
+		.deadline_ms = s->conf.deadline_ms,
+		.open = child_open,
+		.lost = child_lost,
+		.arg = s };
+	int err;
+
 	/* before libldap's first call: no ldap.conf, no .ldaprc, no LDAP* variables */
 	if (setenv("LDAPNOINIT", "1", 1) < 0)
-		goto out;
+		return -errno;
 	err = dir_cache_new(DIR_CACHE_MAX, &s->back.cache);
 	if (err == 0)
 		err = io_priv_drop(NULL, 0);
@@ -60,55 +112,85 @@ int idfw_dir_child_main(const struct idfw_dir_conf *conf, const char *uri)
 		err = io_priv_seccomp_parser();
 	if (err == 0)
 		err = io_loop_new(&s->loop);
+	if (err < 0)
+		return err;
+	io_wake_start(s->loop, &s->news, child_news_cb, s);
+	err = dir_post_new(IO_CHILD_FD, &ops, s, &s->post);
+	if (err < 0)
+		return err;
+	work.post = s->post;
+	err = dir_work_new(&work, &s->work);
 	if (err == 0)
-		err = io_chan_new(s->loop, IO_CHILD_FD, NULL, &chan, &ops, s, &s->chan);
-	if (err < 0)
-		goto out;
-	io_timer_start(s->loop, &s->poll, 0, conf->poll_ms, child_poll_cb, s);
-	io_loop_run(s->loop);
-out:
-	if (err < 0)
-		gi_err("directory: cannot start: %s", gi_strerror(err));
-	if (s) {
-		child_disconnect(s);
-		child_work_fini(s);
-		while (s->back.n_nc)
-			free(s->back.nc[--s->back.n_nc]);
-		dir_cache_free(s->back.cache);
-		io_chan_free(s->chan);
-		io_loop_free(s->loop);
-		err = err < 0 ? 1 : s->exit_code;
-	}
+		io_timer_start(s->loop, &s->poll, 0, s->conf.poll_ms, child_poll_cb, s);
+	return err;
+}
+
+static int child_stop(struct child *s, int err)
+{
+	int code = err < 0 || atomic_load(&s->failed) ? 1 : 0;
+
+	/* a thread that is inside libldap ends with the process only, and it may be at our memory
+	 */
+	if (s->work && !dir_work_stop(s->work))
+		_exit(code);
+	child_disconnect(s);
+	dir_post_free(s->post);
+	dir_work_free(s->work);
+	while (s->back.n_nc)
+		free(s->back.nc[--s->back.n_nc]);
+	dir_cache_free(s->back.cache);
+	io_loop_free(s->loop);
 	free(s);
-	return err < 0 ? 1 : err;
+	return code;
 }
 
-/* ---- from the parent ---- */
+/* ---- from the other threads ---- */
 
-static void child_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len)
-{
-	struct child *s = arg;
-	Idfw__Envelope *e = NULL;
-	const char *why = "too many lookups at once";
-	int err = wire_envelope_decode(buf, len, WIRE_SVM_TO_DIR, WIRE_OPEN, &e, &why);
-
-	(void)c;
-	if (err == 0 && e->body_case == IDFW__ENVELOPE__BODY_DIR_LOOKUP && child_work_put(s, e))
-		return;
-	wire_envelope_free(e);
-	gi_err("directory: bad message from the parent: %s", why);
-	s->exit_code = 1;
-	io_loop_stop(s->loop);
-}
-
-static void child_closed(void *arg, struct io_chan *c, int err, const char *why)
+/* the post's; before dir_work_new() nothing comes: the parent waits for DirState */
+static bool child_message(void *arg, Idfw__Envelope *e)
 {
 	struct child *s = arg;
 
-	(void)c;
-	(void)err;
-	(void)why;
-	io_loop_stop(s->loop); /* the parent is gone */
+	return e->body_case == IDFW__ENVELOPE__BODY_DIR_LOOKUP && dir_work_put(s->work, e);
+}
+
+static void child_ended(void *arg, bool failed)
+{
+	struct child *s = arg;
+
+	atomic_store(&s->failed, failed);
+	atomic_store(&s->ended, true);
+	io_wake_send(s->loop, &s->news);
+}
+
+/* a lookup's; that there is nothing but the configuration in it makes it safe */
+static int child_open(void *arg, char why[DIR_WHY_MAX], struct dldap **ret)
+{
+	const struct child *s = arg;
+	const struct dldap_conf conf = { .uri = s->conf.uri,
+		.bind_user = s->conf.bind_user,
+		.ca_file = s->conf.ca_file,
+		.password_file = s->conf.password_file,
+		.timeout_ms = child_timeout(s) };
+
+	return dldap_open(&conf, why, ret);
+}
+
+static void child_lost(void *arg)
+{
+	struct child *s = arg;
+
+	io_wake_send(s->loop, &s->news);
+}
+
+static void child_news_cb(struct io_wake *w)
+{
+	struct child *s = w->arg;
+
+	if (atomic_load(&s->ended))
+		io_loop_stop(s->loop);
+	else if (dir_work_lost(s->work, s->why))
+		child_disconnect(s); /* connects with the next look */
 }
 
 /* ---- the server ---- */
@@ -129,7 +211,7 @@ static void child_told_cb(struct io_timer *w)
 static void child_look(struct child *s)
 {
 	struct dir_changes ch = { .sids = s->changed };
-
+	uint64_t answers;
 	int err;
 
 	if (!s->up) {
@@ -138,11 +220,13 @@ static void child_look(struct child *s)
 		child_send_state(s);
 		return;
 	}
+	answers = dir_work_answers(s->work);
 	err = s->back.ops->poll(&s->back, &ch, s->why);
 	if (err == 0) {
-		child_send_changes(s, &ch);
-	} else if (err == -ETIMEDOUT && s->several) {
+		dir_reply_changes(s->post, &ch);
+	} else if (err == -ETIMEDOUT && s->several && answers == dir_work_answers(s->work)) {
 		child_disconnect(s); /* it stands still: another server can be had sooner */
+		dir_work_down(s->work, &s->back, s->why);
 	} else {
 		child_reconnect(s); /* servers close idle connections: that alone is no outage */
 		return;
@@ -154,7 +238,7 @@ static void child_look(struct child *s)
  * In the next round: first the parent hears that we connect (down, and no reason), so that it knows
  * which limit counts if we never come back from it.
  */
-void child_reconnect(struct child *s)
+static void child_reconnect(struct child *s)
 {
 	child_disconnect(s);
 	s->why[0] = '\0';
@@ -185,26 +269,22 @@ static void child_watch_cb(struct io_fd *w, unsigned int events)
 		io_timer_start(s->loop, &s->told, next > now ? next - now : 0, 0, child_told_cb, s);
 }
 
-void child_connect(struct child *s)
+static void child_connect(struct child *s)
 {
-	const struct idfw_dir_conf *c = s->back.conf;
-	const struct dldap_conf conf = { .uri = c->uri,
-		.bind_user = c->bind_user,
-		.ca_file = c->ca_file,
-		.password_file = c->password_file,
-		.timeout_ms = child_timeout(s) };
 	struct dir_changes ch = { .sids = s->changed };
-	int err;
+	struct dldap *look = NULL;
+	int err = child_open(s, s->why, &s->back.watch);
 
-	err = dldap_open(&conf, s->why, &s->back.look);
-	if (err == 0)
-		err = dldap_open(&conf, s->why, &s->back.watch);
+	if (err == 0 && !dir_work_connected(s->work))
+		err = child_open(s, s->why, &look);
 	if (err == 0)
 		err = s->back.ops->begin(&s->back, &ch, s->why);
 	if (err < 0) {
 		if (s->why[0] == '\0')
-			dir_why(s->why, "%s: %s", c->uri, gi_strerror(err));
+			dir_why(s->why, "%s: %s", s->conf.uri, gi_strerror(err));
+		dldap_close(look);
 		child_disconnect(s);
+		dir_work_down(s->work, &s->back, s->why);
 		s->retry_ms = io_clock_mono_ms() + io_backoff_next(&s->backoff);
 		return;
 	}
@@ -214,77 +294,23 @@ void child_connect(struct child *s)
 			s->loop, &s->watch, dldap_fd(s->back.watch), IO_READ, child_watch_cb, s);
 	s->why[0] = '\0';
 	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
+	dir_work_up(s->work, &s->back, look);
 	child_send_state(s); /* first: who hears of changes asks at once */
-	child_send_changes(s, &ch);
+	dir_reply_changes(s->post, &ch);
 }
 
-void child_disconnect(struct child *s)
+static void child_disconnect(struct child *s)
 {
 	if (s->loop) {
 		io_fd_stop(s->loop, &s->watch);
 		io_timer_stop(s->loop, &s->told);
 	}
-	dldap_close(s->back.look);
 	dldap_close(s->back.watch);
-	s->back.look = s->back.watch = NULL;
+	s->back.watch = NULL;
 	s->up = false;
 }
 
-/* ---- to the parent ---- */
-
-void child_send(struct child *s, const Idfw__Envelope *e)
+static void child_send_state(struct child *s)
 {
-	struct gi_buf out;
-	int err;
-
-	gi_buf_init(&out, WIRE_FRAME_MAX);
-	err = wire_envelope_encode(e, &out);
-	if (err == 0)
-		err = io_chan_send(s->chan, out.data, out.len);
-	gi_buf_fini(&out);
-	if (err == 0)
-		return;
-	/* half an answer must not stay: the parent starts us again and tells the engine */
-	gi_err("directory: cannot answer: %s", gi_strerror(err));
-	s->exit_code = 1;
-	io_loop_stop(s->loop);
-}
-
-void child_send_state(struct child *s)
-{
-	Idfw__DirState st = IDFW__DIR_STATE__INIT;
-	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
-	char empty[] = "";
-
-	st.up = s->up;
-	st.server = s->back.server;
-	st.text = s->up ? empty : s->why;
-	st.usn = s->back.usn;
-	e.body_case = IDFW__ENVELOPE__BODY_DIR_STATE;
-	e.dir_state = &st;
-	child_send(s, &e);
-}
-
-static void child_send_changes(struct child *s, const struct dir_changes *c)
-{
-	ProtobufCBinaryData sid[WIRE_DIR_SIDS_MAX];
-	Idfw__DirChanged ch = IDFW__DIR_CHANGED__INIT;
-	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
-	size_t at = 0;
-
-	if (!c->all && c->n_sids == 0)
-		return;
-	e.body_case = IDFW__ENVELOPE__BODY_DIR_CHANGED;
-	e.dir_changed = &ch;
-	ch.all = c->all;
-	ch.sid = sid;
-	do {
-		ch.n_sid = 0;
-		while (!c->all && at < c->n_sids && ch.n_sid < WIRE_DIR_SIDS_MAX) {
-			sid[ch.n_sid++] = (ProtobufCBinaryData){ .len = c->sids[at].len,
-				.data = c->sids[at].bytes };
-			at++;
-		}
-		child_send(s, &e);
-	} while (!c->all && at < c->n_sids);
+	dir_work_state(s->work, &s->back, s->up, s->why);
 }

@@ -32,6 +32,8 @@ const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 		"how often changes are looked for" },
 	{ "deadline", CONF_T_NUMBER, DIR_ITEM(deadline_ms), "5s", 200, 120000,
 		"for one answer; then the directory child is killed and started again" },
+	{ "connections", CONF_T_NUMBER, DIR_ITEM(connections), "4", 1, DIR_CONNECTIONS_MAX,
+		"lookups at one time, each on a connection of its own" },
 	{ "on-disabled", CONF_T_STRING, DIR_ITEM(on_disabled), "revoke", 1, 16,
 		"groups of an account that is disabled: revoke or keep" },
 	{ "on-expired", CONF_T_STRING, DIR_ITEM(on_expired), "revoke", 1, 16,

@@ -1,141 +1,507 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dirwork.c - lookups in the directory child, and their answers
+ * dirwork.c - lookups in the directory child: several at a time, each on a connection of its own
  *
- * Runs in the directory child, beside dirchild.c, which owns the connections. One lookup a loop
- * round, so that each answer leaves before the next call.
- * Invariants: every DirLookup gets one answer (the last part has `last`); no answer without a
- * working connection but UNAVAILABLE. Source: docs/directory.md, lib/wire/idfw.proto.
+ * Threads block in libldap without the lock; all they share is here, under it. A lookup that lost
+ * its connection goes back to the front of the queue, once. One connection that broke is made again
+ * and no outage as long as others answer; only when none is left, or one stands still and nobody
+ * else got an answer meanwhile, the child is down. Answers are dirreply.c's.
+ * A thread that hangs (TLS handshake, name service) cannot be ended: the others go on without it,
+ * and the parent finds out by the lookup that it has (dir.c). Source: docs/directory.md, ADR 9.
  */
-#include "svm-idfw/dirchild.h"
+#include "svm-idfw/dirwork.h"
 
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define CHILD_PART_BYTES                                                        \
-	(48u << 10) /* groups of one DirResult: below a frame with all the rest \
-		     */
+#include "lib/base/log.h"
+#include "lib/io/loop.h"
+#include "lib/io/sock.h"
+#include "svm-idfw/dirreply.h"
 
-static void child_work_cb(struct io_timer *w);
-static bool child_lookup(struct child *s, const Idfw__DirLookup *l);
-static void child_send_answer(
-	struct child *s, uint64_t id, const struct dir_answer *a, uint64_t took_ms);
+#define WORK_WAITING_MAX (2 * DIR_INFLIGHT_MAX)
+#define WORK_BACKOFF_MAX_MS 30000 /* between openings that fail while others serve */
+#define WORK_SPARE_SEC 60	  /* a connection that is not needed stays so long */
+#define WORK_STACK (512u << 10)
 
-bool child_work_put(struct child *s, Idfw__Envelope *e)
+enum worker_state {
+	WORKER_NONE,	/* no thread yet */
+	WORKER_CLOSED,	/* no connection */
+	WORKER_OPENING, /* at it, or told to */
+	WORKER_IDLE,
+	WORKER_CALLED, /* for a lookup that waits; who is done earlier may take it away */
+	WORKER_BUSY
+};
+
+struct worker {
+	struct dir_work *work;
+	pthread_t thread;
+	pthread_cond_t cond;
+	enum worker_state state;
+	bool suspect; /* another one's connection broke: this one may be as dead */
+	uint64_t opening_ms;
+	uint64_t generation;  /* of back */
+	struct dir_back back; /* the thread's */
+};
+
+struct work_job {
+	Idfw__Envelope *e; /* owned */
+	bool again;	   /* it has lost a connection already */
+};
+
+struct dir_work {
+	struct dir_work_conf conf;
+	pthread_mutex_t lock; /* of all below */
+	bool stop, up, lost;
+	char why[DIR_WHY_MAX]; /* while not up */
+	struct dir_back back;  /* to be copied; no connection */
+	uint64_t generation;   /* of it */
+	uint64_t answers;
+	uint64_t open_ms; /* no further connection before */
+	struct io_backoff backoff;
+	struct work_job jobs[WORK_WAITING_MAX]; /* a ring */
+	size_t first, n_jobs;
+	struct worker workers[DIR_CONNECTIONS_MAX];
+};
+
+static void *worker_main(void *arg);
+static void worker_wait(struct worker *k);
+static void worker_open(struct worker *k);
+static void worker_close(struct worker *k);
+static void worker_lookup(struct worker *k);
+static bool worker_broken(
+	struct worker *k, struct work_job *job, int err, uint64_t answers, const char *why);
+static int worker_start(struct worker *k);
+static struct worker *work_in_state(struct dir_work *w, enum worker_state state, unsigned int *ret);
+static bool work_has_connection(struct dir_work *w);
+static void work_call(struct dir_work *w);
+static void work_open_one(struct dir_work *w);
+static void work_fail(struct dir_work *w, const char *why);
+static void work_suspect(struct dir_work *w, bool busy);
+
+int dir_work_new(const struct dir_work_conf *conf, struct dir_work **ret)
 {
-	if (s->n_waiting == CHILD_WAITING_MAX)
-		return false;
-	s->waiting[(s->first + s->n_waiting++) % CHILD_WAITING_MAX] = e;
-	if (s->n_waiting == 1)
-		io_timer_start(s->loop, &s->work, 0, 0, child_work_cb, s);
-	return true;
+	struct dir_work *w = calloc(1, sizeof(*w));
+	pthread_condattr_t attr;
+	unsigned int i;
+
+	if (!w || pthread_mutex_init(&w->lock, NULL) != 0) {
+		free(w);
+		return -ENOMEM;
+	}
+	w->conf = *conf;
+	io_backoff_init(&w->backoff, WORK_BACKOFF_MAX_MS);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	for (i = 0; i < conf->connections; i++) {
+		w->workers[i].work = w;
+		(void)pthread_cond_init(&w->workers[i].cond, &attr);
+	}
+	(void)pthread_condattr_destroy(&attr);
+	*ret = w;
+	return 0;
 }
 
-void child_work_fini(struct child *s)
+bool dir_work_stop(struct dir_work *w)
 {
-	for (; s->n_waiting; s->n_waiting--)
-		wire_envelope_free(s->waiting[s->first++ % CHILD_WAITING_MAX]);
+	bool idle = true;
+	unsigned int i;
+
+	(void)pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	for (i = 0; i < w->conf.connections; i++) {
+		enum worker_state s = w->workers[i].state;
+
+		(void)pthread_cond_signal(&w->workers[i].cond);
+		idle = idle && s != WORKER_BUSY && s != WORKER_OPENING;
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	for (i = 0; idle && i < w->conf.connections; i++)
+		if (w->workers[i].state != WORKER_NONE)
+			(void)pthread_join(w->workers[i].thread, NULL);
+	return idle;
 }
 
-static void child_work_cb(struct io_timer *w)
+void dir_work_free(struct dir_work *w)
 {
-	struct child *s = w->arg;
-	Idfw__Envelope *e;
+	unsigned int i;
 
-	if (s->n_waiting == 0)
+	if (!w)
 		return;
-	e = s->waiting[s->first % CHILD_WAITING_MAX];
-	if (child_lookup(s, e->dir_lookup)) {
-		s->first++;
-		s->n_waiting--;
-		s->again = false;
+	for (; w->n_jobs; w->n_jobs--)
+		wire_envelope_free(w->jobs[w->first++ % WORK_WAITING_MAX].e);
+	for (i = 0; i < w->conf.connections; i++)
+		(void)pthread_cond_destroy(&w->workers[i].cond);
+	(void)pthread_mutex_destroy(&w->lock);
+	free(w);
+}
+
+bool dir_work_put(struct dir_work *w, Idfw__Envelope *e)
+{
+	bool ok;
+
+	(void)pthread_mutex_lock(&w->lock);
+	ok = w->n_jobs < WORK_WAITING_MAX;
+	if (ok && w->up) {
+		w->jobs[(w->first + w->n_jobs++) % WORK_WAITING_MAX] = (struct work_job){ .e = e };
+		work_call(w);
+	} else if (ok) {
+		dir_reply_unavailable(w->conf.post, e->dir_lookup->id, w->why);
 		wire_envelope_free(e);
 	}
-	if (s->n_waiting)
-		io_timer_start(s->loop, &s->work, 0, 0, child_work_cb, s);
+	(void)pthread_mutex_unlock(&w->lock);
+	return ok;
 }
 
-/* false: not answered, the connection went and is made again; once a lookup */
-static bool child_lookup(struct child *s, const Idfw__DirLookup *l)
-{
-	struct dir_answer a = { .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
-	uint64_t began = io_clock_mono_ms();
-	int err = -ENOTCONN;
+/* ---- the main thread's ---- */
 
-	if (!s->up && began >= s->retry_ms) {
-		child_connect(s);
-		if (!s->up)
-			child_send_state(s);
-	}
-	if (s->up)
-		err = s->back.ops->lookup(&s->back, l->name, l->sid.data, l->sid.len, &a, s->why);
-	if (err == -ECONNRESET && !s->again) {
-		dir_answer_fini(&a);
-		s->again = true;
-		child_reconnect(s);
-		return false;
-	}
-	if (s->up && (err == -ECONNRESET || err == -ETIMEDOUT)) {
-		child_disconnect(s);
-		child_send_state(s); /* first: the engine asks again when it is up */
+void dir_work_up(struct dir_work *w, const struct dir_back *b, struct dldap *look)
+{
+	struct worker *k = &w->workers[0];
+	unsigned int i;
+	int err = 0;
+
+	(void)pthread_mutex_lock(&w->lock);
+	if (strcmp(w->back.server, b->server) != 0) /* behind the same name: other answers */
+		work_suspect(w, true);
+	w->back = *b;
+	w->back.look = w->back.watch = NULL;
+	w->generation++;
+	w->up = true;
+	w->lost = false;
+	for (i = 0; look && i < w->conf.connections; i++) {
+		k = &w->workers[i];
+		if (k->state != WORKER_NONE && k->state != WORKER_CLOSED)
+			continue;
+		err = k->state == WORKER_NONE ? worker_start(k) : 0;
+		if (err < 0)
+			break;
+		k->back.look = look;
+		k->state = WORKER_IDLE;
+		k->suspect = false;
+		look = NULL;
 	}
 	if (err < 0)
-		dir_answer_fail(&a, IDFW__DIR_RESULT__STATUS__UNAVAILABLE, "%s",
-			s->why[0] ? s->why : gi_strerror(err));
-	child_send_answer(s, l->id, &a, io_clock_mono_ms() - began);
-	dir_answer_fini(&a);
-	return true;
+		work_fail(w, gi_strerror(err));
+	work_call(w);
+	(void)pthread_mutex_unlock(&w->lock);
+	dldap_close(look);
 }
 
-static void child_group_init(Idfw__DirGroup *p, struct dir_group *g)
+void dir_work_down(struct dir_work *w, const struct dir_back *b, const char *why)
 {
-	idfw__dir_group__init(p);
-	p->dn = g->dn;
-	p->name = g->name;
-	p->guid =
-		(ProtobufCBinaryData){ .len = g->has_guid ? sizeof(g->guid) : 0, .data = g->guid };
-	p->sid = (ProtobufCBinaryData){ .len = g->sid_len, .data = g->sid };
+	(void)pthread_mutex_lock(&w->lock);
+	w->back = *b;
+	w->back.look = w->back.watch = NULL;
+	work_fail(w, why);
+	w->lost = false;
+	(void)pthread_mutex_unlock(&w->lock);
 }
 
-static void child_send_answer(
-	struct child *s, uint64_t id, const struct dir_answer *a, uint64_t took_ms)
+bool dir_work_connected(struct dir_work *w)
 {
-	Idfw__DirGroup group[WIRE_DIR_GROUPS_MAX], *list[WIRE_DIR_GROUPS_MAX];
-	size_t at = 0;
+	bool yes;
 
-	do {
-		Idfw__DirResult r = IDFW__DIR_RESULT__INIT;
-		Idfw__Envelope e = IDFW__ENVELOPE__INIT;
-		size_t bytes = 0;
-		char empty[] = "";
+	(void)pthread_mutex_lock(&w->lock);
+	yes = w->up && work_has_connection(w);
+	(void)pthread_mutex_unlock(&w->lock);
+	return yes;
+}
 
-		r.id = id;
-		r.status = a->status;
-		r.text = (char *)(uintptr_t)a->text;
-		r.dn = a->dn ? a->dn : empty;
-		r.name = a->name ? a->name : empty;
-		r.upn = a->upn ? a->upn : empty;
-		r.guid = (ProtobufCBinaryData){ .len = a->has_guid ? sizeof(a->guid) : 0,
-			.data = (uint8_t *)(uintptr_t)a->guid };
-		r.sid = (ProtobufCBinaryData){ .len = a->sid_len,
-			.data = (uint8_t *)(uintptr_t)a->sid };
-		r.group = list;
-		r.took_ms = (uint32_t)took_ms;
-		r.account_state = a->acct.state;
-		r.expires_ms = a->acct.expires_ms;
-		while (at < a->n_groups && r.n_group < WIRE_DIR_GROUPS_MAX) {
-			struct dir_group *g = &a->groups[at];
+bool dir_work_lost(struct dir_work *w, char ret_why[DIR_WHY_MAX])
+{
+	bool lost;
 
-			bytes += strlen(g->dn) + strlen(g->name) + sizeof(g->sid) + 64;
-			if (r.n_group && bytes > CHILD_PART_BYTES)
-				break;
-			child_group_init(&group[r.n_group], g);
-			list[r.n_group] = &group[r.n_group];
-			r.n_group++;
-			at++;
+	(void)pthread_mutex_lock(&w->lock);
+	lost = w->lost;
+	if (lost)
+		dir_why(ret_why, "%s", w->why);
+	w->lost = false;
+	(void)pthread_mutex_unlock(&w->lock);
+	return lost;
+}
+
+void dir_work_state(struct dir_work *w, const struct dir_back *b, bool up, const char *why)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	if (up && !w->up)
+		dir_reply_state(w->conf.post, b, false, w->why);
+	else
+		dir_reply_state(w->conf.post, b, up, why);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+uint64_t dir_work_answers(struct dir_work *w)
+{
+	uint64_t n;
+
+	(void)pthread_mutex_lock(&w->lock);
+	n = w->answers;
+	(void)pthread_mutex_unlock(&w->lock);
+	return n;
+}
+
+/* ---- under the lock: who does what ---- */
+
+/* the first in that state; @ret: how many, may be NULL */
+static struct worker *work_in_state(struct dir_work *w, enum worker_state state, unsigned int *ret)
+{
+	struct worker *k = NULL;
+	unsigned int i, n = 0;
+
+	for (i = w->conf.connections; i-- > 0;) {
+		if (w->workers[i].state != state)
+			continue;
+		k = &w->workers[i];
+		n++;
+	}
+	if (ret)
+		*ret = n;
+	return k;
+}
+
+static bool work_has_connection(struct dir_work *w)
+{
+	return work_in_state(w, WORKER_IDLE, NULL) || work_in_state(w, WORKER_CALLED, NULL) ||
+	       work_in_state(w, WORKER_BUSY, NULL);
+}
+
+/* whoever is idle, for each lookup that waits; a connection more if that is not enough */
+static void work_call(struct dir_work *w)
+{
+	struct worker *k;
+	unsigned int called;
+
+	(void)work_in_state(w, WORKER_CALLED, &called);
+	while (w->n_jobs > called && (k = work_in_state(w, WORKER_IDLE, NULL)) != NULL) {
+		k->state = WORKER_CALLED;
+		(void)pthread_cond_signal(&k->cond);
+		called++;
+	}
+	if (w->n_jobs > called)
+		work_open_one(w);
+}
+
+/* one at a time, so that a server that comes back does not get all at once */
+static void work_open_one(struct dir_work *w)
+{
+	uint64_t now = io_clock_mono_ms();
+	struct worker *k = NULL;
+	unsigned int i;
+
+	if (!w->up || (now < w->open_ms && work_has_connection(w)))
+		return;
+	for (i = w->conf.connections; i-- > 0;) {
+		struct worker *o = &w->workers[i];
+
+		if (o->state == WORKER_OPENING && now - o->opening_ms < w->conf.deadline_ms)
+			return;
+		if (o->state == WORKER_NONE || o->state == WORKER_CLOSED)
+			k = o;
+	}
+	if (!k || (k->state == WORKER_NONE && worker_start(k) < 0))
+		return;
+	k->state = WORKER_OPENING;
+	k->opening_ms = now;
+	(void)pthread_cond_signal(&k->cond);
+}
+
+/* first the state, then the answers: the engine asks again when it is up */
+static void work_fail(struct dir_work *w, const char *why)
+{
+	w->up = false;
+	w->lost = true;
+	dir_why(w->why, "%s", why[0] ? why : "no connection");
+	dir_reply_state(w->conf.post, &w->back, false, w->why);
+	for (; w->n_jobs; w->n_jobs--) {
+		struct work_job *job = &w->jobs[w->first++ % WORK_WAITING_MAX];
+
+		dir_reply_unavailable(w->conf.post, job->e->dir_lookup->id, w->why);
+		wire_envelope_free(job->e);
+	}
+	work_suspect(w, true);
+	w->conf.lost(w->conf.arg);
+}
+
+/* to be closed as soon as they can; @busy: those at a lookup as well, after it */
+static void work_suspect(struct dir_work *w, bool busy)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->conf.connections; i++) {
+		struct worker *k = &w->workers[i];
+
+		if (k->state == WORKER_IDLE || k->state == WORKER_CALLED ||
+			(busy && k->state == WORKER_BUSY)) {
+			k->suspect = true;
+			(void)pthread_cond_signal(&k->cond);
 		}
-		r.last = at == a->n_groups;
-		e.body_case = IDFW__ENVELOPE__BODY_DIR_RESULT;
-		e.dir_result = &r;
-		child_send(s, &e);
-	} while (at < a->n_groups);
+	}
+}
+
+static int worker_start(struct worker *k)
+{
+	pthread_attr_t attr;
+	int err = -pthread_attr_init(&attr);
+
+	if (err < 0)
+		return err;
+	err = -pthread_attr_setstacksize(&attr, WORK_STACK);
+	if (err == 0)
+		err = -pthread_create(&k->thread, &attr, worker_main, k);
+	(void)pthread_attr_destroy(&attr);
+	if (err == 0)
+		k->state = WORKER_CLOSED;
+	else
+		gi_err("directory: cannot start a thread: %s", gi_strerror(err));
+	return err;
+}
+
+/* ---- a thread: holds the lock but inside libldap ---- */
+
+static void *worker_main(void *arg)
+{
+	struct worker *k = arg;
+	struct dir_work *w = k->work;
+
+	(void)pthread_mutex_lock(&w->lock);
+	while (!w->stop) {
+		if (k->state == WORKER_OPENING)
+			worker_open(k);
+		else if (k->back.look && (k->suspect || !w->up))
+			worker_close(k);
+		else if (k->back.look && w->n_jobs)
+			worker_lookup(k);
+		else
+			worker_wait(k);
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	dldap_close(k->back.look);
+	return NULL;
+}
+
+/* the first connection stays, others until they were not needed for a while */
+static void worker_wait(struct worker *k)
+{
+	struct dir_work *w = k->work;
+	struct timespec until;
+
+	if (k->state == WORKER_CALLED)
+		k->state = WORKER_IDLE;
+	if (!k->back.look || k == w->workers) {
+		(void)pthread_cond_wait(&k->cond, &w->lock);
+		return;
+	}
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += WORK_SPARE_SEC;
+	if (pthread_cond_timedwait(&k->cond, &w->lock, &until) == ETIMEDOUT &&
+		k->state == WORKER_IDLE)
+		worker_close(k);
+}
+
+static void worker_open(struct worker *k)
+{
+	struct dir_work *w = k->work;
+	uint64_t generation = w->generation;
+	char why[DIR_WHY_MAX] = "";
+	struct dldap *look = NULL;
+	int err;
+
+	(void)pthread_mutex_unlock(&w->lock);
+	err = w->conf.open(w->conf.arg, why, &look);
+	(void)pthread_mutex_lock(&w->lock);
+	if (err == 0) {
+		k->back.look = look;
+		k->state = WORKER_IDLE;
+		k->suspect = generation != w->generation;
+		io_backoff_init(&w->backoff, WORK_BACKOFF_MAX_MS);
+	} else {
+		k->state = WORKER_CLOSED;
+		w->open_ms = io_clock_mono_ms() + io_backoff_next(&w->backoff);
+		if (!w->up || generation != w->generation)
+			return;
+		if (!work_has_connection(w))
+			work_fail(w, why);
+		else
+			gi_notice("directory: no further connection for lookups: %s", why);
+	}
+	work_call(w);
+}
+
+static void worker_close(struct worker *k)
+{
+	struct dldap *look = k->back.look;
+
+	k->back.look = NULL;
+	k->state = WORKER_CLOSED;
+	k->suspect = false;
+	(void)pthread_mutex_unlock(&k->work->lock);
+	dldap_close(look);
+	(void)pthread_mutex_lock(&k->work->lock);
+	if (k->work->up)
+		work_call(k->work);
+}
+
+static void worker_lookup(struct worker *k)
+{
+	struct dir_answer a = { .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
+	struct dir_work *w = k->work;
+	struct work_job job = w->jobs[w->first % WORK_WAITING_MAX];
+	const Idfw__DirLookup *l = job.e->dir_lookup;
+	uint64_t answers = w->answers, began = io_clock_mono_ms();
+	char why[DIR_WHY_MAX] = "";
+	bool answered = true;
+	int err;
+
+	w->first++;
+	w->n_jobs--;
+	k->state = WORKER_BUSY;
+	if (k->generation != w->generation) {
+		struct dldap *look = k->back.look;
+
+		k->back = w->back;
+		k->back.look = look;
+		k->generation = w->generation;
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	err = k->back.ops->lookup(&k->back, l->name, l->sid.data, l->sid.len, &a, why);
+	if (err == 0)
+		dir_reply_answer(w->conf.post, l->id, &a, io_clock_mono_ms() - began);
+	dir_answer_fini(&a);
+	(void)pthread_mutex_lock(&w->lock);
+	k->state = WORKER_IDLE;
+	if (err == 0)
+		w->answers++;
+	else if (err == -ECONNRESET || err == -ETIMEDOUT)
+		answered = worker_broken(k, &job, err, answers, why);
+	if (err < 0 && answered)
+		dir_reply_unavailable(w->conf.post, l->id, why[0] ? why : gi_strerror(err));
+	if (answered)
+		wire_envelope_free(job.e);
+}
+
+/* @answers: of when it began; false: @job waits again */
+static bool worker_broken(
+	struct worker *k, struct work_job *job, int err, uint64_t answers, const char *why)
+{
+	struct dir_work *w = k->work;
+
+	if (err == -ECONNRESET)
+		work_suspect(w, false);
+	worker_close(k);
+	if (!w->up)
+		return true;
+	if (err == -ECONNRESET && !job->again) {
+		job->again = true;
+		w->first += WORK_WAITING_MAX - 1;
+		w->jobs[w->first % WORK_WAITING_MAX] = *job;
+		w->n_jobs++;
+		work_call(w);
+		return false;
+	}
+	if (w->answers == answers)
+		work_fail(w, why);
+	return true;
 }

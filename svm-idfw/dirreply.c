@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirreply.c - what the directory child says to its parent, as messages
+ *
+ * Runs in the directory child, in the thread that has something to say. Invariant: an answer is
+ * sent whole, in parts that fit a frame. Source: lib/wire/idfw.proto.
+ */
+#include "svm-idfw/dirreply.h"
+
+#include <string.h>
+
+#define REPLY_PART_BYTES                                                        \
+	(48u << 10) /* groups of one DirResult: below a frame with all the rest \
+		     */
+
+static void reply_group_init(Idfw__DirGroup *p, struct dir_group *g);
+
+void dir_reply_answer(struct dir_post *p, uint64_t id, const struct dir_answer *a, uint64_t took_ms)
+{
+	Idfw__DirGroup group[WIRE_DIR_GROUPS_MAX], *list[WIRE_DIR_GROUPS_MAX];
+	size_t at = 0;
+
+	do {
+		Idfw__DirResult r = IDFW__DIR_RESULT__INIT;
+		Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+		size_t bytes = 0;
+		char empty[] = "";
+
+		r.id = id;
+		r.status = a->status;
+		r.text = (char *)(uintptr_t)a->text;
+		r.dn = a->dn ? a->dn : empty;
+		r.name = a->name ? a->name : empty;
+		r.upn = a->upn ? a->upn : empty;
+		r.guid = (ProtobufCBinaryData){ .len = a->has_guid ? sizeof(a->guid) : 0,
+			.data = (uint8_t *)(uintptr_t)a->guid };
+		r.sid = (ProtobufCBinaryData){ .len = a->sid_len,
+			.data = (uint8_t *)(uintptr_t)a->sid };
+		r.group = list;
+		r.took_ms = (uint32_t)took_ms;
+		r.account_state = a->acct.state;
+		r.expires_ms = a->acct.expires_ms;
+		while (at < a->n_groups && r.n_group < WIRE_DIR_GROUPS_MAX) {
+			struct dir_group *g = &a->groups[at];
+
+			bytes += strlen(g->dn) + strlen(g->name) + sizeof(g->sid) + 64;
+			if (r.n_group && bytes > REPLY_PART_BYTES)
+				break;
+			reply_group_init(&group[r.n_group], g);
+			list[r.n_group] = &group[r.n_group];
+			r.n_group++;
+			at++;
+		}
+		r.last = at == a->n_groups;
+		e.body_case = IDFW__ENVELOPE__BODY_DIR_RESULT;
+		e.dir_result = &r;
+		dir_post_send(p, &e);
+	} while (at < a->n_groups);
+}
+
+void dir_reply_unavailable(struct dir_post *p, uint64_t id, const char *why)
+{
+	struct dir_answer a = { .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
+
+	dir_why(a.text, "%s", why);
+	dir_reply_answer(p, id, &a, 0);
+}
+
+void dir_reply_state(struct dir_post *p, const struct dir_back *b, bool up, const char *why)
+{
+	Idfw__DirState st = IDFW__DIR_STATE__INIT;
+	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+	char empty[] = "";
+
+	st.up = up;
+	st.server = (char *)(uintptr_t)b->server;
+	st.text = up ? empty : (char *)(uintptr_t)why;
+	st.usn = b->usn;
+	e.body_case = IDFW__ENVELOPE__BODY_DIR_STATE;
+	e.dir_state = &st;
+	dir_post_send(p, &e);
+}
+
+void dir_reply_changes(struct dir_post *p, const struct dir_changes *c)
+{
+	ProtobufCBinaryData sid[WIRE_DIR_SIDS_MAX];
+	Idfw__DirChanged ch = IDFW__DIR_CHANGED__INIT;
+	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
+	size_t at = 0;
+
+	if (!c->all && c->n_sids == 0)
+		return;
+	e.body_case = IDFW__ENVELOPE__BODY_DIR_CHANGED;
+	e.dir_changed = &ch;
+	ch.all = c->all;
+	ch.sid = sid;
+	do {
+		ch.n_sid = 0;
+		while (!c->all && at < c->n_sids && ch.n_sid < WIRE_DIR_SIDS_MAX) {
+			sid[ch.n_sid++] = (ProtobufCBinaryData){ .len = c->sids[at].len,
+				.data = c->sids[at].bytes };
+			at++;
+		}
+		dir_post_send(p, &e);
+	} while (!c->all && at < c->n_sids);
+}
+
+static void reply_group_init(Idfw__DirGroup *p, struct dir_group *g)
+{
+	idfw__dir_group__init(p);
+	p->dn = g->dn;
+	p->name = g->name;
+	p->guid =
+		(ProtobufCBinaryData){ .len = g->has_guid ? sizeof(g->guid) : 0, .data = g->guid };
+	p->sid = (ProtobufCBinaryData){ .len = g->sid_len, .data = g->sid };
+}
