@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dirad.c - Active Directory: an account's groups by tokenGroups, changes by USN
+ * dirad.c - Active Directory: an account's groups by tokenGroups
  *
  * Runs in the directory child. tokenGroups (one base search) gives the SIDs of all security groups,
  * transitive and with the primary group; names come from the SID cache, unknown ones by one OR
- * filter. Changes: highestCommittedUSN of the root DSE; when it moved, the objects with a higher
- * uSNChanged are looked at. Each write takes one USN and an object shows its last one only, so as
- * many objects as USNs means that nothing is hidden; fewer may mean a deletion, which an ordinary
- * account cannot see: then everyone is looked up again.
- * Source: MS-ADTS 3.1.1.4.5.19 (tokenGroups), 3.1.1.1.9 (USNs), 3.1.1.3.1.2.4 (<SID=...>).
+ * filter. What changed is found out by diradchange.c.
+ * Source: MS-ADTS 3.1.1.4.5.19 (tokenGroups), 3.1.1.3.1.2.4 (<SID=...>).
  */
-#include "svm-idfw/dirback.h"
+#include "svm-idfw/dirad.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,17 +28,12 @@ static const char *const ad_group_attrs[] = { "objectGUID", "objectSid", "sAMAcc
 static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
 static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 	struct dir_answer *ret, char why[DIR_WHY_MAX]);
-static int ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
 
-const struct dir_back_ops dir_back_ad = { .begin = ad_begin, .lookup = ad_lookup, .poll = ad_poll };
+const struct dir_back_ops dir_back_ad = {
+	.begin = ad_begin, .lookup = ad_lookup, .poll = dir_ad_poll
+};
 
 /* ---- what the server says about itself ---- */
-
-struct ad_root {
-	struct dir_back *b;
-	char server[DIR_WHY_MAX], root[DIR_DN_MAX], config[DIR_DN_MAX];
-	uint64_t usn;
-};
 
 static int ad_root_nc(void *arg, const uint8_t *value, size_t len)
 {
@@ -55,7 +47,7 @@ static int ad_root_nc(void *arg, const uint8_t *value, size_t len)
 
 static int ad_root_entry(void *arg, struct dldap_entry *e)
 {
-	struct ad_root *r = arg;
+	struct dir_ad_root *r = arg;
 	char usn[24];
 
 	(void)dldap_entry_text(e, "dsServiceName", r->server, sizeof(r->server));
@@ -67,7 +59,7 @@ static int ad_root_entry(void *arg, struct dldap_entry *e)
 	return r->b ? dldap_entry_each(e, "namingContexts", ad_root_nc, r->b) : 0;
 }
 
-static int ad_root_read(struct dldap *d, struct ad_root *r, char why[DIR_WHY_MAX])
+int dir_ad_root_read(struct dldap *d, struct dir_ad_root *r, char why[DIR_WHY_MAX])
 {
 	static const char *const all[] = { "dsServiceName", "defaultNamingContext",
 		"configurationNamingContext", "highestCommittedUSN", "namingContexts", NULL };
@@ -120,12 +112,12 @@ static int ad_netbios(struct dir_back *b, const char *config, char why[DIR_WHY_M
 
 static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
-	struct ad_root r = { .b = b };
+	struct dir_ad_root r = { .b = b };
 	int err;
 
 	while (b->n_nc)
 		free(b->nc[--b->n_nc]);
-	err = ad_root_read(b->watch, &r, why);
+	err = dir_ad_root_read(b->watch, &r, why);
 	if (err < 0)
 		return err;
 	if (r.root[0] == '\0' || r.usn == 0 || gi_text_copy(b->root, sizeof(b->root), r.root) < 0 ||
@@ -437,97 +429,4 @@ static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, s
 		err = 0;
 	}
 	return err;
-}
-
-/* ---- changes ---- */
-
-struct ad_scan {
-	struct dir_back *b;
-	struct dir_changes *out;
-	uint64_t objects;
-	bool group, user; /* of the entry at hand */
-};
-
-static int ad_scan_class(void *arg, const uint8_t *value, size_t len)
-{
-	struct ad_scan *s = arg;
-
-	s->group |= len == 5 && strncasecmp((const char *)value, "group", 5) == 0;
-	s->user |= len == 4 && strncasecmp((const char *)value, "user", 4) == 0;
-	return 0;
-}
-
-static int ad_scan_entry(void *arg, struct dldap_entry *e)
-{
-	struct ad_scan *s = arg;
-	struct dir_sid sid = { .len = 0 };
-
-	s->objects++;
-	s->group = s->user = false;
-	(void)dldap_entry_each(e, "objectClass", ad_scan_class, s);
-	(void)dldap_entry_bytes(e, "objectSid", sid.bytes, sizeof(sid.bytes), &sid.len);
-	if (s->group) {
-		s->out->all = true;
-		if (sid.len)
-			dir_cache_drop(s->b->cache, sid.bytes, sid.len);
-	} else if (s->user && sid.len) {
-		if (s->out->n_sids == DIR_CHANGES_MAX)
-			return -GI_ELIMIT;
-		s->out->sids[s->out->n_sids++] = sid;
-	}
-	return 0;
-}
-
-/* everything in one naming context whose last write is after b->usn, up to @last */
-static int ad_scan(struct dir_back *b, const char *base, uint64_t last, struct ad_scan *s,
-	char why[DIR_WHY_MAX])
-{
-	static const char *const attrs[] = { "objectClass", "objectSid", NULL };
-	char filter[96];
-	const struct dldap_query q = { .base = base,
-		.filter = filter,
-		.scope = DLDAP_SUBTREE,
-		.attrs = attrs,
-		.page = b->page,
-		.max = DIR_CHANGES_MAX,
-		.entry = ad_scan_entry,
-		.arg = s };
-
-	(void)snprintf(filter, sizeof(filter), "(&(uSNChanged>=%llu)(uSNChanged<=%llu))",
-		(unsigned long long)b->usn + 1, (unsigned long long)last);
-	return dldap_search(b->watch, &q, why);
-}
-
-static int ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
-{
-	struct ad_scan s = { .b = b, .out = ret };
-	struct ad_root r = { .b = NULL };
-	uint64_t moved;
-	size_t i;
-	int err = ad_root_read(b->watch, &r, why);
-
-	if (err < 0 || r.usn == b->usn)
-		return err;
-	if (r.usn <
-		b->usn) { /* restored from a backup: nothing that we remember is worth anything */
-		ret->all = true;
-		dir_cache_clear(b->cache);
-	} else {
-		moved = r.usn - b->usn;
-		err = ad_scan(b, b->root, r.usn, &s, why);
-		for (i = 0; err == 0 && s.objects < moved && !ret->all && i < b->n_nc; i++)
-			if (strcasecmp(b->nc[i], b->root) != 0)
-				err = ad_scan(b, b->nc[i], r.usn, &s, why);
-		if (err == -GI_ELIMIT) {
-			ret->all = true;
-			err = 0;
-		}
-		/* fewer objects than writes: one may be gone, or was written twice */
-		if (err == 0 && s.objects < moved)
-			ret->all = true;
-	}
-	if (err < 0)
-		return err;
-	b->usn = r.usn;
-	return 0;
 }
