@@ -9,6 +9,8 @@
  *   session.c    sessions begin and end
  *   principal.c  directory accounts: cache, lookups
  *   account.c    their state: disabled, expired, locked; what that takes away, and when
+ *   group.c      directory groups, each once
+ *   news.c       the directory changed: who is looked up again
  *   limits.c     how much one guest may ask for
  *   lease.c      how long things outlast us: heartbeats, VMs that are away
  *   alarm.c      what is wrong with the enforcement on a VM
@@ -34,6 +36,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "svm-idfw/engine.h"
+#include "svm-idfw/group.h"
 #include "svm-idfw/intern.h"
 
 #define IDFW_INFLIGHT_MAX 8    /* versions sent and not acknowledged, a VM */
@@ -54,6 +57,7 @@
 #define IDFW_BACKOFF_MAX_MS 30000
 #define IDFW_MARKS_OF_MAX (IDFW_EPOCHS_MAX + 1 + FW_LAPSES_MAX) /* of one subject */
 #define IDFW_CAUSE_MAX 160
+#define IDFW_TOLD_MAX 1024 /* accounts that reports named: so many are remembered */
 #define IDFW_WHEEL 64	   /* seconds; more than between two heartbeats of a VM */
 #define IDFW_READY_NAMES 8 /* VMs that an audit record of readiness names */
 
@@ -259,6 +263,11 @@ struct idfw_uids {	       /* that the policy names */
 	struct pol_set any; /* groups that one of them is in */
 };
 
+struct idfw_told {
+	uint8_t id[16];
+	uint64_t news;
+};
+
 enum idfw_dir_state { IDFW_DIR_UNKNOWN, IDFW_DIR_UP, IDFW_DIR_DOWN };
 
 struct idfw_engine {
@@ -267,6 +276,7 @@ struct idfw_engine {
 	uint64_t mono_ms, real_ms;
 	uint64_t next_due_ms; /* 0 none */
 	struct idfw_strtab strings;
+	struct idfw_group_table groups;
 	struct idfw_vm *vms;
 	struct idfw_principal *principals, *units; /* units: system services, by their names */
 	struct idfw_session *sessions;
@@ -304,6 +314,12 @@ struct idfw_engine {
 	struct idfw_principal *accounts_due; /* heap: whose state is another one by itself next */
 	uint64_t retry_ms;		     /* failed lookups are tried again; 0 none */
 	enum idfw_dir_state dir;
+	uint64_t news;	    /* reports of changes so far */
+	uint64_t told_sids; /* the last that named a SID */
+	uint64_t told_any;  /* the last that named an account, or all */
+	uint64_t absent_ms; /* accounts that were not there are not asked for before */
+	struct idfw_told told[IDFW_TOLD_MAX]; /* a ring */
+	size_t n_told;
 	struct idfw_stats stats;
 };
 
@@ -436,6 +452,10 @@ bool idfw_principal_grants(const struct idfw_principal *p);
 GI_MUST_CHECK int idfw_principal_groups(
 	const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret);
 void idfw_principal_retry(struct idfw_engine *e);
+/* ---- news.c ---- */
+/* is the answer for @p, just taken, older than a report that concerns it? Then ask again */
+bool idfw_news_since(struct idfw_engine *e, struct idfw_principal *p);
+/* ---- principal.c ---- */
 GI_MUST_CHECK int idfw_unit_get(
 	struct idfw_engine *e, const char *unit, struct idfw_principal **ret);
 void idfw_units_free(struct idfw_engine *e);

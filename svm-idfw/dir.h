@@ -66,7 +66,7 @@ struct idfw_dir;
 
 struct idfw_dir_ops {
 	void (*principal)(void *arg, const char *key, const struct idfw_principal *found);
-	void (*changed)(void *arg, bool all, const char *const *sids, size_t n_sids);
+	void (*changed)(void *arg, const struct idfw_changes *c);
 	/* @why: when up and of several servers: who answers, and why others do not */
 	void (*state)(void *arg, bool up, const char *why);
 };

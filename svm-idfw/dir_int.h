@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dir_int.h - what dir.c (the life of the children) and dirask.c (lookups, answers) share; nobody
- * else includes it
+ * dir_int.h - what dir.c (the life of the children) and dirask.c (lookups, answers), dirchanged.c
+ * (reports of changes) share; nobody else includes it
  *
  * Runs in svm-idfw's loop. dir.c calls dirask.c when a child came, went or spoke; dirask.c sends
  * to the child that is asked and never starts or ends one.

@@ -14,8 +14,6 @@
 #include "lib/io/sock.h"
 #include "svm-idfw/sid.h"
 
-#define DIR_CHANGED_MAX 512 /* SIDs in one DirChanged, as on the wire */
-
 static void dir_pump_cb(struct io_idle *w);
 static int dir_ask_send(struct idfw_dir *d, const struct dir_ask *a);
 static void dir_answer_rest(struct idfw_dir *d, size_t n);
@@ -95,22 +93,6 @@ void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r)
 	d->ops.principal(d->arg, a->key, &a->found);
 	dir_ask_free(a);
 	dir_pump(d);
-}
-
-void dir_on_changed(struct idfw_dir *d, const Idfw__DirChanged *c)
-{
-	char text[DIR_CHANGED_MAX][SID_TEXT_MAX]; /* 96 KiB of stack */
-	const char *list[DIR_CHANGED_MAX];
-	size_t i, n = 0;
-
-	for (i = 0; i < c->n_sid && n < DIR_CHANGED_MAX; i++) {
-		if (sid_to_text(c->sid[i].data, c->sid[i].len, text[n]) < 0)
-			continue;
-		list[n] = text[n];
-		n++;
-	}
-	if (c->all || n)
-		d->ops.changed(d->arg, c->all, list, n);
 }
 
 /* at the end of a loop round: what can be sent is sent; while down all is answered here */

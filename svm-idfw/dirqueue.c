@@ -230,6 +230,8 @@ static int ask_group(struct dir_ask *a, const Idfw__DirGroup *g)
 	}
 	slot = &a->found.groups[a->found.n_groups++];
 	*slot = (struct idfw_group){ .name = NULL };
+	if (g->guid.len == sizeof(slot->id))
+		memcpy(slot->id, g->guid.data, sizeof(slot->id));
 	err = ask_text(&slot->name, g->name);
 	if (err == 0)
 		err = ask_text(&slot->dn, g->dn);

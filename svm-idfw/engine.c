@@ -34,6 +34,7 @@ int idfw_engine_new(
 	e->out = *out;
 	e->next_db_id = 1;
 	idfw_strtab_init(&e->strings, conf->seed);
+	idfw_groups_init(&e->groups, &e->strings);
 	gi_buf_init(&e->json, DETAIL_MAX);
 	*ret = e;
 	return 0;

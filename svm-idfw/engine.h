@@ -46,7 +46,8 @@ struct plan_ready;
 
 struct idfw_group {
 	char *name, *dn,
-		*sid; /* owned (in the engine: interned); "" when unknown; sid as S-1-... text */
+		*sid;	/* owned (in the engine: interned); "" when unknown; sid as S-1-... text */
+	uint8_t id[16]; /* objectGUID, entryUUID; all zero: unknown */
 };
 
 enum idfw_presence { IDFW_P_PENDING, IDFW_P_FOUND, IDFW_P_NOT_FOUND, IDFW_P_UNAVAILABLE };
@@ -78,8 +79,11 @@ struct idfw_principal {
 	char *name, *upn, *dn, *sid; /* owned; "" while unknown */
 	uint8_t guid[16];
 	enum idfw_presence presence;
-	struct idfw_group *groups; /* owned */
+	struct idfw_group *groups; /* owned; of an answer and of the store; the engine's have @in */
 	size_t n_groups;
+	const struct idfw_group **in; /* the engine's own: objects that are shared (group.h) */
+	size_t n_in;
+	uint64_t asked;	      /* number of the last report (news.c) when it was last asked for */
 	uint64_t resolved_ms; /* when the directory last answered, real time; 0 never */
 	bool lookup_running, lookup_again;
 	bool stale;   /* the directory may know better: asked before the next login is served */
@@ -319,8 +323,14 @@ void idfw_engine_guest_down(struct idfw_engine *e, struct idfw_vm *vm, const cha
 /* directory; groups etc. are copied */
 void idfw_engine_principal(
 	struct idfw_engine *e, const char *key, const struct idfw_principal *found);
-void idfw_engine_directory_changed(
-	struct idfw_engine *e, bool all, const char *const *sids, size_t n_sids);
+struct idfw_changes { /* all borrowed */
+	bool all;
+	const char *const *sids;       /* accounts, as S-1-... */
+	const uint8_t (*accounts)[16]; /* by their unique ids */
+	const uint8_t (*groups)[16];   /* everybody who was in it when last looked up */
+	size_t n_sids, n_accounts, n_groups;
+};
+void idfw_engine_directory_changed(struct idfw_engine *e, const struct idfw_changes *c);
 void idfw_engine_directory_state(struct idfw_engine *e, bool up, const char *why);
 
 /* store: every record up to and including this event of this boot is on disk */

@@ -200,12 +200,12 @@ static void dir_principal(void *arg, const char *key, const struct idfw_principa
 		gi_debug("groups of %s are not kept for a restart", key);
 }
 
-static void dir_changed(void *arg, bool all, const char *const *sids, size_t n_sids)
+static void dir_changed(void *arg, const struct idfw_changes *c)
 {
 	struct svm *s = arg;
 
 	svm_round(s);
-	idfw_engine_directory_changed(s->engine, all, sids, n_sids);
+	idfw_engine_directory_changed(s->engine, c);
 }
 
 static void dir_state(void *arg, bool up, const char *why)

@@ -33,14 +33,13 @@ static struct idfw_principal *find(struct idfw_engine *e, const char *key)
 	return p;
 }
 
-static void groups_free(struct idfw_engine *e, struct idfw_group *g, size_t n)
+static void groups_free(struct idfw_engine *e, struct idfw_principal *p)
 {
-	for (size_t i = 0; g && i < n; i++) {
-		idfw_str_put(&e->strings, g[i].name);
-		idfw_str_put(&e->strings, g[i].dn);
-		idfw_str_put(&e->strings, g[i].sid);
-	}
-	free(g);
+	for (size_t i = 0; i < p->n_in; i++)
+		idfw_group_put(&e->groups, p->in[i]);
+	free(p->in);
+	p->in = NULL;
+	p->n_in = 0;
 }
 
 static void fields_free(struct idfw_engine *e, struct idfw_principal *p)
@@ -49,7 +48,7 @@ static void fields_free(struct idfw_engine *e, struct idfw_principal *p)
 	idfw_str_put(&e->strings, p->upn);
 	idfw_str_put(&e->strings, p->dn);
 	idfw_str_put(&e->strings, p->sid);
-	groups_free(e, p->groups, p->n_groups);
+	groups_free(e, p);
 }
 
 void idfw_principal_free(struct idfw_engine *e, struct idfw_principal *p)
@@ -70,7 +69,7 @@ static char *intern(struct idfw_engine *e, const char *text)
 	return (char *)(uintptr_t)idfw_str_get(&e->strings, text);
 }
 
-/* fills name..groups of @to from @from; @to is untouched on error */
+/* fills name..guid, and in, of @to from @from; @to is untouched on error */
 static int fields_copy(
 	struct idfw_engine *e, struct idfw_principal *to, const struct idfw_principal *from)
 {
@@ -82,14 +81,12 @@ static int fields_copy(
 	n.dn = intern(e, from->dn);
 	n.sid = intern(e, from->sid);
 	ok = n.name && n.upn && n.dn && n.sid;
-	n.groups = calloc(from->n_groups + 1, sizeof(*n.groups));
-	n.n_groups = n.groups ? from->n_groups : 0;
-	ok = ok && n.groups;
-	for (size_t i = 0; i < n.n_groups; i++) {
-		n.groups[i].name = intern(e, from->groups[i].name);
-		n.groups[i].dn = intern(e, from->groups[i].dn);
-		n.groups[i].sid = intern(e, from->groups[i].sid);
-		ok = ok && n.groups[i].name && n.groups[i].dn && n.groups[i].sid;
+	n.in = calloc(from->n_groups + 1, sizeof(*n.in));
+	n.n_in = n.in ? from->n_groups : 0;
+	ok = ok && n.in;
+	for (size_t i = 0; i < n.n_in; i++) {
+		n.in[i] = idfw_group_get(&e->groups, &from->groups[i]);
+		ok = ok && n.in[i];
 	}
 	if (!ok) {
 		fields_free(e, &n);
@@ -100,8 +97,8 @@ static int fields_copy(
 	to->upn = n.upn;
 	to->dn = n.dn;
 	to->sid = n.sid;
-	to->groups = n.groups;
-	to->n_groups = n.n_groups;
+	to->in = n.in;
+	to->n_in = n.n_in;
 	memcpy(to->guid, from->guid, sizeof(to->guid));
 	return 0;
 }
@@ -230,15 +227,15 @@ int idfw_principal_groups(
 		return pol_groups_of_unit(pol, p->key, ret);
 	if (p->presence != IDFW_P_FOUND || idfw_account_cut(p))
 		return pol_groups_of_principal(pol, NULL, ret);
-	g = calloc(p->n_groups + 1, sizeof(*g));
+	g = calloc(p->n_in + 1, sizeof(*g));
 	if (!g)
 		return -ENOMEM;
-	for (size_t i = 0; i < p->n_groups; i++)
+	for (size_t i = 0; i < p->n_in; i++)
 		g[i] = (struct pol_dirgroup){
-			.name = p->groups[i].name, .dn = p->groups[i].dn, .sid = p->groups[i].sid
+			.name = p->in[i]->name, .dn = p->in[i]->dn, .sid = p->in[i]->sid
 		};
 	who.groups = g;
-	who.n_groups = p->n_groups;
+	who.n_groups = p->n_in;
 	r = pol_groups_of_principal(pol, &who, ret);
 	free(g);
 	return r;
@@ -253,6 +250,7 @@ void idfw_principal_lookup(struct idfw_engine *e, struct idfw_principal *p)
 		return;
 	}
 	p->lookup_running = true;
+	p->asked = e->news;
 	e->stats.lookups++;
 	if (e->out.lookup(e->out.arg, p) < 0) {
 		p->lookup_running = false;
@@ -363,9 +361,7 @@ static void take(
 			p->presence = IDFW_P_FOUND;
 	} else {
 		p->presence = IDFW_P_NOT_FOUND;
-		groups_free(e, p->groups, p->n_groups);
-		p->groups = NULL;
-		p->n_groups = 0;
+		groups_free(e, p);
 	}
 	p->resolved_ms = e->real_ms;
 	p->stale = r < 0;
@@ -396,36 +392,12 @@ void idfw_engine_principal(
 		e->retry_ms = e->mono_ms + IDFW_RETRY_MS;
 		idfw_due(e, e->retry_ms);
 	}
-	if (p->lookup_again) {
+	if (p->lookup_again || idfw_news_since(e, p)) {
 		p->lookup_again = false;
 		idfw_principal_lookup(e, p);
 	}
 	plan_event_end(e);
 	plan_drain_end(e);
-}
-
-static bool named(const struct idfw_principal *p, const char *const *sids, size_t n)
-{
-	for (size_t i = 0; *p->sid && i < n; i++)
-		if (!strcmp(p->sid, sids[i]))
-			return true;
-	return false;
-}
-
-void idfw_engine_directory_changed(
-	struct idfw_engine *e, bool all, const char *const *sids, size_t n_sids)
-{
-	struct idfw_principal *p, *next;
-
-	HASH_ITER (hh, e->principals, p, next) {
-		/* an account that was not there may be now; its SID is not known */
-		if (!all && p->presence == IDFW_P_FOUND && !named(p, sids, n_sids))
-			continue;
-		p->stale = true;
-		if (p->sessions)
-			idfw_principal_lookup(e, p);
-	}
-	plan_event_end(e);
 }
 
 static void directory_down(struct idfw_engine *e)

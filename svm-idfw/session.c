@@ -272,7 +272,7 @@ void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, 
 		idfw_json(b, name);
 		first = false;
 	}
-	gi_buf_printf(b, "],\"directory_groups\":%zu,\"reason\":\"%s\"", p->n_groups, reason);
+	gi_buf_printf(b, "],\"directory_groups\":%zu,\"reason\":\"%s\"", p->n_in, reason);
 	idfw_account_json(b, p);
 	gi_buf_append(b, "}", 1);
 	gi_info("decision %s@%s: %s", s->user, s->vm->name, gi_buf_str(b));

@@ -7,12 +7,15 @@
  */
 #include "svm-idfw/store_rec.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static size_t rec_len(const char *s);
 static const char *rec_put(struct store_rec *r, size_t *at, const char *s);
 static const char *rec_member(const json_t *row, size_t i);
+static void rec_hex(const uint8_t id[16], char ret[33]);
+static void rec_unhex(const char *text, uint8_t ret[16]);
 
 int store_rec_new(const struct idfw_record *r, struct store_rec **ret)
 {
@@ -180,9 +183,12 @@ char *store_groups_text(const struct idfw_group *groups, size_t n)
 	for (i = 0; list && i < n; i++) {
 		const struct idfw_group *g = &groups[i];
 
-		if (json_array_append_new(list, json_pack("[s,s,s]", g->name ? g->name : "",
-							g->dn ? g->dn : "", g->sid ? g->sid : "")) <
-			0)
+		char id[2 * sizeof(g->id) + 1];
+
+		rec_hex(g->id, id);
+		if (json_array_append_new(
+			    list, json_pack("[s,s,s,s]", g->name ? g->name : "", g->dn ? g->dn : "",
+					  g->sid ? g->sid : "", id)) < 0)
 			goto out;
 	}
 	if (list)
@@ -209,6 +215,7 @@ int store_groups_parse(const char *json, struct idfw_group **ret, size_t *ret_n)
 		g[i].name = strdup(rec_member(row, 0));
 		g[i].dn = strdup(rec_member(row, 1));
 		g[i].sid = strdup(rec_member(row, 2));
+		rec_unhex(rec_member(row, 3), g[i].id);
 		if (!g[i].name || !g[i].dn || !g[i].sid)
 			err = -ENOMEM;
 	}
@@ -259,6 +266,29 @@ static const char *rec_put(struct store_rec *r, size_t *at, const char *s)
 		memcpy(to, s, len);
 	*at += len;
 	return to;
+}
+
+/* "" for an id that is not known: all zero */
+static void rec_hex(const uint8_t id[16], char ret[33])
+{
+	static const uint8_t none[16];
+
+	ret[0] = '\0';
+	for (size_t i = 0; i < 16 && memcmp(id, none, sizeof(none)) != 0; i++)
+		(void)snprintf(ret + 2 * i, 3, "%02x", id[i]);
+}
+
+/* anything else than 32 digits: not known */
+static void rec_unhex(const char *text, uint8_t ret[16])
+{
+	memset(ret, 0, 16);
+	if (strlen(text) != 32 || strspn(text, "0123456789abcdef") != 32)
+		return;
+	for (size_t i = 0; i < 32; i++) {
+		int d = text[i] <= '9' ? text[i] - '0' : text[i] - 'a' + 10;
+
+		ret[i / 2] = (uint8_t)(ret[i / 2] << 4 | d);
+	}
 }
 
 static const char *rec_member(const json_t *row, size_t i)

@@ -37,7 +37,7 @@ struct store_rec {
 	const char *scanner;
 
 	/* principal */
-	const char *key, *name, *upn, *dn, *sid, *groups; /* groups: JSON [[name,dn,sid],...] */
+	const char *key, *name, *upn, *dn, *sid, *groups; /* groups: JSON, see below */
 	uint8_t guid[16];
 	enum idfw_presence presence;
 	uint64_t resolved_ms;
@@ -53,7 +53,8 @@ GI_MUST_CHECK int store_rec_principal(const struct idfw_principal *p, struct sto
 const char *store_kind_word(enum idfw_record_kind kind);
 const char *store_reason_word(enum _Idfw__EndReason reason);
 
-/* groups as JSON and back; owned; NULL: no memory, or (parse) not what we wrote */
+/* groups as JSON ([[name,dn,sid,id],...]; older files have no id) and back; owned; NULL: no
+ * memory, or (parse) not what we wrote */
 char *store_groups_text(const struct idfw_group *groups, size_t n);
 GI_MUST_CHECK int store_groups_parse(const char *json, struct idfw_group **ret, size_t *ret_n);
 void store_groups_free(struct idfw_group *groups, size_t n);

@@ -352,11 +352,18 @@ static int check_dir_result(const Idfw__DirResult *r, const char **why)
 
 static int check_dir_changed(const Idfw__DirChanged *c, const char **why)
 {
-	if (c->n_sid > WIRE_DIR_SIDS_MAX)
-		return bad(-GI_ELIMIT, "DirChanged: too many users", why);
+	if (c->n_sid > WIRE_DIR_SIDS_MAX || c->n_account > WIRE_DIR_SIDS_MAX ||
+		c->n_group > WIRE_DIR_SIDS_MAX)
+		return bad(-GI_ELIMIT, "DirChanged: too many accounts or groups", why);
 	for (size_t i = 0; i < c->n_sid; i++)
 		if (!sid_ok(&c->sid[i]))
 			return bad(-GI_EPROTO, "DirChanged: bad sid", why);
+	for (size_t i = 0; i < c->n_account; i++)
+		if (c->account[i].len != 16)
+			return bad(-GI_EPROTO, "DirChanged: bad account", why);
+	for (size_t i = 0; i < c->n_group; i++)
+		if (c->group[i].len != 16)
+			return bad(-GI_EPROTO, "DirChanged: bad group", why);
 	return 0;
 }
 

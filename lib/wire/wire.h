@@ -40,7 +40,7 @@
 #define WIRE_ELEMS_MAX 4096	 /* in one RulesetPart or Marks */
 #define WIRE_OPS_MAX 1024	 /* in one Delta */
 #define WIRE_DIR_GROUPS_MAX 1024 /* in one DirResult */
-#define WIRE_DIR_SIDS_MAX 512	 /* in one DirChanged */
+#define WIRE_DIR_SIDS_MAX 512	 /* in one DirChanged; accounts and groups too, each */
 /* of a whole ruleset; fw/fwwire.c asserts that they are fw's */
 #define WIRE_RULESET_GROUPS_MAX 4096
 #define WIRE_RULESET_RULES_MAX 8192

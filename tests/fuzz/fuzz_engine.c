@@ -53,6 +53,18 @@ static void say(struct world *w, const char *vm, const uint8_t *data, size_t len
 	wire_envelope_free(env);
 }
 
+static void changed(struct world *w, uint8_t arg)
+{
+	static const uint8_t ids[4][16] = { { 1 }, { 2 }, { 3 }, { 4 } };
+	struct idfw_changes c = { .all = !(arg & 0xfc) };
+
+	c.groups = &ids[arg >> 2 & 3];
+	c.accounts = &ids[arg >> 4 & 3];
+	c.n_groups = arg >> 6 & 1;
+	c.n_accounts = arg >> 7 & 1;
+	idfw_engine_directory_changed(w->e, &c);
+}
+
 static void answer(struct world *w, uint8_t arg, uint8_t bits)
 {
 	static char names[][8] = { "eng", "ops", "guests", "users" };
@@ -67,7 +79,8 @@ static void answer(struct world *w, uint8_t arg, uint8_t bits)
 
 	for (size_t i = 0; i < 4; i++)
 		if (bits >> i & 1)
-			groups[p.n_groups++] = (struct idfw_group){ names[i], empty, empty };
+			groups[p.n_groups++] =
+				(struct idfw_group){ names[i], empty, empty, { (uint8_t)(i + 1) } };
 	idfw_engine_principal(w->e, users[arg & 3], &p);
 }
 
@@ -150,7 +163,7 @@ static void one(struct world *w, uint8_t op, uint8_t arg, const uint8_t *data, s
 		break;
 	case FUZZ_DIRECTORY:
 		if (arg > 1)
-			idfw_engine_directory_changed(w->e, true, NULL, 0);
+			changed(w, arg);
 		else
 			idfw_engine_directory_state(w->e, arg, "fuzz");
 		break;

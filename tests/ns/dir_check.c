@@ -6,7 +6,7 @@
  * FILE has `directory LABEL { ... }` blocks. Standard input: "NAME" or "NAME SID" a line is a
  * lookup; its end ends the program. Standard output, one line each, as it happens:
  *   state up|down WHY
- *   changed all | changed SID...
+ *   changed all | changed SID... account=ID... group=ID...
  *   upn NAME UPN
  *   account NAME STATE[,STATE...] EXPIRES_MS     (of one that is not well, or will expire)
  *   answer NAME found|not-found|unavailable SID NAME GROUP...   (groups sorted, spaces as _)
@@ -49,7 +49,7 @@ static const struct conf_table table = { .sections = sections,
 	.n_block_checks = IDFW_DIR_CONF_CHECKS };
 
 static void on_principal(void *arg, const char *key, const struct idfw_principal *p);
-static void on_changed(void *arg, bool all, const char *const *sids, size_t n);
+static void on_changed(void *arg, const struct idfw_changes *c);
 static void on_state(void *arg, bool up, const char *why);
 static void on_input(struct io_fd *w, unsigned int events);
 static struct idfw_dir_conf *conf_load(const char *path, const char *label, struct check_conf *ret);
@@ -184,14 +184,27 @@ static void on_principal(void *arg, const char *key, const struct idfw_principal
 	free(names);
 }
 
-static void on_changed(void *arg, bool all, const char *const *sids, size_t n)
+static void print_id(const char *word, const uint8_t id[16])
+{
+	size_t i;
+
+	(void)printf(" %s=", word);
+	for (i = 0; i < 16; i++)
+		(void)printf("%02x", id[i]);
+}
+
+static void on_changed(void *arg, const struct idfw_changes *c)
 {
 	size_t i;
 
 	(void)arg;
-	(void)printf("changed%s", all ? " all" : "");
-	for (i = 0; !all && i < n; i++)
-		(void)printf(" %s", sids[i]);
+	(void)printf("changed%s", c->all ? " all" : "");
+	for (i = 0; i < c->n_sids; i++)
+		(void)printf(" %s", c->sids[i]);
+	for (i = 0; i < c->n_accounts; i++)
+		print_id("account", c->accounts[i]);
+	for (i = 0; i < c->n_groups; i++)
+		print_id("group", c->groups[i]);
 	(void)putchar('\n');
 }
 

@@ -14,8 +14,9 @@
  * - open VM SEQ ID USER UID [cg=N] [in=ID] [found=yes] [service=yes] [at=MS]; close VM SEQ ID
  *   [REASON [at=MS]] (at: by the guest's own clock); address VM SEQ A,B|-
  * - snapshot VM SEQ [addr=A,B] [sessions=ID:USER:UID,...] [first=no] [last=no]
- * - found KEY [GROUP,GROUP|-] [sid=S] [state=disabled,expired,locked,must-change] [revokes=the
- *   same] [expires=MS]; notfound KEY; unavailable KEY; changed all|SID
+ * - found KEY [GROUP,GROUP|-] [sid=S] [id=I] [state=disabled,expired,locked,must-change]
+ *   [revokes=the same] [expires=MS]; notfound KEY; unavailable KEY; changed
+ *   all|SID|account=ID|group=ID...: an id is the name, GROUP#ID is a group that was called so
  * - directory up|down; acks on|off; ack VM ok|stale|failed|restarted; durable VM SEQ [boot=other]
  * - store|pushes|lookups full|ok; kick DBID; restart [lost]; pass MS;
  *   clock MS: our real time jumps there; lapse VM S: its kernel ends marks with leases up to S s
@@ -173,11 +174,20 @@ static bool do_down(struct run *r)
 	return true;
 }
 
+/* a name stands for the id of what was first called so */
+static void unique_id(const char *name, uint8_t ret[16])
+{
+	size_t len = strlen(name);
+
+	memset(ret, 0, 16);
+	memcpy(ret, name, len < 16 ? len : 16);
+}
+
 static bool answer(struct run *r, enum idfw_presence presence)
 {
 	static char empty[] = "";
 	struct idfw_group groups[LIST_MAX];
-	char *names[LIST_MAX], copy[512], dn[LIST_MAX][96], dn_user[128];
+	char *names[LIST_MAX], copy[512], dn[LIST_MAX][96], dn_user[128], *id;
 	struct idfw_principal p = { .presence = presence,
 		.name = r->words[1],
 		.upn = empty,
@@ -193,9 +203,14 @@ static bool answer(struct run *r, enum idfw_presence presence)
 	if (replay_option(r, "sid"))
 		p.sid = (char *)(uintptr_t)replay_option(r, "sid");
 	p.n_groups = replay_split(copy, names);
+	unique_id(replay_option(r, "id") ? replay_option(r, "id") : r->words[1], p.guid);
 	for (size_t i = 0; i < p.n_groups; i++) {
-		snprintf(dn[i], sizeof(dn[i]), "CN=%s,OU=Groups,DC=corp,DC=example", names[i]);
 		groups[i] = (struct idfw_group){ .name = names[i], .dn = dn[i], .sid = empty };
+		id = strchr(names[i], '#');
+		unique_id(id ? id + 1 : names[i], groups[i].id);
+		if (id)
+			*id = '\0';
+		snprintf(dn[i], sizeof(dn[i]), "CN=%s,OU=Groups,DC=corp,DC=example", names[i]);
 	}
 	idfw_engine_principal(r->w.e, r->words[1], &p);
 	return true;
@@ -218,10 +233,23 @@ static bool do_unavailable(struct run *r)
 
 static bool do_changed(struct run *r)
 {
-	const char *sid = r->words[1];
-	bool all = !strcmp(sid, "all");
+	uint8_t accounts[LIST_MAX][16], groups[LIST_MAX][16];
+	const char *sids[LIST_MAX];
+	struct idfw_changes c = { .sids = sids, .accounts = accounts, .groups = groups };
 
-	idfw_engine_directory_changed(r->w.e, all, &sid, all ? 0 : 1);
+	for (int i = 1; i < (int)r->n && i < LIST_MAX; i++) {
+		const char *w = r->words[i];
+
+		if (!strcmp(w, "all"))
+			c.all = true;
+		else if (!strncmp(w, "account=", 8))
+			unique_id(w + 8, accounts[c.n_accounts++]);
+		else if (!strncmp(w, "group=", 6))
+			unique_id(w + 6, groups[c.n_groups++]);
+		else
+			sids[c.n_sids++] = w;
+	}
+	idfw_engine_directory_changed(r->w.e, &c);
 	return true;
 }
 

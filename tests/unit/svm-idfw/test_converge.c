@@ -261,7 +261,7 @@ static void do_answer(struct model *m)
 	p.presence = how == 0 ? IDFW_P_NOT_FOUND : how == 1 ? IDFW_P_UNAVAILABLE : IDFW_P_FOUND;
 	for (size_t i = 0; i < N_GROUPS; i++)
 		if (bits >> i & 1)
-			groups[p.n_groups++] = (struct idfw_group){ names[i], empty, empty };
+			groups[p.n_groups++] = (struct idfw_group){ names[i], empty, empty, { 0 } };
 	idfw_engine_principal(m->w.e, key, &p);
 }
 
@@ -337,7 +337,7 @@ static void one_step(struct model *m)
 	else if (what < 92)
 		idfw_engine_directory_state(m->w.e, roll(&m->d, 3) != 0, "test");
 	else if (what < 94)
-		idfw_engine_directory_changed(m->w.e, true, NULL, 0);
+		idfw_engine_directory_changed(m->w.e, &(struct idfw_changes){ .all = true });
 	else if (what < 96)
 		m->w.no_ack = !m->w.no_ack;
 	else if (what < 97)

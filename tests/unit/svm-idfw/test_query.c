@@ -282,7 +282,7 @@ static void found(struct fix *f, const char *const *names, size_t n)
 		groups[i] = (struct idfw_group){
 			.name = (char *)(uintptr_t)names[i], .dn = empty, .sid = empty
 		};
-	idfw_engine_directory_changed(f->w.e, true, NULL, 0);
+	idfw_engine_directory_changed(f->w.e, &(struct idfw_changes){ .all = true });
 	idfw_engine_principal(f->w.e, "alice", &p);
 	assert_null(world_settle(&f->w));
 }

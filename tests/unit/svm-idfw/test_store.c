@@ -309,7 +309,8 @@ static void test_store_restart_loads_live_state(void **state)
 	struct idfw_session a = session(1, "alice"), b = session(2, "bob"), c = session(3, "cy");
 	char eng[] = "eng", ops[] = "R&D (\"East\")", sid[] = "S-1-5-18", none[] = "",
 	     alice[] = "alice";
-	struct idfw_group groups[] = { { eng, none, sid }, { ops, none, none } };
+	struct idfw_group groups[] = { { eng, none, sid, { 0xe1, [15] = 0x0e } },
+		{ ops, none, none, { 0 } } };
 	struct idfw_principal p = { .key = alice,
 		.name = alice,
 		.upn = none,

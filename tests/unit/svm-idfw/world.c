@@ -362,6 +362,21 @@ static Idfw__Session session_wire(const struct idfw_session *s)
 	return ws;
 }
 
+/* as the store does */
+static int principal_keep(struct world *w, const struct idfw_principal *p)
+{
+	struct idfw_principal copy = *p;
+	int r = -ENOMEM;
+
+	copy.groups = calloc(p->n_in + 1, sizeof(*copy.groups));
+	for (size_t i = 0; copy.groups && i < p->n_in; i++)
+		copy.groups[copy.n_groups++] = *p->in[i];
+	if (copy.groups)
+		r = idfw_engine_restore_principal(w->e, &copy);
+	free(copy.groups);
+	return r;
+}
+
 int world_restart(struct world *w, bool lost)
 {
 	struct idfw_engine *old = w->e;
@@ -396,7 +411,7 @@ int world_restart(struct world *w, bool lost)
 	HASH_ITER (hh, old->principals, p, p_next)
 		if (r == 0 && !lost &&
 			(p->presence == IDFW_P_FOUND || p->presence == IDFW_P_NOT_FOUND))
-			r = idfw_engine_restore_principal(w->e, p);
+			r = principal_keep(w, p);
 	if (r == 0 && w->policy) {
 		w->generation--;
 		r = world_policy(w, w->policy);

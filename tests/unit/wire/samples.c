@@ -64,6 +64,7 @@ static Idfw__VmClose vm_close;
 
 static ProtobufCBinaryData addr_list[2] = { { 4, addr4 }, { 16, addr6 } };
 static ProtobufCBinaryData sid_list[1] = { { sizeof(sid), sid } };
+static ProtobufCBinaryData account_list[1], dir_id_list[1];
 static Idfw__Session *session_list[1] = { &session };
 static Idfw__Element *element_list[1] = { &element };
 static Idfw__Prefix *prefix_list[1] = { &prefix };
@@ -277,6 +278,10 @@ static void init_directory(void)
 	dir_changed.all = true;
 	dir_changed.n_sid = 1;
 	dir_changed.sid = sid_list;
+	dir_changed.n_account = dir_changed.n_group = 1;
+	dir_changed.account = account_list;
+	dir_changed.group = dir_id_list;
+	account_list[0] = dir_id_list[0] = (ProtobufCBinaryData){ sizeof(boot_id), boot_id };
 	idfw__dir_state__init(&dir_state);
 	dir_state.up = true;
 	dir_state.server = server;

@@ -106,6 +106,8 @@ static void test_check_byte_lengths(void **state)
 	VALUE(DIR_RESULT, dir_result->guid.len, 0, 15, -GI_EPROTO);
 	VALUE(DIR_RESULT, dir_result->group[0]->guid.len, 16, 17, -GI_EPROTO);
 	VALUE(DIR_CHANGED, dir_changed->sid[0].len, 12, 69, -GI_EPROTO);
+	VALUE(DIR_CHANGED, dir_changed->account[0].len, 16, 15, -GI_EPROTO);
+	VALUE(DIR_CHANGED, dir_changed->group[0].len, 16, 0, -GI_EPROTO);
 }
 
 static void test_check_prefix_longer_than_its_family(void **state)
@@ -143,6 +145,8 @@ static void test_check_counts_at_their_limits(void **state)
 	COUNT(CTL_REQUEST, ctl_request->arg, ctl_request->n_arg, WIRE_CTL_ARGS_MAX);
 	COUNT(DIR_RESULT, dir_result->group, dir_result->n_group, WIRE_DIR_GROUPS_MAX);
 	COUNT(DIR_CHANGED, dir_changed->sid, dir_changed->n_sid, WIRE_DIR_SIDS_MAX);
+	COUNT(DIR_CHANGED, dir_changed->account, dir_changed->n_account, WIRE_DIR_SIDS_MAX);
+	COUNT(DIR_CHANGED, dir_changed->group, dir_changed->n_group, WIRE_DIR_SIDS_MAX);
 }
 
 static void test_check_missing_parts(void **state)
