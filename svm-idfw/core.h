@@ -36,8 +36,8 @@
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "svm-idfw/engine.h"
-#include "svm-idfw/group.h"
 #include "svm-idfw/intern.h"
+#include "svm-idfw/news.h"
 
 #define IDFW_INFLIGHT_MAX 8    /* versions sent and not acknowledged, a VM */
 #define IDFW_BACKLOG_MAX 65536 /* operations that wait; more: the whole state */
@@ -57,7 +57,6 @@
 #define IDFW_BACKOFF_MAX_MS 30000
 #define IDFW_MARKS_OF_MAX (IDFW_EPOCHS_MAX + 1 + FW_LAPSES_MAX) /* of one subject */
 #define IDFW_CAUSE_MAX 160
-#define IDFW_TOLD_MAX 1024 /* accounts that reports named: so many are remembered */
 #define IDFW_WHEEL 64	   /* seconds; more than between two heartbeats of a VM */
 #define IDFW_READY_NAMES 8 /* VMs that an audit record of readiness names */
 
@@ -263,11 +262,6 @@ struct idfw_uids {	       /* that the policy names */
 	struct pol_set any; /* groups that one of them is in */
 };
 
-struct idfw_told {
-	uint8_t id[16];
-	uint64_t news;
-};
-
 enum idfw_dir_state { IDFW_DIR_UNKNOWN, IDFW_DIR_UP, IDFW_DIR_DOWN };
 
 struct idfw_engine {
@@ -314,12 +308,7 @@ struct idfw_engine {
 	struct idfw_principal *accounts_due; /* heap: whose state is another one by itself next */
 	uint64_t retry_ms;		     /* failed lookups are tried again; 0 none */
 	enum idfw_dir_state dir;
-	uint64_t news;	    /* reports of changes so far */
-	uint64_t told_sids; /* the last that named a SID */
-	uint64_t told_any;  /* the last that named an account, or all */
-	uint64_t absent_ms; /* accounts that were not there are not asked for before */
-	struct idfw_told told[IDFW_TOLD_MAX]; /* a ring */
-	size_t n_told;
+	struct idfw_news news;
 	struct idfw_stats stats;
 };
 
@@ -452,10 +441,6 @@ bool idfw_principal_grants(const struct idfw_principal *p);
 GI_MUST_CHECK int idfw_principal_groups(
 	const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret);
 void idfw_principal_retry(struct idfw_engine *e);
-/* ---- news.c ---- */
-/* is the answer for @p, just taken, older than a report that concerns it? Then ask again */
-bool idfw_news_since(struct idfw_engine *e, struct idfw_principal *p);
-/* ---- principal.c ---- */
 GI_MUST_CHECK int idfw_unit_get(
 	struct idfw_engine *e, const char *unit, struct idfw_principal **ret);
 void idfw_units_free(struct idfw_engine *e);

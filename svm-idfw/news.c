@@ -67,8 +67,8 @@ static bool names_accounts(const struct idfw_changes *c)
 /* who was not there is asked for at the next turn */
 static void absent_later(struct idfw_engine *e)
 {
-	if (!e->retry_ms || e->retry_ms > e->absent_ms)
-		e->retry_ms = e->absent_ms;
+	if (!e->retry_ms || e->retry_ms > e->news.absent_ms)
+		e->retry_ms = e->news.absent_ms;
 	idfw_due(e, e->retry_ms);
 }
 
@@ -78,11 +78,11 @@ static bool absent_turn(struct idfw_engine *e, const struct idfw_changes *c)
 {
 	if (!names_accounts(c))
 		return false;
-	if (!c->all && e->mono_ms < e->absent_ms) {
+	if (!c->all && e->mono_ms < e->news.absent_ms) {
 		absent_later(e);
 		return false;
 	}
-	e->absent_ms = e->mono_ms + NEWS_ABSENT_MS;
+	e->news.absent_ms = e->mono_ms + NEWS_ABSENT_MS;
 	return true;
 }
 
@@ -96,15 +96,15 @@ static void absent_again(struct idfw_engine *e, struct idfw_principal *p, bool t
 static void remember(struct idfw_engine *e, const struct idfw_changes *c)
 {
 	for (size_t i = 0; i < c->n_accounts; i++) {
-		struct idfw_told *t = &e->told[e->n_told++ % IDFW_TOLD_MAX];
+		struct idfw_told *t = &e->news.told[e->news.n_told++ % IDFW_TOLD_MAX];
 
-		t->news = e->news;
+		t->news = e->news.last;
 		memcpy(t->id, c->accounts[i], sizeof(t->id));
 	}
 	if (c->n_sids)
-		e->told_sids = e->news;
+		e->news.last_sids = e->news.last;
 	if (names_accounts(c))
-		e->told_any = e->news;
+		e->news.last_any = e->news.last;
 }
 
 static int report_init(struct report *r, uint64_t news, const struct idfw_changes *c)
@@ -129,11 +129,11 @@ void idfw_engine_directory_changed(struct idfw_engine *e, const struct idfw_chan
 	bool turn = absent_turn(e, c), all = c->all, groups = false;
 	struct report r;
 
-	e->news++;
-	if (report_init(&r, e->news, c) < 0)
+	e->news.last++;
+	if (report_init(&r, e->news.last, c) < 0)
 		all = true;
 	for (size_t i = 0; i < c->n_groups; i++)
-		groups |= idfw_group_changed(&e->groups, c->groups[i], e->news);
+		groups |= idfw_group_changed(&e->groups, c->groups[i], e->news.last);
 	remember(e, c);
 	HASH_ITER (hh, e->principals, p, next) {
 		if (all)
@@ -153,10 +153,10 @@ void idfw_engine_directory_changed(struct idfw_engine *e, const struct idfw_chan
 /* by its id; or more reports came than are remembered */
 static bool account_told(const struct idfw_engine *e, const struct idfw_principal *p)
 {
-	size_t n = e->n_told < IDFW_TOLD_MAX ? e->n_told : IDFW_TOLD_MAX;
+	size_t n = e->news.n_told < IDFW_TOLD_MAX ? e->news.n_told : IDFW_TOLD_MAX;
 
 	for (size_t i = 1; i <= n; i++) {
-		const struct idfw_told *t = &e->told[(e->n_told - i) % IDFW_TOLD_MAX];
+		const struct idfw_told *t = &e->news.told[(e->news.n_told - i) % IDFW_TOLD_MAX];
 
 		if (t->news <= p->asked)
 			return false;
@@ -168,15 +168,15 @@ static bool account_told(const struct idfw_engine *e, const struct idfw_principa
 
 bool idfw_news_since(struct idfw_engine *e, struct idfw_principal *p)
 {
-	if (p->stale || p->asked == e->news)
+	if (p->stale || p->asked == e->news.last)
 		return false;
-	if (p->presence == IDFW_P_NOT_FOUND && e->told_any > p->asked) {
+	if (p->presence == IDFW_P_NOT_FOUND && e->news.last_any > p->asked) {
 		p->stale = true;
 		absent_later(e);
 	}
 	if (p->presence != IDFW_P_FOUND)
 		return false;
-	if (e->told_sids > p->asked && *p->sid)
+	if (e->news.last_sids > p->asked && *p->sid)
 		return true;
 	for (size_t i = 0; i < p->n_in; i++)
 		if (idfw_group_news(p->in[i]) > p->asked)

@@ -250,7 +250,7 @@ void idfw_principal_lookup(struct idfw_engine *e, struct idfw_principal *p)
 		return;
 	}
 	p->lookup_running = true;
-	p->asked = e->news;
+	p->asked = e->news.last;
 	e->stats.lookups++;
 	if (e->out.lookup(e->out.arg, p) < 0) {
 		p->lookup_running = false;
