@@ -207,6 +207,29 @@ static void print_files(const json_t *r, bool color, FILE *to)
 			ctl_tone_off(CTL_BAD, color));
 }
 
+/* one as ever; of several each in its line */
+static void print_directories(const json_t *r, bool color, FILE *to)
+{
+	const json_t *list = json_object_get(r, "directories"), *d;
+	size_t i;
+
+	if (json_array_size(list) < 2) {
+		put_state(r, "directory", "up", color, to);
+		fprintf(to, "%s", ctl_row_text(r, "directory_why")[0] ? ": " : "");
+		put_text(r, "directory_why", to);
+		return;
+	}
+	json_array_foreach(list, i, d)
+	{
+		fprintf(to, "%s", i ? "\n             " : "");
+		put_text(d, "directory", to);
+		fprintf(to, " ");
+		put_state(d, "state", "up", color, to);
+		fprintf(to, "%s", ctl_row_text(d, "why")[0] ? ": " : "");
+		put_text(d, "why", to);
+	}
+}
+
 static void print_svm(const json_t *r, bool color, FILE *to)
 {
 	bool ok = ctl_row_true(r, "ok");
@@ -225,9 +248,7 @@ static void print_svm(const json_t *r, bool color, FILE *to)
 		ctl_row_number(r, "sessions"), ctl_row_number(r, "principals"),
 		ctl_row_number(r, "vms"), ctl_row_number(r, "vms_connected"));
 	fprintf(to, "  directory  ");
-	put_state(r, "directory", "up", color, to);
-	fprintf(to, "%s", ctl_row_text(r, "directory_why")[0] ? ": " : "");
-	put_text(r, "directory_why", to);
+	print_directories(r, color, to);
 	fprintf(to, "\n  store      ");
 	put_state(r, "store", "ok", color, to);
 	fprintf(to, ", %" PRIu64 " records queued\n", ctl_row_number(r, "store_queued"));

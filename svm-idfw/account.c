@@ -227,7 +227,7 @@ void idfw_account_tick(struct idfw_engine *e)
 			break;
 		look(e, p);
 		if (was & p->account.revokes & IDFW_ACCT_LOCKED && p->sessions &&
-			e->dir != IDFW_DIR_DOWN)
+			idfw_dir_of(e, p) != IDFW_DIR_DOWN)
 			idfw_principal_lookup(e, p);
 		if (p->account.now == was)
 			continue;

@@ -11,6 +11,7 @@
  *   account.c    their state: disabled, expired, locked; what that takes away, and when
  *   group.c      directory groups, each once
  *   news.c       the directory changed: who is looked up again
+ *   dirstates.c  the directories that have them: up or down
  *   limits.c     how much one guest may ask for
  *   lease.c      how long things outlast us: heartbeats, VMs that are away
  *   alarm.c      what is wrong with the enforcement on a VM
@@ -35,6 +36,8 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
+#include "lib/base/text.h"
+#include "svm-idfw/dirstates.h"
 #include "svm-idfw/engine.h"
 #include "svm-idfw/intern.h"
 #include "svm-idfw/news.h"
@@ -262,8 +265,6 @@ struct idfw_uids {	       /* that the policy names */
 	struct pol_set any; /* groups that one of them is in */
 };
 
-enum idfw_dir_state { IDFW_DIR_UNKNOWN, IDFW_DIR_UP, IDFW_DIR_DOWN };
-
 struct idfw_engine {
 	struct idfw_engine_conf conf;
 	struct idfw_out out;
@@ -307,7 +308,8 @@ struct idfw_engine {
 	bool watch_all;	  /* which services matter to which VM may have changed */
 	struct idfw_principal *accounts_due; /* heap: whose state is another one by itself next */
 	uint64_t retry_ms;		     /* failed lookups are tried again; 0 none */
-	enum idfw_dir_state dir;
+	struct idfw_directory dirs[IDFW_DIRS_MAX];
+	size_t n_dirs;
 	struct idfw_news news;
 	struct idfw_stats stats;
 };
@@ -441,6 +443,9 @@ bool idfw_principal_grants(const struct idfw_principal *p);
 GI_MUST_CHECK int idfw_principal_groups(
 	const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret);
 void idfw_principal_retry(struct idfw_engine *e);
+/* has sessions, and the directory may say more than what is known */
+bool idfw_principal_wanting(const struct idfw_principal *p);
+void idfw_principal_served(struct idfw_engine *e, struct idfw_principal *p);
 GI_MUST_CHECK int idfw_unit_get(
 	struct idfw_engine *e, const char *unit, struct idfw_principal **ret);
 void idfw_units_free(struct idfw_engine *e);

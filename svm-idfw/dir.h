@@ -26,7 +26,9 @@
 #define DIR_INFLIGHT_EACH 8
 #define DIR_INFLIGHT_MAX (DIR_CONNECTIONS_MAX * DIR_INFLIGHT_EACH)
 #define DIR_QUEUE_MAX 200000
-#define DIR_ATTRS_MAX 8 /* attributes or classes of one setting */
+#define DIR_REALMS_MAX 64
+#define DIR_TRUSTS_MAX 15 /* the other blocks */
+#define DIR_ATTRS_MAX 8	  /* attributes or classes of one setting */
 
 struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	char *label;   /* owned, as conf.h wants it first */
@@ -42,6 +44,11 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	char *group_base; /* NULL: the whole naming context */
 	struct conf_list user_name, user_principal, unique_id, group_class, group_name;
 	struct conf_list member_of, member, member_uid, gid_number;
+	/* of several blocks (dirroute.h) */
+	struct conf_list realm;	 /* domains of names that it answers for; base's dc parts too */
+	char *netbios;		 /* CORP of CORP\alice; NULL: what the directory says */
+	struct conf_list trusts; /* labels: asked for groups of this block's accounts, too */
+	bool is_default;	 /* bare names are asked here */
 	struct conf_list account_disabled, account_locked, account_expires, account_must_change;
 	/* what a state of an account does to its groups: "revoke" or "keep" */
 	char *on_disabled, *on_expired, *on_locked, *on_must_change;
@@ -52,9 +59,9 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 };
 
 /* the items of that block, for the program's configuration table */
-#define IDFW_DIR_CONF_ITEMS 28
+#define IDFW_DIR_CONF_ITEMS 31
 extern const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS];
-#define IDFW_DIR_CONF_CHECKS 18
+#define IDFW_DIR_CONF_CHECKS 20
 extern const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS];
 /* what the table cannot say: type, uri, base; @ret_why: static text; -EINVAL */
 GI_MUST_CHECK int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why);

@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #include "lib/base/text.h"
+#include "svm-idfw/dirroute.h"
 
 static char *back_text(const char *s, size_t max);
 static bool back_uuid(const char *text, uint8_t ret[16]);
@@ -151,7 +152,8 @@ bool dir_entry_guid(struct dldap_entry *e, const struct dir_schema *s, uint8_t r
 bool dir_domain_is_ours(const struct dir_back *b, const char *domain)
 {
 	return domain[0] == '\0' || strcasecmp(domain, b->domain) == 0 ||
-	       (b->netbios[0] && strcasecmp(domain, b->netbios) == 0);
+	       (b->netbios[0] && strcasecmp(domain, b->netbios) == 0) ||
+	       dir_route_claims(b->conf, domain);
 }
 
 /* a copy, "" when a message could not carry it */

@@ -99,7 +99,8 @@ GI_MUST_CHECK int dir_group_read(
 void dir_group_fini(struct dir_group *g);
 /* 16 bytes, or those of a UUID's text, of the first attribute that has such */
 bool dir_entry_guid(struct dldap_entry *e, const struct dir_schema *s, uint8_t ret_guid[16]);
-/* "", true when one of the two is without the domain part or it is ours, without case */
+/* "", true when one of the two is without the domain part or it is ours, without case;
+ * also when the configuration says so (realm, netbios) */
 bool dir_domain_is_ours(const struct dir_back *b, const char *domain);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/text.h"
 #include "svm-idfw/dirname.h"
 #include "svm-idfw/dirschema.h"
 #include "svm-idfw/dirserver.h"
@@ -43,6 +44,13 @@ const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 		"that" },
 	{ "on-must-change", CONF_T_STRING, DIR_ITEM(on_must_change), "keep", 1, 16,
 		"the same of an account whose password has expired or must be changed" },
+	{ "realm", CONF_T_LIST, DIR_ITEM(realm), "", 0, DIR_REALMS_MAX,
+		"domains of names that it answers for, alice@DOMAIN, besides that of base" },
+	{ "netbios", CONF_T_STRING, DIR_ITEM(netbios), "", 0, 64,
+		"NetBIOS name of its domain: CORP of CORP\\alice; else as the directory says" },
+	{ "default", CONF_T_BOOL, DIR_ITEM(is_default), "no", 0, 0,
+		"names without a domain are asked of the blocks that say yes; of all, when none "
+		"does" },
 	{ "schema", CONF_T_STRING, DIR_ITEM(schema), "rfc2307bis", 1, 16,
 		"openldap: rfc2307bis, rfc2307 or freeipa; the rest changes single "
 		"names of it, \"none\" does without" },
@@ -112,12 +120,24 @@ static int check_effect(const char *text, char ret_why[CONF_WHY_MAX])
 	return -EINVAL;
 }
 
+/* the domain part of a name */
+static int check_domain(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	if (gi_text_is_clean(text, DIR_NAME_MAX) && !strpbrk(text, "\\@* "))
+		return 0;
+	(void)snprintf(
+		ret_why, CONF_WHY_MAX, "\"%.64s\" is no domain; write corp.example or CORP", text);
+	return -EINVAL;
+}
+
 const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS] = {
 	{ "on-disabled", check_effect },
 	{ "on-expired", check_effect },
 	{ "on-locked", check_effect },
 	{ "on-must-change", check_effect },
 	{ "schema", check_schema },
+	{ "realm", check_domain },
+	{ "netbios", check_domain },
 	{ "user-name", check_name },
 	{ "group-class", check_name },
 	{ "group-name", check_name },

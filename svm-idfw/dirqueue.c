@@ -138,6 +138,7 @@ int dir_ask_part(struct dir_ask *a, const Idfw__DirResult *r)
 				    : IDFW_P_NOT_FOUND;
 	a->found.account.state = r->account_state;
 	a->found.account.expires_ms = r->expires_ms;
+	a->found.ambiguous = r->status == IDFW__DIR_RESULT__STATUS__AMBIGUOUS;
 	if (r->guid.len == sizeof(a->found.guid))
 		memcpy(a->found.guid, r->guid.data, sizeof(a->found.guid));
 	err = ask_text(&a->found.name, r->name);

@@ -411,7 +411,7 @@ void idfw_engine_stats(const struct idfw_engine *e, struct idfw_stats *ret)
 			*(i->whole_vm ? &ret->isolated_vms : &ret->isolated_sessions) += 1;
 		ret->alarms += vm->n_alarms;
 	}
-	ret->directory_up = e->dir == IDFW_DIR_UP;
+	idfw_dir_stats(e, ret);
 }
 
 /* ---- records ---- */

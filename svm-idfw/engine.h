@@ -37,6 +37,7 @@
 #define IDFW_ISOLATE_HOUR_MAX 1000  /* ceiling of isolate-max */
 #define IDFW_OUTBOXES_MAX 1024	    /* that svm-scan ever numbered records in */
 #define IDFW_RECENT_MAX 16384	    /* sessions that ended, still known by the guest's number */
+#define IDFW_DIRS_MAX 16	    /* directories */
 #define IDFW_MIN_UID_DEFAULT 1000   /* sessions of lower uids are recorded, never looked up */
 
 struct idfw_engine;
@@ -77,6 +78,7 @@ struct idfw_account {
 struct idfw_principal {
 	char *key;		     /* owned */
 	char *name, *upn, *dn, *sid; /* owned; "" while unknown */
+	char *directory; /* owned; label of the block that has it; "" none, or unknown */
 	uint8_t guid[16];
 	enum idfw_presence presence;
 	struct idfw_group *groups; /* owned; of an answer and of the store; the engine's have @in */
@@ -86,9 +88,10 @@ struct idfw_principal {
 	uint64_t asked;	      /* number of the last report (news.c) when it was last asked for */
 	uint64_t resolved_ms; /* when the directory last answered, real time; 0 never */
 	bool lookup_running, lookup_again;
-	bool stale;   /* the directory may know better: asked before the next login is served */
-	bool held;    /* cached groups wait for that answer */
-	bool is_unit; /* a system service that the policy names, or named: no directory */
+	bool ambiguous; /* in an answer: not found, since several fit */
+	bool stale;	/* the directory may know better: asked before the next login is served */
+	bool held;	/* cached groups wait for that answer */
+	bool is_unit;	/* a system service that the policy names, or named: no directory */
 	struct idfw_account account;
 	struct pol_set member_of;      /* under the present policy */
 	size_t n_sessions;	       /* live ones */
@@ -323,7 +326,8 @@ void idfw_engine_guest_down(struct idfw_engine *e, struct idfw_vm *vm, const cha
 /* directory; groups etc. are copied */
 void idfw_engine_principal(
 	struct idfw_engine *e, const char *key, const struct idfw_principal *found);
-struct idfw_changes { /* all borrowed */
+struct idfw_changes {	       /* all borrowed */
+	const char *directory; /* label: accounts of others are not concerned by @all; NULL any */
 	bool all;
 	const char *const *sids;       /* accounts, as S-1-... */
 	const uint8_t (*accounts)[16]; /* by their unique ids */
@@ -331,7 +335,19 @@ struct idfw_changes { /* all borrowed */
 	size_t n_sids, n_accounts, n_groups;
 };
 void idfw_engine_directory_changed(struct idfw_engine *e, const struct idfw_changes *c);
-void idfw_engine_directory_state(struct idfw_engine *e, bool up, const char *why);
+/* dirs.c: the blocks of the configuration, before the first of these; -GI_ELIMIT */
+GI_MUST_CHECK int idfw_engine_directory_add(struct idfw_engine *e, const char *label);
+/* @label: "" without several; one that was not added is */
+void idfw_engine_directory_state(
+	struct idfw_engine *e, const char *label, bool up, const char *why);
+enum idfw_dir_state { IDFW_DIR_UNKNOWN, IDFW_DIR_UP, IDFW_DIR_DOWN };
+struct idfw_directory {
+	char label[GI_NAME_MAX + 1];
+	enum idfw_dir_state state;
+	char why[256];
+	uint64_t since_ms; /* real time; 0: it has not spoken yet */
+};
+const struct idfw_directory *idfw_engine_directories(const struct idfw_engine *e, size_t *ret_n);
 
 /* store: every record up to and including this event of this boot is on disk */
 void idfw_engine_durable(
@@ -420,8 +436,9 @@ struct idfw_stats {
 	uint64_t leases;     /* heartbeats sent */
 	uint64_t unrecorded; /* records that the store did not take and no event waits for */
 	size_t sessions, principals, vms, vms_connected;
-	bool directory_up;
-	char directory_why[256];
+	bool directory_up;	 /* all of them */
+	bool directory_some;	 /* one at least */
+	char directory_why[256]; /* of several: who is down, and why */
 };
 void idfw_engine_stats(const struct idfw_engine *e, struct idfw_stats *ret);
 

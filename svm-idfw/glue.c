@@ -101,7 +101,7 @@ static int out_lookup(void *arg, struct idfw_principal *p)
 {
 	struct svm *s = arg;
 
-	return s->dir ? idfw_dir_lookup(s->dir, p->key, p->key, p->sid) : -GI_ENOTFOUND;
+	return s->dirs ? idfw_dirs_lookup(s->dirs, p->key, p->key, p) : -GI_ENOTFOUND;
 }
 
 static void out_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e)
@@ -200,23 +200,25 @@ static void dir_principal(void *arg, const char *key, const struct idfw_principa
 		gi_debug("groups of %s are not kept for a restart", key);
 }
 
-static void dir_changed(void *arg, const struct idfw_changes *c)
+static void dir_changed(void *arg, const char *label, const struct idfw_changes *c)
+{
+	struct svm *s = arg;
+	struct idfw_changes of = *c;
+
+	of.directory = label;
+	svm_round(s);
+	idfw_engine_directory_changed(s->engine, &of);
+}
+
+static void dir_state(void *arg, const char *label, bool up, const char *why)
 {
 	struct svm *s = arg;
 
 	svm_round(s);
-	idfw_engine_directory_changed(s->engine, c);
+	idfw_engine_directory_state(s->engine, label, up, why);
 }
 
-static void dir_state(void *arg, bool up, const char *why)
-{
-	struct svm *s = arg;
-
-	svm_round(s);
-	idfw_engine_directory_state(s->engine, up, why);
-}
-
-const struct idfw_dir_ops svm_dir_ops = {
+const struct idfw_dirs_ops svm_dirs_ops = {
 	.principal = dir_principal, .changed = dir_changed, .state = dir_state
 };
 

@@ -31,6 +31,7 @@
 static int directory_main(int argc, char **argv);
 static int run(struct svm *s, bool debug);
 static int start(struct svm *s);
+static int start_dirs(struct svm *s);
 static int prepare_dirs(const struct svm *s);
 static int start_links(struct svm *s);
 static int start_ctl(struct svm *s);
@@ -186,12 +187,23 @@ static int start(struct svm *s)
 	if (r < 0)
 		return r;
 	svm_round(s);
+	return start_dirs(s);
+}
+
+static int start_dirs(struct svm *s)
+{
+	const struct idfw_dir_conf *d = s->conf.directories.elems;
+	int r = 0;
+
 	if (!s->conf.directories.n) {
-		idfw_engine_directory_state(s->engine, false, "no directory is configured");
+		idfw_engine_directory_state(s->engine, "", false, "no directory is configured");
 		return 0;
 	}
-	r = idfw_dir_new(
-		s->loop, s->conf_file, s->conf.directories.elems, &svm_dir_ops, s, &s->dir);
+	for (size_t i = 0; r == 0 && i < s->conf.directories.n; i++)
+		r = idfw_engine_directory_add(s->engine, d[i].label);
+	if (r == 0)
+		r = idfw_dirs_new(s->loop, s->conf_file, d, s->conf.directories.n,
+			&s->conf.name_maps, &svm_dirs_ops, s, &s->dirs);
 	if (r < 0)
 		gi_err("directory: %s", gi_strerror(r));
 	return r;
@@ -267,7 +279,7 @@ static int start_ctl(struct svm *s)
 static void stop(struct svm *s)
 {
 	idfw_ctl_free(s->ctl);
-	idfw_dir_free(s->dir);
+	idfw_dirs_free(s->dirs);
 	idfw_guests_free(s->guests);
 	if (s->store)
 		idfw_store_close(s->store);

@@ -59,6 +59,12 @@ static bool in_changed(const struct report *r, const struct idfw_principal *p)
 	return false;
 }
 
+/* @c comes from a directory that does not have it */
+static bool elsewhere(const struct idfw_changes *c, const struct idfw_principal *p)
+{
+	return c->directory && *p->directory && strcmp(c->directory, p->directory) != 0;
+}
+
 static bool names_accounts(const struct idfw_changes *c)
 {
 	return c->all || c->n_accounts || c->n_sids;
@@ -126,17 +132,17 @@ static int report_init(struct report *r, uint64_t news, const struct idfw_change
 void idfw_engine_directory_changed(struct idfw_engine *e, const struct idfw_changes *c)
 {
 	struct idfw_principal *p, *next;
-	bool turn = absent_turn(e, c), all = c->all, groups = false;
+	bool turn = absent_turn(e, c), all = c->all, groups = false, failed = false;
 	struct report r;
 
 	e->news.last++;
 	if (report_init(&r, e->news.last, c) < 0)
-		all = true;
+		all = failed = true;
 	for (size_t i = 0; i < c->n_groups; i++)
 		groups |= idfw_group_changed(&e->groups, c->groups[i], e->news.last);
 	remember(e, c);
 	HASH_ITER (hh, e->principals, p, next) {
-		if (all)
+		if (all && (failed || !elsewhere(c, p)))
 			again(e, p);
 		else if (p->presence != IDFW_P_FOUND && names_accounts(c))
 			absent_again(e, p, turn);

@@ -48,6 +48,7 @@ static void fields_free(struct idfw_engine *e, struct idfw_principal *p)
 	idfw_str_put(&e->strings, p->upn);
 	idfw_str_put(&e->strings, p->dn);
 	idfw_str_put(&e->strings, p->sid);
+	idfw_str_put(&e->strings, p->directory);
 	groups_free(e, p);
 }
 
@@ -80,7 +81,8 @@ static int fields_copy(
 	n.upn = intern(e, from->upn);
 	n.dn = intern(e, from->dn);
 	n.sid = intern(e, from->sid);
-	ok = n.name && n.upn && n.dn && n.sid;
+	n.directory = intern(e, from->directory ? from->directory : "");
+	ok = n.name && n.upn && n.dn && n.sid && n.directory;
 	n.in = calloc(from->n_groups + 1, sizeof(*n.in));
 	n.n_in = n.in ? from->n_groups : 0;
 	ok = ok && n.in;
@@ -97,6 +99,7 @@ static int fields_copy(
 	to->upn = n.upn;
 	to->dn = n.dn;
 	to->sid = n.sid;
+	to->directory = n.directory;
 	to->in = n.in;
 	to->n_in = n.n_in;
 	memcpy(to->guid, from->guid, sizeof(to->guid));
@@ -268,15 +271,15 @@ void idfw_principal_login(struct idfw_engine *e, struct idfw_principal *p)
 		serving = s->counted;
 	if (p->presence == IDFW_P_FOUND && !p->stale)
 		return;
-	if (p->presence == IDFW_P_FOUND && !serving && e->dir != IDFW_DIR_DOWN)
+	if (p->presence == IDFW_P_FOUND && !serving && idfw_dir_of(e, p) != IDFW_DIR_DOWN)
 		p->held = true;
-	if (p->presence != IDFW_P_FOUND && e->dir == IDFW_DIR_DOWN)
+	if (p->presence != IDFW_P_FOUND && idfw_dir_of(e, p) == IDFW_DIR_DOWN)
 		p->presence = IDFW_P_UNAVAILABLE;
 	else if (!p->lookup_running)
 		idfw_principal_lookup(e, p);
 }
 
-static bool wanting(const struct idfw_principal *p)
+bool idfw_principal_wanting(const struct idfw_principal *p)
 {
 	return p->sessions && !p->lookup_running &&
 	       (p->stale || p->presence == IDFW_P_UNAVAILABLE || p->presence == IDFW_P_PENDING);
@@ -287,10 +290,9 @@ void idfw_principal_retry(struct idfw_engine *e)
 	struct idfw_principal *p, *next;
 
 	e->retry_ms = 0;
-	if (e->dir == IDFW_DIR_DOWN)
-		return; /* its return asks for everybody */
 	HASH_ITER (hh, e->principals, p, next)
-		if (wanting(p))
+		/* a directory that is down asks for all of its own when it returns */
+		if (idfw_principal_wanting(p) && idfw_dir_of(e, p) != IDFW_DIR_DOWN)
 			idfw_principal_lookup(e, p);
 }
 
@@ -319,6 +321,23 @@ static void sync_all(
 		if (login)
 			ready_resolved(e, s, p->presence == IDFW_P_UNAVAILABLE);
 	}
+}
+
+/* nothing comes for now: its sessions get what is known */
+void idfw_principal_served(struct idfw_engine *e, struct idfw_principal *p)
+{
+	sync_all(e, p, &p->member_of, false);
+}
+
+/* @label: "" is interned already, if nothing else is */
+static void in_directory(struct idfw_engine *e, struct idfw_principal *p, const char *label)
+{
+	char *text = intern(e, label);
+
+	if (!text)
+		return;
+	idfw_str_put(&e->strings, p->directory);
+	p->directory = text;
 }
 
 /* its groups under the policy anew, unless that failed (@r); its sessions follow */
@@ -361,6 +380,7 @@ static void take(
 			p->presence = IDFW_P_FOUND;
 	} else {
 		p->presence = IDFW_P_NOT_FOUND;
+		in_directory(e, p, "");
 		groups_free(e, p);
 	}
 	p->resolved_ms = e->real_ms;
@@ -398,51 +418,6 @@ void idfw_engine_principal(
 	}
 	plan_event_end(e);
 	plan_drain_end(e);
-}
-
-static void directory_down(struct idfw_engine *e)
-{
-	struct idfw_principal *p, *next;
-
-	HASH_ITER (hh, e->principals, p, next) {
-		if (!p->sessions || !(p->held || p->presence == IDFW_P_PENDING))
-			continue;
-		p->held = false;
-		if (p->presence == IDFW_P_PENDING)
-			p->presence = IDFW_P_UNAVAILABLE;
-		idfw_cause(e, "directory down, cached %s", p->key);
-		sync_all(e, p, &p->member_of, false);
-	}
-}
-
-static void directory_back(struct idfw_engine *e)
-{
-	struct idfw_principal *p, *next;
-
-	HASH_ITER (hh, e->principals, p, next) {
-		p->stale = true;
-		if (wanting(p))
-			idfw_principal_lookup(e, p);
-	}
-}
-
-void idfw_engine_directory_state(struct idfw_engine *e, bool up, const char *why)
-{
-	enum idfw_dir_state now = up ? IDFW_DIR_UP : IDFW_DIR_DOWN;
-
-	snprintf(e->stats.directory_why, sizeof(e->stats.directory_why), "%s", why ? why : "");
-	if (e->dir == now)
-		return;
-	e->dir = now;
-	gi_notice(
-		"directory is %s%s%s", up ? "up" : "down", why && *why ? ": " : "", why ? why : "");
-	idfw_note(e, IDFW_REC_DIRECTORY, NULL, NULL,
-		idfw_json_why(e, why ? why : "", "state", up ? "up" : "down"));
-	if (up)
-		directory_back(e);
-	else
-		directory_down(e);
-	plan_event_end(e);
 }
 
 int idfw_engine_restore_principal(struct idfw_engine *e, const struct idfw_principal *found)

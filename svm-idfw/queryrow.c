@@ -31,6 +31,23 @@ static bool row_all_in_sync(const struct query_env *env)
 	return true;
 }
 
+static json_t *row_directories(const struct idfw_engine *e)
+{
+	static const char *const words[] = {
+		[IDFW_DIR_UNKNOWN] = "unknown", [IDFW_DIR_UP] = "up", [IDFW_DIR_DOWN] = "down"
+	};
+	json_t *list = json_array();
+	size_t n;
+	const struct idfw_directory *d = idfw_engine_directories(e, &n);
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(
+			list, json_pack("{s:s,s:s,s:s,s:o}", "directory", d[i].label, "state",
+				      words[d[i].state], "why", d[i].why, "since_ms",
+				      row_time(d[i].since_ms)));
+	return list;
+}
+
 json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 {
 	struct idfw_store_stats st;
@@ -43,24 +60,27 @@ json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 	*ret_ok = policy && s.directory_up && st.err == 0 && row_all_in_sync(env);
 	return json_pack(
 		"{s:s,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,"
-		"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+		"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}",
 		"type", "svm", "ok", (int)*ret_ok, "software", "svm-idfw " PACKAGE_VERSION,
 		"generation", (json_int_t)generation, "started_ms", (json_int_t)env->started_ms,
 		"uptime_ms", (json_int_t)(now > env->started_ms ? now - env->started_ms : 0),
 		"sessions", (json_int_t)s.sessions, "principals", (json_int_t)s.principals, "vms",
 		(json_int_t)s.vms, "vms_connected", (json_int_t)s.vms_connected, "directory",
-		s.directory_up ? "up" : "down", "directory_why", s.directory_why, "store",
-		st.err ? st.why : "ok", "store_queued", (json_int_t)st.queued, "store_records",
-		(json_int_t)st.records, "logins", (json_int_t)s.logins, "logouts",
-		(json_int_t)s.logouts, "deltas", (json_int_t)s.deltas, "pushes",
-		(json_int_t)s.pushes, "push_failures", (json_int_t)s.push_failures, "refused",
-		(json_int_t)s.refused, "duplicates", (json_int_t)s.duplicates, "gaps",
-		(json_int_t)s.gaps, "unrecorded", (json_int_t)s.unrecorded, "isolated_sessions",
-		(json_int_t)s.isolated_sessions, "isolated_vms", (json_int_t)s.isolated_vms,
-		"isolations_capped", (json_int_t)s.isolations_capped, "isolations_spared",
+		s.directory_up	   ? "up"
+		: s.directory_some ? "partly"
+				   : "down",
+		"directory_why", s.directory_why, "store", st.err ? st.why : "ok", "store_queued",
+		(json_int_t)st.queued, "store_records", (json_int_t)st.records, "logins",
+		(json_int_t)s.logins, "logouts", (json_int_t)s.logouts, "deltas",
+		(json_int_t)s.deltas, "pushes", (json_int_t)s.pushes, "push_failures",
+		(json_int_t)s.push_failures, "refused", (json_int_t)s.refused, "duplicates",
+		(json_int_t)s.duplicates, "gaps", (json_int_t)s.gaps, "unrecorded",
+		(json_int_t)s.unrecorded, "isolated_sessions", (json_int_t)s.isolated_sessions,
+		"isolated_vms", (json_int_t)s.isolated_vms, "isolations_capped",
+		(json_int_t)s.isolations_capped, "isolations_spared",
 		(json_int_t)s.isolations_spared, "scan_records", (json_int_t)s.scan_records,
 		"scan_duplicates", (json_int_t)s.scan_duplicates, "alarms", (json_int_t)s.alarms,
-		"leases", (json_int_t)s.leases);
+		"leases", (json_int_t)s.leases, "directories", row_directories(env->engine));
 }
 
 static json_t *row_alarms(const struct idfw_vm *vm)
@@ -186,7 +206,7 @@ json_t *query_row_session(const struct query_env *env, const struct idfw_session
 	if (s->peer.family)
 		(void)gi_addr_format(&s->peer, peer);
 	row = json_pack("{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b,s:o,s:s,s:I,"
-			"s:o,s:b,s:b,s:b}",
+			"s:o,s:b,s:b,s:b,s:s}",
 		"session", (json_int_t)s->db_id, "user", s->user, "name",
 		row_text(s->principal ? s->principal->name : ""), "vm", s->vm->name, "uid",
 		(json_int_t)s->uid, "service", s->service, "tty", s->tty, "rhost", s->rhost, "peer",
@@ -195,7 +215,8 @@ json_t *query_row_session(const struct query_env *env, const struct idfw_session
 		row_groups(env, s), "kicked", (int)s->kicked, "isolated", row_isolated(s), "kind",
 		s->is_unit ? "service" : "login", "cgroup", (json_int_t)s->cgroup, "parent",
 		row_parent(env, s), "found", (int)s->found, "lost",
-		(int)idfw_session_lost(env->engine, s), "refused", (int)s->refused);
+		(int)idfw_session_lost(env->engine, s), "refused", (int)s->refused, "account_in",
+		s->principal ? s->principal->directory : "");
 	return row_account(row, s);
 }
 

@@ -46,10 +46,14 @@ static const char *other_item(const struct svm_conf *a, const struct svm_conf *b
 	}
 	if (a->directories.n != b->directories.n)
 		return "directory";
-	for (size_t i = 0; a->directories.n && i < IDFW_DIR_CONF_ITEMS; i++)
-		if (!conf_item_same(
-			    &idfw_dir_conf_items[i], a->directories.elems, b->directories.elems))
-			return "directory";
+	for (size_t k = 0; k < a->directories.n; k++) {
+		const struct idfw_dir_conf *da = a->directories.elems, *db = b->directories.elems;
+
+		for (size_t i = 0; i < IDFW_DIR_CONF_ITEMS; i++)
+			if (!conf_item_same(&idfw_dir_conf_items[i], &da[k], &db[k]) ||
+				strcmp(da[k].label, db[k].label) != 0)
+				return "directory";
+	}
 	return NULL;
 }
 

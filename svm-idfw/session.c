@@ -262,6 +262,10 @@ void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, 
 	idfw_json(b, *p->name ? p->name : p->key);
 	gi_buf_printf(b, ",\"directory\":\"%s\",\"dn\":", words[p->presence]);
 	idfw_json(b, p->dn);
+	if (*p->directory) {
+		gi_buf_printf(b, ",\"account_in\":");
+		idfw_json(b, p->directory);
+	}
 	gi_buf_printf(b, ",\"groups\":[");
 	for (size_t g = 0; e->policy && g < p->member_of.n; g++) {
 		const char *name = pol_group_name(e->policy, g);

@@ -7,7 +7,7 @@
 
 #include "lib/base/log.h"
 #include "svm-idfw/ctl.h"
-#include "svm-idfw/dir.h"
+#include "svm-idfw/dirs.h"
 #include "svm-idfw/guests.h"
 #include "svm-idfw/store.h"
 #include "svm-idfw/svmconf.h"
@@ -29,7 +29,7 @@ struct svm {
 	struct idfw_engine *engine;
 	struct idfw_store *store;
 	struct idfw_guests *guests;
-	struct idfw_dir *dir;
+	struct idfw_dirs *dirs; /* NULL: none is configured */
 	struct idfw_ctl *ctl;
 	uint64_t tick_at_ms; /* monotonic; 0 none */
 	bool store_full;     /* said already */
@@ -45,7 +45,7 @@ void svm_reload(struct svm *s);
 /* the newest policy of the store, or the file for the first time; words into the log */
 GI_MUST_CHECK int svm_policy_start(struct svm *s);
 extern const struct idfw_store_ops svm_store_ops;
-extern const struct idfw_dir_ops svm_dir_ops;
+extern const struct idfw_dirs_ops svm_dirs_ops;
 extern const struct idfw_ctl_ops svm_ctl_ops;
 
 #endif

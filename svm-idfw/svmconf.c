@@ -46,6 +46,9 @@ static const struct conf_item top_items[] = {
 		"whom to become when started by root" },
 	{ "min-uid", CONF_T_NUMBER, ITEM(min_uid), "1000", 0, UINT32_MAX,
 		"sessions of lower uids are recorded, the directory is not asked" },
+	{ "map-names", CONF_T_LIST, ITEM(name_maps), "", 0, DIR_MAPS_MAX,
+		"what directories are asked for instead of a login's name: "
+		"\"*@old.example -> *@corp.example\"; the first that fits" },
 	{ "ready-timeout", CONF_T_NUMBER, ITEM(ready_timeout_ms), "2s", 50, 60000,
 		"a login that is not enforced by then is reported as degraded" },
 };
@@ -62,7 +65,7 @@ static const struct conf_item vm_items[] = {
 static const struct conf_section sections[] = {
 	{ NULL, top_items, GI_ARRAY_SIZE(top_items), 0, 0, 1 },
 	{ "directory", idfw_dir_conf_items, IDFW_DIR_CONF_ITEMS, sizeof(struct idfw_dir_conf),
-		ITEM(directories), 1 },
+		ITEM(directories), DIR_SET_MAX },
 	{ "vm", vm_items, GI_ARRAY_SIZE(vm_items), sizeof(struct svm_vm_conf), ITEM(vms),
 		SVM_VMS_MAX },
 };
@@ -87,6 +90,8 @@ static int conf_check(const void *conf, char ret_why[256])
 				c->never_isolate.items[i]);
 			return -EINVAL;
 		}
+	if (dir_route_check(d, c->directories.n, ret_why) < 0)
+		return -EINVAL;
 	for (size_t i = 0; i < c->directories.n; i++) {
 		if (idfw_dir_conf_check(&d[i], &why) < 0) {
 			snprintf(ret_why, 256, "directory %s: %s", d[i].label, why);
@@ -96,8 +101,12 @@ static int conf_check(const void *conf, char ret_why[256])
 	return 0;
 }
 
+static const struct conf_check checks[] = { { "map-names", dir_map_check } };
+
 const struct conf_table svm_conf_table = { .sections = sections,
 	.n_sections = GI_ARRAY_SIZE(sections),
+	.checks = checks,
+	.n_checks = GI_ARRAY_SIZE(checks),
 	.block_checks = idfw_dir_conf_checks,
 	.n_block_checks = IDFW_DIR_CONF_CHECKS,
 	.check = conf_check };

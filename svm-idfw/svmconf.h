@@ -6,7 +6,7 @@
 #define SVM_IDFW_SVMCONF_H
 
 #include "lib/conf/conf.h"
-#include "svm-idfw/dir.h"
+#include "svm-idfw/dirroute.h"
 
 struct svm_vm_conf { /* 0: as for all */
 	char *label;
@@ -19,6 +19,7 @@ struct svm_conf {
 	uint64_t isolate_max, sessions_max, events_max, push_deadline_ms;
 	char *state_dir, *policy, *control_socket, *control_group, *user;
 	uint64_t min_uid, ready_timeout_ms;
+	struct conf_list name_maps;    /* rules of dirroute.h */
 	struct conf_array directories; /* struct idfw_dir_conf */
 	struct conf_array vms;	       /* struct svm_vm_conf */
 };

@@ -165,7 +165,7 @@ static void one(struct world *w, uint8_t op, uint8_t arg, const uint8_t *data, s
 		if (arg > 1)
 			changed(w, arg);
 		else
-			idfw_engine_directory_state(w->e, arg, "fuzz");
+			idfw_engine_directory_state(w->e, "", arg, "fuzz");
 		break;
 	case FUZZ_RESTART:
 		if (world_restart(w, arg & 1) < 0)

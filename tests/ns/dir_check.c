@@ -3,11 +3,13 @@
  * dir_check.c - drives svm-idfw/dir.c by hand, for tests/ns/dir-*.sh
  *
  *   dir_check -c FILE [LABEL]
- * FILE has `directory LABEL { ... }` blocks. Standard input: "NAME" or "NAME SID" a line is a
- * lookup; its end ends the program. Standard output, one line each, as it happens:
+ * FILE has `directory LABEL { ... }` blocks and map-names; all of them, or the one. Standard
+ * input: "NAME", "NAME SID" or "NAME SID LABEL" a line is a lookup; its end ends the program.
+ * Standard output, one line each, as it happens:
  *   state up|down WHY
  *   changed all | changed SID... account=ID... group=ID...
  *   upn NAME UPN
+ *   in NAME LABEL          (of several blocks; state and changed have " @LABEL" then)
  *   account NAME STATE[,STATE...] EXPIRES_MS     (of one that is not well, or will expire)
  *   answer NAME found|not-found|unavailable SID NAME GROUP...   (groups sorted, spaces as _)
  * It is its own directory child, as svm-idfw is.
@@ -20,28 +22,38 @@
 
 #include "lib/base/log.h"
 #include "lib/io/loop.h"
-#include "svm-idfw/dir.h"
+#include "svm-idfw/dirs.h"
 
 struct check_conf {
+	struct conf_list name_maps;
 	struct conf_array directories;
 };
 
 struct check {
 	struct io_loop *loop;
-	struct idfw_dir *dir;
+	struct idfw_dirs *dirs;
 	struct io_fd in;
 	char line[1024];
 	size_t len;
+	char *first; /* borrowed: label */
+	bool several;
 };
 
+static const struct conf_item top[] = {
+	{ "map-names", CONF_T_LIST, offsetof(struct check_conf, name_maps), "", 0, DIR_MAPS_MAX,
+		"" },
+};
 static const struct conf_section sections[] = {
-	{ .name = NULL, .size = sizeof(struct check_conf) },
+	{ .name = NULL,
+		.items = top,
+		.n_items = GI_ARRAY_SIZE(top),
+		.size = sizeof(struct check_conf) },
 	{ .name = "directory",
 		.items = idfw_dir_conf_items,
 		.n_items = IDFW_DIR_CONF_ITEMS,
 		.size = sizeof(struct idfw_dir_conf),
 		.offset = offsetof(struct check_conf, directories),
-		.max = 8 },
+		.max = DIR_SET_MAX },
 };
 static const struct conf_table table = { .sections = sections,
 	.n_sections = GI_ARRAY_SIZE(sections),
@@ -49,36 +61,40 @@ static const struct conf_table table = { .sections = sections,
 	.n_block_checks = IDFW_DIR_CONF_CHECKS };
 
 static void on_principal(void *arg, const char *key, const struct idfw_principal *p);
-static void on_changed(void *arg, const struct idfw_changes *c);
-static void on_state(void *arg, bool up, const char *why);
+static void on_changed(void *arg, const char *label, const struct idfw_changes *c);
+static void on_state(void *arg, const char *label, bool up, const char *why);
 static void on_input(struct io_fd *w, unsigned int events);
-static struct idfw_dir_conf *conf_load(const char *path, const char *label, struct check_conf *ret);
+static struct idfw_dir_conf *conf_load(
+	const char *path, const char *label, struct check_conf *ret, size_t *ret_n);
 
 int main(int argc, char **argv)
 {
-	static const struct idfw_dir_ops ops = { on_principal, on_changed, on_state };
+	static const struct idfw_dirs_ops ops = { on_principal, on_changed, on_state };
 	bool child = argc >= 5 && strcmp(argv[1], "--directory") == 0;
 	const char *file = child ? argv[4] : argc >= 3 ? argv[2] : NULL;
 	struct check_conf conf = { .directories = { NULL, 0 } };
 	struct check c = { .len = 0 };
 	struct idfw_dir_conf *d;
+	size_t n = 0;
 	int rc = 0;
 
 	gi_log_init("dir_check", GI_LOG_INFO);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!file)
 		return 2;
-	d = conf_load(file, child ? argv[2] : argc > 3 ? argv[3] : NULL, &conf);
+	d = conf_load(file, child ? argv[2] : argc > 3 ? argv[3] : NULL, &conf, &n);
 	if (!d)
 		return 78;
+	c.first = d->label;
+	c.several = n > 1;
 	if (child) {
 		rc = idfw_dir_child_main(d, argc > 5 ? argv[5] : NULL);
 	} else if (io_loop_new(&c.loop) == 0 &&
-		   idfw_dir_new(c.loop, file, d, &ops, &c, &c.dir) == 0) {
+		   idfw_dirs_new(c.loop, file, d, n, &conf.name_maps, &ops, &c, &c.dirs) == 0) {
 		(void)fcntl(0, F_SETFL, O_NONBLOCK);
 		io_fd_start(c.loop, &c.in, 0, IO_READ, on_input, &c);
 		io_loop_run(c.loop);
-		idfw_dir_free(c.dir);
+		idfw_dirs_free(c.dirs);
 		io_loop_free(c.loop);
 	} else {
 		rc = 1;
@@ -87,8 +103,10 @@ int main(int argc, char **argv)
 	return rc;
 }
 
-static struct idfw_dir_conf *conf_load(const char *path, const char *label, struct check_conf *ret)
+static struct idfw_dir_conf *conf_load(
+	const char *path, const char *label, struct check_conf *ret, size_t *ret_n)
 {
+	char set_why[CONF_WHY_MAX];
 	struct idfw_dir_conf *list;
 	struct conf_diags diags;
 	struct gi_buf out;
@@ -108,12 +126,31 @@ static struct idfw_dir_conf *conf_load(const char *path, const char *label, stru
 	conf_diags_fini(&diags);
 	free(text);
 	list = ret->directories.elems;
+	if (dir_route_check(list, ret->directories.n, set_why) < 0) {
+		(void)fprintf(stderr, "%s: %s\n", path, set_why);
+		return NULL;
+	}
+	*ret_n = label ? 1 : ret->directories.n;
 	for (i = 0; i < ret->directories.n; i++)
-		if ((!label || strcmp(list[i].label, label) == 0) &&
-			idfw_dir_conf_check(&list[i], &why) == 0)
+		if (idfw_dir_conf_check(&list[i], &why) < 0)
+			label = "";
+	for (i = 0; i < ret->directories.n; i++)
+		if (!label || strcmp(list[i].label, label) == 0)
 			return &list[i];
 	(void)fprintf(stderr, "%s: %s\n", path, why);
 	return NULL;
+}
+
+/* "NAME SID": known with that SID in the first block; "NAME SID LABEL": in that one */
+static int ask(struct check *c, const char *name, char *sid)
+{
+	char *label = strchr(sid, ' ');
+	struct idfw_principal known = { .sid = sid };
+
+	if (label)
+		*label++ = '\0';
+	known.directory = label ? label : c->first;
+	return idfw_dirs_lookup(c->dirs, name, name, &known);
 }
 
 static void on_input(struct io_fd *w, unsigned int events)
@@ -135,7 +172,7 @@ static void on_input(struct io_fd *w, unsigned int events)
 		sid = strchr(c->line, ' ');
 		if (sid)
 			*sid++ = '\0';
-		if (idfw_dir_lookup(c->dir, c->line, c->line, sid ? sid : "") < 0)
+		if (ask(c, c->line, sid ? sid : c->line + strlen(c->line)) < 0)
 			(void)printf("refused %s\n", c->line);
 		c->len -= (size_t)(end + 1 - c->line);
 		memmove(c->line, end + 1, c->len + 1);
@@ -152,9 +189,9 @@ static void on_principal(void *arg, const char *key, const struct idfw_principal
 	static const char *const word[] = { "pending", "found", "not-found", "unavailable" };
 	static const char *const states[] = { "disabled", "expired", "locked", "must-change" };
 	const char **names = calloc(p->n_groups + 1, sizeof(*names));
+	struct check *c = arg;
 	size_t i;
 
-	(void)arg;
 	if (!names)
 		abort();
 	for (i = 0; i < p->n_groups; i++) {
@@ -171,6 +208,8 @@ static void on_principal(void *arg, const char *key, const struct idfw_principal
 	}
 	if (p->upn && p->upn[0])
 		(void)printf("upn %s %s\n", key, p->upn);
+	if (c->several && p->directory && *p->directory)
+		(void)printf("in %s %s\n", key, p->directory);
 	(void)printf("answer %s %s %s %s", key, word[p->presence],
 		p->sid && p->sid[0] ? p->sid : "-", p->name && p->name[0] ? p->name : "-");
 	for (i = 0; i < p->n_groups; i++) {
@@ -193,12 +232,18 @@ static void print_id(const char *word, const uint8_t id[16])
 		(void)printf("%02x", id[i]);
 }
 
-static void on_changed(void *arg, const struct idfw_changes *c)
+static const char *of_label(const struct check *c, const char *label, char buf[64])
 {
+	(void)snprintf(buf, 64, " @%.40s", label);
+	return c->several ? buf : "";
+}
+
+static void on_changed(void *arg, const char *label, const struct idfw_changes *c)
+{
+	char of[64];
 	size_t i;
 
-	(void)arg;
-	(void)printf("changed%s", c->all ? " all" : "");
+	(void)printf("changed%s%s", of_label(arg, label, of), c->all ? " all" : "");
 	for (i = 0; i < c->n_sids; i++)
 		(void)printf(" %s", c->sids[i]);
 	for (i = 0; i < c->n_accounts; i++)
@@ -208,8 +253,9 @@ static void on_changed(void *arg, const struct idfw_changes *c)
 	(void)putchar('\n');
 }
 
-static void on_state(void *arg, bool up, const char *why)
+static void on_state(void *arg, const char *label, bool up, const char *why)
 {
-	(void)arg;
-	(void)printf("state %s %s\n", up ? "up" : "down", why);
+	char of[64];
+
+	(void)printf("state%s %s %s\n", of_label(arg, label, of), up ? "up" : "down", why);
 }

@@ -200,6 +200,8 @@ static bool answer(struct run *r, enum idfw_presence presence)
 	p.dn = dn_user;
 	if (!replay_account(r, &p.account))
 		return replay_fail(r, "no such state");
+	if (replay_option(r, "in"))
+		p.directory = (char *)(uintptr_t)replay_option(r, "in");
 	if (replay_option(r, "sid"))
 		p.sid = (char *)(uintptr_t)replay_option(r, "sid");
 	p.n_groups = replay_split(copy, names);
@@ -257,7 +259,11 @@ static bool do_directory(struct run *r)
 {
 	bool up = !strcmp(r->words[1], "up");
 
-	idfw_engine_directory_state(r->w.e, up, up ? "" : "does not answer");
+	if (!strcmp(r->words[1], "add"))
+		return idfw_engine_directory_add(r->w.e, r->words[2]) == 0 ||
+		       replay_fail(r, "too many directories");
+	idfw_engine_directory_state(
+		r->w.e, r->n > 2 ? r->words[2] : "", up, up ? "" : "does not answer");
 	return true;
 }
 

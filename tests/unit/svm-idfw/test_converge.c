@@ -335,7 +335,7 @@ static void one_step(struct model *m)
 		assert_int_equal(
 			world_policy(&m->w, policies[roll(&m->d, GI_ARRAY_SIZE(policies))]), 0);
 	else if (what < 92)
-		idfw_engine_directory_state(m->w.e, roll(&m->d, 3) != 0, "test");
+		idfw_engine_directory_state(m->w.e, "", roll(&m->d, 3) != 0, "test");
 	else if (what < 94)
 		idfw_engine_directory_changed(m->w.e, &(struct idfw_changes){ .all = true });
 	else if (what < 96)

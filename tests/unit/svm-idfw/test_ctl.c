@@ -378,7 +378,7 @@ static void test_ctl_status(void **state)
 	assert_true(json_is_true(field(cl, 3, "connected")));
 	client_free(cl);
 
-	idfw_engine_directory_state(f->w.e, true, "");
+	idfw_engine_directory_state(f->w.e, "", true, "");
 	assert_null(world_settle(&f->w));
 	cl = ask(f, "status", NULL, NULL);
 	assert_int_equal(cl->status, 0);
@@ -401,7 +401,7 @@ static void find_alice(struct fix *f)
 		.groups = groups,
 		.n_groups = 1 };
 
-	idfw_engine_directory_state(f->w.e, true, "");
+	idfw_engine_directory_state(f->w.e, "", true, "");
 	idfw_engine_principal(f->w.e, "alice", &p);
 	assert_null(world_settle(&f->w));
 }

@@ -302,7 +302,7 @@ static void test_explain_says_what_is_open_until_when(void **state)
 	char text[96];
 
 	assert_int_equal(world_policy(&f->w, LEASES), 0);
-	idfw_engine_directory_state(f->w.e, true, "");
+	idfw_engine_directory_state(f->w.e, "", true, "");
 	assert_int_equal(ask(f, "explain", "1", NULL), 0);
 	HAS(f, "\"closed\":\"the directory is being asked\"");
 	(void)ask(f, "explain", "2", NULL);
@@ -353,7 +353,7 @@ static void test_explain_knows_a_vm_that_does_not_apply(void **state)
 	assert_int_equal(world_restart(&f->w, false), 0);
 	f->env.engine = f->w.e;
 	assert_int_equal(world_policy(&f->w, LEASES), 0);
-	idfw_engine_directory_state(f->w.e, true, "");
+	idfw_engine_directory_state(f->w.e, "", true, "");
 	/* its connection is closed once; what follows is the one after that */
 	f->w.no_ack = true;
 	for (int i = 0; i < 3; i++) {
@@ -386,7 +386,7 @@ static void test_explain_tells_drains(void **state)
 	char text[96];
 
 	assert_int_equal(world_policy(&f->w, LEASES), 0);
-	idfw_engine_directory_state(f->w.e, true, "");
+	idfw_engine_directory_state(f->w.e, "", true, "");
 	greeted(f);
 	found(f, groups, 2);
 	found(f, groups, 1);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirroute.h - several directories: which of them answers for a name, and names that are mapped
+ *
+ * Pure; dirset.c's decisions, in svm-idfw's process. A name with a domain (CORP\alice,
+ * alice@corp.example) goes to the blocks that claim that domain: by `realm`, `netbios` or the dc
+ * parts of `base`; when none does, to all, each of which knows its own names. A bare name goes to
+ * the blocks with `default yes`, or to all. Asked in the order of the configuration.
+ * Source: docs/directory.md "Several directories".
+ */
+#ifndef SVM_IDFW_DIRROUTE_H
+#define SVM_IDFW_DIRROUTE_H
+
+#include "lib/conf/conf.h"
+#include "svm-idfw/dir.h"
+#include "svm-idfw/dirname.h"
+
+#define DIR_SET_MAX 16	/* directory blocks */
+#define DIR_MAPS_MAX 64 /* rules of map-names */
+
+struct dir_route {
+	uint8_t at[DIR_SET_MAX]; /* indexes of blocks, in the order in which they are asked */
+	size_t n;
+	bool bare; /* the name has no domain part */
+};
+
+/* for the configuration's table: one rule "FROM -> TO"; negative with words in @ret_why */
+int dir_map_check(const char *text, char ret_why[CONF_WHY_MAX]);
+
+/*
+ * dir_map_apply - the name that the first rule that fits makes of @name; without one: @name
+ * @rules: each was good for dir_map_check(). Letters A-Z are compared without case
+ * Errors: -GI_ELIMIT (@name or what becomes of it is over DIR_NAME_MAX)
+ */
+GI_MUST_CHECK int dir_map_apply(
+	const struct conf_list *rules, const char *name, char ret_name[DIR_NAME_MAX + 1]);
+
+/* @ret: n 0 when @name is no name of an account at all */
+void dir_route(const struct idfw_dir_conf *dirs, size_t n, const char *name, struct dir_route *ret);
+
+/* does this block claim the domain part of a name, without case? */
+bool dir_route_claims(const struct idfw_dir_conf *dir, const char *domain);
+
+/*
+ * dir_route_check - what one block alone cannot show: `trusts`
+ * @ret_why: words, with the label in front; -EINVAL
+ */
+GI_MUST_CHECK int dir_route_check(
+	const struct idfw_dir_conf *dirs, size_t n, char ret_why[CONF_WHY_MAX]);
+/* index of the block with this label, or -1 */
+int dir_route_index(const struct idfw_dir_conf *dirs, size_t n, const char *label);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirs.c - all directories of the configuration: a child each (dir.h), asked as one (dirset.h)
+ *
+ * Runs in svm-idfw's loop. It only joins: what is asked of whom dirset.c decides, how a block is
+ * asked is dir.c's. A directory that does not answer holds nobody else up.
+ */
+#include "svm-idfw/dirs.h"
+
+#include <stdlib.h>
+
+struct dirs_one {
+	struct idfw_dirs *all;
+	struct idfw_dir *dir;
+	size_t at;
+};
+
+struct idfw_dirs {
+	const struct idfw_dir_conf *confs; /* borrowed */
+	struct idfw_dirs_ops ops;
+	void *arg;
+	struct dir_set *set;
+	struct dirs_one one[DIR_SET_MAX];
+	size_t n;
+};
+
+static void on_principal(void *arg, const char *key, const struct idfw_principal *found)
+{
+	struct dirs_one *o = arg;
+
+	dir_set_answer(o->all->set, o->at, key, found);
+}
+
+static void on_changed(void *arg, const struct idfw_changes *c)
+{
+	struct dirs_one *o = arg;
+
+	o->all->ops.changed(o->all->arg, o->all->confs[o->at].label, c);
+}
+
+static void on_state(void *arg, bool up, const char *why)
+{
+	struct dirs_one *o = arg;
+
+	o->all->ops.state(o->all->arg, o->all->confs[o->at].label, up, why);
+}
+
+static int set_ask(void *arg, size_t at, const char *key, const char *name, const char *sid)
+{
+	struct idfw_dirs *d = arg;
+
+	return d->one[at].dir ? idfw_dir_lookup(d->one[at].dir, key, name, sid) : -ENOTCONN;
+}
+
+static void set_principal(void *arg, const char *key, const struct idfw_principal *found)
+{
+	struct idfw_dirs *d = arg;
+
+	d->ops.principal(d->arg, key, found);
+}
+
+int idfw_dirs_new(struct io_loop *l, const char *conf_file, const struct idfw_dir_conf *confs,
+	size_t n, const struct conf_list *maps, const struct idfw_dirs_ops *ops, void *arg,
+	struct idfw_dirs **ret)
+{
+	static const struct idfw_dir_ops dir_ops = { on_principal, on_changed, on_state };
+	static const struct dir_set_ops set_ops = { set_ask, set_principal };
+	struct idfw_dirs *d;
+	int err;
+
+	if (n > DIR_SET_MAX)
+		return -GI_ELIMIT;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	d->confs = confs;
+	d->ops = *ops;
+	d->arg = arg;
+	err = dir_set_new(confs, n, maps, &set_ops, d, &d->set);
+	for (; err == 0 && d->n < n; d->n++) {
+		d->one[d->n] = (struct dirs_one){ .all = d, .at = d->n };
+		err = idfw_dir_new(
+			l, conf_file, &confs[d->n], &dir_ops, &d->one[d->n], &d->one[d->n].dir);
+	}
+	if (err < 0) {
+		idfw_dirs_free(d);
+		return err;
+	}
+	*ret = d;
+	return 0;
+}
+
+void idfw_dirs_free(struct idfw_dirs *d)
+{
+	if (!d)
+		return;
+	for (size_t i = 0; i < d->n; i++)
+		idfw_dir_free(d->one[i].dir);
+	dir_set_free(d->set);
+	free(d);
+}
+
+int idfw_dirs_lookup(
+	struct idfw_dirs *d, const char *key, const char *name, const struct idfw_principal *known)
+{
+	return dir_set_lookup(d->set, key, name, known);
+}
+
+size_t idfw_dirs_count(const struct idfw_dirs *d)
+{
+	return d->n;
+}
+
+struct idfw_dir *idfw_dirs_get(struct idfw_dirs *d, size_t at)
+{
+	return at < d->n ? d->one[at].dir : NULL;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirset.c - several directories as one: who is asked for a name, and what the answers are together
+ *
+ * Runs in svm-idfw's process; pure. The blocks that may answer for a name (dirroute.h) are asked
+ * one after the other, until one has the account. "Does not answer" ends it: whoever is of that
+ * name in a later block may be somebody else. Only an account that is known from before as a later
+ * block's is asked for there all the same, and taken if it still is the same one: its groups go on
+ * being followed. Invariant: one principal() for each lookup taken, never from within
+ * dir_set_lookup().
+ */
+#include "svm-idfw/dirset.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+struct set_ask {
+	char *key, *name, *sid; /* owned; sid: known from before, or "" */
+	struct dir_route route;
+	size_t at;    /* of the route: who is asked now */
+	int known;    /* block whose account it was; -1 none */
+	bool again;   /* looked up once more meanwhile */
+	bool refresh; /* one did not answer: only the account that is known is taken */
+	UT_hash_handle hh;
+};
+
+struct dir_set {
+	const struct idfw_dir_conf *dirs; /* borrowed */
+	size_t n;
+	const struct conf_list *maps; /* borrowed */
+	struct dir_set_ops ops;
+	void *arg;
+	struct set_ask *asks; /* owned; by key, up to DIR_QUEUE_MAX */
+};
+
+static void set_ask_free(struct set_ask *a);
+static int set_ask_new(struct dir_set *s, const char *key, const char *name,
+	const struct idfw_principal *known, struct set_ask **ret);
+static int set_ask_send(struct dir_set *s, struct set_ask *a);
+static bool set_ask_next(struct dir_set *s, struct set_ask *a, struct idfw_principal *found);
+static void set_ask_done(struct dir_set *s, struct set_ask *a, const struct idfw_principal *found);
+
+int dir_set_new(const struct idfw_dir_conf *dirs, size_t n, const struct conf_list *maps,
+	const struct dir_set_ops *ops, void *arg, struct dir_set **ret)
+{
+	struct dir_set *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->dirs = dirs;
+	s->n = n;
+	s->maps = maps;
+	s->ops = *ops;
+	s->arg = arg;
+	*ret = s;
+	return 0;
+}
+
+void dir_set_free(struct dir_set *s)
+{
+	struct set_ask *a, *next;
+
+	if (!s)
+		return;
+	HASH_ITER (hh, s->asks, a, next) {
+		HASH_DEL(s->asks, a);
+		set_ask_free(a);
+	}
+	free(s);
+}
+
+int dir_set_lookup(
+	struct dir_set *s, const char *key, const char *name, const struct idfw_principal *known)
+{
+	struct set_ask *a = NULL;
+	int err;
+
+	HASH_FIND_STR(s->asks, key, a);
+	if (a) {
+		a->again = true;
+		return 0;
+	}
+	if (HASH_COUNT(s->asks) >= DIR_QUEUE_MAX)
+		return -GI_EFULL;
+	err = set_ask_new(s, key, name, known, &a);
+	if (err < 0)
+		return err;
+	err = set_ask_send(s, a);
+	if (err < 0) {
+		set_ask_free(a);
+		return err;
+	}
+	HASH_ADD_KEYPTR(hh, s->asks, a->key, strlen(a->key), a);
+	return 0;
+}
+
+void dir_set_answer(
+	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found)
+{
+	struct idfw_principal p = *found;
+	struct set_ask *a = NULL;
+
+	HASH_FIND_STR(s->asks, key, a);
+	if (!a || a->route.at[a->at] != at)
+		return;
+	if (set_ask_next(s, a, &p))
+		return;
+	at = a->route.at[a->at];
+	p.directory = p.presence == IDFW_P_FOUND ? s->dirs[at].label : (char *)(uintptr_t) "";
+	if (a->refresh && p.presence == IDFW_P_FOUND && strcmp(p.sid ? p.sid : "", a->sid) != 0)
+		p.presence = IDFW_P_UNAVAILABLE;
+	set_ask_done(s, a, &p);
+}
+
+static void set_ask_free(struct set_ask *a)
+{
+	if (!a)
+		return;
+	free(a->key);
+	free(a->name);
+	free(a->sid);
+	free(a);
+}
+
+static int set_ask_new(struct dir_set *s, const char *key, const char *name,
+	const struct idfw_principal *known, struct set_ask **ret)
+{
+	char mapped[DIR_NAME_MAX + 1];
+	struct set_ask *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	if (dir_map_apply(s->maps, name, mapped) == 0)
+		name = mapped;
+	dir_route(s->dirs, s->n, name, &a->route);
+	if (a->route.n == 0) /* no name of an account: who is asked first says so */
+		a->route.n = 1;
+	a->known = -1;
+	if (known && known->directory && known->sid && *known->sid)
+		a->known = dir_route_index(s->dirs, s->n, known->directory);
+	a->key = strdup(key);
+	a->name = strdup(name);
+	a->sid = strdup(a->known >= 0 ? known->sid : "");
+	if (!a->key || !a->name || !a->sid) {
+		set_ask_free(a);
+		return -ENOMEM;
+	}
+	*ret = a;
+	return 0;
+}
+
+static int set_ask_send(struct dir_set *s, struct set_ask *a)
+{
+	size_t at = a->route.at[a->at];
+
+	return s->ops.ask(s->arg, at, a->key, a->name, a->known == (int)at ? a->sid : "");
+}
+
+/* true: another block is asked now; false: @found is the answer */
+static bool set_ask_next(struct dir_set *s, struct set_ask *a, struct idfw_principal *found)
+{
+	size_t next = a->at + 1;
+
+	if (found->presence == IDFW_P_FOUND || found->ambiguous)
+		return false;
+	if (found->presence != IDFW_P_NOT_FOUND) {
+		while (next < a->route.n && a->route.at[next] != a->known)
+			next++;
+		a->refresh = true;
+	} else if (a->refresh) {
+		return false;
+	}
+	if (next >= a->route.n)
+		return false;
+	a->at = next;
+	if (set_ask_send(s, a) == 0)
+		return true;
+	found->presence = IDFW_P_UNAVAILABLE;
+	return false;
+}
+
+/* @a: takes */
+static void set_ask_done(struct dir_set *s, struct set_ask *a, const struct idfw_principal *found)
+{
+	struct idfw_principal known = { .sid = a->sid };
+
+	HASH_DEL(s->asks, a);
+	if (a->known >= 0)
+		known.directory = s->dirs[a->known].label;
+	/* before the answer: whoever asks again from within waits for the same */
+	if (a->again && dir_set_lookup(s, a->key, a->name, &known) < 0)
+		a->again = false; /* this answer is the last then */
+	s->ops.principal(s->arg, a->key, found);
+	set_ask_free(a);
+}

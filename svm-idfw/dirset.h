@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirset.h - several directories as one: who is asked for a name, and what the answers are together
+ *
+ * Between the engine's lookups and the directories (dirs.c joins them). Pure: the directories are
+ * behind struct dir_set_ops, a test has its own. One principal is one account of one directory, and
+ * says which. Source: docs/directory.md "Several directories".
+ */
+#ifndef SVM_IDFW_DIRSET_H
+#define SVM_IDFW_DIRSET_H
+
+#include "svm-idfw/dirroute.h"
+
+struct dir_set;
+
+struct dir_set_ops { /* all must be set; @arg first */
+	/* ask block @at; dir_set_answer() follows, later; negative: it is not asked */
+	int (*ask)(void *arg, size_t at, const char *key, const char *name, const char *sid);
+	/* what was looked up; borrowed for the call. It may look up again from within */
+	void (*principal)(void *arg, const char *key, const struct idfw_principal *found);
+};
+
+/* @dirs, @maps: borrowed until dir_set_free(); -ENOMEM */
+GI_MUST_CHECK int dir_set_new(const struct idfw_dir_conf *dirs, size_t n,
+	const struct conf_list *maps, const struct dir_set_ops *ops, void *arg,
+	struct dir_set **ret);
+void dir_set_free(struct dir_set *s);
+/*
+ * dir_set_lookup - one principal() follows, later; a key that is being looked up is not twice
+ * @known: borrows; what is known of it from before: directory and sid, "" or NULL when nothing
+ * Errors: -GI_EFULL, -ENOMEM, what ask() returned
+ */
+GI_MUST_CHECK int dir_set_lookup(
+	struct dir_set *s, const char *key, const char *name, const struct idfw_principal *known);
+/* what block @at says; a key that nobody waits for is nothing */
+void dir_set_answer(
+	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found);
+
+#endif

@@ -1,0 +1,192 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Several directories at once: two Active Directories (Samba) and an OpenLDAP (slapd). Who answers for
+# a name, names that are mapped, one of them down.
+set -euo pipefail
+# shellcheck source=tests/ns/slapd-lib.sh
+. "${top_srcdir:?}/tests/ns/slapd-lib.sh"
+# shellcheck source=tests/ns/samba-lib.sh
+. "$top_srcdir/tests/ns/samba-lib.sh"
+A=127.0.0.11 B=127.0.0.12 L=127.0.0.13 SLAPD_PID=
+LBASE=dc=l,dc=example
+
+clean() {
+	local rc=$?
+	trap '' HUP INT TERM
+	[ $rc = 0 ] || tail -n 30 "$W"/{out,err} >&2 || true
+	dir_stop
+	for d in "${!SAMBA_PID[@]}"; do samba_kill "$d"; done
+	[ -z "$SLAPD_PID" ] || kill -KILL "$SLAPD_PID" 2>/dev/null || true
+	rm -rf "$W"
+	exit $rc
+}
+trap clean EXIT
+trap 'exit 1' HUP INT TERM
+
+# ---- the directories ----
+slapd_certificate IP:$A IP:$B IP:$L
+samba_provision a.example $A &
+first=$!
+samba_provision b.example $B BEE
+wait $first
+slapd_modify() { timeout 20 ldapmodify -x -H ldaps://$L -D "cn=admin,$LBASE" -w admin "$@" >/dev/null; }
+mkdir "$W/l"
+cat >"$W/slapd.conf" <<-E
+	include /etc/ldap/schema/core.schema
+	include /etc/ldap/schema/cosine.schema
+	include /etc/ldap/schema/inetorgperson.schema
+	modulepath /usr/lib/ldap
+	moduleload back_mdb
+	TLSCACertificateFile $W/ca.crt
+	TLSCertificateFile $W/srv.crt
+	TLSCertificateKeyFile $W/srv.key
+	access to * by users read by anonymous auth
+	database mdb
+	suffix "$LBASE"
+	rootdn "cn=admin,$LBASE"
+	rootpw admin
+	directory $W/l
+	maxsize 16777216
+	dbnosync
+E
+"$SLAPD" -d 0 -f "$W/slapd.conf" -h ldaps://$L >>"$W/slapd.log" 2>&1 9>&- &
+SLAPD_PID=$!
+samba_run a.example $A
+samba_run b.example $B
+
+# entries of the lines "user NAME [UPN]" and "group NAME MEMBER-DN|..."
+ldif() { # BASE
+	local kind name rest
+	while read -r kind name rest; do
+		printf 'dn: CN=%s,CN=Users,%s\nchangetype: add\nobjectClass: %s\nsAMAccountName: %s\n' \
+			"$(sed 's/[,+\\"#]/\\&/g' <<<"$name")" "$1" "$kind" "$name"
+		case $kind in
+		user) [ -z "$rest" ] || printf 'userPrincipalName: %s\n' "$rest" ;;
+		group)
+			echo 'groupType: -2147483644'
+			tr '|' '\n' <<<"$rest" | sed -n 's/..*/member: &/p'
+			;;
+		esac
+		echo
+	done
+}
+ldif DC=a,DC=example <<-'E' | samba_modify a.example
+	user alice
+	user anna anna@shared.example
+	group eng CN=alice,CN=Users,DC=a,DC=example|CN=anna,CN=Users,DC=a,DC=example
+E
+ldif DC=b,DC=example <<-'E' | samba_modify b.example
+	user alice
+	user berta berta@shared.example
+	user Ärzte
+	user #a(b)&c
+	group eng CN=berta,CN=Users,DC=b,DC=example|CN=Ärzte,CN=Users,DC=b,DC=example
+	group odd CN=\#a(b)&c,CN=Users,DC=b,DC=example
+E
+{
+	printf 'dn: %s\nobjectClass: domain\ndc: l\n\n' $LBASE
+	for u in alice lena; do
+		printf 'dn: cn=%s,%s\nobjectClass: inetOrgPerson\nsn: x\nuid: %s\n\n' $u $LBASE $u
+	done
+	printf 'dn: cn=odd,%s\nobjectClass: inetOrgPerson\nsn: x\nuid: #a*(b)+c,"d=e"\n\n' $LBASE
+	printf 'dn: cn=eng,%s\nobjectClass: groupOfNames\nmember: cn=lena,%s\nmember: cn=odd,%s\n\n' \
+		$LBASE $LBASE $LBASE
+} | slapd_modify -a
+echo "$SAMBA_PASS" >"$W/password"
+echo admin >"$W/l.password"
+chmod 400 "$W"/{password,l.password}
+
+block() { # LABEL TYPE IP BASE BIND-USER PASSWORD-FILE [MORE]
+	cat <<-E
+		directory $1 {
+			type $2; uri "ldaps://$3"; base "$4"; bind-user "$5";
+			password-file "$W/$6"; ca "$W/ca.crt"; poll 200ms; deadline 40s; ${7:-}
+		}
+	E
+}
+block_a() { block a ad $A DC=a,DC=example administrator@a.example password "${1:-}"; }
+block_b() { block b ad $B DC=b,DC=example administrator@b.example password "${1:-}"; }
+block_l() { block l openldap $L $LBASE "cn=admin,$LBASE" l.password "${1:-}"; }
+# is TEXT LABEL GROUP NAME [SID [LABEL]] - found there, in such a group
+is() {
+	local text=$1 label=$2 group=$3
+	shift 3
+	if ask "$*" && tail -n +$((MARK + 1)) "$W/out" | grep -qxF "in $1 $label" && [[ " $LINE " == *" $group "* ]]; then
+		ok "$text"
+	else
+		bad "$text: ${LINE:-no answer}; $(tail -n +$((MARK + 1)) "$W/out" | grep '^in' || true)"
+	fi
+}
+up() { # LABEL...
+	local l
+	for l; do
+		MARK=0
+		wait_line 60 "^state @$l up" || bad "$l is not up"
+	done
+}
+
+echo '== who answers'
+{
+	echo 'map-names "*@old.example -> *@b.example", "oldlena -> lena@l.example";'
+	block_a
+	block_b
+	block_l
+} >"$W/all.conf"
+dir_start "$W/all.conf"
+up a b l
+is 'a bare name: the first block that has it' a eng alice
+is 'a bare name of the second one' b eng berta
+is 'a bare name of the third one' l eng lena
+is 'by domain' b Domain_Users alice@b.example
+is 'by domain, without case' b Domain_Users Alice@B.Example
+is 'by NetBIOS name, which only the directory knows' b Domain_Users 'BEE\alice'
+is 'by DNS\name' a eng 'a.example\alice'
+is 'by domain in OpenLDAP' l eng lena@l.example
+is 'a UPN of a domain that no block claims' b eng berta@shared.example
+is 'mapped' b eng berta@old.example
+is 'mapped, without case' b eng BERTA@OLD.example
+is 'mapped by its whole name' l eng oldlena
+says 'nobody has it' ' not-found ' nobody
+says 'it is not where its domain is' ' not-found ' berta@a.example
+says 'a domain of nobody' ' not-found ' 'NOBODY\alice'
+is 'not ASCII' b eng 'Ärzte'
+is 'not ASCII, in small letters' b eng 'ärzte'
+is 'with what a filter and a DN are made of' b odd '#a(b)&c'
+is 'with what a filter and a DN are made of, OpenLDAP' l eng '#a*(b)+c,"d=e"'
+says 'a wildcard is a name' ' not-found ' '#a*'
+says 'a name is no domain' ' not-found ' '#a*(b)\c'
+
+echo '== one of them is down'
+berta=$(samba_sid b.example berta)
+gone() { samba_kill a.example; }
+sees 'the first is killed' 20000 '^state @a down' gone
+says 'a bare name is nobody else, and not nobody' '^answer alice unavailable ' alice
+says 'nor whom the second may have' '^answer berta unavailable ' berta
+is 'but who is known as its account is looked up there' b eng berta "$berta" b
+says 'unless it is somebody else' '^answer alice unavailable ' alice "$berta" b
+is 'names with a domain go on' b eng berta@b.example
+is 'names with a domain go on, OpenLDAP' l eng lena@l.example
+says 'its own are unavailable' '^answer alice@a.example unavailable ' alice@a.example
+sees 'it comes back' 30000 '^state @a up' samba_run a.example $A
+is 'and answers' a eng alice
+dir_stop
+
+echo '== default'
+{
+	block_a
+	block_b 'default yes; realm "shared.example"; netbios "OTHER";'
+} >"$W/default.conf"
+dir_start "$W/default.conf"
+up a b
+is 'a bare name: the block with default' b Domain_Users alice
+says 'no other one' '^answer anna not-found' anna
+is 'realm' b eng berta@shared.example
+says 'realm: no other one' '^answer anna@shared.example not-found' anna@shared.example
+is 'a second NetBIOS name' b Domain_Users 'other\alice'
+dir_stop
+
+[ $FAILED = 0 ] || {
+	echo "$FAILED failed"
+	exit 1
+}
+echo ok

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_dirset.c - svm-idfw/dirset.c: a bare name is nobody else because a directory is down
+ *
+ * The directories are a list of what was asked of them; the test answers.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "svm-idfw/dirset.h"
+
+static char *old_rule[] = { (char *)"*@old.example -> *@b.example" };
+
+struct world {
+	struct idfw_dir_conf d[3];
+	struct conf_list maps;
+	struct dir_set *set;
+	char asked[256];   /* "a:alice:SID b:alice: " */
+	char said[256];	   /* "alice=found@a " */
+	int refuse;	   /* block that is not asked; -1 none */
+	const char *again; /* looked up from within the answer; NULL nothing */
+};
+
+static void put(char buf[256], const char *fmt, ...) GI_PRINTF(2, 3);
+static void put(char buf[256], const char *fmt, ...)
+{
+	size_t at = strlen(buf);
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(buf + at, 256 - at, fmt, ap);
+	va_end(ap);
+}
+
+static int ask(void *arg, size_t at, const char *key, const char *name, const char *sid)
+{
+	struct world *w = arg;
+
+	(void)key;
+	if ((int)at == w->refuse)
+		return -GI_EFULL;
+	put(w->asked, "%s:%s:%s ", w->d[at].label, name, sid);
+	return 0;
+}
+
+static void principal(void *arg, const char *key, const struct idfw_principal *found)
+{
+	static const char *const word[] = { "pending", "found", "not-found", "unavailable" };
+	struct world *w = arg;
+	const char *again = w->again;
+
+	put(w->said, "%s=%s@%s ", key, word[found->presence], found->directory);
+	w->again = NULL;
+	if (again)
+		assert_int_equal(dir_set_lookup(w->set, again, again, NULL), 0);
+}
+
+static int setup(void **state)
+{
+	static const struct dir_set_ops ops = { ask, principal };
+	static struct world w;
+
+	w = (struct world){ .maps = { old_rule, 1 }, .refuse = -1 };
+	w.d[0] = (struct idfw_dir_conf){ .label = (char *)"a", .base = (char *)"DC=a,DC=example" };
+	w.d[1] = (struct idfw_dir_conf){ .label = (char *)"b", .base = (char *)"DC=b,DC=example" };
+	w.d[2] = (struct idfw_dir_conf){ .label = (char *)"c", .base = (char *)"DC=c,DC=example" };
+	assert_int_equal(dir_set_new(w.d, 3, &w.maps, &ops, &w, &w.set), 0);
+	*state = &w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	dir_set_free(((struct world *)*state)->set);
+	return 0;
+}
+
+static void look(struct world *w, const char *name)
+{
+	assert_int_equal(dir_set_lookup(w->set, name, name, NULL), 0);
+	assert_string_equal(w->said, "");
+}
+
+static void answer(struct world *w, size_t at, const char *key, enum idfw_presence presence)
+{
+	struct idfw_principal p = { .presence = presence, .sid = (char *)"S-1-5-7" };
+
+	dir_set_answer(w->set, at, key, &p);
+}
+
+static void test_lookup_first_that_has_it(void **state)
+{
+	struct world *w = *state;
+
+	look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_NOT_FOUND);
+	assert_string_equal(w->asked, "a:alice: b:alice: ");
+	assert_string_equal(w->said, "");
+	answer(w, 1, "alice", IDFW_P_FOUND);
+	assert_string_equal(w->said, "alice=found@b ");
+	answer(w, 2, "alice", IDFW_P_FOUND); /* nobody waits */
+	assert_string_equal(w->said, "alice=found@b ");
+}
+
+static void test_lookup_nobody_has_it(void **state)
+{
+	struct world *w = *state;
+
+	look(w, "alice");
+	for (size_t i = 0; i < 3; i++)
+		answer(w, i, "alice", IDFW_P_NOT_FOUND);
+	assert_string_equal(w->said, "alice=not-found@ ");
+}
+
+static void test_lookup_one_down_is_unavailable(void **state)
+{
+	struct world *w = *state;
+
+	look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_UNAVAILABLE);
+	assert_string_equal(w->asked, "a:alice: ");
+	assert_string_equal(w->said, "alice=unavailable@ ");
+}
+
+static void test_lookup_ambiguous_is_the_end(void **state)
+{
+	struct idfw_principal p = { .presence = IDFW_P_NOT_FOUND, .ambiguous = true };
+	struct world *w = *state;
+
+	look(w, "alice");
+	dir_set_answer(w->set, 0, "alice", &p);
+	assert_string_equal(w->said, "alice=not-found@ ");
+}
+
+static void test_lookup_domain_goes_to_its_block(void **state)
+{
+	struct world *w = *state;
+
+	look(w, "alice@b.example");
+	assert_string_equal(w->asked, "b:alice@b.example: ");
+	answer(w, 0, "alice@b.example", IDFW_P_FOUND); /* was not asked */
+	assert_string_equal(w->said, "");
+	answer(w, 1, "alice@b.example", IDFW_P_NOT_FOUND);
+	assert_string_equal(w->said, "alice@b.example=not-found@ ");
+}
+
+static void test_lookup_mapped_name_keeps_its_key(void **state)
+{
+	struct world *w = *state;
+
+	look(w, "alice@old.example");
+	assert_string_equal(w->asked, "b:alice@b.example: ");
+	answer(w, 1, "alice@old.example", IDFW_P_FOUND);
+	assert_string_equal(w->said, "alice@old.example=found@b ");
+}
+
+static void test_lookup_no_name_is_not_found(void **state)
+{
+	struct world *w = *state;
+
+	look(w, "a\\b\\c");
+	assert_string_equal(w->asked, "a:a\\b\\c: ");
+	answer(w, 0, "a\\b\\c", IDFW_P_NOT_FOUND);
+	assert_string_equal(w->said, "a\\b\\c=not-found@ ");
+}
+
+/* known as c's account: its groups are followed though a is down */
+static void known(struct world *w)
+{
+	struct idfw_principal p = { .sid = (char *)"S-1-5-7", .directory = (char *)"c" };
+
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", &p), 0);
+	answer(w, 0, "alice", IDFW_P_UNAVAILABLE);
+	assert_string_equal(w->asked, "a:alice: c:alice:S-1-5-7 ");
+}
+
+static void test_known_is_asked_for_past_one_down(void **state)
+{
+	struct world *w = *state;
+
+	known(w);
+	answer(w, 2, "alice", IDFW_P_FOUND);
+	assert_string_equal(w->said, "alice=found@c ");
+}
+
+static void test_known_is_somebody_else_now(void **state)
+{
+	struct idfw_principal p = { .presence = IDFW_P_FOUND, .sid = (char *)"S-1-5-8" };
+	struct world *w = *state;
+
+	known(w);
+	dir_set_answer(w->set, 2, "alice", &p);
+	assert_string_equal(w->said, "alice=unavailable@c ");
+}
+
+static void test_known_is_gone(void **state)
+{
+	struct world *w = *state;
+
+	known(w);
+	answer(w, 2, "alice", IDFW_P_NOT_FOUND);
+	assert_string_equal(w->said, "alice=not-found@ ");
+}
+
+static void test_known_by_the_one_that_is_down(void **state)
+{
+	struct idfw_principal p = { .sid = (char *)"S-1-5-7", .directory = (char *)"a" };
+	struct world *w = *state;
+
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", &p), 0);
+	assert_string_equal(w->asked, "a:alice:S-1-5-7 ");
+	answer(w, 0, "alice", IDFW_P_UNAVAILABLE);
+	assert_string_equal(w->said, "alice=unavailable@ ");
+}
+
+static void test_refused_question(void **state)
+{
+	struct world *w = *state;
+
+	w->refuse = 0;
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", NULL), -GI_EFULL);
+	w->refuse = 1;
+	look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_NOT_FOUND);
+	assert_string_equal(w->said, "alice=unavailable@ ");
+}
+
+static void test_twice_is_asked_once_more(void **state)
+{
+	struct world *w = *state;
+
+	look(w, "alice@b.example");
+	look(w, "alice@b.example");
+	assert_string_equal(w->asked, "b:alice@b.example: ");
+	answer(w, 1, "alice@b.example", IDFW_P_FOUND);
+	assert_string_equal(w->asked, "b:alice@b.example: b:alice@b.example: ");
+	w->again = "alice@b.example";
+	answer(w, 1, "alice@b.example", IDFW_P_FOUND);
+	assert_string_equal(w->said, "alice@b.example=found@b alice@b.example=found@b ");
+	answer(w, 1, "alice@b.example", IDFW_P_NOT_FOUND);
+	assert_non_null(strstr(w->said, "not-found"));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_lookup_first_that_has_it),
+		T(test_lookup_nobody_has_it),
+		T(test_lookup_one_down_is_unavailable),
+		T(test_lookup_ambiguous_is_the_end),
+		T(test_lookup_domain_goes_to_its_block),
+		T(test_lookup_mapped_name_keeps_its_key),
+		T(test_lookup_no_name_is_not_found),
+		T(test_known_is_asked_for_past_one_down),
+		T(test_known_is_somebody_else_now),
+		T(test_known_is_gone),
+		T(test_known_by_the_one_that_is_down),
+		T(test_refused_question),
+		T(test_twice_is_asked_once_more),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
