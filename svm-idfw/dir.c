@@ -26,11 +26,9 @@
 #define DIR_LOOK_MS 200 /* at least so often for who is late */
 
 static int dir_kid_start(struct dir_kid *k, size_t server);
-static void dir_kid_end(struct dir_kid *k);
 static void dir_kid_fail(struct dir_kid *k, const char *why);
 static void dir_kid_exited(struct io_child *c, int status);
 static void dir_kid_watch(struct dir_kid *k, uint64_t now);
-static void dir_main_start(struct idfw_dir *d);
 static void dir_probe_start(struct idfw_dir *d, uint64_t now);
 static void dir_probe_won(struct idfw_dir *d);
 static void dir_restart_cb(struct io_timer *w);
@@ -38,8 +36,6 @@ static void dir_watchdog_cb(struct io_timer *w);
 static void dir_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len);
 static void dir_closed(void *arg, struct io_chan *c, int err, const char *why);
 static void dir_on_state(struct dir_kid *k, const Idfw__DirState *s);
-static void dir_say_up(struct idfw_dir *d);
-static void dir_set_state(struct idfw_dir *d, enum dir_state state, const char *why);
 
 int idfw_dir_new(struct io_loop *l, const char *conf_file, const struct idfw_dir_conf *conf,
 	const struct idfw_dir_ops *ops, void *arg, struct idfw_dir **ret)
@@ -71,6 +67,10 @@ int idfw_dir_new(struct io_loop *l, const char *conf_file, const struct idfw_dir
 	d->probe = &d->kid[1];
 	dir_servers_init(&d->servers, conf->uris.items, conf->uris.n);
 	dir_queue_init(&d->queue, DIR_QUEUE_MAX);
+	if (dir_list_start(d, conf_file) < 0) {
+		idfw_dir_free(d);
+		return -ENOMEM;
+	}
 	io_timer_start(l, &d->watchdog, look_ms, look_ms, dir_watchdog_cb, d);
 	dir_main_start(d);
 	*ret = d;
@@ -83,6 +83,7 @@ void idfw_dir_free(struct idfw_dir *d)
 
 	if (!d)
 		return;
+	dir_find_free(d->find);
 	if (d->loop) {
 		io_timer_stop(d->loop, &d->restart);
 		io_timer_stop(d->loop, &d->watchdog);
@@ -127,8 +128,7 @@ static int dir_kid_start(struct dir_kid *k, size_t server)
 	return err;
 }
 
-/* nothing comes from it any more; exited() follows, if it was there */
-static void dir_kid_end(struct dir_kid *k)
+void dir_kid_end(struct dir_kid *k)
 {
 	io_chan_free(k->chan);
 	k->chan = NULL;
@@ -213,14 +213,14 @@ static void dir_kid_watch(struct dir_kid *k, uint64_t now)
 
 /* ---- which server ---- */
 
-static void dir_main_start(struct idfw_dir *d)
+void dir_main_start(struct idfw_dir *d)
 {
 	uint64_t now = io_clock_mono_ms();
 	int server = dir_servers_pick(&d->servers, now);
 
 	if (server >= 0)
 		(void)!dir_kid_start(d->main, (size_t)server); /* tries again by itself */
-	else
+	else if (d->servers.n)
 		io_timer_start(d->loop, &d->restart, dir_servers_wait(&d->servers, now), 0,
 			dir_restart_cb, d);
 }
@@ -241,7 +241,9 @@ static void dir_watchdog_cb(struct io_timer *w)
 	dir_kid_watch(d->main, now);
 	dir_kid_watch(d->probe, now);
 	if (d->unready_ms && now - d->unready_ms > d->conf->deadline_ms) {
-		dir_set_state(d, DIR_DOWN, "none of the servers answers in time; see the log");
+		dir_set_state(d, DIR_DOWN,
+			d->servers.n ? "none of the servers answers in time; see the log"
+				     : "no server is known yet: DNS does not answer in time");
 		dir_pump(d);
 	}
 	dir_probe_start(d, now);
@@ -338,19 +340,22 @@ static void dir_on_state(struct dir_kid *k, const Idfw__DirState *s)
 	dir_pump(d);
 }
 
-static void dir_say_up(struct idfw_dir *d)
+void dir_say_up(struct idfw_dir *d)
 {
 	char text[DIR_WHY_MAX];
 
 	dir_servers_text(&d->servers, io_clock_mono_ms(), io_clock_real_ms(), text);
+	dir_list_text(d, text);
 	dir_set_state(d, DIR_UP, text);
 }
 
-static void dir_set_state(struct idfw_dir *d, enum dir_state state, const char *why)
+void dir_set_state(struct idfw_dir *d, enum dir_state state, const char *why)
 {
 	bool same = d->state == state;
 
 	d->unready_ms = 0;
+	if (state == DIR_DOWN && d->find)
+		dir_find_now(d->find);
 	/* another reason is news as well: the first fault mended, the next one shows */
 	if (same && strcmp(d->why, why) == 0)
 		return;

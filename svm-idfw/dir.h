@@ -53,15 +53,22 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	/* what a state of an account does to its groups: "revoke" or "keep" */
 	char *on_disabled, *on_expired, *on_locked, *on_must_change;
 	struct conf_list uris; /* ldaps://dc1.corp.example, ...: the preferred one first */
-	uint64_t poll_ms;      /* how often changes are looked for; 500 */
-	uint64_t deadline_ms;  /* for one answer; 5000 */
-	uint64_t connections;  /* lookups at one time; 4 */
+	/* servers by DNS instead (dirsrv.h) */
+	char *discover;	    /* corp.example */
+	char *site;	    /* AD: whose servers are preferred */
+	char *discover_tls; /* ldaps or starttls */
+	struct conf_list discover_allow;
+	struct conf_list dns_server; /* ADDRESS[:PORT]; none: the machine's */
+	const char *state_dir;	     /* not of the file: where the list is kept; NULL: it is not */
+	uint64_t poll_ms;	     /* how often changes are looked for; 500 */
+	uint64_t deadline_ms;	     /* for one answer; 5000 */
+	uint64_t connections;	     /* lookups at one time; 4 */
 };
 
 /* the items of that block, for the program's configuration table */
-#define IDFW_DIR_CONF_ITEMS 31
+#define IDFW_DIR_CONF_ITEMS 36
 extern const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS];
-#define IDFW_DIR_CONF_CHECKS 20
+#define IDFW_DIR_CONF_CHECKS 25
 extern const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS];
 /* what the table cannot say: type, uri, base; @ret_why: static text; -EINVAL */
 GI_MUST_CHECK int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why);

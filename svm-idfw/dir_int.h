@@ -12,6 +12,7 @@
 #include "lib/io/chan.h"
 #include "lib/io/child.h"
 #include "svm-idfw/dir.h"
+#include "svm-idfw/dirfind.h"
 #include "svm-idfw/dirqueue.h"
 #include "svm-idfw/dirserver.h"
 
@@ -41,6 +42,7 @@ struct idfw_dir {
 	struct dir_kid *main;  /* is asked */
 	struct dir_kid *probe; /* at times: tries a preferred server, or another when main hangs */
 	struct dir_servers servers;
+	struct dir_find *find; /* owned; NULL: the configuration names the servers */
 	struct io_timer restart, watchdog;
 	struct io_idle pump;
 	struct dir_queue queue;
@@ -67,5 +69,18 @@ void dir_ask_again(struct idfw_dir *d, bool lost);
 bool dir_ask_late(struct idfw_dir *d, uint64_t now);
 void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r);
 void dir_on_changed(struct idfw_dir *d, const Idfw__DirChanged *c);
+
+/* dir.c, for dirlist.c: another one's turn, when the main child does not run */
+void dir_main_start(struct idfw_dir *d);
+/* nothing comes from it any more; exited() follows, if it was there */
+void dir_kid_end(struct dir_kid *k);
+void dir_say_up(struct idfw_dir *d);
+void dir_set_state(struct idfw_dir *d, enum dir_state state, const char *why);
+
+/* dirlist.c: with `discover` in the configuration the list of servers comes, and changes; -ENOMEM
+ */
+GI_MUST_CHECK int dir_list_start(struct idfw_dir *d, const char *conf_file);
+/* appended to @text: how old the list is, when it is older than it should be */
+void dir_list_text(const struct idfw_dir *d, char text[DIR_WHY_MAX]);
 
 #endif

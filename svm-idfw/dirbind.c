@@ -16,11 +16,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "svm-idfw/dircert.h"
+
 #define PASSWORD_MAX 1024
 
 static int bind_password(
 	const struct dldap_conf *conf, char why[DIR_WHY_MAX], char ret[PASSWORD_MAX]);
 static int bind_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
+static int bind_cert_domain(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 static int bind_simple(
 	LDAP *ld, const struct dldap_conf *conf, const char *password, char why[DIR_WHY_MAX]);
 
@@ -58,6 +61,8 @@ int dldap_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dlda
 		goto out;
 	}
 	err = bind_connect(d->ld, conf, why);
+	if (err == 0 && conf->cert_domain)
+		err = bind_cert_domain(d->ld, conf, why);
 	if (err == 0)
 		err = bind_simple(d->ld, conf, password, why);
 out:
@@ -148,6 +153,26 @@ static int bind_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WH
 	}
 	rc = ldaps ? ldap_connect(ld) : ldap_start_tls_s(ld, NULL, NULL);
 	return rc == LDAP_SUCCESS ? 0 : dldap_explain(conf, why);
+}
+
+/*
+ * The host's name came from DNS and proves nothing: any host of the company that has a certificate
+ * could stand there. Domain controllers have the domain's name in theirs as well, and only they.
+ */
+static int bind_cert_domain(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX])
+{
+	struct berval der = { 0, NULL };
+	bool ok = ldap_get_option(ld, LDAP_OPT_X_TLS_PEERCERT, &der) == LDAP_OPT_SUCCESS &&
+		  der.bv_val && dir_cert_has_name(der.bv_val, der.bv_len, conf->cert_domain);
+
+	ber_memfree(der.bv_val);
+	if (ok)
+		return 0;
+	dir_why(why,
+		"%.70s was named by DNS and its certificate does not carry %.50s: give it one that "
+		"does (template Kerberos Authentication), or name the host in discover-allow",
+		conf->uri, conf->cert_domain);
+	return -GI_ETLS;
 }
 
 static int bind_simple(

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dircert.c - the names in a server's certificate, for words about a refused one
+ * dircert.c - the names in a server's certificate
  *
- * Pure code of the directory child. Not a DER parser: it looks for the subjectAltName extension and
- * walks the names in it; every length is checked against what is left. Whatever the bytes, it ends.
- * Source: RFC 5280 4.2.1.6, RFC 6125 6.4.3 (wildcards), X.690 8.1.3 (lengths).
+ * Pure code of the directory child. Walks the certificate's structure to the subjectAltName
+ * extension: its bytes may occur elsewhere too, where the holder chose them (a key), so they are
+ * not looked for. Every length is checked against what is left. Whatever the bytes, it ends.
+ * Source: RFC 5280 4.1, 4.2.1.6, RFC 6125 6.4.3 (wildcards), X.690 8.1.3 (lengths).
  */
 #include "svm-idfw/dircert.h"
 
@@ -50,6 +51,20 @@ bool dir_cert_names(
 	return found;
 }
 
+bool dir_cert_has_name(const void *der, size_t len, const char *dns)
+{
+	struct der names, value;
+	uint8_t tag;
+
+	if (!cert_alt_names(der, len, &names))
+		return false;
+	while (der_next(&names, &tag, &value))
+		if (tag == 0x82 && value.left == strlen(dns) &&
+			strncasecmp((const char *)value.p, dns, value.left) == 0)
+			return true;
+	return false;
+}
+
 /* one element off the front; false at the end or when its length is not true */
 static bool der_next(struct der *d, uint8_t *ret_tag, struct der *ret_value)
 {
@@ -74,23 +89,47 @@ static bool der_next(struct der *d, uint8_t *ret_tag, struct der *ret_value)
 	return true;
 }
 
-/* behind the extension's identifier: perhaps "critical", then a string that holds the sequence */
-static bool cert_alt_names(const uint8_t *p, size_t len, struct der *ret)
+/* the first element of @d, which has to be of @tag */
+static bool der_enter(struct der *d, uint8_t tag, struct der *ret_value)
 {
-	static const uint8_t oid[] = { 6, 3, 0x55, 0x1d, 0x11 };
-	const uint8_t *at = memmem(p, len, oid, sizeof(oid));
-	struct der rest, value;
+	uint8_t got;
+
+	return der_next(d, &got, ret_value) && got == tag;
+}
+
+/* Certificate, its tbsCertificate, the extensions in it: nothing behind them is optional but @3 */
+static bool cert_extensions(const uint8_t *p, size_t len, struct der *ret)
+{
+	struct der all = { p, len }, cert, tbs, value;
 	uint8_t tag;
 
-	if (!at)
+	if (!der_enter(&all, 0x30, &cert) || !der_enter(&cert, 0x30, &tbs))
 		return false;
-	at += sizeof(oid);
-	rest = (struct der){ at, len - (size_t)(at - p) };
-	if (!der_next(&rest, &tag, &value))
+	while (der_next(&tbs, &tag, &value))
+		if (tag == 0xa3)
+			return der_enter(&value, 0x30, ret);
+	return false;
+}
+
+/* Extension: identifier, perhaps "critical", then a string that holds the sequence of names */
+static bool cert_alt_names(const uint8_t *p, size_t len, struct der *ret)
+{
+	static const uint8_t oid[] = { 0x55, 0x1d, 0x11 };
+	struct der list, one, value;
+	uint8_t tag;
+
+	if (!cert_extensions(p, len, &list))
 		return false;
-	if (tag == 1 && !der_next(&rest, &tag, &value))
-		return false;
-	return tag == 4 && der_next(&value, &tag, ret) && tag == 0x30;
+	while (der_enter(&list, 0x30, &one)) {
+		if (!der_enter(&one, 6, &value))
+			return false;
+		if (value.left != sizeof(oid) || memcmp(value.p, oid, sizeof(oid)) != 0)
+			continue;
+		if (!der_next(&one, &tag, &value) || (tag == 1 && !der_next(&one, &tag, &value)))
+			return false;
+		return tag == 4 && der_enter(&value, 0x30, ret);
+	}
+	return false;
 }
 
 static void cert_name(uint8_t tag, const struct der *v, char out[DIR_CERT_NAMES_MAX])

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dircert.h - the names in a server's certificate, for words about a refused one
+ * dircert.h - the names in a server's certificate
  *
- * Pure; runs in the directory child after libldap has refused a certificate without saying why. It
- * decides nothing: trust and host name are libldap's to check.
+ * Pure; runs in the directory child. Trust and host name are libldap's to check: this finds words
+ * when it has refused a certificate without saying why, and, in one that it accepted, the name of
+ * the domain, if the server was found by DNS.
  * Source: RFC 5280 4.2.1.6 (subjectAltName), X.690.
  */
 #ifndef SVM_IDFW_DIRCERT_H
@@ -23,5 +24,7 @@
  */
 bool dir_cert_names(
 	const void *der, size_t len, const char *host, char ret_names[DIR_CERT_NAMES_MAX]);
+/* does it carry this very DNS name, without wildcards? @der: any bytes */
+bool dir_cert_has_name(const void *der, size_t len, const char *dns);
 
 #endif

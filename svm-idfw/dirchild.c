@@ -24,6 +24,7 @@
 #include "lib/io/priv.h"
 #include "lib/io/sock.h"
 #include "svm-idfw/dirback.h"
+#include "svm-idfw/dirdns.h"
 #include "svm-idfw/dirpost.h"
 #include "svm-idfw/dirreply.h"
 #include "svm-idfw/dirserver.h"
@@ -39,6 +40,7 @@ struct child {
 	struct dir_work *work;
 	struct idfw_dir_conf conf; /* borrowed texts; uri is the one of this process */
 	struct dir_back back;	   /* with the watch connection; lookups have copies */
+	enum dir_srv_trust trust;  /* in the server's name, if DNS named it */
 	bool several; /* servers: the parent has another one for us to be replaced by */
 	struct io_timer poll, told;
 	struct io_fd watch;
@@ -77,8 +79,9 @@ int idfw_dir_child_main(const struct idfw_dir_conf *conf, const char *uri)
 	if (!s)
 		return 1;
 	s->conf = *conf;
-	s->conf.uri = uri ? uri : conf->uris.items[0];
-	s->several = conf->uris.n > 1;
+	s->conf.uri = uri ? uri : conf->uris.n ? conf->uris.items[0] : "";
+	s->several = conf->uris.n > 1 || conf->discover;
+	s->trust = conf->discover ? dir_srv_trust_uri(conf, s->conf.uri) : DIR_SRV_VOUCHED;
 	s->back.conf = &s->conf;
 	s->back.ops = strcmp(conf->type, "ad") == 0 ? &dir_back_ad : &dir_back_openldap;
 	s->back.page = CHILD_PAGE;
@@ -105,7 +108,7 @@ static int child_start(struct child *s)
 	/* before libldap's first call: no ldap.conf, no .ldaprc, no LDAP* variables */
 	if (setenv("LDAPNOINIT", "1", 1) < 0)
 		return -errno;
-	err = dir_cache_new(DIR_CACHE_MAX, &s->back.cache);
+	err = s->trust == DIR_SRV_NO ? -EINVAL : dir_cache_new(DIR_CACHE_MAX, &s->back.cache);
 	if (err == 0)
 		err = io_priv_drop(NULL, 0);
 	if (err == 0)
@@ -171,8 +174,12 @@ static int child_open(void *arg, char why[DIR_WHY_MAX], struct dldap **ret)
 		.bind_user = s->conf.bind_user,
 		.ca_file = s->conf.ca_file,
 		.password_file = s->conf.password_file,
+		.cert_domain = s->trust == DIR_SRV_DOMAIN ? s->conf.discover : NULL,
 		.timeout_ms = child_timeout(s) };
 
+	if (s->conf.dns_server.n && /* the resolver's settings are the thread's */
+		dir_dns_use(s->conf.dns_server.items, s->conf.dns_server.n) < 0)
+		return -EIO;
 	return dldap_open(&conf, why, ret);
 }
 

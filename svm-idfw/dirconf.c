@@ -12,16 +12,28 @@
 #include "lib/base/text.h"
 #include "svm-idfw/dirname.h"
 #include "svm-idfw/dirschema.h"
+#include "svm-idfw/dirdns.h"
 #include "svm-idfw/dirserver.h"
 
-#define DIR_URI_MAX 255
 #define DIR_ITEM(field) offsetof(struct idfw_dir_conf, field)
 
 const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 	{ "type", CONF_T_STRING, DIR_ITEM(type), "ad", 1, 16, "ad or openldap" },
-	{ "uri", CONF_T_LIST, DIR_ITEM(uris), NULL, 1, DIR_SERVERS_MAX,
+	{ "uri", CONF_T_LIST, DIR_ITEM(uris), "", 1, DIR_SERVERS_MAX,
 		"servers, the preferred one first: ldaps://HOST[:PORT], or ldap://HOST[:PORT], "
 		"which means StartTLS" },
+	{ "discover", CONF_T_STRING, DIR_ITEM(discover), "", 1, DIR_SRV_HOST_MAX,
+		"instead of uri: the domain whose servers DNS names (SRV records), corp.example" },
+	{ "site", CONF_T_STRING, DIR_ITEM(site), "", 1, 63,
+		"discover, type ad: servers of this site are preferred" },
+	{ "discover-tls", CONF_T_STRING, DIR_ITEM(discover_tls), "ldaps", 1, 8,
+		"discover: ldaps, or starttls" },
+	{ "discover-allow", CONF_T_LIST, DIR_ITEM(discover_allow), "", 0, 64,
+		"discover: hosts whose certificate need not carry the domain's name, and that may "
+		"be "
+		"outside of it: dc1.corp.example, or .corp.example for all below" },
+	{ "dns-server", CONF_T_LIST, DIR_ITEM(dns_server), "", 0, DIR_DNS_SERVERS_MAX,
+		"name servers for this directory, ADDRESS[:PORT]; else the machine's" },
 	{ "base", CONF_T_STRING, DIR_ITEM(base), NULL, 1, 1024, "DN below which the accounts are" },
 	{ "bind-user", CONF_T_STRING, DIR_ITEM(bind_user), NULL, 1, 1024,
 		"account that reads the directory: UPN, DOM\\user or DN" },
@@ -130,6 +142,47 @@ static int check_domain(const char *text, char ret_why[CONF_WHY_MAX])
 	return -EINVAL;
 }
 
+static int check_refused(char ret_why[CONF_WHY_MAX], const char *text, const char *what)
+{
+	(void)snprintf(ret_why, CONF_WHY_MAX, "\"%.64s\" is no %s", text, what);
+	return -EINVAL;
+}
+
+static int check_discover(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	return dir_srv_is_host(text) ? 0 : check_refused(ret_why, text, "domain, corp.example");
+}
+
+static int check_site(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	return dir_srv_is_label(text) ? 0 : check_refused(ret_why, text, "name of a site, Berlin");
+}
+
+static int check_discover_tls(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	return !strcmp(text, "ldaps") || !strcmp(text, "starttls")
+		       ? 0
+		       : check_refused(ret_why, text, "way: ldaps or starttls");
+}
+
+static int check_allow(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	return dir_srv_is_pattern(text) ? 0
+					: check_refused(ret_why, text,
+						  "host, dc1.corp.example, or .corp.example for "
+						  "all below");
+}
+
+static int check_dns_server(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	char address[64];
+	uint16_t port;
+
+	return dir_srv_is_dns_server(text, address, &port)
+		       ? 0
+		       : check_refused(ret_why, text, "address, 10.77.8.10 or 10.77.8.10:5353");
+}
+
 const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS] = {
 	{ "on-disabled", check_effect },
 	{ "on-expired", check_effect },
@@ -138,6 +191,11 @@ const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS] = {
 	{ "schema", check_schema },
 	{ "realm", check_domain },
 	{ "netbios", check_domain },
+	{ "discover", check_discover },
+	{ "site", check_site },
+	{ "discover-tls", check_discover_tls },
+	{ "discover-allow", check_allow },
+	{ "dns-server", check_dns_server },
 	{ "user-name", check_name },
 	{ "group-class", check_name },
 	{ "group-name", check_name },
@@ -206,31 +264,50 @@ uint32_t idfw_dir_conf_revokes(const struct idfw_dir_conf *conf)
 	return states;
 }
 
-int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why)
+/* either named, or found by DNS; @ret_why: NULL, all is well */
+static void conf_check_servers(const struct idfw_dir_conf *conf, const char **ret_why)
 {
+	bool ad = strcmp(conf->type, "ad") == 0;
 	size_t i, k;
 
-	if (strcmp(conf->type, "ad") != 0 && strcmp(conf->type, "openldap") != 0) {
-		*ret_why = "type is neither ad nor openldap";
-		return -EINVAL;
-	}
+	*ret_why = NULL;
+	if (!conf->discover && !conf->uris.n)
+		*ret_why = "neither uri nor discover says where its servers are";
+	else if (conf->discover && conf->uris.n)
+		*ret_why = "uri and discover exclude each other";
+	else if (!conf->discover && (conf->site || conf->discover_allow.n))
+		*ret_why = "site and discover-allow are for discover";
+	else if (conf->site && !ad)
+		*ret_why = "site is for type ad";
 	for (i = 0; i < conf->uris.n; i++) {
 		const char *uri = conf->uris.items[i];
 
 		if (strncmp(uri, "ldaps://", 8) != 0 && strncmp(uri, "ldap://", 7) != 0) {
 			*ret_why = "uri must begin with ldaps:// or ldap:// (StartTLS)";
-			return -EINVAL;
+			return;
 		}
 		if (strlen(uri) > DIR_URI_MAX) {
 			*ret_why = "uri is longer than 255 bytes";
-			return -EINVAL;
+			return;
 		}
-		for (k = 0; k < i; k++) {
-			if (strcmp(uri, conf->uris.items[k]) == 0) {
+		for (k = 0; k < i; k++)
+			if (strcmp(uri, conf->uris.items[k]) == 0)
 				*ret_why = "uri names a server twice";
-				return -EINVAL;
-			}
-		}
+	}
+}
+
+int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why)
+{
+	const char *why;
+
+	if (strcmp(conf->type, "ad") != 0 && strcmp(conf->type, "openldap") != 0) {
+		*ret_why = "type is neither ad nor openldap";
+		return -EINVAL;
+	}
+	conf_check_servers(conf, &why);
+	if (why) {
+		*ret_why = why;
+		return -EINVAL;
 	}
 	if (!strchr(conf->base, '=')) {
 		*ret_why = "base is no DN; write DC=corp,DC=example";

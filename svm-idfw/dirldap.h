@@ -21,6 +21,7 @@ struct dldap_entry; /* lives for one callback */
 
 struct dldap_conf { /* all borrowed for the call */
 	const char *uri, *bind_user, *ca_file, *password_file;
+	const char *cert_domain; /* name that the certificate must carry besides the host's; NULL */
 	unsigned int timeout_ms;
 };
 

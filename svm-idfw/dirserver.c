@@ -26,7 +26,63 @@ void dir_servers_init(struct dir_servers *s, char *const *uris, size_t n)
 {
 	*s = (struct dir_servers){ .current = -1 };
 	for (; s->n < n && s->n < DIR_SERVERS_MAX; s->n++)
-		s->list[s->n].uri = uris[s->n];
+		(void)snprintf(s->list[s->n].uri, sizeof(s->list[0].uri), "%s", uris[s->n]);
+}
+
+static int server_find(const struct dir_servers *s, const char *uri)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (strcmp(s->list[i].uri, uri) == 0)
+			return (int)i;
+	return -1;
+}
+
+/* from @old, or new */
+static void server_take(struct dir_servers *s, const struct dir_servers *old, const char *uri)
+{
+	int at = server_find(old, uri);
+
+	if (server_find(s, uri) >= 0 || s->n == DIR_SERVERS_MAX)
+		return;
+	if (at >= 0)
+		s->list[s->n] = old->list[at];
+	else
+		(void)snprintf(s->list[s->n].uri, sizeof(s->list[0].uri), "%s", uri);
+	s->n++;
+}
+
+bool dir_servers_replace(struct dir_servers *s, const char *const *uris, size_t n, int busy,
+	int ret_moved[DIR_SERVERS_MAX])
+{
+	const int stay[2] = { s->current, busy };
+	const struct dir_servers old = *s;
+	size_t room = DIR_SERVERS_MAX;
+	bool same;
+
+	if (n > DIR_SERVERS_MAX)
+		n = DIR_SERVERS_MAX;
+	for (size_t k = 0; k < 2; k++) {
+		size_t i = 0;
+
+		while (stay[k] >= 0 && i < n && strcmp(uris[i], old.list[stay[k]].uri) != 0)
+			i++;
+		if (stay[k] >= 0 && i == n && (k == 0 || stay[0] != stay[1]))
+			room--;
+	}
+	*s = (struct dir_servers){ .current = -1 };
+	for (size_t i = 0; i < n && s->n < room; i++)
+		server_take(s, &old, uris[i]);
+	for (size_t k = 0; k < 2; k++)
+		if (stay[k] >= 0)
+			server_take(s, &old, old.list[stay[k]].uri);
+	same = s->n == old.n;
+	for (size_t i = 0; i < DIR_SERVERS_MAX; i++) {
+		ret_moved[i] = i < old.n ? server_find(s, old.list[i].uri) : -1;
+		same = same && (i >= old.n || ret_moved[i] == (int)i);
+	}
+	if (old.current >= 0)
+		s->current = ret_moved[old.current];
+	return !same;
 }
 
 int dir_servers_pick(const struct dir_servers *s, uint64_t now)

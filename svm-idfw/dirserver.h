@@ -18,10 +18,11 @@
 #include "svm-idfw/dirwhy.h"
 
 #define DIR_SERVERS_MAX 8
+#define DIR_URI_MAX 255
 #define DIR_CONNECT_MS 2000 /* from the start of a child to its first word */
 
 struct dir_server {
-	const char *uri; /* borrowed */
+	char uri[DIR_URI_MAX + 1];
 	bool out;
 	uint32_t failures;			    /* without 60 s of service between them */
 	uint64_t out_ms, retry_ms, probe_ms, up_ms; /* monotonic */
@@ -34,8 +35,18 @@ struct dir_servers {
 	int current; /* which answers; -1 none */
 };
 
-/* @uris: borrowed texts, 1 to DIR_SERVERS_MAX of them */
+/* @uris: the first DIR_SERVERS_MAX of them; none: found by DNS later */
 void dir_servers_init(struct dir_servers *s, char *const *uris, size_t n);
+/*
+ * dir_servers_replace - another list, at run time; what is known about a server stays with its URI
+ * @uris: the preferred one first, the first DIR_SERVERS_MAX of them
+ * @busy: an index that must stay, -1 none. It and the current one go to the end when they are not
+ *        in @uris: any other is preferred to them, and once they are not needed they are not kept
+ * @ret_moved: for each old index the new one, -1: not there any more
+ * Returns whether it is another list, or the same in another order.
+ */
+bool dir_servers_replace(struct dir_servers *s, const char *const *uris, size_t n, int busy,
+	int ret_moved[DIR_SERVERS_MAX]);
 /* whom to connect to when none is connected: who is not left out, else whose pause is over; -1 */
 int dir_servers_pick(const struct dir_servers *s, uint64_t now);
 /* for how long pick() says -1, at least 1 */

@@ -3,7 +3,8 @@
  * main.c - svm-idfw: the service VM's daemon, from start to SIGTERM
  *
  * Processes: this one (engine, database thread, TLS, control socket; no capability after start)
- * and its child `svm-idfw --directory LABEL -c FILE URI` (libldap, nothing else). As root it opens
+ * and its children `svm-idfw --directory LABEL -c FILE URI` (libldap, nothing else) and, for a
+ * while, `svm-idfw --directory-discover LABEL -c FILE` (the resolver). As root it opens
  * what needs root (the key, the listener, its directories), then becomes `user`.
  * Exit: 0 after SIGTERM; 78 configuration or policy; 1 anything else.
  */
@@ -22,6 +23,7 @@
 #include "lib/io/dir.h"
 #include "lib/io/priv.h"
 #include "lib/io/sock.h"
+#include "svm-idfw/dirfind.h"
 #include "svm-idfw/svm.h"
 
 #define PROG "svm-idfw"
@@ -59,7 +61,8 @@ int main(int argc, char **argv)
 	bool debug = false;
 	int code = 0;
 
-	if (argc > 1 && !strcmp(argv[1], "--directory"))
+	if (argc > 1 &&
+		(!strcmp(argv[1], "--directory") || !strcmp(argv[1], "--directory-discover")))
 		return directory_main(argc, argv);
 	if (conf_main(argc, argv, PROG, SUMMARY, &svm_conf_table, &s.conf, &debug, &code))
 		return code;
@@ -71,10 +74,11 @@ int main(int argc, char **argv)
 	return code;
 }
 
-/* svm-idfw --directory LABEL -c FILE URI */
+/* svm-idfw --directory LABEL -c FILE URI, or --directory-discover LABEL -c FILE */
 static int directory_main(int argc, char **argv)
 {
-	const struct idfw_dir_conf *block;
+	bool discover = !strcmp(argv[1], "--directory-discover");
+	struct idfw_dir_conf *block;
 	struct svm_conf conf = { 0 };
 	struct conf_diags diags;
 	char *text = NULL;
@@ -92,7 +96,10 @@ static int directory_main(int argc, char **argv)
 	if (conf_parse(&svm_conf_table, text, len, &diags, &conf) == 0) {
 		block = svm_conf_directory(&conf, argv[2]);
 		if (block)
-			code = idfw_dir_child_main(block, argc > 5 ? argv[5] : NULL);
+			block->state_dir = conf.state_dir;
+		if (block)
+			code = discover ? idfw_dir_discover_main(block)
+					: idfw_dir_child_main(block, argc > 5 ? argv[5] : NULL);
 		conf_free(&svm_conf_table, &conf);
 	}
 	conf_diags_fini(&diags);
@@ -192,15 +199,17 @@ static int start(struct svm *s)
 
 static int start_dirs(struct svm *s)
 {
-	const struct idfw_dir_conf *d = s->conf.directories.elems;
+	struct idfw_dir_conf *d = s->conf.directories.elems;
 	int r = 0;
 
 	if (!s->conf.directories.n) {
 		idfw_engine_directory_state(s->engine, "", false, "no directory is configured");
 		return 0;
 	}
-	for (size_t i = 0; r == 0 && i < s->conf.directories.n; i++)
+	for (size_t i = 0; r == 0 && i < s->conf.directories.n; i++) {
+		d[i].state_dir = s->conf.state_dir;
 		r = idfw_engine_directory_add(s->engine, d[i].label);
+	}
 	if (r == 0)
 		r = idfw_dirs_new(s->loop, s->conf_file, d, s->conf.directories.n,
 			&s->conf.name_maps, &svm_dirs_ops, s, &s->dirs);

@@ -111,9 +111,9 @@ const struct conf_table svm_conf_table = { .sections = sections,
 	.n_block_checks = IDFW_DIR_CONF_CHECKS,
 	.check = conf_check };
 
-const struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label)
+struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label)
 {
-	const struct idfw_dir_conf *d = c->directories.elems;
+	struct idfw_dir_conf *d = c->directories.elems;
 
 	for (size_t i = 0; i < c->directories.n; i++)
 		if (!strcmp(d[i].label, label))

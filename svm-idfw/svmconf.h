@@ -27,6 +27,6 @@ struct svm_conf {
 extern const struct conf_table svm_conf_table;
 
 /* block with this label, or NULL */
-const struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label);
+struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label);
 
 #endif

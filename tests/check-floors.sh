@@ -38,6 +38,8 @@ ev.h                    lib/io/             1
 seccomp.h               lib/io/             1
 cap-ng.h                lib/io/             1
 protobuf-c/             lib/wire/           9
+resolv.h                svm-idfw/           1
+arpa/nameser.h          svm-idfw/           1
 ldap.h                  svm-idfw/dirldap_int.h 1
 lber.h                  svm-idfw/           1
 sqlite3.h               svm-idfw/           1

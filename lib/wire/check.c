@@ -374,6 +374,19 @@ static int check_dir_state(const Idfw__DirState *s, const char **why)
 	return 0;
 }
 
+static int check_dir_servers(const Idfw__DirServers *s, const char **why)
+{
+	if (!text_ok(s->text, 0, WIRE_TEXT_MAX))
+		return bad(-GI_EPROTO, "DirServers: bad text", why);
+	if (s->n_server > WIRE_DIR_SERVERS_MAX)
+		return bad(-GI_ELIMIT, "DirServers: too many servers", why);
+	for (size_t i = 0; i < s->n_server; i++)
+		if (!text_ok(s->server[i]->uri, 1, WIRE_TEXT_MAX) ||
+			s->server[i]->priority > UINT16_MAX || s->server[i]->weight > UINT16_MAX)
+			return bad(-GI_EPROTO, "DirServers: bad uri, priority or weight", why);
+	return 0;
+}
+
 static int check_ctl_row(const Idfw__CtlRow *r, const char **why)
 {
 	if (!text_ok(r->json, 2, WIRE_FRAME_MAX))
@@ -426,6 +439,8 @@ int wire_check_envelope(const Idfw__Envelope *e, const char **ret_why)
 		return check_dir_changed(e->dir_changed, ret_why);
 	case IDFW__ENVELOPE__BODY_DIR_STATE:
 		return check_dir_state(e->dir_state, ret_why);
+	case IDFW__ENVELOPE__BODY_DIR_SERVERS:
+		return check_dir_servers(e->dir_servers, ret_why);
 	case IDFW__ENVELOPE__BODY_PING:
 	case IDFW__ENVELOPE__BODY_PONG:
 	case IDFW__ENVELOPE__BODY_EVENT_ACK:

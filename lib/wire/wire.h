@@ -41,6 +41,7 @@
 #define WIRE_OPS_MAX 1024	 /* in one Delta */
 #define WIRE_DIR_GROUPS_MAX 1024 /* in one DirResult */
 #define WIRE_DIR_SIDS_MAX 512	 /* in one DirChanged; accounts and groups too, each */
+#define WIRE_DIR_SERVERS_MAX 256 /* in a DirServers */
 /* of a whole ruleset; fw/fwwire.c asserts that they are fw's */
 #define WIRE_RULESET_GROUPS_MAX 4096
 #define WIRE_RULESET_RULES_MAX 8192

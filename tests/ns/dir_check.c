@@ -12,7 +12,7 @@
  *   in NAME LABEL          (of several blocks; state and changed have " @LABEL" then)
  *   account NAME STATE[,STATE...] EXPIRES_MS     (of one that is not well, or will expire)
  *   answer NAME found|not-found|unavailable SID NAME GROUP...   (groups sorted, spaces as _)
- * It is its own directory child, as svm-idfw is.
+ * It is its own directory child, as svm-idfw is. DIR_CHECK_STATE: its state directory, if any.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,6 +22,7 @@
 
 #include "lib/base/log.h"
 #include "lib/io/loop.h"
+#include "svm-idfw/dirfind.h"
 #include "svm-idfw/dirs.h"
 
 struct check_conf {
@@ -70,7 +71,8 @@ static struct idfw_dir_conf *conf_load(
 int main(int argc, char **argv)
 {
 	static const struct idfw_dirs_ops ops = { on_principal, on_changed, on_state };
-	bool child = argc >= 5 && strcmp(argv[1], "--directory") == 0;
+	bool discover = argc >= 5 && strcmp(argv[1], "--directory-discover") == 0;
+	bool child = discover || (argc >= 5 && strcmp(argv[1], "--directory") == 0);
 	const char *file = child ? argv[4] : argc >= 3 ? argv[2] : NULL;
 	struct check_conf conf = { .directories = { NULL, 0 } };
 	struct check c = { .len = 0 };
@@ -87,7 +89,11 @@ int main(int argc, char **argv)
 		return 78;
 	c.first = d->label;
 	c.several = n > 1;
-	if (child) {
+	for (size_t i = 0; i < n; i++)
+		d[i].state_dir = getenv("DIR_CHECK_STATE");
+	if (discover) {
+		rc = idfw_dir_discover_main(d);
+	} else if (child) {
 		rc = idfw_dir_child_main(d, argc > 5 ? argv[5] : NULL);
 	} else if (io_loop_new(&c.loop) == 0 &&
 		   idfw_dirs_new(c.loop, file, d, n, &conf.name_maps, &ops, &c, &c.dirs) == 0) {

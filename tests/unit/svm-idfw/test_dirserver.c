@@ -153,6 +153,81 @@ static void test_servers_text(void **state)
 	assert_string_equal(text, "ldaps://dc1 answers");
 }
 
+/* the list changes: what is known about a server stays, and who answers goes on */
+static void test_servers_replace(void **state)
+{
+	const char *const same[] = { dc1, dc2, dc3 }, *const other[] = { "x", dc3, dc1 },
+			  *const without[] = { dc3, "x" };
+	struct dir_servers s;
+	int moved[DIR_SERVERS_MAX];
+
+	(void)state;
+	dir_servers_init(&s, uris, 3);
+	assert_false(dir_servers_replace(&s, same, 3, -1, moved));
+	dir_servers_failed(&s, 0, 1000, 0, "refused");
+	dir_servers_up(&s, 1, 1100);
+	assert_false(dir_servers_replace(&s, same, 3, 1, moved));
+	assert_true(dir_servers_replace(&s, other, 3, 2, moved));
+	/* dc2 answers: it stays, and all others are preferred to it */
+	assert_int_equal(s.n, 4);
+	assert_string_equal(s.list[0].uri, "x");
+	assert_string_equal(s.list[3].uri, dc2);
+	assert_int_equal(s.current, 3);
+	assert_int_equal(moved[0], 2);
+	assert_int_equal(moved[1], 3);
+	assert_int_equal(moved[2], 1);
+	assert_int_equal(moved[3], -1);
+	assert_true(s.list[2].out && s.list[2].failures == 1 && s.list[2].probe_ms == 11000);
+	assert_string_equal(s.list[2].why, "refused");
+	assert_int_equal(dir_servers_probe(&s, 1200), 0);
+	/* the new one answers: dc2 is not needed any more, dc1 is not there either */
+	dir_servers_up(&s, 0, 1300);
+	assert_true(dir_servers_replace(&s, without, 2, 0, moved));
+	assert_int_equal(s.n, 2);
+	assert_int_equal(s.current, 1);
+	assert_int_equal(moved[3], -1);
+	/* and back: nothing is known about it */
+	assert_true(dir_servers_replace(&s, same, 1, -1, moved));
+	assert_string_equal(s.list[0].uri, dc1);
+	assert_false(s.list[0].out);
+	assert_string_equal(s.list[1].uri, "x"); /* answers */
+	assert_int_equal(s.n, 2);
+}
+
+static void test_servers_replace_keeps_the_best(void **state)
+{
+	static const char name[12][4] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k",
+		"l" };
+	const char *many[12];
+	struct dir_servers s;
+	int moved[DIR_SERVERS_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < 12; i++)
+		many[i] = name[i];
+	dir_servers_init(&s, uris, 0); /* nobody yet: DNS will tell */
+	assert_int_equal(dir_servers_pick(&s, 1000), -1);
+	assert_int_equal(dir_servers_probe(&s, 1000), -1);
+	assert_true(dir_servers_replace(&s, many, 12, -1, moved));
+	assert_int_equal(s.n, DIR_SERVERS_MAX);
+	assert_int_equal(dir_servers_pick(&s, 1000), 0);
+	/* a child is connecting to c, d answers; neither is among the best now */
+	dir_servers_up(&s, 3, 1000);
+	assert_true(dir_servers_replace(&s, many + 4, 8, 2, moved));
+	assert_int_equal(s.n, DIR_SERVERS_MAX);
+	assert_string_equal(s.list[0].uri, "e");
+	assert_string_equal(s.list[5].uri, "j");
+	assert_string_equal(s.list[6].uri, "d");
+	assert_string_equal(s.list[7].uri, "c");
+	assert_int_equal(s.current, 6);
+	assert_int_equal(moved[2], 7);
+	/* named twice: once */
+	many[1] = many[0];
+	assert_true(dir_servers_replace(&s, many, 3, -1, moved));
+	assert_int_equal(s.n, 3); /* a, c, and d answers */
+	assert_int_equal(s.current, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +237,8 @@ int main(void)
 		cmocka_unit_test(test_servers_flapping),
 		cmocka_unit_test(test_servers_limit_grows),
 		cmocka_unit_test(test_servers_text),
+		cmocka_unit_test(test_servers_replace),
+		cmocka_unit_test(test_servers_replace_keeps_the_best),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

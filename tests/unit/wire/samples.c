@@ -58,6 +58,8 @@ static Idfw__DirGroup dir_group;
 static Idfw__DirResult dir_result;
 static Idfw__DirChanged dir_changed;
 static Idfw__DirState dir_state;
+static Idfw__DirServer dir_server, *dir_server_list[] = { &dir_server };
+static Idfw__DirServers dir_servers;
 static Idfw__VmUp vm_up;
 static Idfw__VmDown vm_down;
 static Idfw__VmClose vm_close;
@@ -287,6 +289,17 @@ static void init_directory(void)
 	dir_state.server = server;
 	dir_state.text = dir_text;
 	dir_state.usn = 99;
+	idfw__dir_server__init(&dir_server);
+	dir_server.uri = server;
+	dir_server.priority = 10;
+	dir_server.weight = UINT16_MAX;
+	dir_server.preferred = true;
+	idfw__dir_servers__init(&dir_servers);
+	dir_servers.n_server = 1;
+	dir_servers.server = dir_server_list;
+	dir_servers.ttl_sec = 600;
+	dir_servers.text = dir_text;
+	dir_servers.refused = 2;
 }
 
 void samples_init(struct sample ret[SAMPLES])
@@ -328,6 +341,7 @@ void samples_init(struct sample ret[SAMPLES])
 	SAMPLE(DIR_RESULT, dir_result, dir_result, WIRE_DIR_CHILD, WIRE_OPEN);
 	SAMPLE(DIR_CHANGED, dir_changed, dir_changed, WIRE_DIR_CHILD, WIRE_OPEN);
 	SAMPLE(DIR_STATE, dir_state, dir_state, WIRE_DIR_CHILD, WIRE_OPEN);
+	SAMPLE(DIR_SERVERS, dir_servers, dir_servers, WIRE_DIR_CHILD, WIRE_OPEN);
 	samples_file_init(s);
 }
 

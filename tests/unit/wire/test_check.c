@@ -40,6 +40,8 @@ static void test_check_texts_at_their_limits(void **state)
 	TEXT_LIMIT(DIR_RESULT, dir_result->group[0]->name, WIRE_USER_MAX);
 	TEXT_LIMIT(DIR_STATE, dir_state->server, WIRE_TEXT_MAX);
 	TEXT_LIMIT(DIR_STATE, dir_state->text, WIRE_TEXT_MAX);
+	TEXT_LIMIT(DIR_SERVERS, dir_servers->text, WIRE_TEXT_MAX);
+	TEXT_LIMIT(DIR_SERVERS, dir_servers->server[0]->uri, WIRE_TEXT_MAX);
 }
 
 static void test_check_numbers_at_their_limits(void **state)
@@ -88,6 +90,8 @@ static void test_check_numbers_at_their_limits(void **state)
 	VALUE(DIR_RESULT, dir_result->status, 0, 4, -GI_EPROTO);
 	VALUE(DIR_RESULT, dir_result->account_state, 15, 16, -GI_EPROTO);
 	VALUE(DIR_RESULT, dir_result->expires_ms, INT64_MAX, UINT64_MAX, -GI_EPROTO);
+	VALUE(DIR_SERVERS, dir_servers->server[0]->priority, 65535, 65536, -GI_EPROTO);
+	VALUE(DIR_SERVERS, dir_servers->server[0]->weight, 65535, 65536, -GI_EPROTO);
 }
 
 static void test_check_byte_lengths(void **state)
@@ -140,6 +144,7 @@ static void test_check_counts_at_their_limits(void **state)
 	COUNT(RULESET_PART, ruleset_part->rule[0]->service, ruleset_part->rule[0]->n_service,
 		WIRE_RULE_SERVICES_MAX);
 	COUNT(DELTA, delta->op, delta->n_op, WIRE_OPS_MAX);
+	COUNT(DIR_SERVERS, dir_servers->server, dir_servers->n_server, WIRE_DIR_SERVERS_MAX);
 	COUNT(MARKS, marks->elem, marks->n_elem, WIRE_ELEMS_MAX);
 	COUNT(SERVICE_WATCH, service_watch->unit, service_watch->n_unit, WIRE_UNITS_MAX);
 	COUNT(CTL_REQUEST, ctl_request->arg, ctl_request->n_arg, WIRE_CTL_ARGS_MAX);
