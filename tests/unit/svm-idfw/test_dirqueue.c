@@ -7,9 +7,10 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "svm-idfw/dirqueue.h"
+#include "svm-idfw/dir_int.h"
 
 static void test_queue_order_and_dedup(void **state)
 {
@@ -61,6 +62,68 @@ static void test_queue_fresh_before_known(void **state)
 		assert_string_equal(dir_queue_start(&q)->key, order[i]);
 	assert_int_equal(q.n_running, 4);
 	assert_int_equal(q.n_waiting, 0);
+	dir_queue_fini(&q);
+}
+
+/* others that are answered do not help one that hangs, and who only waited is not late */
+static void test_ask_late_is_the_oldest(void **state)
+{
+	const struct idfw_dir_conf conf = { .deadline_ms = 1000 };
+	struct idfw_dir d = { .conf = &conf };
+	struct dir_ask *hangs, *next, *a;
+	uint64_t now = 5000;
+	size_t i;
+
+	(void)state;
+	dir_queue_init(&d.queue, 10);
+	assert_false(dir_ask_late(&d, now));
+	assert_int_equal(dir_queue_put(&d.queue, "hangs", "hangs", ""), 0);
+	hangs = dir_queue_start(&d.queue);
+	assert_int_equal(dir_queue_put(&d.queue, "next", "next", ""), 0);
+	next = dir_queue_start(&d.queue);
+	assert_false(dir_ask_late(&d, now));
+	for (i = 0; i < 10; i++) { /* one a 100 ms */
+		assert_int_equal(dir_queue_put(&d.queue, "other", "other", ""), 0);
+		a = dir_queue_start(&d.queue);
+		now += 100;
+		assert_false(dir_ask_late(&d, now));
+		assert_int_equal(dir_queue_finish(&d.queue, a), 0);
+		dir_ask_free(a);
+	}
+	assert_true(dir_ask_late(&d, now + 1));
+	/* sent as long ago, but until now it may have waited */
+	assert_int_equal(dir_queue_finish(&d.queue, hangs), 0);
+	dir_ask_free(hangs);
+	assert_false(dir_ask_late(&d, now + 1));
+	assert_false(dir_ask_late(&d, now + 1001));
+	assert_true(dir_ask_late(&d, now + 1002));
+	/* asked again, of another child: a new number, from the beginning */
+	dir_queue_again(&d.queue, next);
+	assert_false(dir_ask_late(&d, now + 2000));
+	assert_ptr_equal(dir_queue_start(&d.queue), next);
+	assert_false(dir_ask_late(&d, now + 3000));
+	assert_true(dir_ask_late(&d, now + 4001));
+	dir_queue_fini(&d.queue);
+	assert_false(dir_ask_late(&d, now + 5000));
+}
+
+/* 5,000 logins of 500 accounts while the first ones run: the others are the same lookups */
+static void test_queue_logins_of_one_account_are_one(void **state)
+{
+	struct dir_queue q;
+	char name[16];
+	size_t i, lookups = 0;
+
+	(void)state;
+	dir_queue_init(&q, 1000);
+	for (i = 0; i < 5000; i++) {
+		(void)snprintf(name, sizeof(name), "user%zu", i % 500);
+		assert_int_equal(dir_queue_put(&q, name, name, ""), 0);
+	}
+	assert_int_equal(q.n_waiting, 500);
+	for (; dir_queue_start(&q); lookups++)
+		;
+	assert_int_equal(lookups, 500);
 	dir_queue_fini(&q);
 }
 
@@ -155,6 +218,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queue_order_and_dedup),
 		cmocka_unit_test(test_queue_fresh_before_known),
+		cmocka_unit_test(test_ask_late_is_the_oldest),
+		cmocka_unit_test(test_queue_logins_of_one_account_are_one),
 		cmocka_unit_test(test_queue_full_refuses),
 		cmocka_unit_test(test_ask_part_gathers_groups),
 		cmocka_unit_test(test_ask_part_too_many_groups_refused),

@@ -1,0 +1,231 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Several lookups at a time (slapd behind tests/ns/ldap_proxy): connections are opened when they are
+# needed, one that breaks, stands still or hangs does not stop the others, logins of one account share
+# a lookup.
+set -euo pipefail
+# shellcheck source=tests/ns/slapd-lib.sh
+. "${top_srcdir:?}/tests/ns/slapd-lib.sh"
+BASE=dc=corp,dc=example
+SLAPD_PID='' PROXY_PID='' PROXY_FD=''
+
+clean() {
+	local rc=$?
+	trap '' HUP INT TERM
+	[ $rc = 0 ] || tail -n 25 "$W"/{err,slapd.log,proxy} >&2 || true
+	dir_stop
+	[ -z "$PROXY_PID" ] || kill "$PROXY_PID" 2>/dev/null || true
+	[ -z "$SLAPD_PID" ] || kill -KILL "$SLAPD_PID" 2>/dev/null || true
+	rm -rf "$W"
+	exit $rc
+}
+trap clean EXIT
+trap 'exit 1' HUP INT TERM
+
+# ---- the server, and the way to it ----
+slapd_certificate IP:127.0.0.1
+mkdir "$W/db"
+cat >"$W/slapd.conf" <<-E
+	include /etc/ldap/schema/core.schema
+	include /etc/ldap/schema/cosine.schema
+	include /etc/ldap/schema/inetorgperson.schema
+	modulepath /usr/lib/ldap
+	moduleload back_mdb
+	moduleload back_monitor
+	moduleload syncprov
+	TLSCACertificateFile $W/ca.crt
+	TLSCertificateFile $W/srv.crt
+	TLSCertificateKeyFile $W/srv.key
+	security simple_bind=112
+	access to attrs=userPassword by anonymous auth by * none
+	access to * by users read by anonymous auth
+	database mdb
+	suffix "$BASE"
+	rootdn "cn=admin,$BASE"
+	rootpw admin
+	directory $W/db
+	maxsize 67108864
+	dbnosync
+	index objectClass,uid,member eq
+	overlay syncprov
+	database monitor
+E
+person() { printf 'dn: cn=%s,%s\nobjectClass: inetOrgPerson\nsn: x\nuid: %s\n%s\n' "$1" $BASE "$1" "${2:-}"; }
+{
+	printf 'dn: %s\nobjectClass: domain\ndc: corp\n\n' $BASE
+	person svc $'userPassword: Svc-Passw0rd\n'
+	for i in {1..500}; do person "user$i"; done
+	printf 'dn: cn=staff,%s\nobjectClass: groupOfNames\n' $BASE
+	for i in {1..500}; do printf 'member: cn=user%s,%s\n' "$i" $BASE; done
+} >"$W/ldif"
+"$SLAPD" -T add -q -f "$W/slapd.conf" -l "$W/ldif"
+"$SLAPD" -d 0 -f "$W/slapd.conf" -h ldaps://127.0.0.1:1636 >>"$W/slapd.log" 2>&1 &
+SLAPD_PID=$!
+mkfifo "$W/proxy.in"
+exec {PROXY_FD}<>"$W/proxy.in"
+"${top_builddir:?}/tests/ns/ldap_proxy" 127.0.0.1 636 127.0.0.1 1636 <"$W/proxy.in" >"$W/proxy" {PROXY_FD}>&- &
+PROXY_PID=$!
+proxy() { echo "$*" >&"$PROXY_FD"; }
+# ways: CONNS (accepted so far) and BUSY_MAX of the proxy
+ways() {
+	local n end=$(($(now_ms) + 20000))
+	n=$(grep -c '^stat' "$W/proxy") || true
+	proxy stat
+	until [ "$(grep -c '^stat' "$W/proxy")" -gt "$n" ] || [ "$(now_ms)" -gt $end ]; do sleep 0.01; done
+	CONNS=$(sed -n '$s/.* conns=\([0-9]*\) .*/\1/p' "$W/proxy")
+	BUSY_MAX=$(sed -n '$s/.* busy_max=\([0-9]*\) .*/\1/p' "$W/proxy")
+}
+searches() { # that slapd has done so far; asking is one itself
+	LDAPTLS_CACERT=$W/ca.crt timeout 20 ldapsearch -LLL -x -H ldaps://127.0.0.1:1636 -D "cn=svc,$BASE" \
+		-w Svc-Passw0rd -s base -b 'cn=Search,cn=Operations,cn=Monitor' monitorOpCompleted |
+		sed -n 's/^monitorOpCompleted: //p'
+}
+end=$(($(now_ms) + 30000))
+until searches >/dev/null 2>&1 && grep -q ready "$W/proxy"; do
+	[ "$(now_ms)" -lt $end ] || exit 1
+	sleep 0.02
+done
+
+echo Svc-Passw0rd >"$W/password"
+chmod 400 "$W/password"
+conf() { # NAME CONNECTIONS
+	cat >"$W/$1.conf" <<-E
+		directory corp {
+			type openldap;
+			uri "ldaps://127.0.0.1";
+			base "$BASE";
+			bind-user "cn=svc,$BASE";
+			password-file "$W/password";
+			ca "$W/ca.crt";
+			poll 60s;
+			deadline 6s;
+			connections $2;
+		}
+	E
+}
+conf four 4
+conf one 1
+# ask_many COUNT TIMES - lookups of user1 ... userCOUNT, TIMES over
+ask_many() {
+	local t
+	mark
+	for ((t = 0; t < $2; t++)); do seq -f 'user%.0f' "$1"; done >&"$DIR_FD"
+}
+answers() { tail -n +$((MARK + 1)) "$W/out" | grep -cE "^answer $1" || true; } # REGEX: since the mark
+FOUND='user[0-9]+ found - user[0-9]+ staff$'
+wait_answers() { # COUNT REGEX
+	local end=$(($(now_ms) + 60000))
+	until [ "$(answers "$2")" -ge "$1" ] || [ "$(now_ms)" -gt $end ]; do sleep 0.05; done
+}
+is() { # TEXT HAVE WANT
+	if [ "$2" = "$3" ]; then ok "$1"; else bad "$1: $2, not $3"; fi
+}
+no_outage() {
+	if tail -n +$((MARK + 1)) "$W/out" | grep -q '^state down'; then bad 'it went down'; else ok 'no outage is reported'; fi
+}
+up() { # CONF
+	dir_start "$W/$1.conf"
+	sees 'connects' 30000 '^state up' true
+}
+
+echo '== connections are opened when lookups wait'
+up four
+says 'a lookup' ' found - user1 staff$' user1
+ways
+is 'one for changes, one for lookups' "$CONNS" 2
+proxy delay 20000
+ask_many 200 1
+wait_answers 200 "$FOUND"
+is '200 accounts: all answered' "$(answers "$FOUND")" 200
+ways
+is 'four are at work' "$CONNS" 5
+if [ "$BUSY_MAX" -ge 4 ]; then ok 'at one time'; else bad "at one time: only $BUSY_MAX"; fi
+
+echo '== one stands still, two break'
+ask_many 400 1
+proxy hang 5
+wait_answers 400 'user'
+n=$(answers "$FOUND") u=$(answers 'user[0-9]+ unavailable')
+if [ $((n + u)) = 400 ] && [ "$u" = 1 ]; then
+	ok "one stands still: $n are answered, what it had is unavailable"
+else
+	bad "one stands still: $n are answered, $u unavailable"
+fi
+no_outage
+ask_many 100 1
+proxy cut 3
+proxy cut 4
+wait_answers 100 'user'
+is 'two are reset: all are answered' "$(answers "$FOUND")" 100
+no_outage
+dir_stop
+
+echo '== further ones stall in the TLS handshake'
+ways
+for ((i = 3; i < 20; i++)); do proxy hang $((CONNS + i)); done
+up four
+ask_many 100 1
+wait_answers 100 'user'
+is 'the first one does it all' "$(answers "$FOUND")" 100
+no_outage
+dir_stop
+proxy calm
+
+echo '== the server takes no further one'
+ways
+proxy max $((CONNS + 25))
+conf many 32
+up many
+ask_many 500 1
+wait_answers 500 'user'
+is 'those that there are do it all' "$(answers "$FOUND")" 500
+no_outage
+dir_stop
+proxy max 0
+
+echo '== a lookup hangs, others do not'
+up four
+proxy delay 2000000
+mark
+echo user1 >&"$DIR_FD"
+ways
+until [ "$BUSY_MAX" -ge 1 ]; do ways; done
+# the threads: the first one's, the post's, that of the first connection
+child=$(pgrep -P "$DIR_PID")
+"$top_builddir/tests/ns/thread_stop" "$(find "/proc/$child/task" -maxdepth 1 -name '[0-9]*' -printf '%f\n' | sort -n | sed -n 3p)" &
+proxy delay 0
+n=0 end=$(($(now_ms) + 60000))
+until grep -q 'did not answer within 6000 ms' "$W/err" || [ "$(now_ms)" -gt $end ]; do
+	n=$((n + 1))
+	echo "user$((n % 400 + 2))" >&"$DIR_FD"
+	sleep 0.05
+done
+if grep -q 'did not answer within 6000 ms' "$W/err"; then ok 'the child is killed'; else bad 'the child is not killed'; fi
+n=$(answers "$FOUND")
+if [ "$n" -ge 20 ]; then ok "others were answered meanwhile: $n"; else bad "others: $n answers"; fi
+if wait_line 30 '^answer user1 unavailable'; then ok 'it is answered'; else bad 'it is not answered'; fi
+if wait_line 30 '^state up'; then says 'and lookups work' ' found - user1 staff$' user1; else bad 'not up again'; fi
+dir_stop
+
+echo '== logins of one account share a lookup'
+up one
+before=$(searches)
+says 'one account' ' found - user1 staff$' user1
+each=$(($(searches) - before - 1))
+proxy delay 5000
+before=$(searches)
+ask_many 500 10
+# known as the last one: whoever was asked for again comes before it
+echo 'nobody S-1-5-18' >&"$DIR_FD"
+wait_line 60 '^answer nobody not-found' || bad 'no answer to the last one'
+s=$(($(searches) - before - 2))
+seen=$(tail -n +$((MARK + 1)) "$W/out" | grep -E "^answer $FOUND" | sort -u | wc -l)
+is '5,000 logins of 500 accounts: all are answered' "$seen" 500
+if [ "$s" -le $((each * 550)) ]; then ok "by $s searches, $each an account"; else bad "by $s searches, $each an account"; fi
+dir_stop
+
+[ $FAILED = 0 ] || {
+	echo "$FAILED failed"
+	exit 1
+}
+echo ok
