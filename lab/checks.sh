@@ -77,6 +77,19 @@ leftover_reaches_not() {
 	fi
 }
 
+# left_begin LOGIN - of alice on jump01: a shell that outlives it and takes commands from a file
+left_begin() {
+	lab_run "$1" 'mkfifo left.in; setsid nohup bash -c "exec 3<>left.in; while read -r line <&3; do eval \"\$line\" >left.out 2>&1; echo \$? >left.rc; done" >/dev/null 2>&1 & sleep 0.2'
+}
+left() { # CMD - what it prints there; its status
+	lab_in jump01 rm -f /home/alice/left.rc
+	# shellcheck disable=SC2016
+	lab_in jump01 sh -c 'echo "$1" >/home/alice/left.in' left "$1"
+	lab_wait_for 20 lab_in jump01 test -s /home/alice/left.rc || return 99
+	lab_in jump01 cat /home/alice/left.out
+	return "$(lab_in jump01 cat /home/alice/left.rc)"
+}
+
 transfer() {
 	lab_pull "$1" $DB 5432
 	lab_wait_for 3 lab_pull_runs "$2" "$3" || bad "$3's transfer from db01 does not run"

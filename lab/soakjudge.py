@@ -89,15 +89,25 @@ class Judge:
         return text
 
     def isolated(self, rows):
-        """docs/adr/0013, naively: session numbers that have no network. By the audit trail's order."""
+        """docs/adr/0013, naively: session numbers that have no network, and (VM, cgroup) and (VM, uid) of
+        those that left something behind so. By the audit trail's order."""
         begun = {r["session"]: r["id"] for r in self.trail if r["kind"] == "login"}
         uids = {r["session"]: (r["vm"], r["uid"]) for r in rows}
-        out = set()
+        over = {r["session"] for r in self.trail if r["kind"] == "logout" and r["detail"]["reason"] not in ("cgroup", "reboot")}
+        left = [r for r in self.trail if r["kind"] == "login" and r["session"] in over and
+                not {"parent", "kind"} & set(r["detail"])]
+        out, cgroups, by_uid = set(), set(), set()
         for vm, number in self.lab.isolated.values():
             orders = [r for r in self.trail if r["kind"] == "isolated" and r["session"] == number and r["vm"] == vm]
             at, uid = orders[0]["id"], orders[0]["detail"]["uid"]  # the newest: it has been released in between
             out |= {s for s, who in uids.items() if who == (vm, uid) and (s == number or begun[s] > at)}
-        return out
+            for r in left:
+                if (r["vm"], r["detail"]["uid"]) == (vm, uid) and (r["session"] == number or r["id"] > at):
+                    if "cgroup" in r["detail"]:
+                        cgroups.add((vm, r["detail"]["cgroup"]))
+                    else:
+                        by_uid.add((vm, uid))
+        return out, cgroups, by_uid
 
     def wait_quiet(self):
         """Until nothing is under way: (rows of who, newest audit id, [why not])."""
@@ -124,11 +134,11 @@ class Judge:
         policy = soakcheck.Policy(lab.policy_text)
         if self.forget:
             policy.forget(self.forget)
-        cut = self.isolated(rows)
+        cut, left_cgroups, left_uids = self.isolated(rows)
         live = {(r["vm"], r["cgroup"]): r["user"] for r in rows if r["cgroup"]}
         by_uid = {(r["vm"], r["uid"]): r["user"] for r in rows if not r["cgroup"]}
-        cut_cgroups = {(r["vm"], r["cgroup"]) for r in rows if r["cgroup"] and r["session"] in cut}
-        cut_uids = {(r["vm"], r["uid"]) for r in rows if not r["cgroup"] and r["session"] in cut}
+        cut_cgroups = left_cgroups | {(r["vm"], r["cgroup"]) for r in rows if r["cgroup"] and r["session"] in cut}
+        cut_uids = left_uids | {(r["vm"], r["uid"]) for r in rows if not r["cgroup"] and r["session"] in cut}
         units = policy.units()
         # a uid says who somebody is outside of all sessions, and where no person is known by it alone or refused
         inside = {(r["vm"], r["cgroup"]) for r in self.shown if r["cgroup"]}
@@ -145,10 +155,10 @@ class Judge:
             if login == UNIT and machine in lab.units and units:
                 user = soakcheck.UNIT + UNIT
             is_cut = (machine, answer.get("cgroup_id")) in cut_cgroups
-            if not user:
+            if not user and not is_cut:
                 user = by_uid.get((machine, answer.get("uid")))
-                is_cut = user and (machine, answer.get("uid")) in cut_uids
-            if not user and (machine, answer.get("cgroup_id")) not in inside and (machine, answer.get("uid")) not in persons:
+                is_cut = (machine, answer.get("uid")) in cut_uids
+            if not user and (machine, answer.get("cgroup_id")) not in left_cgroups and (machine, answer.get("cgroup_id")) not in inside and (machine, answer.get("uid")) not in persons:
                 user = "%s%s" % (soakcheck.UID, answer.get("uid"))
             users[name] = (user, is_cut)
         sessions = [(r["vm"], r["user"]) for r in rows if r["session"] not in cut and r["vm"] not in lab.alone]

@@ -22,6 +22,7 @@
  *   plan.c       who is a subject, with which groups, epochs (ADR 0008)
  *   adopt.c      marks of before our own restart
  *   isolate.c    sessions and VMs that lost their network
+ *   remains.c    what isolated sessions left behind when they ended
  *   scanrec.c    svm-scan's records: each once, whose session, audit, isolation
  *   recent.c     sessions that ended, by the guest's number
  *   fan.c        what one VM's sessions and addresses mean for the others
@@ -87,7 +88,9 @@ struct plan_subject {
 	uint64_t unit;				/* that changed it last */
 	struct idfw_session *sessions;		/* of this VM: list by s_next */
 	const struct idfw_isolation *isolation; /* of this VM: its mark is not live; or NULL */
-	struct plan_subject *prev, *next;	/* all with an isolation */
+	uint64_t remains;     /* row of an isolated session that is over, its newest; 0 none */
+	uint32_t remains_uid; /* its uid */
+	struct plan_subject *prev, *next; /* all with an isolation */
 	UT_hash_handle hh;
 };
 
@@ -154,6 +157,7 @@ struct idfw_plan {
 	/* subjects */
 	struct plan_subject base, *users, *peers; /* users: of this VM, by cgroup or uid */
 	struct plan_subject *isolated;		  /* list of those users */
+	size_t n_remains;			  /* of them are of sessions that are over */
 	struct plan_orphan *orphans;
 	uint64_t orphans_until_ms;
 	struct plan_retired *retired; /* owned; a queue, oldest first */
@@ -238,19 +242,6 @@ struct idfw_outbox { /* svm-scan's records, numbered */
 	uint8_t id[16];
 	uint64_t seq, acked_seq; /* taken; durable */
 	bool greeted; /* no record since its Hello: a hole is not this connection's fault */
-	UT_hash_handle hh;
-};
-
-struct idfw_recent { /* a session that is over */
-	struct {     /* hash key: contiguous, no padding */
-		struct idfw_vm *vm;
-		uint64_t id;
-		uint8_t boot_id[16];
-	};
-	uint64_t db_id;
-	uint32_t uid;
-	const char *user;	  /* interned */
-	struct idfw_recent *next; /* a queue, oldest first */
 	UT_hash_handle hh;
 };
 
@@ -397,14 +388,6 @@ bool lease_lost(const struct idfw_engine *e, const struct idfw_vm *vm, size_t gr
 void lease_lost_now(struct idfw_engine *e, struct idfw_vm *vm); /* leases are others now */
 void lease_away(struct idfw_engine *e, struct idfw_vm *vm);	/* is it away for too long? */
 void lease_back(struct idfw_engine *e, struct idfw_vm *vm);
-
-/* ---- recent.c ---- */
-/* an ended session; without memory it is not remembered */
-void idfw_recent_add(struct idfw_engine *e, struct idfw_vm *vm, const uint8_t boot_id[16],
-	uint64_t id, uint64_t db_id, uint32_t uid, const char *user);
-const struct idfw_recent *idfw_recent_find(
-	struct idfw_engine *e, struct idfw_vm *vm, uint64_t id, const uint8_t boot_id[16]);
-void idfw_recents_free(struct idfw_engine *e);
 
 /* ---- isolate.c ---- */
 /* the isolation that this session falls under, whatever it has done yet; NULL none */

@@ -6,7 +6,7 @@
  * public entry ends in plan_event_end(), so that what one event changed stays together.
  * Invariant: a policy that does not compile for every VM changes nothing.
  */
-#include "svm-idfw/core.h"
+#include "svm-idfw/recent.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -33,6 +33,7 @@
 #define IDFW_BASE_EPOCHS_MAX 64	    /* the same of everybody's: it changes with each of them */
 #define IDFW_PRINCIPALS_MAX 400000  /* cached; those without sessions make room */
 #define IDFW_ISOLATIONS_VM_MAX 4096 /* of one VM */
+#define IDFW_REMAINS_VM_MAX 1024    /* cgroups of isolated sessions that are over, of one VM */
 #define IDFW_ALARMS_MAX 16	    /* of one VM */
 #define IDFW_ISOLATE_HOUR_MAX 1000  /* ceiling of isolate-max */
 #define IDFW_OUTBOXES_MAX 1024	    /* that svm-scan ever numbered records in */
@@ -272,6 +273,14 @@ struct idfw_engine_conf {
 	uint64_t seed[2]; /* random: keys the hash tables and where marks begin; 0 0 in tests */
 };
 
+struct idfw_store_recent { /* a session that is over, as the database has it */
+	uint8_t boot_id[16];
+	uint64_t id, db_id, cgroup;
+	uint32_t uid;
+	bool left;	  /* no service, not nested, not ended with its cgroup or boot */
+	const char *user; /* borrowed */
+};
+
 GI_MUST_CHECK int idfw_engine_new(
 	const struct idfw_engine_conf *conf, const struct idfw_out *out, struct idfw_engine **ret);
 void idfw_engine_free(struct idfw_engine *e);
@@ -303,8 +312,12 @@ uint64_t idfw_engine_parent_of(struct idfw_engine *e, const struct idfw_session 
 GI_MUST_CHECK int idfw_engine_restore_isolation(
 	struct idfw_engine *e, const char *vm, const struct idfw_isolation *i);
 /* a session that is over, oldest first */
-GI_MUST_CHECK int idfw_engine_restore_recent(struct idfw_engine *e, const char *vm,
-	const uint8_t boot_id[16], uint64_t id, uint64_t db_id, uint32_t uid, const char *user);
+GI_MUST_CHECK int idfw_engine_restore_recent(
+	struct idfw_engine *e, const char *vm, const struct idfw_store_recent *r);
+/* one whose user is isolated, when it may have left processes behind; after the isolations and VMs
+ */
+GI_MUST_CHECK int idfw_engine_restore_left(struct idfw_engine *e, const char *vm,
+	const uint8_t boot_id[16], uint64_t db_id, uint32_t uid, uint64_t cgroup);
 GI_MUST_CHECK int idfw_engine_restore_outbox(
 	struct idfw_engine *e, const uint8_t outbox[16], uint64_t seq);
 

@@ -12,7 +12,7 @@
  * Invariant: s->isolation, vm->isolation and vm->isolations say the same. A verdict's isolation is
  * recorded or does not happen; an operator's happens in any case.
  */
-#include "svm-idfw/core.h"
+#include "svm-idfw/recent.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -156,11 +156,17 @@ static void subject_release(struct idfw_engine *e, struct idfw_vm *vm, struct pl
 
 	for (const struct idfw_session *s = su->sessions; s && !other; s = s->s_next)
 		other = idfw_isolation_for(s);
+	if (!idfw_remains_isolation(vm, su))
+		idfw_remains_forget(vm, su);
+	else if (!other)
+		other = idfw_remains_isolation(vm, su);
 	plan_user_isolate(e, vm, su, NULL);
 	if (other)
 		plan_user_isolate(e, vm, su, other);
-	else
+	else if (su->sessions)
 		subject_fan(e, su, true);
+	else if (!su->is_service)
+		plan_user_drop(e, vm, su);
 }
 
 void idfw_isolate_again(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *su)
@@ -168,7 +174,7 @@ void idfw_isolate_again(struct idfw_engine *e, struct idfw_vm *vm, struct plan_s
 	for (const struct idfw_session *s = su->sessions; s; s = s->s_next)
 		if (idfw_isolation_for(s))
 			return;
-	if (su->isolation)
+	if (su->isolation && !idfw_remains_isolation(vm, su))
 		subject_release(e, vm, su);
 }
 
@@ -186,6 +192,7 @@ static int isolation_begin(struct idfw_engine *e, struct idfw_isolation *i)
 	for (struct idfw_session *s = i->vm->sessions; s; s = s->v_next)
 		if (s->subject && idfw_isolation_hits(i, s))
 			idfw_isolate_subject(e, i->vm, s->subject, i);
+	idfw_remains_look(e, i->vm);
 	return 0;
 }
 
@@ -207,6 +214,7 @@ static int isolation_end(struct idfw_engine *e, struct idfw_isolation *i)
 		if (su->isolation == i)
 			subject_release(e, i->vm, su);
 	}
+	idfw_remains_look(e, i->vm);
 	return 0;
 }
 

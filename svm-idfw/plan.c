@@ -129,7 +129,7 @@ size_t plan_user_marks(const struct idfw_session *s, uint32_t ret[IDFW_MARKS_OF_
 	const struct plan_subject *su = s->subject;
 	size_t n = 0;
 
-	if (!su || !su->mark || su->sessions->s_next)
+	if (!su || !su->mark || su->sessions->s_next || su->remains)
 		return 0;
 	for (; n < su->n_old; n++)
 		ret[n] = su->old[n];
@@ -182,7 +182,7 @@ static void revoked_remember(struct idfw_plan *p, const struct plan_subject *s)
  * is not nobody */
 static bool is_somebody(const struct plan_subject *s)
 {
-	return s->n_counted || s->is_service || (s->isolation && s->sessions);
+	return s->n_counted || s->is_service || (s->isolation && (s->sessions || s->remains));
 }
 
 void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)

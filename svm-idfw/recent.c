@@ -6,7 +6,7 @@
  * cut off, or malware logged out. The last IDFW_RECENT_MAX ended sessions are kept; after a restart
  * the database gives them back (store_load.c). Older ones are audited as claimed.
  */
-#include "svm-idfw/core.h"
+#include "svm-idfw/recent.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,27 +47,28 @@ static void oldest_drop(struct idfw_engine *e)
 	free(r);
 }
 
-void idfw_recent_add(struct idfw_engine *e, struct idfw_vm *vm, const uint8_t boot_id[16],
-	uint64_t id, uint64_t db_id, uint32_t uid, const char *user)
+void idfw_recent_add(struct idfw_engine *e, const struct idfw_recent *of)
 {
 	struct idfw_recent *r;
 	unsigned int h;
 
-	if (idfw_recent_find(e, vm, id, boot_id))
+	if (idfw_recent_find(e, of->vm, of->id, of->boot_id))
 		return;
 	if (HASH_COUNT(e->recents) >= IDFW_RECENT_MAX)
 		oldest_drop(e);
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return;
-	r->user = idfw_str_get(&e->strings, user);
+	h = key_fill(e, r, of->vm, of->id, of->boot_id);
+	r->user = idfw_str_get(&e->strings, of->user);
 	if (!r->user) {
 		free(r);
 		return;
 	}
-	h = key_fill(e, r, vm, id, boot_id);
-	r->db_id = db_id;
-	r->uid = uid;
+	r->db_id = of->db_id;
+	r->cgroup = of->cgroup;
+	r->uid = of->uid;
+	r->left = of->left;
 	HASH_ADD_BYHASHVALUE(hh, e->recents, vm, RECENT_KEY_LEN, h, r);
 	if (e->recent_tail)
 		e->recent_tail->next = r;
@@ -76,21 +77,44 @@ void idfw_recent_add(struct idfw_engine *e, struct idfw_vm *vm, const uint8_t bo
 	e->recent_tail = r;
 }
 
+void idfw_session_over(struct idfw_engine *e, struct idfw_session *s, Idfw__EndReason reason)
+{
+	struct idfw_recent of = { .vm = s->vm,
+		.id = s->id,
+		.db_id = s->db_id,
+		.cgroup = s->cgroup,
+		.uid = s->uid,
+		.left = !s->parent && !s->is_unit && reason != IDFW__END_REASON__END_CGROUP &&
+			reason != IDFW__END_REASON__END_REBOOT,
+		.user = s->user };
+
+	memcpy(of.boot_id, s->boot_id, sizeof(of.boot_id));
+	idfw_recent_add(e, &of);
+	idfw_remains_begin(e, s, of.left);
+	idfw_session_free(e, s);
+}
+
 void idfw_recents_free(struct idfw_engine *e)
 {
 	while (e->recent_head)
 		oldest_drop(e);
 }
 
-int idfw_engine_restore_recent(struct idfw_engine *e, const char *vm_name,
-	const uint8_t boot_id[16], uint64_t id, uint64_t db_id, uint32_t uid, const char *user)
+int idfw_engine_restore_recent(
+	struct idfw_engine *e, const char *vm_name, const struct idfw_store_recent *from)
 {
-	struct idfw_vm *vm;
-	int r = idfw_vm_get(e, vm_name, &vm);
+	struct idfw_recent of = { .id = from->id,
+		.db_id = from->db_id,
+		.cgroup = from->cgroup,
+		.uid = from->uid,
+		.left = from->left,
+		.user = from->user };
+	int r = idfw_vm_get(e, vm_name, &of.vm);
 
 	if (r < 0)
 		return r;
-	idfw_recent_add(e, vm, boot_id, id, db_id, uid, user);
+	memcpy(of.boot_id, from->boot_id, sizeof(of.boot_id));
+	idfw_recent_add(e, &of);
 	plan_event_end(e);
 	return 0;
 }

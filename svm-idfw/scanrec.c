@@ -8,7 +8,7 @@
  * is recorded before the verdict: a crash in between repeats the record, never loses the isolation.
  * Paths are bytes: what is not clean UTF-8, and the backslash, becomes \xHH, so nothing is lost.
  */
-#include "svm-idfw/core.h"
+#include "svm-idfw/recent.h"
 
 #include <stdio.h>
 #include <stdlib.h>

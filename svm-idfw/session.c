@@ -8,6 +8,7 @@
  * in their VM's group counts and in their subject's n_counted.
  */
 #include "svm-idfw/limits.h"
+#include "svm-idfw/recent.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -160,7 +161,7 @@ static void identity_unlink(struct idfw_engine *e, struct idfw_session *s)
 	if (!s->principal)
 		return;
 	UNLINK(s, s->subject->sessions, s_prev, s_next);
-	if (!s->subject->sessions)
+	if (!s->subject->sessions && !s->subject->remains)
 		plan_user_drop(e, s->vm, s->subject);
 	else if (s->subject->isolation)
 		idfw_isolate_again(e, s->vm, s->subject);
@@ -473,8 +474,7 @@ int idfw_session_end(struct idfw_engine *e, struct idfw_session *s, Idfw__EndRea
 	e->stats.logouts++;
 	gi_info("logout %s@%s: session %llu, %s", s->user, vm->name, (unsigned long long)s->db_id,
 		word);
-	idfw_recent_add(e, vm, s->boot_id, s->id, s->db_id, s->uid, s->user);
-	idfw_session_free(e, s);
+	idfw_session_over(e, s, reason);
 	return 0;
 }
 
@@ -487,8 +487,7 @@ void idfw_session_end_all(struct idfw_engine *e, struct idfw_vm *vm, Idfw__EndRe
 		if (idfw_session_end(e, s, reason, e->real_ms, 0) < 0) {
 			/* without its record: it must not stay, its boot is over */
 			e->stats.unrecorded++;
-			idfw_recent_add(e, vm, s->boot_id, s->id, s->db_id, s->uid, s->user);
-			idfw_session_free(e, s);
+			idfw_session_over(e, s, reason);
 		}
 	}
 }

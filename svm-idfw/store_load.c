@@ -28,10 +28,14 @@ static int load_isolation(void *arg, const char *vm, const struct idfw_isolation
 	return idfw_engine_restore_isolation(arg, vm, i);
 }
 
-static int load_recent(void *arg, const char *vm, const uint8_t boot_id[16], uint64_t id,
-	uint64_t db_id, uint32_t uid, const char *user)
+static int load_left(void *arg, const char *vm, const struct idfw_store_recent *r)
 {
-	return idfw_engine_restore_recent(arg, vm, boot_id, id, db_id, uid, user);
+	return idfw_engine_restore_left(arg, vm, r->boot_id, r->db_id, r->uid, r->cgroup);
+}
+
+static int load_recent(void *arg, const char *vm, const struct idfw_store_recent *r)
+{
+	return idfw_engine_restore_recent(arg, vm, r);
 }
 
 static int load_outbox(void *arg, const uint8_t id[16], uint64_t seq)
@@ -50,6 +54,7 @@ int idfw_store_load(struct idfw_store *s, struct idfw_engine *e)
 		.principal = load_principal,
 		.session = load_session,
 		.isolation = load_isolation,
+		.left = load_left,
 		.recent = load_recent,
 		.outbox = load_outbox,
 		.next_db_id = load_next_db_id };

@@ -279,16 +279,37 @@ static int load_isolation(sqlite3_stmt *st, const struct store_load_ops *ops, vo
 	return ops->isolation ? ops->isolation(arg, col_text(st, 0), &i) : 0;
 }
 
+/* LEAVES: no service, not nested, and neither its cgroup nor its boot is over */
+#define LEAVES "parent=0 AND kind=0 AND coalesce(reason,'') NOT IN ('cgroup','reboot')"
+#define OVER "SELECT s.vm,s.boot_id,s.agent_id,s.id,s.uid,s.user,s.cgroup,"
+
+static bool over_row(sqlite3_stmt *st, struct idfw_store_recent *r)
+{
+	r->id = col_int(st, 2);
+	r->db_id = col_int(st, 3);
+	r->uid = (uint32_t)col_int(st, 4);
+	r->user = col_text(st, 5);
+	r->cgroup = col_int(st, 6);
+	r->left = col_int(st, 7) != 0;
+	return col_blob(st, 1, r->boot_id, sizeof(r->boot_id));
+}
+
 static int load_recent(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
 {
-	uint8_t boot[16];
+	struct idfw_store_recent r;
 
 	if (!ops->recent)
 		return 0;
-	return col_blob(st, 1, boot, sizeof(boot))
-		       ? ops->recent(arg, col_text(st, 0), boot, col_int(st, 2), col_int(st, 3),
-				 (uint32_t)col_int(st, 4), col_text(st, 5))
-		       : -EBADF;
+	return over_row(st, &r) ? ops->recent(arg, col_text(st, 0), &r) : -EBADF;
+}
+
+static int load_left(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
+{
+	struct idfw_store_recent r;
+
+	if (!ops->left)
+		return 0;
+	return over_row(st, &r) ? ops->left(arg, col_text(st, 0), &r) : -EBADF;
 }
 
 static int load_outbox(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
@@ -323,10 +344,14 @@ int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void 
 		  "session "
 		  "WHERE closed_ms IS NULL ORDER BY id",
 			load_session },
-		{ "SELECT vm,boot_id,agent_id,id,uid,user FROM (SELECT * FROM session "
-		  "WHERE closed_ms IS NOT NULL ORDER BY id DESC LIMIT " TEXT(
-			  IDFW_RECENT_MAX) ") ORDER BY id",
+		{ OVER LEAVES " FROM (SELECT * FROM session WHERE closed_ms IS NOT NULL "
+			      "ORDER BY id DESC LIMIT " TEXT(IDFW_RECENT_MAX) ") s ORDER BY id",
 			load_recent },
+		{ OVER "1 FROM isolation i JOIN session s ON s.vm=i.vm AND s.uid=i.uid "
+		       "JOIN vm ON vm.name=s.vm AND vm.boot_id=s.boot_id "
+		       "WHERE s.closed_ms IS NOT NULL AND " LEAVES
+		       " AND (s.id=i.session OR s.id>i.spares) ORDER BY s.id",
+			load_left },
 		{ "SELECT id,seq FROM scan_outbox", load_outbox },
 	};
 	int64_t last = 0;

@@ -55,8 +55,9 @@ struct store_load_ops { /* each: 0, or negative to stop */
 	/* NULL: not wanted */
 	int (*isolation)(void *arg, const char *vm, const struct idfw_isolation *i);
 	/* the last IDFW_RECENT_MAX that are over, oldest first */
-	int (*recent)(void *arg, const char *vm, const uint8_t boot_id[16], uint64_t id,
-		uint64_t db_id, uint32_t uid, const char *user);
+	int (*recent)(void *arg, const char *vm, const struct idfw_store_recent *r);
+	/* all that are over, isolated, in their VM's boot, and may have left processes behind */
+	int (*left)(void *arg, const char *vm, const struct idfw_store_recent *r);
 	int (*outbox)(void *arg, const uint8_t id[16], uint64_t seq);
 	void (*next_db_id)(void *arg, uint64_t next);
 };

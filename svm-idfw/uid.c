@@ -105,10 +105,15 @@ static bool wanted(const struct idfw_engine *e, const struct idfw_vm *vm, const 
 
 static void service_end(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
 {
-	plan_subject_retire(e, vm, s);
+	if (s->isolation) /* of what a user left behind */
+		plan_subject_revoke(e, vm, s);
+	else
+		plan_subject_retire(e, vm, s);
 	s->is_service = false;
-	if (!s->sessions)
+	if (!s->sessions && !s->remains)
 		plan_user_drop(e, vm, s);
+	else if (s->remains)
+		plan_user_update(e, vm, s);
 }
 
 /* the subject, made when it is to be and is not; without memory it is nobody: closed */

@@ -11,6 +11,7 @@
 #include "config.h"
 
 #include "svm-idfw/limits.h"
+#include "svm-idfw/recent.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -287,6 +288,7 @@ static int hello(
 		if (memcmp(vm->boot_id, no_boot, sizeof(no_boot)))
 			gi_notice("guest %s booted again", vm->name);
 		idfw_session_end_all(e, vm, IDFW__END_REASON__END_REBOOT);
+		idfw_remains_end(e, vm);
 		idfw_alarms_drop(vm);
 		memcpy(vm->boot_id, h->boot_id.data, sizeof(vm->boot_id));
 		vm->seq = vm->acked_seq = 0;

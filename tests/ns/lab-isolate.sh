@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Isolation with real packets: an isolated session's running transfer stops at once and it gets nothing
-# new, nor does its user by a new login, also after a restart of svm-idfw, while another user on the same
-# VM loses no line; a whole VM: nothing in, nothing out; released: access is back.
+# new, nor does its user by a new login, nor what she leaves behind at her logout (not even what everybody
+# may), also after a restart of svm-idfw, while another user on the same VM loses no line; a whole VM:
+# nothing in, nothing out; released: access is back.
 set -euo pipefail
 : "${IDFW_LAB:=i$$}" "${IDFW_BUILD:=${top_builddir:?}}"
 # shellcheck source=lab/functions.sh
@@ -17,16 +18,33 @@ live_marks() { # how many jump01's kernel has
 print(sum(len(o["set"].get("elem", [])) for o in json.load(sys.stdin)["nftables"] if "set" in o))'
 }
 goes_on() { [ "$(lab_pulled jump01 "$1")" -gt $((lines + 50)) ]; }
+ended() { lab_ctl --json last --user "$1" --limit 5 | grep -E "\"session\": *$2," | grep -E '"closed_ms": *[0-9]' >/dev/null; }
 in_reaches() { lab_in client timeout 1 bash -c '</dev/tcp/10.77.1.10/22' 2>/dev/null; }
 out_reaches() { lab_in jump01 timeout 1 bash -c '</dev/tcp/10.77.8.10/389' 2>/dev/null; }
 
-sed "/^section application/a rule more allow from user \"bob\" to db service postgres;" "$LAB_TOP/lab/policy.idfw" |
+left_may() { # WHAT [CMD] - what alice left behind, at a port that is everybody's
+	local line
+	if line=$(left "${2:-} $open"); then ok "$1: $line"; else bad "$1: $line"; fi
+}
+left_may_not() {
+	local line rc=0
+	line=$(left "${2:-} $open 700") || rc=$?
+	if [ $rc = 1 ]; then ok "$1: $line"; else bad "$1: status $rc, $line"; fi
+}
+
+open="/run/lab/stream.py probe $WEB 80"
+lab_in jump01 sh -c 'echo "alice ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/lab; chmod 440 /etc/sudoers.d/lab'
+# behind the rules that ask who somebody is, web01 is open to all
+sed -e "/^section application/a rule more allow from user \"bob\" to db service postgres;" \
+	-e "/rule eng-web/a rule all-web allow from any to web service http;" "$LAB_TOP/lab/policy.idfw" |
 	lab_put svm /run/lab/policy.idfw
 lab_ctl policy commit /run/lab/policy.idfw
 lab_login alice jump01 alice
 lab_login bob jump01 bob
 transfer alice jump01 alice
 transfer bob jump01 bob
+left_begin alice
+left_may "before, what alice started, at web01"
 session=$(session_of alice)
 
 echo "== a session is isolated: its transfer stops, the neighbour's does not"
@@ -48,11 +66,25 @@ echo "== a new login of that uid has no access either"
 lab_login again jump01 alice
 reaches_not again $DB 5432 "alice after a new login"
 
+echo "== she logs out: what she leaves behind keeps no more than the isolation left her"
+left_may_not "before the logout"
+lab_logout alice
+lab_wait_for 10 ended alice "$session" || bad "the session does not end"
+left_may_not "left behind"
+[ -z "$LAB_CGROUP" ] || left_may_not "left behind, as root" sudo
+check "her transfer stays cut" [ "$(lab_pulled jump01 alice)" = "$(sleep 0.5; lab_pulled jump01 alice)" ]
+line=$(lab_in jump01 $open) && ok "a process of nobody: $line" || bad "a process of nobody: $line"
+
 echo "== svm-idfw is killed and starts again: isolation stays"
 lab_kill9 svm
 lab_daemon svm
 lab_wait_for 10 lab_in_sync || bad "not in sync after the restart"
 reaches_not again $DB 5432 "alice after the restart"
+left_may_not "left behind, after the restart"
+lab_kill9 jump01
+lab_daemon jump01
+lab_wait_for 10 lab_in_sync || bad "not in sync after the agent's restart"
+left_may_not "left behind, after the agent's restart"
 lines=$(lab_pulled jump01 bob)
 check "bob's transfer goes on" lab_wait_for 10 goes_on bob
 unbroken jump01 bob "beside it, through the restart"
@@ -61,6 +93,7 @@ echo "== released: access is back, what was cut is not"
 before=$(lab_pulled jump01 alice)
 lab_ctl release "$session" --reason clean
 reaches again $DB 5432 "alice"
+left_may "what was left behind is nobody's now, it"
 check "recorded" audited released alice clean
 check "her old transfer stays cut" [ "$(lab_pulled jump01 alice)" = "$before" ]
 

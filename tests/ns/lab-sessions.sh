@@ -55,18 +55,9 @@ no_one "a process of root" env
 no_one "alice's uid, no session" setpriv --reuid 2001 --regid 2001 --clear-groups
 
 echo "== what a logout leaves behind loses access: at once, for good, and cannot become somebody"
-# a shell that outlives the login and takes commands from a file
-lab_run a 'mkfifo left.in; setsid nohup bash -c "exec 3<>left.in; while read -r line <&3; do eval \"\$line\" >left.out 2>&1; echo \$? >left.rc; done" >/dev/null 2>&1 & sleep 0.2'
+left_begin a
 lab_run a 'tmux -L t new-session -d "exec bash" && tmux -L t has-session -t 0' ||
 	bad "tmux does not start"
-left() { # CMD - what it prints; its status
-	lab_in jump01 rm -f /home/alice/left.rc
-	# shellcheck disable=SC2016
-	lab_in jump01 sh -c 'echo "$1" >/home/alice/left.in' left "$1"
-	lab_wait_for 20 lab_in jump01 test -s /home/alice/left.rc || return 99
-	lab_in jump01 cat /home/alice/left.out
-	return "$(lab_in jump01 cat /home/alice/left.rc)"
-}
 left_may_not() { # WHAT CMD
 	local line rc=0
 	line=$(left "$2 $probe 700") || rc=$?

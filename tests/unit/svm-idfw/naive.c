@@ -9,6 +9,8 @@
 #include <string.h>
 #include "tests/unit/svm-idfw/world.h"
 
+static const struct world *the_world;
+
 /* by a `logins` statement of the policy, as it is now */
 static bool let_in(const struct world *world, const struct idfw_session *s)
 {
@@ -17,8 +19,6 @@ static bool let_in(const struct world *world, const struct idfw_session *s)
 	return !world->e->policy || s->is_unit ||
 	       pol_login_allowed(world->e->policy, s->vm->name, &s->principal->member_of, &rule);
 }
-
-static const struct world *the_world;
 
 static bool counts(const struct idfw_session *s)
 {
@@ -38,9 +38,52 @@ static bool same_subject(const struct idfw_session *a, const struct idfw_session
 	return a->cgroup || b->cgroup ? a->cgroup == b->cgroup : a->uid == b->uid;
 }
 
+static bool same_key(const struct fw_elem *a, const struct fw_elem *b)
+{
+	return fw_key_cmp(&a->key, &b->key) == 0;
+}
+
+static struct fw_elem elem_of(const struct idfw_session *s)
+{
+	return s->cgroup ? fw_elem_cgroup(s->cgroup, 0) : fw_elem_uid(s->uid, 0);
+}
+
+static struct fw_elem elem_of_left(const struct idfw_recent *r)
+{
+	return r->cgroup ? fw_elem_cgroup(r->cgroup, 0) : fw_elem_uid(r->uid, 0);
+}
+
+/* a session that is over may have left something behind that an isolation hits */
+static bool left_isolated(const struct idfw_vm *vm, const struct idfw_recent *r)
+{
+	if (r->vm != vm || !r->left || r->uid < the_world->e->conf.min_uid ||
+		memcmp(r->boot_id, vm->boot_id, sizeof(r->boot_id)) != 0)
+		return false;
+	for (const struct idfw_isolation *i = vm->isolations; i; i = i->next)
+		if (!i->whole_vm && r->uid == i->uid &&
+			(r->db_id == i->session || r->db_id > i->spares))
+			return true;
+	return false;
+}
+
+static bool left_by_isolated(const struct idfw_vm *vm, const struct fw_elem *key)
+{
+	for (const struct idfw_recent *r = the_world->e->recent_head; r; r = r->next) {
+		struct fw_elem el = elem_of_left(r);
+
+		if (same_key(&el, key) && left_isolated(vm, r))
+			return true;
+	}
+	return false;
+}
+
 /* one of the subject's sessions was isolated, or began after its user's was */
 static bool isolated(const struct idfw_vm *vm, const struct idfw_session *of)
 {
+	struct fw_elem el = elem_of(of);
+
+	if (left_by_isolated(vm, &el))
+		return true;
 	for (const struct idfw_isolation *i = vm->isolations; i; i = i->next)
 		for (const struct idfw_session *s = vm->sessions; s; s = s->v_next)
 			if (!i->whole_vm && s->principal && same_subject(s, of) &&
@@ -116,11 +159,6 @@ static bool subject_has(const struct idfw_vm *w, const struct idfw_session *of, 
 		if (counts(s) && same_subject(s, of) && pol_set_has(&s->principal->member_of, pg))
 			return true;
 	return false;
-}
-
-static struct fw_elem elem_of(const struct idfw_session *s)
-{
-	return s->cgroup ? fw_elem_cgroup(s->cgroup, 0) : fw_elem_uid(s->uid, 0);
 }
 
 struct tally {
@@ -262,6 +300,81 @@ static const char *users(const struct world *world, struct idfw_vm *w, struct ta
 	return NULL;
 }
 
+/* is the key a uid that the policy names as a service here, and no person's? services() has it */
+static bool service_uid(
+	const struct world *world, const struct idfw_vm *w, const struct fw_elem *el)
+{
+	const struct pol_compiled *c = w->compiled;
+
+	for (size_t k = 0; k < pol_uid_count(world->e->policy); k++) {
+		struct fw_elem other = fw_elem_uid(pol_uid(world->e->policy, k), 0);
+
+		if (!same_key(el, &other) || person_has(world, w, pol_uid(world->e->policy, k)))
+			continue;
+		for (size_t i = 0; i < c->n_groups; i++)
+			if (c->use[i] & POL_USE_OUT_FROM && uid_in(world, k, c->policy_group[i]))
+				return true;
+	}
+	return false;
+}
+
+/* the keys of what isolated sessions have left behind, each once; behind the limit by uid */
+static size_t left_keys(const struct idfw_vm *w, struct fw_elem *keys, size_t max)
+{
+	size_t n = 0;
+
+	for (const struct idfw_recent *r = the_world->e->recent_head; r; r = r->next) {
+		struct fw_elem el = elem_of_left(r);
+		size_t k = 0;
+
+		if (!left_isolated(w, r))
+			continue;
+		while (k < n && !same_key(&keys[k], &el))
+			k++;
+		if (k == n && n >= IDFW_REMAINS_VM_MAX) {
+			el = fw_elem_uid(r->uid, 0);
+			for (k = 0; k < n && !same_key(&keys[k], &el);)
+				k++;
+		}
+		if (k == n && n < max)
+			keys[n++] = el;
+	}
+	return n;
+}
+
+/* they have a mark that is not live, and no groups */
+static const char *remains(const struct world *world, struct idfw_vm *w, struct tally *t)
+{
+	static struct fw_elem keys[2 * IDFW_REMAINS_VM_MAX];
+	const struct pol_compiled *c = w->compiled;
+	bool out = false, in[64] = { false };
+	size_t n = left_keys(w, keys, GI_ARRAY_SIZE(keys));
+
+	for (size_t i = 0; i < c->n_groups; i++)
+		out |= c->use[i] & POL_USE_OUT_FROM;
+	for (size_t k = 0; out && k < n; k++) {
+		const struct idfw_session *s = w->sessions;
+		const char *wrong;
+		uint32_t mark = 0;
+
+		for (; s; s = s->v_next) {
+			struct fw_elem other = elem_of(s);
+
+			if (same_key(&other, &keys[k]))
+				break;
+		}
+		if (s || service_uid(world, w, &keys[k]))
+			continue; /* was looked at */
+		if (!fw_state_get(w->want, &keys[k].key, &mark))
+			return "what an isolated session left behind has no mark";
+		t->by_set[keys[k].key.set]++;
+		wrong = marks(world, w, mark, in, true, t);
+		if (wrong)
+			return wrong;
+	}
+	return NULL;
+}
+
 static const char *services(const struct world *world, struct idfw_vm *w, struct tally *t)
 {
 	const struct pol_compiled *c = w->compiled;
@@ -282,7 +395,7 @@ static const char *services(const struct world *world, struct idfw_vm *w, struct
 		if (!fw_state_get(w->want, &el.key, &mark))
 			return "a service has no mark";
 		t->by_set[el.key.set]++;
-		wrong = marks(world, w, mark, in, false, t);
+		wrong = marks(world, w, mark, in, left_by_isolated(w, &el), t);
 		if (wrong)
 			return wrong;
 	}
@@ -336,21 +449,30 @@ static const char *addresses(const struct world *world, struct idfw_vm *w, const
 	return peer(world, w, u, a, t);
 }
 
+static bool leads_to(const struct idfw_vm *w, struct fw_elem el, uint32_t mark)
+{
+	uint32_t m = 0;
+
+	for (int k = 0; k <= FW_LAPSES_MAX && fw_state_get(w->want, &el.key, &m); k++) {
+		if (m == mark)
+			return true;
+		el = fw_elem_remark(m, 0);
+	}
+	return false;
+}
+
 /* old flows of an isolated session lead to its mark, which is not live */
 static bool isolated_mark(const struct idfw_vm *w, uint32_t mark)
 {
 	for (const struct idfw_session *s = w->sessions; s; s = s->v_next) {
 		struct fw_elem el = elem_of(s);
-		uint32_t m = 0;
 
-		if (!s->principal || !isolated(w, s))
-			continue;
-		for (int k = 0; k <= FW_LAPSES_MAX && fw_state_get(w->want, &el.key, &m); k++) {
-			if (m == mark)
-				return true;
-			el = fw_elem_remark(m, 0);
-		}
+		if (s->principal && isolated(w, s) && leads_to(w, el, mark))
+			return true;
 	}
+	for (const struct idfw_recent *r = the_world->e->recent_head; r; r = r->next)
+		if (left_isolated(w, r) && leads_to(w, elem_of_left(r), mark))
+			return true;
 	return false;
 }
 
@@ -426,6 +548,8 @@ const char *world_naive(struct world *world, struct idfw_vm *w)
 	wrong = isolated_vm(w) ? closed(w) : users(world, w, &want);
 	if (!wrong && !isolated_vm(w))
 		wrong = services(world, w, &want);
+	if (!wrong && !isolated_vm(w))
+		wrong = remains(world, w, &want);
 	HASH_ITER (hh, world->e->vms, u, next)
 		for (size_t i = 0; !wrong && i < u->n_addrs; i++)
 			wrong = addresses(world, w, u, &u->addrs[i], &want);
@@ -445,4 +569,22 @@ const char *world_naive(struct world *world, struct idfw_vm *w)
 		return text;
 	}
 	return NULL;
+}
+
+int world_recent_restore(struct world *w, const struct idfw_recent *rec)
+{
+	struct idfw_store_recent r = { .id = rec->id,
+		.db_id = rec->db_id,
+		.cgroup = rec->cgroup,
+		.uid = rec->uid,
+		.left = rec->left,
+		.user = rec->user };
+	int err;
+
+	memcpy(r.boot_id, rec->boot_id, sizeof(r.boot_id));
+	err = idfw_engine_restore_recent(w->e, rec->vm->name, &r);
+	if (err == 0 && rec->left)
+		err = idfw_engine_restore_left(
+			w->e, rec->vm->name, r.boot_id, r.db_id, r.uid, r.cgroup);
+	return err;
 }

@@ -27,8 +27,8 @@
  * - isolate DBID|vm=VM; release DBID|vm=VM; with a "!" behind the verb: must be refused
  * - limits [isolate-max=N] [never=VM] [sessions-max=N] [events-max=N] [push-deadline=MS]
  *   [vm=VM:SESSIONS:EVENTS,...|-] [live=yes]: and a restart, unless live; alarm VM KIND TEXT
- * [over]; opens VM SEQ ID N USER UID: N logins at once; wrap VM UID: the next mark would be this
- * uid's
+ * [over]; opens VM SEQ ID N USER UID: N logins at once; short VM SEQ ID N USER UID CG: N logins,
+ * each over at once, in cgroups from CG on; wrap VM UID: the next mark would be this uid's
  *
  * Expectations:
  * - expect WORD...: the first line of the log with these words in order; used up
@@ -485,6 +485,7 @@ static const struct {
 	{ "limits", 2, replay_limits },
 	{ "alarm", 4, replay_alarm },
 	{ "opens", 7, replay_opens },
+	{ "short", 8, replay_short },
 	{ "wrap", 3, replay_wrap },
 	{ "restart", 1, do_restart },
 	{ "pass", 2, do_pass },

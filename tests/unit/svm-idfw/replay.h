@@ -35,6 +35,7 @@ bool replay_hello(struct run *r);
 bool replay_connect(struct run *r);
 bool replay_open(struct run *r);
 bool replay_opens(struct run *r);
+bool replay_short(struct run *r);
 bool replay_alarm(struct run *r);
 bool replay_close(struct run *r);
 bool replay_address(struct run *r);

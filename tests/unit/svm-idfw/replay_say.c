@@ -217,6 +217,30 @@ bool replay_opens(struct run *r)
 	return true;
 }
 
+bool replay_short(struct run *r)
+{
+	uint64_t seq = replay_number(r->words[2]), id = replay_number(r->words[3]),
+		 n = replay_number(r->words[4]), cgroup = replay_number(r->words[7]);
+	static struct body b;
+
+	for (uint64_t i = 0; i < n; i++) {
+		body_init(&b);
+		fill_session(&b.sessions[0], id + i, r->words[5], replay_number(r->words[6]));
+		b.sessions[0].cgroup = cgroup + i;
+		b.open.session = &b.sessions[0];
+		b.event.body_case = IDFW__EVENT__BODY_OPEN;
+		b.event.open = &b.open;
+		say_event(r, &b, r->words[1], seq + 2 * i);
+		body_init(&b);
+		b.close.id = id + i;
+		b.close.reason = IDFW__END_REASON__END_CLOSE;
+		b.event.body_case = IDFW__EVENT__BODY_CLOSE;
+		b.event.close = &b.close;
+		say_event(r, &b, r->words[1], seq + 2 * i + 1);
+	}
+	return true;
+}
+
 bool replay_alarm(struct run *r)
 {
 	Idfw__Alarm a = IDFW__ALARM__INIT;

@@ -146,15 +146,31 @@ static int loaded_isolation(void *arg, const char *vm, const struct idfw_isolati
 	return 0;
 }
 
-static int loaded_recent(void *arg, const char *vm, const uint8_t boot_id[16], uint64_t id,
-	uint64_t db_id, uint32_t uid, const char *user)
+static int loaded_over(
+	struct loaded *l, const char *what, const char *vm, const struct idfw_store_recent *r)
 {
-	struct loaded *l = arg;
 	size_t at = strlen(l->text);
 
-	(void)snprintf(l->text + at, sizeof(l->text) - at, "recent %s %02x %llu %llu %u %s\n", vm,
-		boot_id[0], (unsigned long long)id, (unsigned long long)db_id, uid, user);
+	(void)snprintf(l->text + at, sizeof(l->text) - at, "%s %s %02x %llu %llu %u %s%s", what, vm,
+		r->boot_id[0], (unsigned long long)r->id, (unsigned long long)r->db_id, r->uid,
+		r->user, r->left ? "" : " leaves nothing");
+	at = strlen(l->text);
+	if (r->cgroup)
+		(void)snprintf(l->text + at, sizeof(l->text) - at, " cgroup %llu",
+			(unsigned long long)r->cgroup);
+	at = strlen(l->text);
+	(void)snprintf(l->text + at, sizeof(l->text) - at, "\n");
 	return 0;
+}
+
+static int loaded_recent(void *arg, const char *vm, const struct idfw_store_recent *r)
+{
+	return loaded_over(arg, "recent", vm, r);
+}
+
+static int loaded_left(void *arg, const char *vm, const struct idfw_store_recent *r)
+{
+	return loaded_over(arg, "left", vm, r);
 }
 
 static int loaded_outbox(void *arg, const uint8_t id[16], uint64_t seq)
@@ -201,6 +217,7 @@ static const struct store_load_ops load_ops = { .vm = ignored_vm,
 	.session = loaded_session,
 	.isolation = loaded_isolation,
 	.recent = loaded_recent,
+	.left = loaded_left,
 	.outbox = loaded_outbox,
 	.next_db_id = ignored_next };
 
@@ -212,6 +229,17 @@ static void reload(struct fix *f, const char *want)
 	fix_open(f);
 	assert_int_equal(idfw_store_read(f->store, &load_ops, &l), 0);
 	assert_string_equal(l.text, want);
+}
+
+static void reload_has(struct fix *f, const char *want)
+{
+	struct loaded l = { "" };
+
+	idfw_store_close(f->store);
+	fix_open(f);
+	assert_int_equal(idfw_store_read(f->store, &load_ops, &l), 0);
+	if (!strstr(l.text, want))
+		fail_msg("\"%s\" is not in \"%s\"", want, l.text);
 }
 
 static void test_store_scan_record_is_told_by_outbox(void **state)
@@ -335,6 +363,48 @@ static void test_store_version_1_is_migrated(void **state)
 	reload(f, "recent web01 0a 501 1 5002 bob\noutbox 07 1\n");
 }
 
+/* whose processes are isolated still: his sessions that are over, in this boot, from then on */
+static void test_store_left_by_isolated_sessions(void **state)
+{
+	struct fix *f = *state;
+	char alice[] = "alice", text[] = "x";
+	struct idfw_isolation one = {
+		.uid = 5001, .session = 41, .spares = 43, .user = alice, .by = text, .why = text
+	};
+
+	fix_open(f);
+	idfw_store_close(f->store); /* nobody else writes */
+	sql(f, "INSERT OR REPLACE INTO vm(name,boot_id,seq)"
+	       " VALUES('web01',x'0a000000000000000000000000000000',1);"
+	       "WITH s(id,boot,agent,vm,uid,cgroup,parent,kind,closed,reason) AS (VALUES"
+	       " (40,x'0a000000000000000000000000000000',1,'web01',5001,700,0,0,2,'close'),"
+	       " (41,x'0a000000000000000000000000000000',2,'web01',5001,701,0,0,2,'leader'),"
+	       " (42,x'0a000000000000000000000000000000',3,'web01',5001,702,0,0,2,'close'),"
+	       " (44,x'0a000000000000000000000000000000',4,'web01',5001,704,0,0,2,'close'),"
+	       " (45,x'0a000000000000000000000000000000',5,'web01',5001,705,0,0,2,'cgroup'),"
+	       " (46,x'0a000000000000000000000000000000',6,'web01',5001,706,0,0,2,'reboot'),"
+	       " (47,x'0a000000000000000000000000000000',7,'web01',5001,0,4,0,2,'close'),"
+	       " (48,x'0a000000000000000000000000000000',8,'web01',5001,708,0,1,2,'gone'),"
+	       " (49,x'0b000000000000000000000000000000',9,'web01',5001,709,0,0,2,'close'),"
+	       " (50,x'0a000000000000000000000000000000',10,'web01',5002,710,0,0,2,'close'),"
+	       " (51,x'0a000000000000000000000000000000',11,'web02',5001,711,0,0,2,'close'),"
+	       " (52,x'0a000000000000000000000000000000',12,'web01',5001,0,0,0,2,'close'))"
+	       "INSERT INTO session(id,vm,boot_id,agent_id,user,uid,service,tty,rhost,auth,"
+	       "leader_pid,leader_start,opened_ms,seen_ms,closed_ms,reason,cgroup,parent,kind)"
+	       " SELECT id,vm,boot,agent,'alice',uid,'','','','',1,1,1,1,closed,reason,cgroup,"
+	       "parent,kind FROM s");
+	fix_open(f);
+	put_isolation(f, IDFW_REC_ISOLATED, &one);
+	reload_has(f, "left web01 0a 2 41 5001 alice cgroup 701\n"
+		      "left web01 0a 4 44 5001 alice cgroup 704\n"
+		      "left web01 0a 12 52 5001 alice\n");
+	reload_has(f, "recent web01 0a 1 40 5001 alice cgroup 700\n");
+	reload_has(f, "recent web01 0a 7 47 5001 alice leaves nothing\n"
+		      "recent web01 0a 8 48 5001 alice leaves nothing cgroup 708\n");
+	put_isolation(f, IDFW_REC_RELEASED, &one);
+	reload_has(f, "recent web01 0a 2 41 5001 alice cgroup 701\n");
+}
+
 static void test_store_version_2_is_migrated(void **state)
 {
 	struct fix *f = *state;
@@ -452,6 +522,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_store_scan_record_is_told_by_outbox),
 		T(test_store_isolation_stays_until_released),
+		T(test_store_left_by_isolated_sessions),
 		T(test_store_fim_filters),
 		T(test_store_version_1_is_migrated),
 		T(test_store_version_2_is_migrated),

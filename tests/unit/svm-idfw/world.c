@@ -404,8 +404,7 @@ int world_restart(struct world *w, bool lost)
 	}
 	for (const struct idfw_recent *rec = old->recent_head; r == 0 && rec && !lost;
 		rec = rec->next)
-		r = idfw_engine_restore_recent(w->e, rec->vm->name, rec->boot_id, rec->id,
-			rec->db_id, rec->uid, rec->user);
+		r = world_recent_restore(w, rec);
 	for (const struct idfw_outbox *o = old->outboxes; r == 0 && o && !lost; o = o->hh.next)
 		r = idfw_engine_restore_outbox(w->e, o->id, o->acked_seq);
 	HASH_ITER (hh, old->principals, p, p_next)

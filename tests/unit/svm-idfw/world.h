@@ -13,7 +13,7 @@
 #define TESTS_SVM_WORLD_H
 
 #include "fw/fwwire.h"
-#include "svm-idfw/core.h"
+#include "svm-idfw/recent.h"
 
 #define WORLD_VMS 16
 #define WORLD_FLOWS 32
@@ -114,5 +114,6 @@ int world_scan(struct world *w, const Idfw__ScanRecord *r);
 /* naive.c: vm->want recomputed from sessions, principals, addresses and policy; NULL or what
  * differs */
 const char *world_naive(struct world *w, struct idfw_vm *vm);
+int world_recent_restore(struct world *w, const struct idfw_recent *rec); /* as store_load.c does */
 
 #endif
