@@ -36,9 +36,10 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	const char
 		*uri; /* not of the file: the one of uris that this process speaks to; NULL none */
 	char *base;   /* DC=corp,DC=example */
-	char *bind_user; /* UPN, DOM\user or DN; simple bind over TLS */
-	char *password_file;
-	char *ca_file;
+	char *bind;   /* simple, gssapi, certificate */
+	char *bind_user; /* UPN, DOM\user or DN; gssapi: principal; NULL: certificate */
+	char *password_file, *keytab, *krb5_config, *client_cert, *client_key; /* or NULL */
+	char *ca_file; /* NULL: no TLS, gssapi seals */
 	/* openldap: names in the schema; empty lists: the schema's */
 	char *schema;	  /* rfc2307bis, rfc2307, freeipa */
 	char *group_base; /* NULL: the whole naming context */
@@ -66,9 +67,9 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 };
 
 /* the items of that block, for the program's configuration table */
-#define IDFW_DIR_CONF_ITEMS 36
+#define IDFW_DIR_CONF_ITEMS 41
 extern const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS];
-#define IDFW_DIR_CONF_CHECKS 25
+#define IDFW_DIR_CONF_CHECKS 26
 extern const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS];
 /* what the table cannot say: type, uri, base; @ret_why: static text; -EINVAL */
 GI_MUST_CHECK int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why);

@@ -47,10 +47,10 @@ struct idfw_dir {
 	struct io_idle pump;
 	struct dir_queue queue;
 	enum dir_state state;
-	char why[256];	     /* as last reported */
-	uint64_t oldest_id;  /* of those at the child, when it was last looked for; 0: none */
-	uint64_t oldest_ms;  /* since when it is the oldest */
-	uint64_t unready_ms; /* since when no server answers; 0: one does, or we are down */
+	char why[DIR_WHY_MAX]; /* as last reported */
+	uint64_t oldest_id;    /* of those at the child, when it was last looked for; 0: none */
+	uint64_t oldest_ms;    /* since when it is the oldest */
+	uint64_t unready_ms;   /* since when no server answers; 0: one does, or we are down */
 };
 
 /* at the end of this loop round what can be sent is sent; while down all is answered from here */

@@ -82,6 +82,9 @@ struct dir_back {
 
 extern const struct dir_back_ops dir_back_ad, dir_back_openldap;
 
+/* what a connection to conf->uri needs; texts borrowed from @conf */
+void idfw_dir_conf_ldap(
+	const struct idfw_dir_conf *conf, unsigned int timeout_ms, struct dldap_conf *ret);
 /* copies @g; 0, -GI_ELIMIT, -ENOMEM; a DN or name that no message can carry becomes "" */
 GI_MUST_CHECK int dir_answer_add(struct dir_answer *a, const struct dir_group *g);
 void dir_answer_fini(struct dir_answer *a);

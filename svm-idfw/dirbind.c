@@ -5,43 +5,63 @@
  * Runs in the directory child. No configuration of the machine (ldap.conf, LDAP* variables) has any
  * influence, the certificate and its name are always checked, a password is never sent without TLS.
  * Facts that shape it: an unknown CA, a wrong port and a dead server all give the same -1, so
- * dirprobe.c finds out; the TLS handshake has no time limit (docs/directory.md).
+ * dirprobe.c finds out; the TLS handshake has no time limit (docs/directory.md). dirsasl.c has the
+ * binds without a password, dirfile.c looks at the files.
  * Source: ldap_set_option(3), ldap_connect(3), ldap_sasl_bind(3); RFC 4513.
  */
 #include "svm-idfw/dirldap_int.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "svm-idfw/dircert.h"
+#include "svm-idfw/dirfile.h"
+#include "svm-idfw/dirkrb5.h"
 
-#define PASSWORD_MAX 1024
-
-static int bind_password(
-	const struct dldap_conf *conf, char why[DIR_WHY_MAX], char ret[PASSWORD_MAX]);
+static int bind_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret);
+static int bind_files(
+	const struct dldap_conf *conf, char why[DIR_WHY_MAX], char ret_password[DIR_PASSWORD_MAX]);
+static int bind_ticket(const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 static int bind_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 static int bind_cert_domain(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
+static int bind_as(
+	LDAP *ld, const struct dldap_conf *conf, const char *password, char why[DIR_WHY_MAX]);
 static int bind_simple(
 	LDAP *ld, const struct dldap_conf *conf, const char *password, char why[DIR_WHY_MAX]);
 
+int dldap_init(const char *krb5_config)
+{
+	/* LDAPNOINIT: before libldap's first call: no ldap.conf, no .ldaprc, no LDAP* variables */
+	if (setenv("LDAPNOINIT", "1", 1) < 0 || unsetenv("SASL_PATH") < 0 ||
+		unsetenv("SASL_CONF_PATH") < 0)
+		return -ENOMEM;
+	return dir_krb5_init(krb5_config);
+}
+
 int dldap_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret)
 {
-	char password[PASSWORD_MAX] = "";
+	int err;
+
+	if (conf->bind != DLDAP_GSSAPI)
+		return bind_open(conf, why, ret);
+	dir_krb5_lock();
+	err = bind_open(conf, why, ret);
+	dir_krb5_unlock();
+	return err;
+}
+
+static int bind_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret)
+{
+	char password[DIR_PASSWORD_MAX] = "";
 	struct dldap *d = NULL;
 	int err;
 
 	why[0] = '\0';
-	err = bind_password(conf, why, password);
+	err = bind_files(conf, why, password);
+	if (err == 0 && conf->bind == DLDAP_GSSAPI)
+		err = bind_ticket(conf, why);
 	if (err < 0)
 		goto out;
-	if (access(conf->ca_file, R_OK) < 0) {
-		err = -errno;
-		dir_why(why, "cannot read ca %.120s: %s", conf->ca_file, strerror(-err));
-		goto out;
-	}
 	d = calloc(1, sizeof(*d));
 	if (!d) {
 		err = -ENOMEM;
@@ -56,15 +76,17 @@ int dldap_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dlda
 	}
 	err = dldap_options(d->ld, conf, LDAP_OPT_X_TLS_DEMAND);
 	if (err < 0) {
-		dir_why(why, "libldap refuses the TLS settings; is ca %.120s a PEM file?",
-			conf->ca_file);
+		dir_why(why,
+			"libldap refuses the TLS settings; are ca %.120s and the client "
+			"certificate PEM files, and is the key the certificate's?",
+			conf->ca_file ? conf->ca_file : "");
 		goto out;
 	}
 	err = bind_connect(d->ld, conf, why);
 	if (err == 0 && conf->cert_domain)
 		err = bind_cert_domain(d->ld, conf, why);
 	if (err == 0)
-		err = bind_simple(d->ld, conf, password, why);
+		err = bind_as(d->ld, conf, password, why);
 out:
 	explicit_bzero(password, sizeof(password));
 	if (err < 0) {
@@ -75,67 +97,80 @@ out:
 	return 0;
 }
 
-/* first line of the file; read again at each connection, so that a new password needs no restart */
-static int bind_password(
-	const struct dldap_conf *conf, char why[DIR_WHY_MAX], char ret[PASSWORD_MAX])
+bool dldap_is_tls(const struct dldap_conf *conf)
 {
-	struct stat st;
-	ssize_t n = -1;
-	int fd = open(conf->password_file, O_RDONLY | O_CLOEXEC | O_NOCTTY), err = 0;
+	return conf->bind != DLDAP_GSSAPI || strncmp(conf->uri, "ldaps:", 6) == 0;
+}
 
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		err = -errno;
-		dir_why(why,
-			"cannot read password-file %.120s: %s; it must belong to the user that "
-			"svm-idfw runs as",
-			conf->password_file, strerror(-err));
-		goto out;
-	}
-	if ((st.st_mode & 077) != 0) {
-		err = -EACCES;
-		dir_why(why, "password-file %.120s is open to others (mode %03o); chmod 400 it",
-			conf->password_file, st.st_mode & 0777);
-		goto out;
-	}
-	n = read(fd, ret, PASSWORD_MAX - 1);
-	if (n < 0)
-		err = -errno;
-	ret[n > 0 ? n : 0] = '\0';
-	ret[strcspn(ret, "\r\n")] = '\0';
-	if (err == 0 &&
-		ret[0] == '\0') /* an empty password would be an anonymous bind: RFC 4513 5.1.2 */
-		err = -EINVAL;
+/* read again at each connection, so that what is renewed needs no restart */
+static int bind_files(
+	const struct dldap_conf *conf, char why[DIR_WHY_MAX], char ret_password[DIR_PASSWORD_MAX])
+{
+	int err = dldap_is_tls(conf) ? dir_file_readable("ca", conf->ca_file, why) : 0;
+
 	if (err < 0)
-		dir_why(why, "password-file %.120s has no password in it", conf->password_file);
-out:
-	if (fd >= 0)
-		(void)close(fd);
+		return err;
+	switch (conf->bind) {
+	case DLDAP_SIMPLE:
+		return dir_file_password(conf->password_file, why, ret_password);
+	case DLDAP_GSSAPI:
+		return dir_file_secret("keytab", conf->keytab, why);
+	case DLDAP_CERTIFICATE:
+		err = dir_file_readable("client-certificate", conf->client_cert, why);
+		return err < 0 ? err : dir_file_secret("client-key", conf->client_key, why);
+	}
+	return -EINVAL;
+}
+
+static int bind_ticket(const struct dldap_conf *conf, char why[DIR_WHY_MAX])
+{
+	struct dir_krb5_ask ask = { .keytab = conf->keytab, .principal = conf->bind_user };
+	struct dldap_where w;
+	bool ldaps;
+	int err;
+
+	if (!dldap_where(conf->uri, &w, &ldaps)) {
+		dir_why(why, "uri \"%.100s\" names no host", conf->uri);
+		return -EINVAL;
+	}
+	ask.host = w.host;
+	err = dir_krb5_ticket(&ask, why);
+	if (err == -ETIME) {
+		dir_krb5_why_clock(&ask, dldap_server_time(conf), why);
+		err = -EACCES;
+	}
 	return err;
 }
 
 int dldap_options(LDAP *ld, const struct dldap_conf *conf, int require_cert)
 {
 	const int version = LDAP_VERSION3, tls_min = LDAP_OPT_X_TLS_PROTOCOL_TLS1_2, client = 0;
+	const bool tls = dldap_is_tls(conf), cert = conf->bind == DLDAP_CERTIFICATE;
 	struct timeval tv = { .tv_sec = conf->timeout_ms / 1000,
 		.tv_usec = (conf->timeout_ms % 1000) * 1000 };
 	const struct {
 		int option;
-		const void *value;
+		const void *value; /* LDAP_OPT_OFF is NULL */
+		bool unused;
 	} set[] = {
-		{ LDAP_OPT_PROTOCOL_VERSION, &version },
-		{ LDAP_OPT_REFERRALS, LDAP_OPT_OFF },
-		{ LDAP_OPT_RESTART, LDAP_OPT_ON },
-		{ LDAP_OPT_NETWORK_TIMEOUT, &tv },
-		{ LDAP_OPT_TIMEOUT, &tv },
-		{ LDAP_OPT_X_TLS_REQUIRE_CERT, &require_cert },
-		{ LDAP_OPT_X_TLS_PROTOCOL_MIN, &tls_min },
-		{ LDAP_OPT_X_TLS_CACERTFILE, conf->ca_file },
-		{ LDAP_OPT_X_TLS_NEWCTX, &client },
+		{ LDAP_OPT_PROTOCOL_VERSION, &version, false },
+		{ LDAP_OPT_REFERRALS, LDAP_OPT_OFF, false },
+		{ LDAP_OPT_RESTART, LDAP_OPT_ON, false },
+		{ LDAP_OPT_NETWORK_TIMEOUT, &tv, false },
+		{ LDAP_OPT_TIMEOUT, &tv, false },
+		{ LDAP_OPT_X_SASL_NOCANON, LDAP_OPT_ON, false }, /* the name in uri, not DNS's */
+		{ LDAP_OPT_X_TLS_REQUIRE_CERT, &require_cert, false },
+		{ LDAP_OPT_X_TLS_PROTOCOL_MIN, &tls_min, false },
+		{ LDAP_OPT_X_TLS_CACERTFILE, conf->ca_file, !tls },
+		{ LDAP_OPT_X_TLS_CERTFILE, conf->client_cert, !cert },
+		{ LDAP_OPT_X_TLS_KEYFILE, conf->client_key, !cert },
+		{ LDAP_OPT_X_TLS_NEWCTX, &client, !tls },
 	};
 	size_t i;
 
 	for (i = 0; i < GI_ARRAY_SIZE(set); i++)
-		if (ldap_set_option(ld, set[i].option, set[i].value) != LDAP_OPT_SUCCESS)
+		if (!set[i].unused &&
+			ldap_set_option(ld, set[i].option, set[i].value) != LDAP_OPT_SUCCESS)
 			return -EINVAL;
 	return 0;
 }
@@ -151,7 +186,7 @@ static int bind_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WH
 			conf->uri);
 		return -EINVAL;
 	}
-	rc = ldaps ? ldap_connect(ld) : ldap_start_tls_s(ld, NULL, NULL);
+	rc = ldaps || !dldap_is_tls(conf) ? ldap_connect(ld) : ldap_start_tls_s(ld, NULL, NULL);
 	return rc == LDAP_SUCCESS ? 0 : dldap_explain(conf, why);
 }
 
@@ -168,11 +203,33 @@ static int bind_cert_domain(LDAP *ld, const struct dldap_conf *conf, char why[DI
 	ber_memfree(der.bv_val);
 	if (ok)
 		return 0;
+	if (!dldap_is_tls(conf)) {
+		dir_why(why,
+			"%.70s was named by DNS, and without TLS it has no certificate that "
+			"carries "
+			"%.50s: use discover-tls ldaps, or name the host in discover-allow",
+			conf->uri, conf->cert_domain);
+		return -GI_ETLS;
+	}
 	dir_why(why,
 		"%.70s was named by DNS and its certificate does not carry %.50s: give it one that "
 		"does (template Kerberos Authentication), or name the host in discover-allow",
 		conf->uri, conf->cert_domain);
 	return -GI_ETLS;
+}
+
+static int bind_as(
+	LDAP *ld, const struct dldap_conf *conf, const char *password, char why[DIR_WHY_MAX])
+{
+	switch (conf->bind) {
+	case DLDAP_SIMPLE:
+		return bind_simple(ld, conf, password, why);
+	case DLDAP_GSSAPI:
+		return dldap_bind_gssapi(ld, conf, why);
+	case DLDAP_CERTIFICATE:
+		return dldap_bind_certificate(ld, conf, why);
+	}
+	return -EINVAL;
 }
 
 static int bind_simple(
@@ -186,7 +243,14 @@ static int bind_simple(
 		return 0;
 	(void)ldap_get_option(ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
 	if (rc == LDAP_INVALID_CREDENTIALS || rc == LDAP_INVALID_DN_SYNTAX)
-		dir_why_bind(why, conf->bind_user, conf->password_file, text ? text : "");
+		dir_why_bind(
+			why, conf->uri, conf->bind_user, conf->password_file, text ? text : "");
+	else if (rc == LDAP_SERVER_DOWN)
+		dir_why(why,
+			"%.80s ends the connection at the bind; does the server want a client "
+			"certificate (bind certificate)" DIR_WHY_TRY
+			"ldapwhoami -x -W -H %.80s -D '%.80s'",
+			conf->uri, conf->uri, conf->bind_user);
 	else
 		dir_why(why, "bind as %.80s failed: %s (%.80s)", conf->bind_user,
 			ldap_err2string(rc), text ? text : "");

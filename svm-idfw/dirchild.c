@@ -105,10 +105,12 @@ static int child_start(struct child *s)
 		.arg = s };
 	int err;
 
-	/* before libldap's first call: no ldap.conf, no .ldaprc, no LDAP* variables */
-	if (setenv("LDAPNOINIT", "1", 1) < 0)
-		return -errno;
-	err = s->trust == DIR_SRV_NO ? -EINVAL : dir_cache_new(DIR_CACHE_MAX, &s->back.cache);
+	if (s->trust == DIR_SRV_NO)
+		return -EINVAL;
+	err = dldap_init(s->conf.krb5_config);
+	if (err < 0)
+		return err;
+	err = dir_cache_new(DIR_CACHE_MAX, &s->back.cache);
 	if (err == 0)
 		err = io_priv_drop(NULL, 0);
 	if (err == 0)
@@ -170,13 +172,10 @@ static void child_ended(void *arg, bool failed)
 static int child_open(void *arg, char why[DIR_WHY_MAX], struct dldap **ret)
 {
 	const struct child *s = arg;
-	const struct dldap_conf conf = { .uri = s->conf.uri,
-		.bind_user = s->conf.bind_user,
-		.ca_file = s->conf.ca_file,
-		.password_file = s->conf.password_file,
-		.cert_domain = s->trust == DIR_SRV_DOMAIN ? s->conf.discover : NULL,
-		.timeout_ms = child_timeout(s) };
+	struct dldap_conf conf;
 
+	idfw_dir_conf_ldap(&s->conf, child_timeout(s), &conf);
+	conf.cert_domain = s->trust == DIR_SRV_DOMAIN ? s->conf.discover : NULL;
 	if (s->conf.dns_server.n && /* the resolver's settings are the thread's */
 		dir_dns_use(s->conf.dns_server.items, s->conf.dns_server.n) < 0)
 		return -EIO;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/base/text.h"
+#include "svm-idfw/dirback.h"
 #include "svm-idfw/dirname.h"
 #include "svm-idfw/dirschema.h"
 #include "svm-idfw/dirdns.h"
@@ -35,12 +36,24 @@ const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 	{ "dns-server", CONF_T_LIST, DIR_ITEM(dns_server), "", 0, DIR_DNS_SERVERS_MAX,
 		"name servers for this directory, ADDRESS[:PORT]; else the machine's" },
 	{ "base", CONF_T_STRING, DIR_ITEM(base), NULL, 1, 1024, "DN below which the accounts are" },
-	{ "bind-user", CONF_T_STRING, DIR_ITEM(bind_user), NULL, 1, 1024,
-		"account that reads the directory: UPN, DOM\\user or DN" },
-	{ "password-file", CONF_T_PATH, DIR_ITEM(password_file), NULL, 1, 4095,
-		"its password, first line; mode 0400, owned by the user that svm-idfw runs as" },
-	{ "ca", CONF_T_PATH, DIR_ITEM(ca_file), NULL, 1, 4095,
-		"PEM file with the CA of the server's certificate" },
+	{ "bind", CONF_T_STRING, DIR_ITEM(bind), "simple", 1, 16,
+		"how we say who we are: simple, gssapi or certificate" },
+	{ "bind-user", CONF_T_STRING, DIR_ITEM(bind_user), "", 1, 1024,
+		"account that reads the directory: UPN, DOM\\user or DN; with gssapi its "
+		"principal" },
+	{ "password-file", CONF_T_PATH, DIR_ITEM(password_file), "", 1, 4095,
+		"simple: its password, first line; mode 0400, owned by the user that svm-idfw runs "
+		"as" },
+	{ "keytab", CONF_T_PATH, DIR_ITEM(keytab), "", 1, 4000,
+		"gssapi: its keys; mode 0400, the same owner" },
+	{ "krb5-config", CONF_T_PATH, DIR_ITEM(krb5_config), "", 1, 4095,
+		"gssapi: krb5.conf, if not the machine's" },
+	{ "client-certificate", CONF_T_PATH, DIR_ITEM(client_cert), "", 1, 4095,
+		"certificate: PEM file with it and its chain" },
+	{ "client-key", CONF_T_PATH, DIR_ITEM(client_key), "", 1, 4095,
+		"certificate: its key; mode 0400, the same owner" },
+	{ "ca", CONF_T_PATH, DIR_ITEM(ca_file), "", 1, 4095,
+		"PEM file with the CA of the server's certificate; not with gssapi on ldap://" },
 	{ "poll", CONF_T_NUMBER, DIR_ITEM(poll_ms), "500ms", 50, 60000,
 		"how often changes are looked for" },
 	{ "deadline", CONF_T_NUMBER, DIR_ITEM(deadline_ms), "5s", 200, 120000,
@@ -102,6 +115,16 @@ static int check_schema(const char *text, char ret_why[CONF_WHY_MAX])
 		return 0;
 	(void)snprintf(ret_why, CONF_WHY_MAX,
 		"\"%.40s\" is no schema; there are rfc2307bis, rfc2307 and freeipa", text);
+	return -EINVAL;
+}
+
+static int check_bind(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	if (strcmp(text, "simple") == 0 || strcmp(text, "gssapi") == 0 ||
+		strcmp(text, "certificate") == 0)
+		return 0;
+	(void)snprintf(ret_why, CONF_WHY_MAX,
+		"\"%.40s\" is no way to bind; there are simple, gssapi and certificate", text);
 	return -EINVAL;
 }
 
@@ -188,6 +211,7 @@ const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS] = {
 	{ "on-expired", check_effect },
 	{ "on-locked", check_effect },
 	{ "on-must-change", check_effect },
+	{ "bind", check_bind },
 	{ "schema", check_schema },
 	{ "realm", check_domain },
 	{ "netbios", check_domain },
@@ -264,6 +288,54 @@ uint32_t idfw_dir_conf_revokes(const struct idfw_dir_conf *conf)
 	return states;
 }
 
+/* what the way to bind needs, and nothing that would have no effect */
+static int conf_check_bind(const struct idfw_dir_conf *c, const char **ret_why)
+{
+	const bool gssapi = strcmp(c->bind, "gssapi") == 0,
+		   cert = strcmp(c->bind, "certificate") == 0, simple = !gssapi && !cert;
+	bool tls = !gssapi || (c->discover && strcmp(c->discover_tls, "ldaps") == 0);
+	const char *why = NULL;
+
+	for (size_t i = 0; i < c->uris.n; i++)
+		tls = tls || strncmp(c->uris.items[i], "ldaps:", 6) == 0;
+	if (simple && (!c->bind_user || !c->password_file))
+		why = "bind simple needs bind-user and password-file";
+	else if (gssapi && (!c->bind_user || !c->keytab))
+		why = "bind gssapi needs bind-user and keytab";
+	else if (cert && (!c->client_cert || !c->client_key))
+		why = "bind certificate needs client-certificate and client-key";
+	else if (tls && !c->ca_file)
+		why = "ca is missing: whose certificates are the servers'?";
+	else if (!simple && c->password_file)
+		why = "password-file is for bind simple";
+	else if (!gssapi && (c->keytab || c->krb5_config))
+		why = "keytab and krb5-config are for bind gssapi";
+	else if (!cert && (c->client_cert || c->client_key))
+		why = "client-certificate and client-key are for bind certificate";
+	else if (cert && c->bind_user)
+		why = "with bind certificate the server knows who it is: leave out bind-user";
+	if (!why)
+		return 0;
+	*ret_why = why;
+	return -EINVAL;
+}
+
+void idfw_dir_conf_ldap(
+	const struct idfw_dir_conf *conf, unsigned int timeout_ms, struct dldap_conf *ret)
+{
+	*ret = (struct dldap_conf){ .uri = conf->uri,
+		.bind_user = conf->bind_user,
+		.ca_file = conf->ca_file,
+		.password_file = conf->password_file,
+		.keytab = conf->keytab,
+		.client_cert = conf->client_cert,
+		.client_key = conf->client_key,
+		.bind = strcmp(conf->bind, "gssapi") == 0	 ? DLDAP_GSSAPI
+			: strcmp(conf->bind, "certificate") == 0 ? DLDAP_CERTIFICATE
+								 : DLDAP_SIMPLE,
+		.timeout_ms = timeout_ms };
+}
+
 /* either named, or found by DNS; @ret_why: NULL, all is well */
 static void conf_check_servers(const struct idfw_dir_conf *conf, const char **ret_why)
 {
@@ -313,5 +385,7 @@ int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why)
 		*ret_why = "base is no DN; write DC=corp,DC=example";
 		return -EINVAL;
 	}
+	if (conf_check_bind(conf, ret_why) < 0)
+		return -EINVAL;
 	return conf_check_schema(conf, ret_why);
 }

@@ -19,9 +19,17 @@
 struct dldap;
 struct dldap_entry; /* lives for one callback */
 
-struct dldap_conf { /* all borrowed for the call */
+enum dldap_bind {
+	DLDAP_SIMPLE, /* bind_user and the password file, over TLS */
+	DLDAP_GSSAPI, /* bind_user is a principal of the keytab; ldap:// is sealed by Kerberos */
+	DLDAP_CERTIFICATE /* the client certificate, SASL EXTERNAL, over TLS */
+};
+
+struct dldap_conf { /* all borrowed for the call; NULL where the way to bind has no use for it */
 	const char *uri, *bind_user, *ca_file, *password_file;
 	const char *cert_domain; /* name that the certificate must carry besides the host's; NULL */
+	enum dldap_bind bind;
+	const char *keytab, *client_cert, *client_key;
 	unsigned int timeout_ms;
 };
 
@@ -38,10 +46,19 @@ struct dldap_query {
 };
 
 /*
- * dldap_open - connect, TLS with host name check, simple bind
+ * dldap_init - once, before anything else of this file: this process's environment
+ * @krb5_config: the Kerberos configuration; NULL: the machine's
+ * No ldap.conf, no LDAP*, KRB5* or SASL* variable of the caller has any influence after it.
+ * Errors: -ENOMEM
+ */
+GI_MUST_CHECK int dldap_init(const char *krb5_config);
+
+/*
+ * dldap_open - connect, TLS with host name check (GSSAPI on ldap://: sealed instead), bind
  * @why: says what is wrong and what to try; "" on success
- * Errors: -EACCES (password file's mode, credentials), -ENOENT.. (files), -ECONNREFUSED,
- *         -ETIMEDOUT, -GI_ETLS, -EINVAL (uri), -ENOMEM
+ * Invariant: nothing but the handshake and the bind is ever sent in the clear, and no password at
+ * all Errors: -EACCES (a file's mode, credentials), -ENOENT.. (files), -ECONNREFUSED, -ETIMEDOUT,
+ * -GI_ETLS, -EINVAL (uri), -ENOMEM
  */
 GI_MUST_CHECK int dldap_open(
 	const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret);

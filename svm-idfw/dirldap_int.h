@@ -24,9 +24,19 @@ struct dldap_where { /* for words */
 
 /* false: not a uri of ldap: or ldaps: with a host */
 bool dldap_where(const char *uri, struct dldap_where *ret, bool *ret_ldaps);
+/* TLS at all? GSSAPI on ldap:// is sealed by Kerberos */
+bool dldap_is_tls(const struct dldap_conf *conf);
 /* all that counts for a connection; @require_cert: LDAP_OPT_X_TLS_DEMAND, _NEVER to explain only */
 GI_MUST_CHECK int dldap_options(LDAP *ld, const struct dldap_conf *conf, int require_cert);
-/* why a connection or its TLS failed: tries again without credentials; always negative */
+/* dirprobe.c: why a connection or its TLS failed: tries again, no password; always negative */
 int dldap_explain(const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
+/* dirprobe.c: the certificate of a connection; false: none, or not to be read */
+bool dldap_peer_cert(LDAP *ld, const char *host, struct dir_cert *ret);
+/* dirprobe.c: the server's clock, asked without a bind (AD tells), Unix seconds; 0 unknown */
+int64_t dldap_server_time(const struct dldap_conf *conf);
+/* dirsasl.c: bind by SASL; errors as dldap_open() */
+GI_MUST_CHECK int dldap_bind_gssapi(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
+GI_MUST_CHECK int dldap_bind_certificate(
+	LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 
 #endif

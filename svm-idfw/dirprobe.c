@@ -14,20 +14,25 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "svm-idfw/dircert.h"
 
 static int probe_tcp(const struct dldap_where *w, unsigned int timeout_ms, char why[DIR_WHY_MAX]);
 static enum dir_tls_fault probe_tls(
-	const struct dldap_conf *conf, const char *host, char ret_names[DIR_CERT_NAMES_MAX]);
+	const struct dldap_conf *conf, const char *host, struct dir_cert *ret, bool *ret_read);
 
 int dldap_explain(const struct dldap_conf *conf, char why[DIR_WHY_MAX])
 {
-	char names[DIR_CERT_NAMES_MAX] = "";
+	const bool shown = conf->bind == DLDAP_CERTIFICATE;
+	struct dir_tls_facts f = { .ca_file = conf->ca_file,
+		.client_cert = shown ? conf->client_cert : NULL,
+		.client_key = shown ? conf->client_key : NULL,
+		.now = time(NULL) };
+	struct dir_cert cert;
 	struct dldap_where w;
-	enum dir_tls_fault fault;
-	bool ldaps;
+	bool ldaps, got = false;
 	int err;
 
 	if (!dldap_where(conf->uri, &w, &ldaps))
@@ -35,8 +40,16 @@ int dldap_explain(const struct dldap_conf *conf, char why[DIR_WHY_MAX])
 	err = probe_tcp(&w, conf->timeout_ms, why);
 	if (err < 0)
 		return err;
-	fault = probe_tls(conf, w.host, names);
-	dir_why_tls(why, fault, w.host, w.port, conf->ca_file, names);
+	if (!dldap_is_tls(conf)) {
+		dir_why(why, "%.80s port %s takes connections and closes them", w.host, w.port);
+		return -ECONNRESET;
+	}
+	f.host = w.host;
+	f.port = w.port;
+	f.starttls = !ldaps;
+	f.fault = probe_tls(conf, w.host, &cert, &got);
+	f.cert = got ? &cert : NULL;
+	dir_why_tls(why, &f);
 	return -GI_ETLS;
 }
 
@@ -75,27 +88,71 @@ static int probe_tcp(const struct dldap_where *w, unsigned int timeout_ms, char 
 	return err;
 }
 
-/* does it speak TLS at all, and for whom is its certificate? Nothing is sent but the handshake */
+bool dldap_peer_cert(LDAP *ld, const char *host, struct dir_cert *ret)
+{
+	struct berval der = { 0, NULL };
+	bool ok = ldap_get_option(ld, LDAP_OPT_X_TLS_PEERCERT, &der) == LDAP_OPT_SUCCESS &&
+		  der.bv_val && dir_cert_read(der.bv_val, der.bv_len, host, ret);
+
+	ber_memfree(der.bv_val);
+	return ok;
+}
+
+/* does it speak TLS at all, and what is its certificate? Nothing is sent but the handshake */
 static enum dir_tls_fault probe_tls(
-	const struct dldap_conf *conf, const char *host, char ret_names[DIR_CERT_NAMES_MAX])
+	const struct dldap_conf *conf, const char *host, struct dir_cert *ret, bool *ret_read)
 {
 	enum dir_tls_fault fault = DIR_TLS_NO_TLS;
-	struct berval der = { 0, NULL };
 	bool ldaps = strncmp(conf->uri, "ldaps:", 6) == 0;
 	LDAP *ld = NULL;
+	int rc;
 
 	if (ldap_initialize(&ld, conf->uri) != LDAP_SUCCESS)
 		return fault;
-	if (dldap_options(ld, conf, LDAP_OPT_X_TLS_NEVER) == 0 &&
-		(ldaps ? ldap_connect(ld) : ldap_start_tls_s(ld, NULL, NULL)) == LDAP_SUCCESS) {
-		fault = DIR_TLS_CERT;
-		if (ldap_get_option(ld, LDAP_OPT_X_TLS_PEERCERT, &der) == LDAP_OPT_SUCCESS &&
-			der.bv_val && !dir_cert_names(der.bv_val, der.bv_len, host, ret_names))
-			fault = DIR_TLS_NAME;
-		ber_memfree(der.bv_val);
+	if (dldap_options(ld, conf, LDAP_OPT_X_TLS_NEVER) == 0) {
+		rc = ldaps ? ldap_connect(ld) : ldap_start_tls_s(ld, NULL, NULL);
+		if (rc == LDAP_SUCCESS) {
+			fault = DIR_TLS_CERT;
+			*ret_read = dldap_peer_cert(ld, host, ret);
+		} else if (!ldaps && rc > 0) { /* an answer of the server */
+			fault = DIR_TLS_NO_STARTTLS;
+		}
 	}
 	(void)ldap_unbind_ext_s(ld, NULL, NULL);
 	return fault;
+}
+
+/* 20261122165500.0Z */
+static int64_t probe_time(const char *text)
+{
+	struct tm tm = { 0 };
+
+	return strptime(text, "%Y%m%d%H%M%S", &tm) ? timegm(&tm) : 0;
+}
+
+int64_t dldap_server_time(const struct dldap_conf *conf)
+{
+	struct timeval tv = { .tv_sec = 1 + conf->timeout_ms / 1000 };
+	char name[] = "currentTime", *attrs[] = { name, NULL };
+	struct berval **v = NULL;
+	LDAPMessage *res = NULL, *entry;
+	int64_t when = 0;
+	LDAP *ld = NULL;
+
+	if (ldap_initialize(&ld, conf->uri) != LDAP_SUCCESS)
+		return 0;
+	if (dldap_options(ld, conf, LDAP_OPT_X_TLS_DEMAND) == 0 &&
+		ldap_search_ext_s(ld, "", LDAP_SCOPE_BASE, "(objectClass=*)", attrs, 0, NULL, NULL,
+			&tv, 1, &res) == LDAP_SUCCESS) {
+		entry = ldap_first_entry(ld, res);
+		v = entry ? ldap_get_values_len(ld, entry, name) : NULL;
+		if (v && v[0])
+			when = probe_time(v[0]->bv_val);
+		ldap_value_free_len(v);
+	}
+	ldap_msgfree(res);
+	(void)ldap_unbind_ext_s(ld, NULL, NULL);
+	return when;
 }
 
 bool dldap_where(const char *uri, struct dldap_where *ret, bool *ret_ldaps)

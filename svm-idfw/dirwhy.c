@@ -12,20 +12,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+/* MS-ERREF: what AcceptSecurityContext says; @next: for Windows and for Samba, %s is the account */
 static const struct {
 	unsigned long code;
-	const char *text;
+	const char *text, *next;
 } bind_faults[] = {
-	{ 0x525, "no such account; give it as UPN (svc@corp.example), CORP\\svc or DN" },
-	{ 0x52e, "wrong user name or password" },
-	{ 0x530, "the account may not log on at this time" },
-	{ 0x531, "the account may not log on from this computer" },
-	{ 0x532, "the password has expired; set a new one" },
-	{ 0x533, "the account is disabled" },
-	{ 0x701, "the account has expired" },
-	{ 0x773, "the password must be changed before its first use" },
-	{ 0x775, "the account is locked; unlock it" },
+	{ 0x525, "no such account; give it as UPN (svc@corp.example), CORP\\svc or DN", NULL },
+	{ 0x52e, "wrong user name or password", NULL },
+	{ 0x530, "the account may not log on at this time", "net user %s /times:all" },
+	{ 0x531, "the account may not log on from this computer",
+		"Set-ADUser %s -LogonWorkstations $null" },
+	{ 0x532, "the password has expired; set a new one",
+		"Set-ADAccountPassword %s (samba-tool user setpassword)" },
+	{ 0x533, "the account is disabled", "Enable-ADAccount %s (samba-tool user enable)" },
+	{ 0x701, "the account has expired",
+		"Clear-ADAccountExpiration %s (samba-tool user setexpiry --noexpiry)" },
+	{ 0x773, "the password must be changed before its first use",
+		"Set-ADUser %s -ChangePasswordAtLogon $false (samba-tool user setpassword)" },
+	{ 0x775, "the account is locked", "Unlock-ADAccount %s (samba-tool user unlock)" },
 };
 
 void dir_why(char out[DIR_WHY_MAX], const char *fmt, ...)
@@ -45,57 +51,160 @@ void dir_why_connect(
 	char out[DIR_WHY_MAX], const char *host, const char *port, const char *resolve, int err)
 {
 	if (resolve)
-		dir_why(out, "cannot find the address of %.100s: %.60s; check uri, DNS, /etc/hosts",
-			host, resolve);
+		dir_why(out,
+			"cannot find the address of %.100s: %.60s; check uri, DNS, "
+			"/etc/hosts" DIR_WHY_TRY "getent hosts %.100s",
+			host, resolve, host);
 	else if (err == ECONNREFUSED)
 		dir_why(out,
 			"%.100s refuses connections on port %s; is the directory running there, "
-			"is the port right?",
-			host, port);
+			"is the port right" DIR_WHY_TRY "openssl s_client -connect %.100s:%s",
+			host, port, host, port);
 	else if (err == ETIMEDOUT)
 		dir_why(out,
-			"no answer from %.100s port %s; is the host up, does a firewall drop it?",
-			host, port);
+			"no answer from %.100s port %s; is the host up, does a firewall drop "
+			"it" DIR_WHY_TRY "traceroute -T -p %s %.100s",
+			host, port, port, host);
 	else
-		dir_why(out, "cannot connect to %.100s port %s: %s", host, port, strerror(err));
+		dir_why(out,
+			"cannot connect to %.100s port %s: %s" DIR_WHY_TRY "ip route get %.100s",
+			host, port, strerror(err), host);
 }
 
-void dir_why_tls(char out[DIR_WHY_MAX], enum dir_tls_fault fault, const char *host,
-	const char *port, const char *ca_file, const char *names)
+static void why_day(int64_t when, char out[24])
 {
-	switch (fault) {
-	case DIR_TLS_NO_TLS:
+	struct tm tm;
+	time_t t = (time_t)when;
+
+	if (!gmtime_r(&t, &tm) || strftime(out, 24, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		out[0] = '\0';
+}
+
+static void why_cert(char out[DIR_WHY_MAX], const struct dir_tls_facts *f, const char *next)
+{
+	char from[24], to[24], now[24];
+	const struct dir_cert *c = f->cert;
+
+	if (!c) {
+		dir_why(out, "the certificate of %.60s port %s cannot be read" DIR_WHY_TRY "%s",
+			f->host, f->port, next);
+		return;
+	}
+	why_day(c->not_before, from);
+	why_day(c->not_after, to);
+	why_day(f->now, now);
+	if (f->now < c->not_before)
 		dir_why(out,
-			"%.80s port %s answers, but does not complete a TLS handshake; LDAPS is "
-			"usually port 636, StartTLS (ldap://) 389",
-			host, port);
-		break;
-	case DIR_TLS_NAME:
+			"the certificate of %.60s is not valid before %s, and it is %s here; is "
+			"this clock right" DIR_WHY_TRY "timedatectl",
+			f->host, from, now);
+	else if (f->now > c->not_after)
+		dir_why(out,
+			"the certificate of %.60s has expired on %s, and it is %s here; give the "
+			"server a new one" DIR_WHY_TRY "%s",
+			f->host, to, now, next);
+	else if (!c->for_host)
 		dir_why(out,
 			"the certificate of %.60s does not carry that name, but %.96s; use one of "
-			"its names in uri, or give the server another certificate",
-			host, names[0] ? names : "none");
-		break;
-	case DIR_TLS_CERT:
+			"its names in uri, or give the server another certificate" DIR_WHY_TRY "%s",
+			f->host, c->names[0] ? c->names : "none", next);
+	else
 		dir_why(out,
-			"the certificate of %.60s port %s is not signed by the CA in %.90s, or not "
-			"valid now; give the right ca, check the clock",
-			host, port, ca_file);
+			"the certificate of %.60s port %s (%.60s) is issued by \"%.70s\", and not "
+			"signed by the CA in %.90s" DIR_WHY_TRY "%s",
+			f->host, f->port, c->subject, c->issuer, f->ca_file, next);
+}
+
+void dir_why_tls(char out[DIR_WHY_MAX], const struct dir_tls_facts *f)
+{
+	char next[DIR_WHY_MAX];
+
+	(void)snprintf(next, sizeof(next), "openssl s_client -connect %.80s:%s%s -CAfile %.90s",
+		f->host, f->port, f->starttls ? " -starttls ldap" : "", f->ca_file);
+	if (f->fault == DIR_TLS_CERT)
+		why_cert(out, f, next);
+	else if (f->fault == DIR_TLS_NO_STARTTLS)
+		dir_why(out,
+			"%.80s port %s does not offer StartTLS; give the server a certificate, or "
+			"write ldaps:// in uri" DIR_WHY_TRY "%s",
+			f->host, f->port, next);
+	else if (f->client_cert)
+		dir_why(out,
+			"%.60s port %s does not complete a TLS handshake; does it refuse "
+			"client-certificate %.80s" DIR_WHY_TRY
+			"openssl s_client -connect %.60s:%s%s -cert %.80s -key %.80s",
+			f->host, f->port, f->client_cert, f->host, f->port,
+			f->starttls ? " -starttls ldap" : "", f->client_cert, f->client_key);
+	else
+		dir_why(out,
+			"%.80s port %s answers, but does not complete a TLS handshake; LDAPS is "
+			"usually port 636, StartTLS (ldap://) 389" DIR_WHY_TRY "%s",
+			f->host, f->port, next);
+}
+
+void dir_why_file(char out[DIR_WHY_MAX], enum dir_file_fault fault, const char *item,
+	const char *path, int err, unsigned int mode, unsigned int uid)
+{
+	switch (fault) {
+	case DIR_FILE_UNREADABLE:
+		dir_why(out,
+			"cannot read %s %.120s: %s; it must belong to the user that svm-idfw runs "
+			"as (uid %u)" DIR_WHY_TRY "ls -l %.120s",
+			item, path, strerror(err), uid, path);
+		break;
+	case DIR_FILE_OPEN:
+		dir_why(out,
+			"%s %.120s is open to others (mode %03o)" DIR_WHY_TRY "chmod 400 %.120s",
+			item, path, mode & 0777, path);
+		break;
+	case DIR_FILE_EMPTY:
+		dir_why(out, "%s %.120s has no password in it", item, path);
 		break;
 	}
 }
 
-void dir_why_bind(
-	char out[DIR_WHY_MAX], const char *user, const char *password_file, const char *text)
+/* the account's short name, for commands: svc of svc@corp.example, CORP\svc and CN=svc,... */
+static void why_account(const char *user, char out[64])
+{
+	const char *start = strchr(user, '\\'), *equals = strchr(user, '=');
+
+	if (!start)
+		start = equals;
+	start = start ? start + 1 : user;
+	(void)snprintf(out, 64, "%.*s", (int)strcspn(start, "@,"), start);
+}
+
+void dir_why_bind(char out[DIR_WHY_MAX], const char *uri, const char *user,
+	const char *password_file, const char *text)
 {
 	const char *data = strstr(text, "data ");
 	unsigned long code = data ? strtoul(data + 5, NULL, 16) : 0;
-	const char *why = "wrong user name or password";
+	const char *why = "wrong user name or password", *next = NULL, *mark;
+	char account[64];
 	size_t i;
 
-	for (i = 0; i < sizeof(bind_faults) / sizeof(bind_faults[0]); i++)
-		if (bind_faults[i].code == code)
+	if (!strpbrk(user, "@\\=")) {
+		dir_why(out,
+			"the directory refuses %.80s: that is neither UPN (%.80s@corp.example), "
+			"CORP\\%.80s nor DN; write bind-user as one of them",
+			user, user, user);
+		return;
+	}
+	for (i = 0; i < GI_ARRAY_SIZE(bind_faults); i++) {
+		if (bind_faults[i].code == code) {
 			why = bind_faults[i].text;
-	dir_why(out, "the directory refuses %.80s: %s (password from %.60s)", user, why,
-		password_file);
+			next = bind_faults[i].next;
+		}
+	}
+	if (!next) {
+		dir_why(out,
+			"the directory refuses %.80s: %s (password from %.60s)" DIR_WHY_TRY
+			"ldapwhoami -x -W -H %.80s -D '%.80s'",
+			user, why, password_file, uri, user);
+		return;
+	}
+	why_account(user, account);
+	mark = strstr(next, "%s");
+	dir_why(out, "the directory refuses %.80s: %s" DIR_WHY_TRY "%.*s%s%s", user, why,
+		(int)(mark - next), next, account, mark + 2);
 }

@@ -357,7 +357,7 @@ enum idfw_dir_state { IDFW_DIR_UNKNOWN, IDFW_DIR_UP, IDFW_DIR_DOWN };
 struct idfw_directory {
 	char label[GI_NAME_MAX + 1];
 	enum idfw_dir_state state;
-	char why[256];
+	char why[512];	   /* WIRE_DIR_WHY_MAX */
 	uint64_t since_ms; /* real time; 0: it has not spoken yet */
 };
 const struct idfw_directory *idfw_engine_directories(const struct idfw_engine *e, size_t *ret_n);
@@ -451,7 +451,7 @@ struct idfw_stats {
 	size_t sessions, principals, vms, vms_connected;
 	bool directory_up;	 /* all of them */
 	bool directory_some;	 /* one at least */
-	char directory_why[256]; /* of several: who is down, and why */
+	char directory_why[512]; /* of several: who is down, and why */
 };
 void idfw_engine_stats(const struct idfw_engine *e, struct idfw_stats *ret);
 

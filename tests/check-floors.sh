@@ -42,6 +42,8 @@ resolv.h                svm-idfw/           1
 arpa/nameser.h          svm-idfw/           1
 ldap.h                  svm-idfw/dirldap_int.h 1
 lber.h                  svm-idfw/           1
+krb5                    svm-idfw/dirkrb5.c  1
+sasl/                   svm-idfw/dirsasl.c  1
 sqlite3.h               svm-idfw/           1
 nftables/libnftables.h  fw/                 1
 libmnl/                 fw/                 7

@@ -334,7 +334,7 @@ static int check_dir_result(const Idfw__DirResult *r, const char **why)
 		return bad(-GI_EPROTO, "DirResult: no id or unknown status", why);
 	if (r->account_state > 15 || r->expires_ms > INT64_MAX)
 		return bad(-GI_EPROTO, "DirResult: bad account state", why);
-	if (!text_ok(r->text, 0, WIRE_TEXT_MAX) || !text_ok(r->dn, 0, WIRE_DN_MAX) ||
+	if (!text_ok(r->text, 0, WIRE_DIR_WHY_MAX) || !text_ok(r->dn, 0, WIRE_DN_MAX) ||
 		!text_ok(r->name, 0, WIRE_USER_MAX) || !text_ok(r->upn, 0, WIRE_USER_MAX) ||
 		!guid_ok(&r->guid) || !sid_ok(&r->sid))
 		return bad(-GI_EPROTO, "DirResult: bad field", why);
@@ -369,7 +369,7 @@ static int check_dir_changed(const Idfw__DirChanged *c, const char **why)
 
 static int check_dir_state(const Idfw__DirState *s, const char **why)
 {
-	if (!text_ok(s->server, 0, WIRE_TEXT_MAX) || !text_ok(s->text, 0, WIRE_TEXT_MAX))
+	if (!text_ok(s->server, 0, WIRE_DIR_WHY_MAX) || !text_ok(s->text, 0, WIRE_DIR_WHY_MAX))
 		return bad(-GI_EPROTO, "DirState: bad text", why);
 	return 0;
 }

@@ -26,6 +26,7 @@
 #define WIRE_ALLOC_MAX (1u << 20)
 #define WIRE_USER_MAX 256 /* bytes, as all lengths here, without a NUL */
 #define WIRE_TEXT_MAX 256
+#define WIRE_DIR_WHY_MAX 512 /* DirState, DirResult: why, and what to try */
 #define WIRE_SOFTWARE_MAX 64
 #define WIRE_SERVICE_MAX 64 /* PAM service, tty, transport */
 #define WIRE_AUTH_MAX 1024

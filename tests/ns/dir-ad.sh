@@ -220,6 +220,9 @@ dir_start /etc/idfw/dir-dn.conf
 sees 'bind by DN' 5000 '^state up' true
 dir_stop
 
+# shellcheck source=tests/ns/dir-ad-bind.sh
+. "$top_srcdir/tests/ns/dir-ad-bind.sh"
+
 echo '== faults, in words'
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3 -subj '/CN=another CA' \
 	-keyout "$W/ca.key" -out "$W/ca.crt" 2>/dev/null
