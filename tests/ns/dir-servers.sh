@@ -93,40 +93,6 @@ conf() { # NAME URI
 }
 conf two "\"ldaps://$A\", \"ldaps://$B\""
 
-# logins TEXT REGEX CMD... - after CMD such a line, and lookups before and after it have real answers
-ASKED=0
-logins() {
-	local text=$1 want=$2 start end line='' from first wrong
-	shift 2
-	from=$(($(wc -l <"$W/out") + 1)) first=$ASKED
-	start=$(now_ms) end=$(($(now_ms) + 150000))
-	"$@"
-	until [ -n "$line" ] || [ "$(now_ms)" -gt $end ]; do
-		ASKED=$((ASKED + 1))
-		echo "nobody$ASKED" >&"$DIR_FD"
-		sleep 0.05
-		line=$(tail -n +$from "$W/out" | grep -m 1 -E "$want") || true
-	done
-	if [ -n "$line" ]; then ok "$text ($(($(now_ms) - start)) ms)"; else bad "$text: nothing like $want"; fi
-	until [ "$(tail -n +$from "$W/out" | grep -c '^answer nobody')" = $((ASKED - first)) ] ||
-		[ "$(now_ms)" -gt $end ]; do sleep 0.02; done
-	wrong=$(tail -n +$from "$W/out" | grep -E '^state down|^answer nobody.* unavailable' | head -3) || true
-	line=$(tail -n +$from "$W/out" | grep -c '^answer nobody[0-9]* not-found') || true
-	if [ -z "$wrong" ] && [ "$line" = $((ASKED - first)) ]; then
-		ok "all of $line logins meanwhile are answered"
-	else
-		bad "of $((ASKED - first)) logins meanwhile $line are answered; $wrong"
-	fi
-}
-# in time: what the documents promise; a busy machine may need longer, so that is only shown
-comes() { # TEXT REGEX CMD...
-	local text=$1 want=$2 start
-	shift 2
-	mark
-	start=$(now_ms)
-	"$@"
-	if wait_line 150 "$want"; then ok "$text ($(($(now_ms) - start)) ms)"; else bad "$text: ${LINE:-nothing}"; fi
-}
 ON_A="^state up ldaps://$A answers\$"
 ON_B="^state up ldaps://$B answers; ldaps://$A left out since 20[0-9-]+T[0-9:]+Z: "
 
