@@ -26,7 +26,7 @@
 #include "fw/siphash.h"
 
 #define ELEMS_PER_LINE 8
-#define TEXT_FORMAT "6" /* of what is not in the rules' chains: another hash when it changes */
+#define TEXT_FORMAT "7" /* of what is not in the rules' chains: another hash when it changes */
 
 /* fixed: the names must be the same in every process and version */
 static const uint64_t name_key[2] = { UINT64_C(0x6964667720666972), UINT64_C(0x6577616c6c206e66) };

@@ -61,21 +61,23 @@ static void render_hook(const char *hook, const char *live, const char *lo, cons
 }
 
 /*
+ * @anew: the packets of a flow with a dead mark that are judged as if they began one
  * @subject: what turns meta mark from the base mark into the subject's, for a flow whose
  * old mark was a base mark
  */
-static void render_flow(
-	const char *dir, const char *first, const char *subject, bool reset, struct gi_buf *out)
+static void render_flow(const char *dir, const char *first, const char *anew, const char *subject,
+	bool reset, struct gi_buf *out)
 {
 	gi_buf_printf(out,
 		"\tchain %s_flow {\n"
 		"\t\tct mark { 0, " LO_MARK " } goto %s_new\n"
 		"\t\tmeta mark set ct mark map @remark meta mark != @base goto %s_judge\n"
+		"%s"
 		"\t\tmeta mark 0 %s\n"
 		"%s"
 		"\t\tgoto %s_judge\n"
 		"\t}\n",
-		dir, dir, dir, reset ? "goto revoked" : "drop", subject, dir);
+		dir, dir, dir, anew, reset ? "goto revoked" : "drop", subject, dir);
 	gi_buf_printf(out,
 		"\tchain %s_new {\n"
 		"%s"
@@ -193,6 +195,17 @@ static void render_reset(uint64_t rules_hash, struct gi_buf *out)
 		rules_hash);
 }
 
+/*
+ * Whose an inbound flow is, its source address says, for a new one and for an old one alike. So
+ * what could begin a flow loses nothing by an old entry of the same ports with a mark that nothing
+ * leads to any more, and a client that keeps its port is not shut out for as long as it goes on
+ * trying: present rules decide. (Outgoing ones are judged so before they come here: out_begin.)
+ */
+static const char in_anew[] =
+	"\t\tmeta mark 0 ct direction original meta l4proto != tcp goto in_new\n"
+	"\t\tmeta mark 0 ct direction original tcp flags & (fin | syn | rst | ack) == syn goto "
+	"in_new\n";
+
 void fw_render_base(
 	const struct fw_ruleset *rs, const char *cg_name, uint64_t rules_hash, struct gi_buf *out)
 {
@@ -203,11 +216,12 @@ void fw_render_base(
 	render_live(out);
 	render_subject(cg_name, out);
 	render_lapse(out);
-	render_flow("out", "", "\t\tjump out_subject\n", reset, out);
+	render_flow("out", "", "", "\t\tjump out_subject\n", reset, out);
 	render_judge("out", rules_hash, out);
 	render_flow("in",
 		"\t\tmeta l4proto tcp ct state new tcp flags & (fin | syn | rst | ack) != syn "
 		"drop\n",
+		in_anew,
 		"\t\tmeta mark set ct original ip saddr map @addr4_mark\n"
 		"\t\tmeta mark set ct original ip6 saddr map @addr6_mark\n",
 		reset, out);

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fw-epoch.sh - a mark epoch: an entitlement changes while two server-fed transfers run. The kept
 # one loses no byte, the other is cut at its next packet, no conntrack entry is touched. On the
-# source VM by uid, on the destination VM by address, and for flows with the base mark.
+# source VM by uid, on the destination VM by address, and for flows with the base mark. At the end marks
+# that nothing leads to any more: a client that keeps its port is judged anew, what runs stays cut.
 set -eu
 . "${top_srcdir:-.}/tests/ns/fw-lib.sh"
 
@@ -133,3 +134,80 @@ for addr in 10.9.1.2 fd09:1::2; do
 	flow_whole "$TMP/mine.$addr"
 done
 [ "$(entries a 81)" -ge 1 ] || fail "the surviving flow did not take its subject's mark"
+
+say "a mark that nothing leads to any more (too many epochs): inbound, who keeps his port is judged anew"
+background b serve 7000 7001 # TCP and UDP
+tool_ok a <<'END'
+ruleset
+generation 5
+version 1
+default out accept
+base 4 3; base 6 4; live 3; live 4
+push
+END
+dest() { # dest GENERATION DIGIT REVOKE: all marks anew, no old one leads anywhere
+	cat <<-END | tool_ok b
+		ruleset
+		generation $1
+		version 1
+		revoke $3
+		group eng s
+		rule app/eng in accept from eng tcp:5432 udp:7000
+		rule app/all in accept udp:7001 icmp:8 icmpv6:128
+		base 4 0x${2}1; base 6 0x${2}2; live 0x${2}1; live 0x${2}2
+		addr 10.9.1.1 0x${2}3; addr fd09:1::1 0x${2}3; live 0x${2}3; sg eng 0x${2}3
+		push
+	END
+}
+n=20
+for mode in drop reset; do
+	dest $n 6 $mode
+	for addr in 10.9.1.2 fd09:1::2; do
+		background a udpping $addr 7000 "$TMP/k.eng.$mode.$addr" sport 4444
+		background a udpping $addr 7001 "$TMP/k.all.$mode.$addr" sport 4444
+		background a icmpping $addr "$TMP/k.echo.$mode.$addr"
+		background a drain $addr 5432 "$TMP/k.tcp.$mode.$addr"
+	done
+	dest $((n + 1)) 7 $mode
+	for addr in 10.9.1.2 fd09:1::2; do
+		for f in eng all echo; do
+			flow_runs "$TMP/k.$f.$mode.$addr" || fail "k.$f.$mode.$addr is shut out by its old mark"
+		done
+		flow_stopped "$TMP/k.tcp.$mode.$addr" || fail "a connection with a dead mark goes on"
+	done
+	if [ $mode = drop ]; then
+		port=$(on a ss -Htn state established '( dport = :5432 )' dst 10.9.1.2 | awk 'NR == 1 { sub(".*:", "", $3); print $3 }')
+		got=$(net a raw 10.9.1.2 5432 a sport "$port")
+		[ "$got" = silent ] || fail "a packet within that connection: $got"
+		got=$(net a raw 10.9.1.2 5432 s sport "$port")
+		[ "$got" = segment ] || fail "a SYN from a port that has an old entry: $got"
+	fi
+	say "$mode: who is not entitled any more is not let in by that, whoever else has his address is"
+	tool_ok b <<-END
+		delta
+		del live 0x73
+		del sg eng 0x73
+		del addr 10.9.1.1 0
+		del addr fd09:1::1 0
+		commit
+	END
+	all_stopped "k.eng.$mode" || fail "what is not allowed goes on"
+	for addr in 10.9.1.2 fd09:1::2; do
+		for f in all echo; do flow_runs "$TMP/k.$f.$mode.$addr" || fail "k.$f.$mode.$addr was cut"; done
+	done
+	tool_ok b <<-END
+		delta
+		add live 0x83
+		add sg eng 0x83
+		add addr 10.9.1.1 0x83
+		add addr fd09:1::1 0x83
+		commit
+	END
+	for addr in 10.9.1.2 fd09:1::2; do
+		flow_runs "$TMP/k.eng.$mode.$addr" || fail "k.eng.$mode.$addr is shut out by its old mark"
+	done
+	for p in "${PIDS[@]}"; do
+		grep -aq '/k[.]' "/proc/$p/cmdline" 2>/dev/null && kill "$p"
+	done
+	n=$((n + 2))
+done
