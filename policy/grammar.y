@@ -71,7 +71,7 @@ static void broken(struct pol_parser *ctx);
 %token <text> ADDRESS "address" ALLOW "allow" ANY "any" DEFAULT "default" DIRECTORY "directory"
 %token <text> DIRECTORY_DN "directory-dn" DIRECTORY_SID "directory-sid" DISABLED "disabled"
 %token <text> DROP "drop" FROM "from" GROUP "group" ICMP "icmp" ICMPV6 "icmpv6" IN "in" LOG "log"
-%token <text> LOGINS "logins" ON "on" ON_LOSS "on-loss" ON_REVOKE "on-revoke"
+%token <text> LOGINS "logins" ON "on" ON_LOSS "on-loss" ON_REVOKE "on-revoke" ON_STALE "on-stale"
 %token <text> OUT "out" PROTO "proto" REJECT "reject" RULE "rule" SECTION "section"
 %token <text> SERVICE "service" TCP "tcp" TO "to" UDP "udp" UID "uid" UNIT "unit" USER "user"
 %token <text> VM "vm"
@@ -94,6 +94,7 @@ policy:
 statement:
 	DEFAULT direction action ';'	{ pol_tree_default(ctx, $direction, $action, @$); }
 |	ON_LOSS how ';'	{ pol_session_on_loss(ctx, false, &$how, @$); }
+|	ON_STALE how ';'	{ pol_session_on_stale(ctx, false, &$how, @$); }
 |	ON_REVOKE revoke_how ';'	{ pol_session_on_revoke(ctx, &$revoke_how, @$); }
 |	logins
 |	group_head '{' members '}'
@@ -116,7 +117,7 @@ junk:
 junk_item:
 	WORD | STRING | NUMBER | PREFIX | ADDRESS | ALLOW | ANY | DEFAULT | DIRECTORY | DIRECTORY_DN
 |	DIRECTORY_SID | DISABLED | DROP | FROM | GROUP | ICMP | ICMPV6 | IN | LOG | LOGINS | ON
-|	ON_LOSS | ON_REVOKE | OUT | PROTO | REJECT | RULE | SECTION | SERVICE | TCP | TO | UDP | UID
+|	ON_LOSS | ON_REVOKE | ON_STALE | OUT | PROTO | REJECT | RULE | SECTION | SERVICE | TCP | TO | UDP | UID
 |	UNIT | USER | VM
 |	';' | ',' | '-' | '(' | ')' | '=' | ':' | '/' | '!' | '{' junk '}'
 ;
@@ -141,7 +142,7 @@ text:
 	WORD | STRING
 ;
 
-/* ---- on-loss hold TIME; on-revoke drain TIME; the words are checked where they are used ---- */
+/* ---- on-loss hold TIME; on-revoke drain TIME; on-stale hold TIME; words: where they are used ---- */
 
 how:
 	WORD	{ $$ = (struct pol_how){ .word = $WORD, .pos = @WORD }; }
@@ -183,6 +184,7 @@ member:
 |	GROUP { ctx->kind = POL_K_GROUP; } group_names ';'
 |	UID uids ';'
 |	ON_LOSS how ';'	{ pol_session_on_loss(ctx, true, &$how, @$); }
+|	ON_STALE how ';'	{ pol_session_on_stale(ctx, true, &$how, @$); }
 |	error ';'	{ pol_tree_group_broken(ctx); yyerrok; }
 ;
 
@@ -375,7 +377,7 @@ static const struct {
 	{ "directory-sid", DIRECTORY_SID }, { "disabled", DISABLED }, { "drop", DROP },
 	{ "from", FROM }, { "group", GROUP }, { "icmp", ICMP }, { "icmpv6", ICMPV6 }, { "in", IN },
 	{ "log", LOG }, { "logins", LOGINS }, { "on", ON }, { "on-loss", ON_LOSS },
-	{ "on-revoke", ON_REVOKE }, { "out", OUT }, { "proto", PROTO }, { "reject", REJECT }, { "rule", RULE },
+	{ "on-revoke", ON_REVOKE }, { "on-stale", ON_STALE }, { "out", OUT }, { "proto", PROTO }, { "reject", REJECT }, { "rule", RULE },
 	{ "section", SECTION }, { "service", SERVICE }, { "tcp", TCP }, { "to", TO },
 	{ "udp", UDP }, { "uid", UID }, { "unit", UNIT }, { "user", USER }, { "vm", VM },
 };
@@ -497,9 +499,11 @@ static void expected_text(const struct pol_parser *ctx, const yysymbol_kind_t *e
 {
 	char buf[32];
 
-	if (ctx->before == ON_LOSS || ctx->before == ON_REVOKE) { /* words that are no keywords */
-		gi_buf_printf(out, "; expected %s",
-			ctx->before == ON_LOSS ? POL_LOSS_WORDS : POL_REVOKE_WORDS);
+	if (ctx->before == ON_LOSS || ctx->before == ON_REVOKE || ctx->before == ON_STALE) {
+		gi_buf_printf(out, "; expected %s", /* words that are no keywords */
+			ctx->before == ON_LOSS	   ? POL_LOSS_WORDS
+			: ctx->before == ON_REVOKE ? POL_REVOKE_WORDS
+						   : POL_STALE_WORDS);
 		return;
 	}
 	if (expects(expected, n, YYSYMBOL_WORD) && expects(expected, n, YYSYMBOL_TCP) &&

@@ -140,6 +140,13 @@ static json_t *loss_json(uint32_t lease_s)
 	return json_pack("{s:I}", "hold", (json_int_t)lease_s);
 }
 
+static json_t *stale_json(const struct pol_stale *s)
+{
+	if (!s->hold_s)
+		return json_string("hold");
+	return json_pack("{s:I}", "hold", (json_int_t)s->hold_s);
+}
+
 static json_t *revoke_json(const struct pol_policy *p)
 {
 	if (p->revoke.drain_s)
@@ -153,6 +160,7 @@ static json_t *group_json(const struct pol_group *g)
 
 	if (!o || !put(o, "name", json_string(g->name)) ||
 		(g->loss.given && !put(o, "on-loss", loss_json(g->loss.lease_s))) ||
+		(g->stale.given && !put(o, "on-stale", stale_json(&g->stale))) ||
 		!put(o, "members", members_json(&g->members))) {
 		json_decref(o);
 		return NULL;
@@ -247,6 +255,7 @@ static json_t *policy_json(const struct pol_policy *p)
 			json_pack("{s:s, s:s}", "in", pol_action_name(p->defaults[FW_IN].action),
 				"out", pol_action_name(p->defaults[FW_OUT].action))) ||
 		!put(o, "on-loss", loss_json(pol_default_lease_s(p))) ||
+		!put(o, "on-stale", stale_json(&p->stale)) ||
 		!put(o, "on-revoke", revoke_json(p)) || !put(o, "groups", groups_json(p)) ||
 		!put(o, "services", services_json(p)) || !put(o, "logins", logins_json(p)) ||
 		!put(o, "sections", sections_json(p))) {

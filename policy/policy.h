@@ -28,6 +28,8 @@
 #define POL_LEASE_MIN_S FW_LEASE_MIN_S
 #define POL_LEASE_MAX_S FW_LEASE_MAX_S
 #define POL_LEASE_DEFAULT_S (24u * 60 * 60)
+#define POL_STALE_MIN_S (5u * 60)
+#define POL_STALE_MAX_S (365u * 24 * 60 * 60)
 #define POL_LEASES_MAX (FW_LAPSES_MAX + 1) /* different ones in one policy */
 #define POL_DRAIN_MAX_S (24u * 60 * 60)
 
@@ -98,6 +100,13 @@ const char *pol_vm_name(const struct pol_policy *p, size_t i);
  * belongs to the group that a rule names. Lists written in rules have the policy's.
  */
 uint32_t pol_group_lease_s(const struct pol_policy *p, size_t group);
+
+/*
+ * pol_group_stale_s - for how long membership counts that the directory has not confirmed
+ * POL_STALE_MIN_S .. POL_STALE_MAX_S; 0: for good. The group's own `on-stale`, else the policy's;
+ * which group's counts: as with pol_group_lease_s()
+ */
+uint32_t pol_group_stale_s(const struct pol_policy *p, size_t group);
 
 /* what happens to flows that are not allowed any more; *ret_drain_s: 0, or what runs may go on for
  * so long (then *ret is FW_REVOKE_DROP) */

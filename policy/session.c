@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * session.c - what the policy says about sessions: on-loss, on-revoke, logins
+ * session.c - what the policy says about sessions: on-loss, on-revoke, on-stale, logins
  *
  * Builders for the grammar, their checks, and the answers that svm-idfw's engine asks for at each
  * login (pol_login_allowed()) and in each plan (pol_group_lease_s(), pol_on_revoke()). The answers
@@ -127,6 +127,34 @@ void pol_session_on_revoke(struct pol_parser *c, const struct pol_how *how, stru
 	p->revoke.pos = pos;
 	p->revoke.drain_s = drain_s;
 	p->revoke.mode = strcmp(how->word, "reset") == 0 ? FW_REVOKE_RESET : FW_REVOKE_DROP;
+}
+
+void pol_session_on_stale(
+	struct pol_parser *c, bool in_group, const struct pol_how *how, struct conf_pos pos)
+{
+	static const char *const words[] = { "hold" };
+	struct pol_policy *p = c->p;
+	struct pol_stale *stale = &p->stale, new = { .given = true, .pos = pos };
+
+	if (c->err || (in_group && p->n_groups == 0))
+		return;
+	if (in_group)
+		stale = &p->groups[p->n_groups - 1].stale;
+	if (!known_word(c, how, words, GI_ARRAY_SIZE(words), POL_STALE_WORDS) ||
+		(how->timed && !time_seconds(c, &how->time, POL_STALE_MIN_S, POL_STALE_MAX_S,
+				       &new.hold_s)))
+		return;
+	if (stale->given)
+		given_twice(c, "on-stale", &pos, &stale->pos);
+	else
+		*stale = new;
+}
+
+uint32_t pol_group_stale_s(const struct pol_policy *p, size_t group)
+{
+	const struct pol_stale *own = &p->groups[group].stale;
+
+	return own->given ? own->hold_s : p->stale.hold_s;
 }
 
 uint32_t pol_default_lease_s(const struct pol_policy *p)

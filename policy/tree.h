@@ -69,6 +69,12 @@ struct pol_loss { /* `on-loss` */
 	struct conf_pos pos;
 };
 
+struct pol_stale { /* `on-stale` */
+	bool given;
+	uint32_t hold_s; /* 0: for good */
+	struct conf_pos pos;
+};
+
 struct pol_members {
 	struct pol_member *list;
 	size_t n, cap;
@@ -87,6 +93,7 @@ struct pol_group {
 	size_t depth;	   /* check: 1 + the deepest nested group's */
 	uint32_t hash;	   /* anonymous: of its members */
 	struct pol_loss loss;
+	struct pol_stale stale;
 	struct pol_members members;
 	bool named; /* check: a rule names it, not only a group that holds it */
 	bool infra; /* check: every rule that names it is in section infrastructure */
@@ -163,6 +170,7 @@ struct pol_policy {
 	struct pol_rule *rules; /* in text order */
 	size_t n_rules, rules_cap;
 	struct pol_loss loss;
+	struct pol_stale stale;
 	struct {
 		bool given;
 		enum fw_revoke mode;
@@ -244,8 +252,9 @@ void pol_tree_name(struct pol_parser *c, const char *what, const char *name, siz
 void pol_tree_limit(
 	struct pol_parser *c, bool *said, const char *what, int max, const struct conf_pos *pos);
 
-/* ---- session.c: on-loss, on-revoke, logins ---- */
+/* ---- session.c: on-loss, on-revoke, on-stale, logins ---- */
 #define POL_LOSS_WORDS "\"close\" or \"hold\" and a time"
+#define POL_STALE_WORDS "\"hold\", with a time or without"
 #define POL_REVOKE_WORDS "\"drop\", \"reset\" or \"drain\" and a time"
 struct pol_time {
 	uint64_t number;
@@ -262,6 +271,8 @@ struct pol_how { /* a word, and the time behind it */
 
 /* @pos: of the whole statement */
 void pol_session_on_loss(
+	struct pol_parser *c, bool in_group, const struct pol_how *how, struct conf_pos pos);
+void pol_session_on_stale(
 	struct pol_parser *c, bool in_group, const struct pol_how *how, struct conf_pos pos);
 void pol_session_on_revoke(struct pol_parser *c, const struct pol_how *how, struct conf_pos pos);
 uint32_t pol_default_lease_s(const struct pol_policy *p);

@@ -3,8 +3,8 @@
  * warn.c - what is allowed in a policy but hardly meant: warnings
  *
  * Unused groups and services, rules that an earlier one hides, a policy that would cut VMs off from
- * what they need, on-loss without effect or too soon, uids of people, logins on a VM whose name is
- * nearly another's. Silent about what can only be a consequence of an error.
+ * what they need, on-loss and on-stale without effect or too soon, uids of people, logins on a VM
+ * whose name is nearly another's. Silent about what can only be a consequence of an error.
  */
 #include "policy/tree.h"
 
@@ -87,6 +87,39 @@ static void warn_loss(const struct pol_policy *p, struct conf_diags *d)
 			conf_diag_add(d, CONF_WARNING, &g->loss.pos,
 				"group \"%s\" stands in rules of section infrastructure only: "
 				"closing them with the service may cut off who repairs it",
+				g->name);
+	}
+}
+
+static bool in_logins(const struct pol_policy *p, size_t group)
+{
+	for (size_t i = 0; i < p->n_logins; i++) {
+		const struct pol_members *users = &p->logins[i].users;
+
+		for (size_t k = 0; k < users->n; k++)
+			if (users->list[k].kind == POL_K_GROUP && users->list[k].group == group)
+				return true;
+	}
+	return false;
+}
+
+/* on-stale is about the same group, or one that lets users in, by the directory */
+static void warn_stale(const struct pol_policy *p, struct conf_diags *d)
+{
+	for (size_t i = 0; i < p->n_named; i++) {
+		const struct pol_group *g = &p->groups[i];
+
+		if (!g->stale.given || !g->used)
+			continue;
+		if (!(g->has & POL_HAS_PERSON))
+			conf_diag_add(d, CONF_WARNING, &g->stale.pos,
+				"on-stale changes nothing: nobody is in group \"%s\" by the "
+				"directory",
+				g->name);
+		else if (!g->named && !in_logins(p, i))
+			conf_diag_add(d, CONF_WARNING, &g->stale.pos,
+				"on-stale changes nothing: no rule names group \"%s\", and that of "
+				"the group that a rule names counts",
 				g->name);
 	}
 }
@@ -277,6 +310,7 @@ int pol_warn(struct pol_policy *p, struct conf_diags *d)
 		return 0; /* first things first */
 	warn_unused(p, d);
 	warn_loss(p, d);
+	warn_stale(p, d);
 	warn_persons(p, d);
 	warn_hidden(p, d);
 	warn_cut_off(p, d);

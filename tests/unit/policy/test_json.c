@@ -14,7 +14,8 @@
 
 static const char text[] =
 	"default in reject; default out allow;\n"
-	"on-loss hold 2h; on-revoke drain 90s;\n"
+	"on-loss hold 2h; on-revoke drain 90s; on-stale hold 3h;\n"
+	"group st { on-stale hold; user \"alice\"; } group su { on-stale hold 9m; user \"bob\"; }\n"
 	"group svc { on-loss close; unit \"nginx.service\", \"/a b\\\\x\"; uid 33, 4294967294; }\n"
 	"group eng { directory \"eng\\\"\\\\x\"; user alice; vm db01; address 10.0.0.0/8, ::1; }\n"
 	"group all { group eng; directory-sid \"S-1-5-32-544\"; directory-dn \"CN=a,DC=b\"; }\n"
@@ -83,6 +84,17 @@ static void list_text(json_t *list, struct gi_buf *out)
 	}
 }
 
+/* on-stale hold [TIME]; nothing when it is not there */
+static void stale_text(json_t *stale, struct gi_buf *out)
+{
+	json_t *hold = json_object_get(stale, "hold");
+
+	if (hold)
+		gi_buf_printf(out, "on-stale hold %ds; ", (int)json_integer_value(hold));
+	else if (stale)
+		gi_buf_printf(out, "on-stale %s; ", json_string_value(stale));
+}
+
 static void block_text(json_t *list, const char *word, const char *key, struct gi_buf *out)
 {
 	json_t *it, *member;
@@ -96,6 +108,7 @@ static void block_text(json_t *list, const char *word, const char *key, struct g
 			out, "%s %s { ", word, json_string_value(json_object_get(it, "name")));
 		if (hold)
 			gi_buf_printf(out, "on-loss hold %ds; ", (int)json_integer_value(hold));
+		stale_text(json_object_get(it, "on-stale"), out);
 		json_array_foreach(json_object_get(it, key), k, member)
 		{
 			member_text(member, false, out);
@@ -126,6 +139,7 @@ static void sessions_text(json_t *o, struct gi_buf *out)
 	size_t i;
 
 	gi_buf_printf(out, "on-loss hold %ds;\n", (int)json_integer_value(hold));
+	stale_text(json_object_get(o, "on-stale"), out);
 	if (drain)
 		gi_buf_printf(out, "on-revoke drain %ds;\n", (int)json_integer_value(drain));
 	else
@@ -172,7 +186,7 @@ static void test_pol_to_json_loses_nothing(void **state)
 	second = json_of(gi_buf_str(&again));
 	if (!json_equal(first, second))
 		fail_msg("not the same policy:\n%s", gi_buf_str(&again));
-	assert_int_equal(json_array_size(json_object_get(first, "groups")), 3);
+	assert_int_equal(json_array_size(json_object_get(first, "groups")), 5);
 	assert_int_equal(json_array_size(json_object_get(first, "logins")), 3);
 	assert_int_equal(json_array_size(json_object_get(first, "sections")), 4);
 	gi_buf_fini(&again);

@@ -48,6 +48,38 @@ static void test_pol_group_lease_s_own_then_policys_then_default(void **state)
 	}
 }
 
+/* ---- on-stale ---- */
+
+static void test_pol_group_stale_s_own_then_policys_then_for_good(void **state)
+{
+	static const char groups[] = "group own { user alice; on-stale hold 90m; }\n"
+				     "group outer { group own; user bob; }\n"
+				     "group plain { on-stale hold; user carol; }\n" RULES;
+	static const struct {
+		const char *top;
+		uint32_t own, outer, plain;
+	} cases[] = {
+		{ "", 5400, 0, 0 },
+		{ "on-stale hold;", 5400, 0, 0 },
+		{ "on-stale hold 5m;", 5400, 300, 0 },
+		{ "on-stale hold 365d;", 5400, 365 * 24 * 60 * 60, 0 },
+	};
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(cases); i++) {
+		struct pol_policy *p;
+
+		snprintf(text, sizeof(text), "%s\n%s", cases[i].top, groups);
+		p = fx_policy(text);
+		assert_int_equal(pol_group_stale_s(p, fx_group(p, "own")), cases[i].own);
+		assert_int_equal(pol_group_stale_s(p, fx_group(p, "outer")), cases[i].outer);
+		assert_int_equal(pol_group_stale_s(p, fx_group(p, "plain")), cases[i].plain);
+		assert_int_equal(pol_group_stale_s(p, fx_group(p, "_1")), cases[i].outer);
+		pol_free(p);
+	}
+}
+
 /* ---- on-revoke ---- */
 
 static void test_pol_on_revoke_each_mode(void **state)
@@ -322,6 +354,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pol_group_lease_s_own_then_policys_then_default),
+		cmocka_unit_test(test_pol_group_stale_s_own_then_policys_then_for_good),
 		cmocka_unit_test(test_pol_on_revoke_each_mode),
 		cmocka_unit_test(test_pol_login_allowed_by_user_and_vm),
 		cmocka_unit_test(test_pol_login_allowed_unknown_account_by_any_only),
