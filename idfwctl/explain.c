@@ -50,14 +50,18 @@ static void put_account(const json_t *row)
 {
 	uint64_t expires = ctl_row_number(row, "expires_ms"),
 		 as_of = ctl_row_number(row, "as_of_ms");
-	char when[CTL_TIME_STRLEN];
+	char when[CTL_TIME_STRLEN], span[CTL_TIME_STRLEN];
 
 	if (ctl_row_text(row, "account_why")[0] && !ctl_row_true(row, "account_revoked"))
 		ctl_putf("  %s; its groups are kept\n", ctl_row_text(row, "account_why"));
 	if (expires)
 		ctl_putf("  its account expires: %s\n", ctl_time_format(expires, when));
-	if (as_of)
-		ctl_putf("  its groups as of %s\n", ctl_time_format(as_of, when));
+	if (as_of && !ctl_row_number(row, "age_s"))
+		ctl_putf("  its groups are confirmed: the directory answers\n");
+	else if (as_of)
+		ctl_putf("  its groups as of %s, %s ago: not confirmed since\n",
+			ctl_time_format(as_of, when),
+			ctl_span_format(ctl_row_number(row, "age_s") * 1000, span));
 }
 
 static int shown(void *arg, json_t *row)

@@ -75,6 +75,7 @@ static const char *origin(const json_t *row)
 /* ---- who ---- */
 
 #define NESTED_MAX 32
+#define AGE_SHOWN_S 60 /* groups that nobody has confirmed for so long */
 
 /* "disabled" of "disabled,must-change": the first decides */
 static const char *who_account(const json_t *row, char buf[NESTED_MAX])
@@ -110,8 +111,15 @@ static const char *who_state(const json_t *row, enum ctl_tone *tone, char nested
 		return "lost";
 	if ((strcmp(directory, "found") == 0 || strcmp(directory, "service") == 0) &&
 		ctl_row_number(row, "enforced_ms")) {
+		uint64_t age_s = ctl_row_number(row, "age_s");
+		char span[CTL_TIME_STRLEN];
+
 		*tone = CTL_GOOD;
-		return "enforced";
+		if (age_s < AGE_SHOWN_S)
+			return "enforced";
+		snprintf(
+			nested, NESTED_MAX, "as of %.20s ago", ctl_span_format(age_s * 1000, span));
+		return nested;
 	}
 	*tone = CTL_DIM;
 	if (strcmp(directory, "found") == 0)

@@ -230,6 +230,33 @@ static void print_directories(const json_t *r, bool color, FILE *to)
 	}
 }
 
+/* accounts with sessions whose groups nobody vouches for now, or that have lost them */
+static void print_accounts(const json_t *r, bool color, FILE *to)
+{
+	uint64_t unconfirmed = ctl_row_number(r, "accounts_unconfirmed"),
+		 old = ctl_row_number(r, "accounts_old"),
+		 revoked = ctl_row_number(r, "accounts_revoked"),
+		 as_of = ctl_row_number(r, "directory_as_of_ms");
+	char span[CTL_TIME_STRLEN], when[CTL_TIME_STRLEN];
+
+	if (unconfirmed)
+		fprintf(to,
+			"  accounts   %" PRIu64 " live not confirmed by the directory, the oldest "
+			"for %s; as of %s\n",
+			unconfirmed, ctl_span_format(ctl_row_number(r, "accounts_oldest_ms"), span),
+			as_of ? ctl_time_format(as_of, when) : "never");
+	if (old)
+		fprintf(to,
+			"  %sNOT confirmed for over 24 hours: %" PRIu64
+			" live accounts, and no on-stale of the policy ends that%s\n",
+			ctl_tone_on(CTL_BAD, color), old, ctl_tone_off(CTL_BAD, color));
+	if (revoked)
+		fprintf(to,
+			"  accounts   %" PRIu64
+			" live without groups: disabled, expired or locked\n",
+			revoked);
+}
+
 static void print_svm(const json_t *r, bool color, FILE *to)
 {
 	bool ok = ctl_row_true(r, "ok");
@@ -249,7 +276,9 @@ static void print_svm(const json_t *r, bool color, FILE *to)
 		ctl_row_number(r, "vms"), ctl_row_number(r, "vms_connected"));
 	fprintf(to, "  directory  ");
 	print_directories(r, color, to);
-	fprintf(to, "\n  store      ");
+	fputc('\n', to);
+	print_accounts(r, color, to);
+	fprintf(to, "  store      ");
 	put_state(r, "store", "ok", color, to);
 	fprintf(to, ", %" PRIu64 " records queued\n", ctl_row_number(r, "store_queued"));
 	fprintf(to,

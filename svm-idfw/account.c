@@ -154,17 +154,26 @@ static uint64_t next_look(const struct idfw_engine *e, const struct idfw_account
 	return due;
 }
 
-static void look(struct idfw_engine *e, struct idfw_principal *p)
+static void look(struct idfw_engine *e, struct idfw_account *a)
 {
-	struct idfw_account *a = &p->account;
-	uint64_t due;
-
 	a->now = a->state;
 	if (a->expires_ms) {
 		a->now &= ~(uint32_t)IDFW_ACCT_EXPIRED;
 		a->now |= a->expires_ms <= e->real_ms ? IDFW_ACCT_EXPIRED : 0;
 	}
-	due = next_look(e, a);
+}
+
+void idfw_account_schedule(struct idfw_engine *e, struct idfw_principal *p)
+{
+	uint64_t due = UINT64_MAX, lapse;
+
+	if (p->is_unit)
+		return;
+	if (p->sessions && p->presence == IDFW_P_FOUND) {
+		due = next_look(e, &p->account);
+		lapse = age_due(e, p);
+		due = lapse < due ? lapse : due;
+	}
 	if (due == UINT64_MAX)
 		heap_drop(e, p);
 	else
@@ -206,9 +215,33 @@ void idfw_account_take(
 	a->state = found ? found->state : 0;
 	a->revokes = found ? found->revokes : 0;
 	a->expires_ms = found ? found->expires_ms : 0;
-	look(e, p);
+	look(e, a);
 	if (found && a->now != was)
 		account_record(e, p, was);
+}
+
+void idfw_account_joins(struct idfw_engine *e, const struct idfw_session *s)
+{
+	struct idfw_principal *p = s->principal;
+	uint32_t was = p->account.now;
+	struct pol_set has = { 0 };
+
+	if (!e->policy) { /* a start: the policy comes later, and counts all groups */
+		age_restore_live(e, s);
+		return;
+	}
+	if (p->n_sessions > 1)
+		return;
+	if (p->presence == IDFW_P_FOUND) {
+		look(e, &p->account);
+		if (p->account.now != was)
+			account_record(e, p, was);
+		if (idfw_principal_groups(e, e->policy, p, &has) == 0) {
+			pol_set_fini(&p->member_of);
+			p->member_of = has;
+		}
+	}
+	idfw_account_schedule(e, p);
 }
 
 void idfw_account_forget(struct idfw_engine *e, struct idfw_principal *p)
@@ -222,17 +255,25 @@ void idfw_account_tick(struct idfw_engine *e)
 
 	for (int n = 0; (p = e->accounts_due) && p->account.due_ms <= e->mono_ms; n++) {
 		uint32_t was = p->account.now;
+		bool lapses = age_ends(e, p);
 
 		if (n == ACCOUNT_TICK_MAX)
 			break;
-		look(e, p);
-		if (was & p->account.revokes & IDFW_ACCT_LOCKED && p->sessions &&
+		if (!p->sessions) { /* idfw_account_joins() makes up for it */
+			heap_drop(e, p);
+			continue;
+		}
+		look(e, &p->account);
+		if (was & p->account.revokes & IDFW_ACCT_LOCKED &&
 			idfw_dir_of(e, p) != IDFW_DIR_DOWN)
 			idfw_principal_lookup(e, p);
-		if (p->account.now == was)
-			continue;
-		account_record(e, p, was);
-		idfw_principal_judge(e, p);
+		if (p->account.now != was)
+			account_record(e, p, was);
+		if (lapses)
+			age_record(e, p);
+		if (lapses || p->account.now != was)
+			idfw_principal_judge(e, p);
+		idfw_account_schedule(e, p);
 	}
 	if (e->accounts_due)
 		idfw_due(e, e->accounts_due->account.due_ms);

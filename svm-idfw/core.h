@@ -8,6 +8,7 @@
  *   addr.c       whose address is it
  *   session.c    sessions begin and end
  *   principal.c  directory accounts: cache, lookups
+ *   age.c        how long ago the directory confirmed them
  *   account.c    their state: disabled, expired, locked; what that takes away, and when
  *   group.c      directory groups, each once
  *   news.c       the directory changed: who is looked up again
@@ -39,6 +40,7 @@
 #include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "svm-idfw/dirstates.h"
+#include "svm-idfw/account.h"
 #include "svm-idfw/engine.h"
 #include "svm-idfw/intern.h"
 #include "svm-idfw/news.h"
@@ -297,6 +299,8 @@ struct idfw_engine {
 	uint32_t drain_s; /* while the policy or the directory takes access away: for so long; or 0
 			   */
 	bool watch_all;	  /* which services matter to which VM may have changed */
+	struct idfw_as_of as_of;	     /* age.c */
+	uint64_t mark_ms;		     /* monotonic: when it is moved on */
 	struct idfw_principal *accounts_due; /* heap: whose state is another one by itself next */
 	uint64_t retry_ms;		     /* failed lookups are tried again; 0 none */
 	struct idfw_directory dirs[IDFW_DIRS_MAX];
@@ -423,8 +427,8 @@ void idfw_principal_lookup(struct idfw_engine *e, struct idfw_principal *p);
 /* is a login of this account served from what is known, or must the directory be asked first? */
 void idfw_principal_login(struct idfw_engine *e, struct idfw_principal *p);
 bool idfw_principal_grants(const struct idfw_principal *p);
-GI_MUST_CHECK int idfw_principal_groups(
-	const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret);
+GI_MUST_CHECK int idfw_principal_groups(const struct idfw_engine *e, const struct pol_policy *pol,
+	const struct idfw_principal *p, struct pol_set *ret);
 void idfw_principal_retry(struct idfw_engine *e);
 /* has sessions, and the directory may say more than what is known */
 bool idfw_principal_wanting(const struct idfw_principal *p);
@@ -435,15 +439,6 @@ void idfw_units_free(struct idfw_engine *e);
 
 /* what it may have was looked at anew (its state): its sessions follow */
 void idfw_principal_judge(struct idfw_engine *e, struct idfw_principal *p);
-
-/* ---- account.c ---- */
-/* what the directory says now; NULL: it does not know the account. What changed is recorded */
-void idfw_account_take(
-	struct idfw_engine *e, struct idfw_principal *p, const struct idfw_account *found);
-void idfw_account_forget(struct idfw_engine *e, struct idfw_principal *p); /* it is freed */
-void idfw_account_tick(struct idfw_engine *e); /* expiry; asks for the next */
-/* ,"account":...,"why":... of one that is not well, into a decision's record */
-void idfw_account_json(struct gi_buf *b, const struct idfw_principal *p);
 
 /* ---- service.c ---- */
 /* why a session of kind SERVICE is not taken; or NULL */

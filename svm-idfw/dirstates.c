@@ -87,6 +87,7 @@ static void dir_down(struct idfw_engine *e, const char *label)
 	bool all = dir_count(e, IDFW_DIR_DOWN) == e->n_dirs;
 
 	HASH_ITER (hh, e->principals, p, next) {
+		idfw_account_schedule(e, p);
 		if (!p->sessions || !(p->held || p->presence == IDFW_P_PENDING) ||
 			!dir_concerns(label, p) || (!*p->directory && !all))
 			continue;
@@ -139,6 +140,7 @@ void idfw_engine_directory_state(struct idfw_engine *e, const char *label, bool 
 	(void)snprintf(d->why, sizeof(d->why), "%s", why);
 	if (d->state == now)
 		return;
+	age_directory(e, d, up);
 	d->state = now;
 	d->since_ms = e->real_ms;
 	gi_notice("directory %s%sis %s%s%s", label, *label ? " " : "", up ? "up" : "down",

@@ -99,6 +99,7 @@ uint64_t idfw_engine_tick(struct idfw_engine *e)
 		else if (e->retry_ms)
 			idfw_due(e, e->retry_ms);
 		idfw_account_tick(e);
+		age_tick(e);
 		ready_due(e);
 		plan_event_end(e);
 	}
@@ -224,13 +225,13 @@ static int commit_prepare(struct idfw_engine *e, struct commit *c, uint64_t gene
 	if (r < 0)
 		return r;
 	HASH_ITER (hh, e->principals, p, p_next) {
-		r = idfw_principal_groups(c->policy, p, &c->members[i++]);
+		r = idfw_principal_groups(e, c->policy, p, &c->members[i++]);
 		if (r < 0)
 			return r;
 	}
 	i = 0;
 	HASH_ITER (hh, e->units, p, p_next) {
-		r = idfw_principal_groups(c->policy, p, &c->units[i++]);
+		r = idfw_principal_groups(e, c->policy, p, &c->units[i++]);
 		if (r < 0)
 			return r;
 	}
@@ -277,6 +278,7 @@ static void commit_account(struct idfw_engine *e, struct idfw_principal *p, stru
 		idfw_session_recount(s);
 	}
 	pol_set_fini(&old);
+	idfw_account_schedule(e, p);
 }
 
 static void commit_principals(

@@ -68,9 +68,10 @@ struct idfw_account {
 	uint32_t revokes;    /* which of them take the groups away */
 	uint64_t expires_ms; /* real time; 0 never */
 	/* the engine's own */
-	uint32_t now;	 /* what counts at this moment */
-	bool waits;	 /* in the heap of those that are looked at again */
-	uint64_t due_ms; /* then, monotonic */
+	int64_t confirmed_ms; /* monotonic; see age.c */
+	uint32_t now;	      /* what counts at this moment */
+	bool waits;	      /* in the heap of those that are looked at again */
+	uint64_t due_ms;      /* then, monotonic */
 	struct idfw_principal *child, *next, *previous; /* pairing heap: previous or parent */
 };
 
@@ -429,6 +430,27 @@ struct idfw_session *idfw_engine_session(struct idfw_engine *e, uint64_t db_id);
 /* ---- account.c ---- */
 /* its groups count for nothing, by the state of the account; never of a system service */
 bool idfw_account_cut(const struct idfw_principal *p);
+/* ---- age.c ---- */
+#define IDFW_AGE_OLD_MS (UINT64_C(24) * 60 * 60 * 1000)
+/* when (real time) the directory last confirmed what is known of it; now, while it answers; 0 never
+ */
+uint64_t idfw_engine_confirmed(
+	const struct idfw_engine *e, const struct idfw_principal *p, uint64_t *ret_age_ms);
+/* until when all live accounts were confirmed: those with sessions before this one; 0 never */
+struct idfw_as_of {
+	uint64_t real_ms, next_db_id;
+};
+struct idfw_as_of idfw_engine_as_of(const struct idfw_engine *e); /* to be kept for a restart */
+void idfw_engine_restore_as_of(struct idfw_engine *e, struct idfw_as_of as_of); /* first */
+struct idfw_ages {	    /* of accounts with sessions */
+	uint64_t as_of_ms;  /* real time; 0 never */
+	uint64_t oldest_ms; /* age */
+	size_t unconfirmed;
+	size_t old;	/* for IDFW_AGE_OLD_MS, and no on-stale will end that */
+	size_t revoked; /* by their state */
+};
+void idfw_engine_ages(const struct idfw_engine *e, struct idfw_ages *ret);
+
 /* "disabled,locked": the states that count now; "" well; returns @buf */
 const char *idfw_account_words(uint32_t state, char buf[IDFW_ACCT_WHY_MAX]);
 /* "account alice is disabled in the directory"; "" well; returns @buf */

@@ -55,6 +55,15 @@ static void hold_cb(struct io_timer *w)
 	pressure(w->arg);
 }
 
+/* for a restart while the directory is away: how old is what it said? */
+static void keep_as_of(struct svm *s)
+{
+	struct idfw_as_of as_of = idfw_engine_as_of(s->engine);
+
+	if (as_of.real_ms != s->as_of_ms && idfw_store_put_as_of(s->store, as_of) == 0)
+		s->as_of_ms = as_of.real_ms;
+}
+
 static void flush_cb(struct io_idle *w)
 {
 	struct svm *s = w->arg;
@@ -65,6 +74,7 @@ static void flush_cb(struct io_idle *w)
 	idfw_engine_clock(s->engine, now, io_clock_real_ms());
 	next = idfw_engine_tick(s->engine);
 	idfw_engine_flush(s->engine);
+	keep_as_of(s);
 	if (next == s->tick_at_ms)
 		return;
 	io_timer_stop(s->loop, &s->tick);

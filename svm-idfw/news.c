@@ -36,7 +36,7 @@ static int by_text(const void *a, const void *b)
 
 static void again(struct idfw_engine *e, struct idfw_principal *p)
 {
-	p->stale = true;
+	age_stale(e, p);
 	if (p->sessions)
 		idfw_principal_lookup(e, p);
 }

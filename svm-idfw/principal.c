@@ -185,7 +185,7 @@ int idfw_unit_get(struct idfw_engine *e, const char *unit, struct idfw_principal
 	p->is_unit = true;
 	p->presence = IDFW_P_FOUND;
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, e->units, p->key, strlen(unit), h, p);
-	r = idfw_principal_groups(e->policy, p, &p->member_of);
+	r = idfw_principal_groups(e, e->policy, p, &p->member_of);
 	if (r < 0) {
 		idfw_principal_free(e, p);
 		return r;
@@ -217,8 +217,8 @@ bool idfw_principal_grants(const struct idfw_principal *p)
 	       (!p->is_unit || in_any(&p->member_of));
 }
 
-int idfw_principal_groups(
-	const struct pol_policy *pol, const struct idfw_principal *p, struct pol_set *ret)
+int idfw_principal_groups(const struct idfw_engine *e, const struct pol_policy *pol,
+	const struct idfw_principal *p, struct pol_set *ret)
 {
 	struct pol_principal who = { .name = p->name, .upn = p->upn, .sid = p->sid, .dn = p->dn };
 	struct pol_dirgroup *g;
@@ -240,6 +240,8 @@ int idfw_principal_groups(
 	who.groups = g;
 	who.n_groups = p->n_in;
 	r = pol_groups_of_principal(pol, &who, ret);
+	if (r == 0)
+		age_trim(e, pol, p, ret);
 	free(g);
 	return r;
 }
@@ -347,7 +349,7 @@ static void judge(struct idfw_engine *e, struct idfw_principal *p, int r)
 	bool changed;
 
 	if (r == 0)
-		r = idfw_principal_groups(e->policy, p, &has);
+		r = idfw_principal_groups(e, e->policy, p, &has);
 	if (r < 0) {
 		gi_err("groups of %s: %s; what was known serves", p->key, gi_strerror(r));
 		p->stale = true;
@@ -358,6 +360,7 @@ static void judge(struct idfw_engine *e, struct idfw_principal *p, int r)
 	changed = !(had.bits && has.bits ? pol_set_equal(&had, &has) : !had.bits && !has.bits);
 	sync_all(e, p, &had, changed);
 	pol_set_fini(&had);
+	idfw_account_schedule(e, p);
 }
 
 void idfw_principal_judge(struct idfw_engine *e, struct idfw_principal *p)
@@ -385,6 +388,8 @@ static void take(
 	}
 	p->resolved_ms = e->real_ms;
 	p->stale = r < 0;
+	if (r == 0)
+		age_confirm(e, p);
 	p->held = false;
 	idfw_account_take(e, p, p->presence == IDFW_P_FOUND ? &found->account : NULL);
 	judge(e, p, r);
@@ -405,7 +410,7 @@ void idfw_engine_principal(
 	} else {
 		p->held = false;
 		if (p->presence == IDFW_P_FOUND)
-			p->stale = true;
+			age_stale(e, p);
 		else
 			p->presence = IDFW_P_UNAVAILABLE;
 		sync_all(e, p, &p->member_of, false);
@@ -433,6 +438,7 @@ int idfw_engine_restore_principal(struct idfw_engine *e, const struct idfw_princ
 		take(e, p, found);
 	p->resolved_ms = resolved;
 	p->stale = true;
+	age_restore(e, p, resolved);
 	plan_event_end(e);
 	return 0;
 }

@@ -48,17 +48,36 @@ static json_t *row_directories(const struct idfw_engine *e)
 	return list;
 }
 
+/* takes @row; how sure it is what live accounts may do */
+static json_t *row_ages(const struct query_env *env, json_t *row, bool *ok)
+{
+	struct idfw_ages a;
+	json_t *more;
+
+	idfw_engine_ages(env->engine, &a);
+	*ok = *ok && !a.old;
+	more = json_pack("{s:b,s:o,s:I,s:I,s:I,s:I}", "ok", (int)*ok, "directory_as_of_ms",
+		row_time(a.as_of_ms), "accounts_unconfirmed", (json_int_t)a.unconfirmed,
+		"accounts_oldest_ms", (json_int_t)a.oldest_ms, "accounts_old", (json_int_t)a.old,
+		"accounts_revoked", (json_int_t)a.revoked);
+	if (row && more)
+		(void)json_object_update(row, more);
+	json_decref(more);
+	return row;
+}
+
 json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 {
 	struct idfw_store_stats st;
 	struct idfw_stats s;
+	json_t *row;
 	uint64_t generation = 0, now = io_clock_real_ms();
 	bool policy = idfw_engine_policy_now(env->engine, &generation) != NULL;
 
 	idfw_engine_stats(env->engine, &s);
 	idfw_store_stats(env->store, &st);
 	*ret_ok = policy && s.directory_up && st.err == 0 && row_all_in_sync(env);
-	return json_pack(
+	row = json_pack(
 		"{s:s,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,"
 		"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}",
 		"type", "svm", "ok", (int)*ret_ok, "software", "svm-idfw " PACKAGE_VERSION,
@@ -81,6 +100,7 @@ json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 		(json_int_t)s.isolations_spared, "scan_records", (json_int_t)s.scan_records,
 		"scan_duplicates", (json_int_t)s.scan_duplicates, "alarms", (json_int_t)s.alarms,
 		"leases", (json_int_t)s.leases, "directories", row_directories(env->engine));
+	return row_ages(env, row, ret_ok);
 }
 
 static json_t *row_alarms(const struct idfw_vm *vm)
@@ -178,8 +198,9 @@ static json_t *row_parent(const struct query_env *env, const struct idfw_session
 }
 
 /* takes @row; what the directory said of the account, and when */
-static json_t *row_account(json_t *row, const struct idfw_session *s)
+static json_t *row_account(const struct query_env *env, json_t *row, const struct idfw_session *s)
 {
+	uint64_t as_of = 0, age = 0;
 	const struct idfw_principal *p = s->principal && !s->is_unit ? s->principal : NULL;
 	char words[IDFW_ACCT_WHY_MAX] = "", why[IDFW_ACCT_WHY_MAX] = "";
 	json_t *more;
@@ -187,11 +208,12 @@ static json_t *row_account(json_t *row, const struct idfw_session *s)
 	if (p) {
 		(void)idfw_account_words(p->account.now, words);
 		(void)idfw_account_why(p, why);
+		as_of = idfw_engine_confirmed(env->engine, p, &age);
 	}
-	more = json_pack("{s:s,s:s,s:b,s:o,s:o}", "account", words, "account_why", why,
+	more = json_pack("{s:s,s:s,s:b,s:o,s:o,s:I}", "account", words, "account_why", why,
 		"account_revoked", p && idfw_account_cut(p), "expires_ms",
-		row_time(p ? p->account.expires_ms : 0), "as_of_ms",
-		row_time(p ? p->resolved_ms : 0));
+		row_time(p ? p->account.expires_ms : 0), "as_of_ms", row_time(as_of), "age_s",
+		(json_int_t)age / 1000);
 	if (row && more)
 		(void)json_object_update(row, more);
 	json_decref(more);
@@ -217,7 +239,7 @@ json_t *query_row_session(const struct query_env *env, const struct idfw_session
 		row_parent(env, s), "found", (int)s->found, "lost",
 		(int)idfw_session_lost(env->engine, s), "refused", (int)s->refused, "account_in",
 		s->principal ? s->principal->directory : "");
-	return row_account(row, s);
+	return row_account(env, row, s);
 }
 
 /* why it has no access by identity; "" it may have */
@@ -264,7 +286,7 @@ json_t *query_row_explain(const struct query_env *env, struct idfw_session *s)
 				"lost", (int)opens[i].lost));
 	for (size_t i = 0; i < n_drains && i < ROW_DRAINS_MAX; i++)
 		(void)json_array_append_new(until, json_integer((json_int_t)drains[i]));
-	return row_account(
+	return row_account(env,
 		json_pack("{s:I,s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:o}", "session", (json_int_t)s->db_id,
 			"user", s->user, "vm", s->vm->name, "uid", (json_int_t)s->uid, "closed",
 			row_closed(s, why), "beat_ms",

@@ -153,6 +153,8 @@ static int identity_link(struct idfw_engine *e, struct idfw_session *s)
 		s->p_next->p_prev = s;
 	p->sessions = s;
 	p->n_sessions++;
+	if (!p->is_unit)
+		idfw_account_joins(e, s);
 	return 0;
 }
 
@@ -279,6 +281,7 @@ void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, 
 	}
 	gi_buf_printf(b, "],\"directory_groups\":%zu,\"reason\":\"%s\"", p->n_in, reason);
 	idfw_account_json(b, p);
+	age_json(b, e, p);
 	gi_buf_append(b, "}", 1);
 	gi_info("decision %s@%s: %s", s->user, s->vm->name, gi_buf_str(b));
 	idfw_note(e, IDFW_REC_DECISION, s->vm, s,
@@ -332,6 +335,8 @@ static const char *login_json(struct idfw_engine *e, const struct idfw_session *
 		gi_buf_printf(b, ",\"kind\":\"service\"");
 	if (s->found)
 		gi_buf_printf(b, ",\"found\":true");
+	if (s->principal && idfw_dir_of(e, s->principal) == IDFW_DIR_DOWN)
+		age_json(b, e, s->principal);
 	for (size_t i = 0; i < GI_ARRAY_SIZE(texts); i++) {
 		if (!*texts[i].value)
 			continue;

@@ -157,6 +157,14 @@ int idfw_store_put_principal(struct idfw_store *s, const struct idfw_principal *
 	return err < 0 ? err : store_put(s, copy);
 }
 
+int idfw_store_put_as_of(struct idfw_store *s, struct idfw_as_of as_of)
+{
+	struct store_rec *copy;
+	int err = store_rec_as_of(as_of, &copy);
+
+	return err < 0 ? err : store_put(s, copy);
+}
+
 int idfw_store_put_policy(struct idfw_store *s, uint64_t generation, const char *by,
 	uint64_t time_ms, const char *text, size_t len)
 {

@@ -12,6 +12,11 @@ static int load_vm(void *arg, const char *name, const uint8_t boot_id[16], uint6
 	return idfw_engine_restore_vm(arg, name, boot_id, seq);
 }
 
+static void load_as_of(void *arg, struct idfw_as_of as_of)
+{
+	idfw_engine_restore_as_of(arg, as_of);
+}
+
 static int load_principal(void *arg, const struct idfw_principal *p)
 {
 	return idfw_engine_restore_principal(arg, p);
@@ -51,6 +56,7 @@ static void load_next_db_id(void *arg, uint64_t next)
 int idfw_store_load(struct idfw_store *s, struct idfw_engine *e)
 {
 	static const struct store_load_ops ops = { .vm = load_vm,
+		.as_of = load_as_of,
 		.principal = load_principal,
 		.session = load_session,
 		.isolation = load_isolation,

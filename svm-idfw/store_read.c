@@ -211,6 +211,13 @@ static int load_vm(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg
 		       : -EBADF;
 }
 
+static int load_as_of(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
+{
+	if (ops->as_of)
+		ops->as_of(arg, (struct idfw_as_of){ col_int(st, 0), col_int(st, 1) });
+	return 0;
+}
+
 static int load_principal(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
 {
 	struct idfw_principal p = { .presence = (enum idfw_presence)col_int(st, 6),
@@ -331,6 +338,9 @@ int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void 
 		int (*row)(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg);
 	} steps[] = {
 		{ "SELECT name,boot_id,seq FROM vm", load_vm },
+		{ "SELECT a.value,b.value FROM meta a,meta b WHERE a.key='as_of_ms'"
+		  " AND b.key='as_of_session'",
+			load_as_of },
 		{ "SELECT "
 		  "key,name,upn,dn,sid,guid,presence,resolved_ms,groups,account_state,revokes,"
 		  "expires_ms FROM principal",

@@ -89,6 +89,21 @@ int store_rec_new(const struct idfw_record *r, struct store_rec **ret)
 	return 0;
 }
 
+int store_rec_as_of(struct idfw_as_of as_of, struct store_rec **ret)
+{
+	struct store_rec *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->bytes = sizeof(*c);
+	c->as_of = true;
+	c->vm = c->detail = c->user = "";
+	c->resolved_ms = as_of.real_ms;
+	c->db_id = as_of.next_db_id;
+	*ret = c;
+	return 0;
+}
+
 int store_rec_principal(const struct idfw_principal *p, struct store_rec **ret)
 {
 	char *groups = store_groups_text(p->groups, p->n_groups);

@@ -97,6 +97,7 @@ enum store_stmt {
 	S_AUDIT,
 	S_POLICY,
 	S_PRINCIPAL,
+	S_AS_OF,
 	S_ISOLATE,
 	S_RELEASE,
 	S_OUTBOX,
@@ -122,6 +123,8 @@ static const char *const store_stmts[S_WRITER_COUNT] = {
 	[S_PRINCIPAL] = "INSERT OR REPLACE INTO principal(key,name,upn,dn,sid,guid,presence,"
 			"resolved_ms,groups,account_state,revokes,expires_ms)"
 			" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
+	[S_AS_OF] = "INSERT INTO meta(key,value) VALUES('as_of_ms',?1),('as_of_session',?2)"
+		    " ON CONFLICT(key) DO UPDATE SET value=excluded.value",
 	[S_ISOLATE] = "INSERT OR REPLACE INTO isolation(vm,uid,session,user,since_ms,automatic,by,"
 		      "why,spares) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
 	[S_RELEASE] = "DELETE FROM isolation WHERE vm=?1 AND uid=?2 AND session=?3",

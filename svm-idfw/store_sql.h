@@ -53,6 +53,7 @@ struct store_load_ops { /* each: 0, or negative to stop */
 	int (*session)(void *arg, const char *vm, const Idfw__Session *s, const uint8_t boot_id[16],
 		uint64_t db_id, uint64_t seen_ms, bool kicked);
 	/* NULL: not wanted */
+	void (*as_of)(void *arg, struct idfw_as_of as_of); /* before principals and sessions */
 	int (*isolation)(void *arg, const char *vm, const struct idfw_isolation *i);
 	/* the last IDFW_RECENT_MAX that are over, oldest first */
 	int (*recent)(void *arg, const char *vm, const struct idfw_store_recent *r);

@@ -32,6 +32,7 @@ struct svm {
 	struct idfw_dirs *dirs; /* NULL: none is configured */
 	struct idfw_ctl *ctl;
 	uint64_t tick_at_ms; /* monotonic; 0 none */
+	uint64_t as_of_ms;   /* in the database */
 	bool store_full;     /* said already */
 };
 

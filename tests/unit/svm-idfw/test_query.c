@@ -266,7 +266,8 @@ static void test_status_names_the_limits_that_count(void **state)
 	"section emergency { rule bad drop from bad to db service tcp 9; }\n"                \
 	"section application { rule a allow from eng to db; rule b allow from ops to db; }\n"
 
-static void found(struct fix *f, const char *const *names, size_t n)
+static void found_as(
+	struct fix *f, const char *const *names, size_t n, const struct idfw_account *account)
 {
 	static char empty[] = "", alice[] = "alice";
 	struct idfw_group groups[4] = { 0 };
@@ -275,6 +276,7 @@ static void found(struct fix *f, const char *const *names, size_t n)
 		.upn = empty,
 		.sid = empty,
 		.dn = empty,
+		.account = *account,
 		.groups = groups,
 		.n_groups = n };
 
@@ -285,6 +287,13 @@ static void found(struct fix *f, const char *const *names, size_t n)
 	idfw_engine_directory_changed(f->w.e, &(struct idfw_changes){ .all = true });
 	idfw_engine_principal(f->w.e, "alice", &p);
 	assert_null(world_settle(&f->w));
+}
+
+static void found(struct fix *f, const char *const *names, size_t n)
+{
+	const struct idfw_account well = { .state = 0 };
+
+	found_as(f, names, n, &well);
 }
 
 static void pass(struct fix *f, uint64_t ms)
@@ -404,6 +413,53 @@ static void test_explain_tells_drains(void **state)
 	HAS(f, "\"opens\":[],");
 }
 
+static void test_account_its_state_and_age_are_told(void **state)
+{
+	static const char *const groups[] = { "eng" };
+	struct fix *f = *state;
+	struct idfw_account a = { .state = IDFW_ACCT_DISABLED | IDFW_ACCT_MUST_CHANGE,
+		.revokes = IDFW_ACCT_DISABLED,
+		.expires_ms = UINT64_C(1893456000000) };
+	char text[96];
+
+	assert_int_equal(world_policy(&f->w, LEASES), 0);
+	idfw_engine_directory_state(f->w.e, "", true, "");
+	found_as(f, groups, 1, &a);
+	(void)ask(f, "who", "alice", NULL);
+	HAS(f, "\"groups\":[]");
+	HAS(f, "\"account\":\"disabled,must-change\",\"account_why\":\"account alice is disabled "
+	       "in "
+	       "the directory, and must change its password\",\"account_revoked\":true,"
+	       "\"expires_ms\":1893456000000,\"as_of_ms\":");
+	HAS(f, "\"age_s\":0");
+	(void)ask(f, "explain", "1", NULL);
+	HAS(f, "\"closed\":\"account alice is disabled in the directory, and must");
+	(void)ask(f, "status", NULL, NULL);
+	HAS(f, "\"accounts_unconfirmed\":0,\"accounts_oldest_ms\":0,\"accounts_old\":0,"
+	       "\"accounts_revoked\":1");
+	found(f, groups, 1);
+	(void)ask(f, "who", "alice", NULL);
+	HAS(f, "\"account\":\"\",\"account_why\":\"\",\"account_revoked\":false,\"expires_ms\":"
+	       "null");
+	/* the directory goes: as of then, however long ago */
+	(void)snprintf(text, sizeof(text), "\"as_of_ms\":%llu,\"age_s\":86399",
+		(unsigned long long)f->w.real_ms);
+	idfw_engine_directory_state(f->w.e, "", false, "gone");
+	pass(f, 86399000);
+	(void)ask(f, "who", "alice", NULL);
+	HAS(f, text);
+	(void)ask(f, "explain", "1", NULL);
+	HAS(f, text);
+	(void)ask(f, "status", NULL, NULL);
+	HAS(f, "\"accounts_unconfirmed\":1,\"accounts_oldest_ms\":86399000,\"accounts_old\":0");
+	pass(f, 1000);
+	(void)ask(f, "status", NULL, NULL);
+	HAS(f, "\"accounts_old\":1");
+	/* a system user is nobody of the directory */
+	(void)ask(f, "who", "root", NULL);
+	HAS(f, "\"expires_ms\":null,\"as_of_ms\":null,\"age_s\":0");
+}
+
 static void test_isolate_what_cannot_be(void **state)
 {
 	struct fix *f = *state;
@@ -492,6 +548,7 @@ int main(void)
 		T(test_explain_says_what_is_open_until_when),
 		T(test_explain_knows_a_vm_that_does_not_apply),
 		T(test_explain_tells_drains),
+		T(test_account_its_state_and_age_are_told),
 		T(test_isolate_what_cannot_be),
 		T(test_offline_vm_is_not_in_sync),
 		T(test_fim_and_audit_by_kind),

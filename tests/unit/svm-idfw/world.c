@@ -388,6 +388,8 @@ int world_restart(struct world *w, bool lost)
 		pushes_drop(&w->agents[i]);
 	w->e = NULL;
 	r = engine_start(w);
+	if (r == 0 && !lost)
+		idfw_engine_restore_as_of(w->e, idfw_engine_as_of(old));
 	HASH_ITER (hh, old->vms, vm, vm_next) {
 		if (lost)
 			break;
