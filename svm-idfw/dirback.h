@@ -2,9 +2,11 @@
 /*
  * dirback.h - what the directory child can do with one kind of directory
  *
- * Two back ends, Active Directory (dirad.c) and OpenLDAP (diropenldap.c), on two connections each:
- * lookups on one, looking for changes on the other. All calls block. dirchild.c opens, closes and
- * times; a back end only asks and understands answers.
+ * Two back ends, Active Directory (dirad.c) and OpenLDAP (diropenldap.c). lookup() runs in several
+ * threads, each with a copy of struct dir_back and a connection (look) of its own: it changes
+ * nothing in there, and what is behind pointers has a lock; the rest runs in the main thread, on
+ * the watch connection. All calls block. dirchild.c opens, closes and times; a back end only asks
+ * and understands answers.
  */
 #ifndef SVM_IDFW_DIRBACK_H
 #define SVM_IDFW_DIRBACK_H
@@ -13,6 +15,7 @@
 #include "svm-idfw/diracct.h"
 #include "svm-idfw/dircache.h"
 #include "svm-idfw/dirldap.h"
+#include "svm-idfw/dirmemo.h"
 #include "svm-idfw/dirname.h"
 #include "svm-idfw/dirschema.h"
 
@@ -75,6 +78,7 @@ struct dir_back {
 	uint64_t usn;	/* AD: highest that was looked at */
 	char csn[1024]; /* OpenLDAP: all values, sorted as they came */
 	struct dir_cache *cache;
+	struct dir_memo *memo;	  /* OpenLDAP: what groups are in */
 	struct dir_schema schema; /* OpenLDAP */
 	bool offers_sync;	  /* OpenLDAP: syncrepl, says the root DSE */
 	bool told_by_fd;	  /* the server tells of changes on the watch connection */

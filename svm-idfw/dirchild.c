@@ -112,6 +112,8 @@ static int child_start(struct child *s)
 		return err;
 	err = dir_cache_new(DIR_CACHE_MAX, &s->back.cache);
 	if (err == 0)
+		err = dir_memo_new(DIR_MEMO_BYTES_MAX, &s->back.memo);
+	if (err == 0)
 		err = io_priv_drop(NULL, 0);
 	if (err == 0)
 		err = io_priv_seccomp_parser();
@@ -144,6 +146,7 @@ static int child_stop(struct child *s, int err)
 	while (s->back.n_nc)
 		free(s->back.nc[--s->back.n_nc]);
 	dir_cache_free(s->back.cache);
+	dir_memo_free(s->back.memo);
 	io_loop_free(s->loop);
 	free(s);
 	return code;
@@ -229,7 +232,7 @@ static void child_look(struct child *s)
 	answers = dir_work_answers(s->work);
 	err = s->back.ops->poll(&s->back, &ch, s->why);
 	if (err == 0) {
-		dir_reply_changes(s->post, &ch);
+		dir_reply_changes(s->post, &s->back, &ch);
 	} else if (err == -ETIMEDOUT && s->several && answers == dir_work_answers(s->work)) {
 		child_disconnect(s); /* it stands still: another server can be had sooner */
 		dir_work_down(s->work, &s->back, s->why);
@@ -302,7 +305,7 @@ static void child_connect(struct child *s)
 	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
 	dir_work_up(s->work, &s->back, look);
 	child_send_state(s); /* first: who hears of changes asks at once */
-	dir_reply_changes(s->post, &ch);
+	dir_reply_changes(s->post, &s->back, &ch);
 }
 
 static void child_disconnect(struct child *s)

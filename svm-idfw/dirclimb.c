@@ -7,6 +7,7 @@
  * level also by account name and primary group number), then a read of each group that an entry's
  * memberOf names and that search did not find. A group is taken once (by its unique id, else by
  * its DN), so a cycle, or a DN that is spelt in two ways, ends there.
+ * What the groups of a level are in is remembered (dirmemo.h): most accounts cost two requests.
  * Invariant: all groups or a failure; a missing group may be one that a drop rule names.
  * Source: RFC 2307, draft-howard-rfc2307bis-02, slapo-memberof(5), RFC 4530 (entryUUID).
  */
@@ -34,7 +35,8 @@ struct climb {
 	const struct dir_schema *schema;
 	unsigned int found; /* accounts */
 	struct gi_buf seed; /* (attr=value) of the first level: names and numbers of the account */
-	struct climb_dn *dns; /* owned: by text; in order of coming */
+	struct climb_dn *dns;	    /* owned: by text; in order of coming */
+	struct dir_memo_note *note; /* borrowed: what this search finds, for the memo; or NULL */
 };
 
 /* ---- what is known ---- */
@@ -105,11 +107,46 @@ static bool climb_seen(const struct dir_answer *a, const struct dir_group *g)
 	return false;
 }
 
+/* @ret_new: what it points to is news */
+static int climb_take(struct climb *c, const struct dir_group *g, bool *ret_new)
+{
+	struct climb_dn *d = NULL;
+	int err = climb_dn(c, g->dn, strlen(g->dn), &d);
+
+	*ret_new = false;
+	if (err < 0 || d->taken)
+		return err;
+	d->taken = true;
+	if (climb_seen(c->answer, g))
+		return 0;
+	*ret_new = true;
+	return dir_answer_add(c->answer, g);
+}
+
+static int climb_note_point(void *arg, const uint8_t *value, size_t len)
+{
+	if (memchr(value, '\0', len))
+		return -GI_EPROTO;
+	dir_memo_note_point(arg, value, len);
+	return 0;
+}
+
+static int climb_note(struct climb *c, const struct dir_group *g, struct dldap_entry *e)
+{
+	int err = 0;
+	size_t i;
+
+	dir_memo_note_group(c->note, g);
+	for (i = 0; err == 0 && c->schema->member_of[i]; i++)
+		err = dldap_entry_each(e, c->schema->member_of[i], climb_note_point, c->note);
+	return err;
+}
+
 static int climb_group(void *arg, struct dldap_entry *e)
 {
 	struct climb *c = arg;
-	struct climb_dn *d = NULL;
 	struct dir_group g;
+	bool new;
 	int err;
 
 	if (!climb_is_group(c, e)) /* a role, a rule: memberOf may name them as well */
@@ -117,16 +154,29 @@ static int climb_group(void *arg, struct dldap_entry *e)
 	err = dir_group_read(&g, e, c->schema);
 	if (err < 0)
 		return err;
-	err = climb_dn(c, g.dn, strlen(g.dn), &d);
-	if (err == 0 && !d->taken) {
-		d->taken = true;
-		if (!climb_seen(c->answer, &g)) {
-			err = dir_answer_add(c->answer, &g);
-			if (err == 0)
-				err = climb_points(c, e);
-		}
-	}
+	err = climb_take(c, &g, &new);
+	if (err == 0 && new)
+		err = climb_points(c, e);
+	if (err == 0 && c->note)
+		err = climb_note(c, &g, e);
 	dir_group_fini(&g);
+	return err;
+}
+
+/* as climb_group(), for what such a search found before */
+static int climb_known(struct climb *c, const struct dir_memo_note *note)
+{
+	const char *point;
+	struct dir_group g;
+	size_t at = 0, n;
+	bool new;
+	int err = 0;
+
+	while (err == 0 && dir_memo_next(note, &at, &g, &point, &n)) {
+		err = climb_take(c, &g, &new);
+		for (; err == 0 && new &&n; n--, point += strlen(point) + 1)
+			err = climb_point(c, (const uint8_t *)point, strlen(point));
+	}
 	return err;
 }
 
@@ -222,6 +272,48 @@ static int climb_search(
 		dir_why(why, "groups are looked for below \"%.120s\", which is not there", base);
 		err = -GI_EPROTO;
 	}
+	return err;
+}
+
+/* the groups of groups: what is known from before is not asked for again */
+static int climb_search_known(
+	struct dir_back *b, struct climb *c, struct gi_buf *filter, char why[DIR_WHY_MAX])
+{
+	struct dir_memo_note note;
+	uint64_t epoch = 0;
+	size_t len = filter->len;
+	char *key = NULL;
+	int err;
+
+	dir_memo_note_init(&note);
+	if (gi_buf_error(filter) == 0 && dir_memo_get(b->memo, filter->data, len, &note, &epoch)) {
+		err = climb_known(c, &note);
+		goto out;
+	}
+	gi_buf_reset(&note.bytes);
+	key = gi_buf_error(filter) == 0 ? malloc(len) : NULL;
+	if (!key) {
+		err = -ENOMEM;
+		goto out;
+	}
+	memcpy(key, filter->data, len);
+	c->note = &note;
+	err = climb_search(b, c, filter, why);
+	c->note = NULL;
+	if (err == 0)
+		dir_memo_put(b->memo, key, len, &note, epoch);
+out:
+	free(key);
+	dir_memo_note_fini(&note);
+	return err;
+}
+
+static int climb_ask(struct dir_back *b, struct climb *c, bool first, struct gi_buf *filter,
+	char why[DIR_WHY_MAX])
+{
+	int err = first || !b->memo ? climb_search(b, c, filter, why)
+				    : climb_search_known(b, c, filter, why);
+
 	gi_buf_reset(filter);
 	dir_filter_groups_begin(filter, c->schema);
 	return err;
@@ -248,12 +340,12 @@ static int climb_members(struct dir_back *b, struct climb *c, bool first, size_t
 
 		dir_filter_groups_add(&filter, attrs, dn, strlen(dn));
 		if (++n == CLIMB_ASK_MEMBERS) {
-			err = climb_search(b, c, &filter, why);
+			err = climb_ask(b, c, first, &filter, why);
 			n = 0;
 		}
 	}
 	if (err == 0 && n)
-		err = climb_search(b, c, &filter, why);
+		err = climb_ask(b, c, first, &filter, why);
 	gi_buf_fini(&filter);
 	return err;
 }

@@ -81,7 +81,7 @@ void dir_reply_state(struct dir_post *p, const struct dir_back *b, bool up, cons
 	dir_post_send(p, &e);
 }
 
-void dir_reply_changes(struct dir_post *p, const struct dir_changes *c)
+void dir_reply_changes(struct dir_post *p, const struct dir_back *b, const struct dir_changes *c)
 {
 	ProtobufCBinaryData sid[WIRE_DIR_SIDS_MAX];
 	Idfw__DirChanged ch = IDFW__DIR_CHANGED__INIT;
@@ -90,6 +90,8 @@ void dir_reply_changes(struct dir_post *p, const struct dir_changes *c)
 
 	if (!c->all && c->n_sids == 0)
 		return;
+	if (b->memo)
+		dir_memo_clear(b->memo); /* first: who is told asks at once */
 	e.body_case = IDFW__ENVELOPE__BODY_DIR_CHANGED;
 	e.dir_changed = &ch;
 	ch.all = c->all;

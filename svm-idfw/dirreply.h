@@ -16,7 +16,7 @@ void dir_reply_answer(
 void dir_reply_unavailable(struct dir_post *p, uint64_t id, const char *why);
 /* @why: not for up; not up and "": it connects */
 void dir_reply_state(struct dir_post *p, const struct dir_back *b, bool up, const char *why);
-/* nothing changed: nothing is said */
-void dir_reply_changes(struct dir_post *p, const struct dir_changes *c);
+/* nothing changed: nothing is said; else what the memo knows of groups is forgotten before */
+void dir_reply_changes(struct dir_post *p, const struct dir_back *b, const struct dir_changes *c);
 
 #endif

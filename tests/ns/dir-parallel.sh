@@ -108,8 +108,9 @@ conf one 1
 # ask_many COUNT TIMES - lookups of user1 ... userCOUNT, TIMES over
 ask_many() {
 	local t
+	for ((t = 0; t < $2; t++)); do seq -f 'user%.0f' "$1"; done >"$W/names"
 	mark
-	for ((t = 0; t < $2; t++)); do seq -f 'user%.0f' "$1"; done >&"$DIR_FD"
+	cat "$W/names" >&"$DIR_FD"
 }
 answers() { tail -n +$((MARK + 1)) "$W/out" | grep -cE "^answer $1" || true; } # REGEX: since the mark
 FOUND='user[0-9]+ found - user[0-9]+ staff$'
@@ -221,7 +222,13 @@ wait_line 60 '^answer nobody not-found' || bad 'no answer to the last one'
 s=$(($(searches) - before - 2))
 seen=$(tail -n +$((MARK + 1)) "$W/out" | grep -E "^answer $FOUND" | sort -u | wc -l)
 is '5,000 logins of 500 accounts: all are answered' "$seen" 500
-if [ "$s" -le $((each * 550)) ]; then ok "by $s searches, $each an account"; else bad "by $s searches, $each an account"; fi
+# one lookup runs, and one behind it for all that came meanwhile (the engine does not even ask for that)
+n=$(answers user)
+if [ "$n" -le 1000 ] && [ "$s" -le $((each * n)) ]; then
+	ok "by $n lookups, $s searches"
+else
+	bad "by $n lookups, $s searches; one is $each"
+fi
 dir_stop
 
 [ $FAILED = 0 ] || {
