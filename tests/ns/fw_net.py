@@ -3,7 +3,7 @@
 
   serve PORT...                     TCP (sends a byte, echoes) and UDP (echoes), both families
   feed PORT...                      TCP: sends a counter each 10 ms to whoever connected; both families
-  drain ADDR PORT FILE [uid N]      connects to a feed and checks the counters; FILE says how far
+  drain ADDR PORT FILE [uid N] [sport N]      connects to a feed and checks the counters; FILE says how far
   udpfeed PORT...                   UDP: sends a packet each 10 ms to whoever sent one; both families
   udpdrain ADDR PORT FILE [uid N]   sends one packet to it, counts what comes
   hold PROTO ADDR PORT FILE [uid N] one connection to a serve, idle; FILE says what became of it
@@ -128,6 +128,8 @@ def drain(args):
     become(opts)
     s = socket.socket(family(addr), socket.SOCK_STREAM)
     s.settimeout(2)
+    if "sport" in opts:
+        s.bind(("" if family(addr) == socket.AF_INET else "::", opts["sport"]))
     s.connect((addr, int(port)))
     want, buf, state, maxgap, ready = 0, b"", "run", 0.0, False
     last = time.monotonic()
