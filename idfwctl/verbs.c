@@ -106,6 +106,15 @@ static const struct ctl_verb verbs[] = {
 		"Checks FILE as \"policy check\" does, hands it to svm-idfw and prints the new\n"
 		"generation. On an error the running policy stays.\n",
 		1, 1, { { 0 } }, ctl_run_policy_commit, false },
+	{ "dir test", "CONFIG", "try its directories before svm-idfw uses it",
+		"Tries each server of each directory in CONFIG, an svm-idfw.conf, step by step:\n"
+		"name, connection, files, TLS, bind, base, an account's groups, changes. Says\n"
+		"what is wrong and the next command to try. Needs no svm-idfw; root becomes its\n"
+		"user. Exit code 1 when something is wrong.\n",
+		1, 1,
+		{ { "directory", "NAME", "only this one" },
+			{ "account", "NAME", "whose groups are looked up (else anybody's)" } },
+		ctl_run_dir_test, false },
 	{ "scan status", "[VM]", "is all well: engines, workers, each VM's counters",
 		"Shows svm-scan's state, then each VM's verdicts, and why files were let through\n"
 		"or refused without one. Exit code 1 when something is not well.\n",
@@ -145,6 +154,7 @@ static const struct ctl_verb verbs[] = {
 static const struct ctl_family families[] = {
 	{ "policy", "check, show or commit",
 		"check, show, commit: the policy in force, or a new one" },
+	{ "dir", "test", "test: the directories of a configuration" },
 	{ "scan", "status, test, explain, now or reload",
 		"status, test, explain, now, reload: files on VMs" },
 	{ "quarantine", "list, restore or purge",
@@ -185,8 +195,7 @@ void ctl_help(FILE *to)
 		"  -s, --socket SOCKET  svm-idfw's (or IDFW_SOCKET); default %s\n"
 		"      --scan-socket    svm-scan's (or IDFW_SCAN_SOCKET); %s\n"
 		"  -j, --json           one JSON object a line, for programs\n"
-		"  -h, --help           this text; VERB --help tells more, also of a first word\n"
-		"  -V, --version        version\n"
+		"  -h, --help           this text; VERB --help tells more; -V, --version: which\n"
 		"exit codes: 0 done, 1 the answer is no, 2 usage, 3 the service does not answer,\n"
 		"            4 no such session, VM or user, 77 permission\n",
 		CTL_SOCKET_DEFAULT, CTL_SCAN_SOCKET_DEFAULT);

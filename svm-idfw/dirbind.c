@@ -50,6 +50,12 @@ int dldap_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dlda
 	return err;
 }
 
+static void bind_stage(const struct dldap_conf *conf, const char *name, struct dldap *d)
+{
+	if (conf->stage)
+		conf->stage(conf->stage_arg, name, d);
+}
+
 static int bind_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret)
 {
 	char password[DIR_PASSWORD_MAX] = "";
@@ -57,9 +63,12 @@ static int bind_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struc
 	int err;
 
 	why[0] = '\0';
+	bind_stage(conf, "files", NULL);
 	err = bind_files(conf, why, password);
-	if (err == 0 && conf->bind == DLDAP_GSSAPI)
+	if (err == 0 && conf->bind == DLDAP_GSSAPI) {
+		bind_stage(conf, "kerberos", NULL);
 		err = bind_ticket(conf, why);
+	}
 	if (err < 0)
 		goto out;
 	d = calloc(1, sizeof(*d));
@@ -82,11 +91,14 @@ static int bind_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struc
 			conf->ca_file ? conf->ca_file : "");
 		goto out;
 	}
+	bind_stage(conf, dldap_is_tls(conf) ? "tls" : "connect", NULL);
 	err = bind_connect(d->ld, conf, why);
 	if (err == 0 && conf->cert_domain)
 		err = bind_cert_domain(d->ld, conf, why);
-	if (err == 0)
+	if (err == 0) {
+		bind_stage(conf, "bind", d);
 		err = bind_as(d->ld, conf, password, why);
+	}
 out:
 	explicit_bzero(password, sizeof(password));
 	if (err < 0) {

@@ -24,6 +24,7 @@
 #include "lib/io/priv.h"
 #include "lib/io/sock.h"
 #include "svm-idfw/dirback.h"
+#include "svm-idfw/dirbase.h"
 #include "svm-idfw/dirdns.h"
 #include "svm-idfw/dirpost.h"
 #include "svm-idfw/dirreply.h"
@@ -288,6 +289,8 @@ static void child_connect(struct child *s)
 		err = child_open(s, s->why, &look);
 	if (err == 0)
 		err = s->back.ops->begin(&s->back, &ch, s->why);
+	if (err == 0)
+		err = dir_base_check(&s->back, s->back.watch, NULL, s->why);
 	if (err < 0) {
 		if (s->why[0] == '\0')
 			dir_why(s->why, "%s: %s", s->conf.uri, gi_strerror(err));

@@ -31,6 +31,10 @@ struct dldap_conf { /* all borrowed for the call; NULL where the way to bind has
 	enum dldap_bind bind;
 	const char *keytab, *client_cert, *client_key;
 	unsigned int timeout_ms;
+	/* NULL: nobody; told before each of them what comes: files, kerberos, connect or tls, bind
+	 */
+	void (*stage)(void *arg, const char *name, struct dldap *d);
+	void *stage_arg;
 };
 
 enum dldap_scope { DLDAP_BASE, DLDAP_SUBTREE };
@@ -63,6 +67,15 @@ GI_MUST_CHECK int dldap_init(const char *krb5_config);
 GI_MUST_CHECK int dldap_open(
 	const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret);
 void dldap_close(struct dldap *d); /* NULL is fine */
+
+/* dldap_open()'s first half again, in words for people: where is it, does it take connections? */
+GI_MUST_CHECK int dldap_resolve(
+	const struct dldap_conf *conf, char ret_text[DIR_WHY_MAX], char why[DIR_WHY_MAX]);
+GI_MUST_CHECK int dldap_reach(const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
+/* protocol, certificate, until when; "" when it is not TLS. @uri: of the connection */
+void dldap_tls_text(struct dldap *d, const char *uri, char ret_text[DIR_WHY_MAX]);
+/* whom the server takes us for (RFC 4532); "" when it does not say */
+void dldap_whoami(struct dldap *d, char ret_text[DIR_WHY_MAX]);
 
 /*
  * dldap_search - run @q, calling entry() for each

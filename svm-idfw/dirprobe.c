@@ -122,6 +122,67 @@ static enum dir_tls_fault probe_tls(
 	return fault;
 }
 
+int dldap_resolve(const struct dldap_conf *conf, char ret_text[DIR_WHY_MAX], char why[DIR_WHY_MAX])
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL, *a;
+	struct dldap_where w;
+	char text[DIR_WHY_MAX], host[NI_MAXHOST];
+	size_t at = 0;
+	bool ldaps;
+	int rc;
+
+	if (!dldap_where(conf->uri, &w, &ldaps)) {
+		dir_why(why, "uri \"%.100s\" names no host; write ldaps://dc1.corp.example",
+			conf->uri);
+		return -EINVAL;
+	}
+	rc = getaddrinfo(w.host, w.port, &hints, &list);
+	if (rc != 0) {
+		dir_why_connect(why, w.host, w.port, gai_strerror(rc), 0);
+		return -GI_ENOTFOUND;
+	}
+	text[0] = '\0';
+	for (a = list; a && at < sizeof(text) / 2; a = a->ai_next)
+		if (getnameinfo(a->ai_addr, a->ai_addrlen, host, sizeof(host), NULL, 0,
+			    NI_NUMERICHOST) == 0)
+			at += (size_t)snprintf(
+				text + at, sizeof(text) - at, "%s%.64s", at ? ", " : "", host);
+	freeaddrinfo(list);
+	dir_why(ret_text, "%s port %s", text, w.port);
+	return 0;
+}
+
+int dldap_reach(const struct dldap_conf *conf, char why[DIR_WHY_MAX])
+{
+	struct dldap_where w;
+	bool ldaps;
+
+	return dldap_where(conf->uri, &w, &ldaps) ? probe_tcp(&w, conf->timeout_ms, why) : -EINVAL;
+}
+
+void dldap_tls_text(struct dldap *d, const char *uri, char ret_text[DIR_WHY_MAX])
+{
+	char *version = NULL, until[16];
+	struct dldap_where w;
+	struct dir_cert c;
+	time_t end;
+	struct tm tm;
+	bool ldaps;
+
+	ret_text[0] = '\0';
+	if (!dldap_where(uri, &w, &ldaps) || !dldap_peer_cert(d->ld, w.host, &c))
+		return;
+	(void)ldap_get_option(d->ld, LDAP_OPT_X_TLS_VERSION, &version);
+	end = (time_t)c.not_after;
+	if (!gmtime_r(&end, &tm) || strftime(until, sizeof(until), "%Y-%m-%d", &tm) == 0)
+		until[0] = '\0';
+	dir_why(ret_text,
+		"%.20s, certificate of %.80s for %.96s, issued by %.80s, until %s (%lld days)",
+		version ? version : "TLS", c.subject, c.names, c.issuer, until,
+		(long long)((c.not_after - time(NULL)) / 86400));
+	ldap_memfree(version);
+}
+
 /* 20261122165500.0Z */
 static int64_t probe_time(const char *text)
 {

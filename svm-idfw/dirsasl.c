@@ -146,3 +146,13 @@ int dldap_bind_certificate(LDAP *ld, const struct dldap_conf *conf, char why[DIR
 	ldap_memfree(text);
 	return sasl_code(rc);
 }
+
+void dldap_whoami(struct dldap *d, char ret_text[DIR_WHY_MAX])
+{
+	struct berval *id = NULL;
+
+	ret_text[0] = '\0';
+	if (ldap_whoami_s(d->ld, &id, NULL, NULL) == LDAP_SUCCESS && id)
+		dir_why(ret_text, "%.*s", (int)(id->bv_len < 200 ? id->bv_len : 200), id->bv_val);
+	ber_bvfree(id);
+}

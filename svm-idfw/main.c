@@ -24,6 +24,7 @@
 #include "lib/io/priv.h"
 #include "lib/io/sock.h"
 #include "svm-idfw/dirfind.h"
+#include "svm-idfw/dirtest.h"
 #include "svm-idfw/svm.h"
 
 #define PROG "svm-idfw"
@@ -61,6 +62,10 @@ int main(int argc, char **argv)
 	bool debug = false;
 	int code = 0;
 
+	if (argc > 2 && !strcmp(argv[1], "--test-directory"))
+		return dir_test_main(argc - 2, argv + 2);
+	if (argc > 2 && !strcmp(argv[1], "--test-server"))
+		return dir_test_server_main(argc - 2, argv + 2);
 	if (argc > 1 &&
 		(!strcmp(argv[1], "--directory") || !strcmp(argv[1], "--directory-discover")))
 		return directory_main(argc, argv);

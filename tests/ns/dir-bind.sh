@@ -33,8 +33,8 @@ cat >"$W/ca.conf" <<-E
 	policy = p
 	copy_extensions = copy
 	[p]
-	commonName = supplied
 	organizationName = optional
+	commonName = supplied
 E
 : >"$W/index"
 # certificate NAME SUBJECT [FROM TO [CA]] - NAME.crt and NAME.key; dates as YYYYMMDDHHMMSSZ
@@ -190,8 +190,81 @@ done <<-E
 	cert-refused|cert|s,/client\.,/stranger.,g; s,//127.0.0.1,//127.0.0.1:4636,|ends the connection when it has seen client-certificate $W/stranger.crt: .*; try: openssl x509 -noout -subject -issuer -dates -in $W/stranger.crt
 	cert-refused-starttls|cert|s,/client\.,/stranger.,g; s,ldaps://127.0.0.1,ldap://127.0.0.1:4389,|ends the connection when it has seen client-certificate $W/stranger.crt
 	cert-not-wanted|cert|s,/client\.,/stranger.,g|ldaps://127.0.0.1 does not ask for a client certificate, .*; try: ldapsearch -x -H ldaps://127.0.0.1 -s base -b '' supportedSASLMechanisms
+	no-base|conf|s/base .*/base "ou=none,$BASE";/|base "ou=none,dc=corp,dc=example" is not in this directory, or the account may not see it; try: ldapsearch
+	empty-base|conf|s/base .*/base "ou=empty,$BASE";/|no account with sAMAccountName is found below base "ou=empty,dc=corp,dc=example"
+	reads-nothing|conf|s/cn=svc/cn=blind/|no account with sAMAccountName is found below base "dc=corp,dc=example": may it read there
 	cert-not-shown|conf|s,//127.0.0.1,//127.0.0.1:4636,|does the server want a client certificate
 E
+
+echo '== dir test: a configuration is tried before it is used'
+cat >"$W/top.conf" <<-E
+	listen "tcp:127.0.0.1:5443";
+	ca "$W/ca.crt"; cert "$W/srv.crt"; key "$W/srv.key";
+	mux-names host1;
+	user root;
+E
+# whole NAME... - a whole svm-idfw.conf with these directories, each with its name as label
+whole() {
+	local n
+	cat "$W/top.conf"
+	for n in "$@"; do sed "s/^directory corp/directory $n/" "$W/$n.conf"; done
+}
+# tries TEXT EXIT REGEX... - with ARGS, of $W/whole.conf; each REGEX is in a line
+tries() {
+	local text=$1 want=$2 rc=0 r
+	shift 2
+	IDFW_SVM_IDFW=$top_builddir/svm-idfw/svm-idfw timeout 60 "$top_builddir/idfwctl/idfwctl" \
+		dir test "$W/whole.conf" "${ARGS[@]}" >"$W/try" 2>&1 || rc=$?
+	[ $rc = "$want" ] || {
+		bad "$text: exit code $rc: $(cat "$W/try")"
+		return
+	}
+	for r in "$@"; do
+		grep -qE -- "$r" "$W/try" || {
+			bad "$text: no $r in: $(cat "$W/try")"
+			return
+		}
+	done
+	ok "$text"
+}
+ARGS=()
+whole simple cert >"$W/whole.conf"
+tries 'two directories that are good' 0 '^  ok      configuration: ' '^simple ldaps://127.0.0.1$' \
+	'^  ok      name: 127.0.0.1 port 636$' '^  ok      connect: ' '^  ok      files: ca, password-file$' \
+	'^  ok      tls: TLS1.3, certificate of CN=ldap for 127.0.0.1, issued by CN=test CA, until 20..-..-.. ' \
+	'^  ok      bind: simple as cn=svc,.*; the server takes us for dn:cn=svc,ou=people,dc=corp,dc=example$' \
+	'^  ok      server: LDAP,.* domain dc=corp,dc=example; paging yes, extended DN no, syncrepl yes' \
+	'^  ok      base: dc=corp,dc=example can be read$' '^  ok      account: .* is in [0-9]+ groups, [0-9]+ ms' \
+	'^  ok      changes: told at once by syncrepl' '^cert ldaps' '^  ok      files: ca, client-certificate, client-key$' \
+	'^  ok      bind: certificate; the server takes us for dn:cn=svc'
+ARGS=(--directory cert --account alice --json)
+tries 'one of them, an account, JSON' 0 '^\{"type": ?"step", ?"step": ?"configuration", ?"ok": ?true' \
+	'"step":"account","ok":true,"text":"alice \(alice@corp.example\) is in 1 groups, [0-9]+ ms: eng","ms":[0-9]+,"directory":"cert","server":"ldaps://127.0.0.1"'
+python3 -c 'import json, sys; [json.loads(l) for l in sys.stdin]' <"$W/try" || bad 'that is no JSON'
+! grep -q '"directory":"simple"' "$W/try" || bad 'another directory was tried'
+whole unknown-ca >"$W/whole.conf"
+ARGS=()
+tries 'what is wrong, and the next command' 1 '^  FAILED  tls: .* is issued by "CN=test CA"' '^          try: openssl s_client -connect 127.0.0.1:636'
+ARGS=(--json)
+tries 'the same in JSON' 1 '"step":"tls","ok":false,"text":".*","ms":[0-9]+,.*"next":"openssl s_client'
+ARGS=(--account nobody)
+whole simple >"$W/whole.conf"
+tries 'an account that is not there' 1 '^  FAILED  account: nobody: '
+ARGS=(--directory none)
+tries 'a directory that is not there' 1 '^  FAILED  configuration: there is no directory of that name'
+ARGS=()
+sed -i 's/bind-user/bind-usr/' "$W/whole.conf"
+tries 'a mistake is told with its place' 1 'whole.conf:[0-9]+:[0-9]+: error: unknown name "bind-usr"' '^  FAILED  configuration'
+conf stalls 's,//127.0.0.1,//127.0.0.1:5636,; s/deadline .*/deadline 1s;/'
+whole stalls >"$W/whole.conf"
+server stalls python3 -c 'import socket
+s, kept = socket.create_server(("127.0.0.1", 5636)), []
+while True: kept.append(s.accept())'
+listens 127.0.0.1 5636
+tries 'a server that stalls inside the TLS handshake' 1 '^  ok      connect' '^  FAILED  tls: nothing for 1000 ms .*stalls inside the TLS handshake'
+whole simple | sed 's/user root/user nobody/' >"$W/whole.conf"
+chmod 755 "$W"
+tries 'as the user that svm-idfw will be' 1 '^  ok      user: nobody$' '^  FAILED  files: cannot read password-file .*: Permission denied; .* \(uid 65534\)'
 
 [ $FAILED = 0 ] || {
 	echo "$FAILED failed"

@@ -21,7 +21,7 @@ done)
 for f in $families; do
 	[ "$("$ctl" "$f" --help | awk '{ print length($0) }' | sort -n | tail -1)" -le 80 ] || fail "$f --help is too wide"
 done
-known="status who last audit fim kick isolate release explain render drill policy check policy show policy commit"
+known="status who last audit fim kick isolate release explain render drill policy check policy show policy commit dir test"
 known="$known scan status scan test scan explain scan now scan reload quarantine list quarantine restore quarantine purge"
 [ "$(echo $verbs)" = "$known" ] || fail "verbs in --help: $(echo $verbs)"
 man_verbs=$(sed -n 's/^\.It Ic \([a-z ]*[a-z]\).*/\1/p' "$man")
@@ -58,7 +58,7 @@ complete_words() { # WORD...: what is offered for the last one
 	bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _idfwctl; printf "%s\n" "${COMPREPLY[@]}"' \
 		"$completion" "$@" | sort | tr '\n' ' '
 }
-[ "$(complete_words idfwctl "")" = "audit drill explain fim isolate kick last policy quarantine release render scan status who " ] || fail "completion of verbs: $(complete_words idfwctl "")"
+[ "$(complete_words idfwctl "")" = "audit dir drill explain fim isolate kick last policy quarantine release render scan status who " ] || fail "completion of verbs: $(complete_words idfwctl "")"
 for f in $families; do
 	want=$(sed -n "s/^$f //p" <<<"$verbs" | sort | tr '\n' ' ')
 	[ "$(complete_words idfwctl "$f" "")" = "$want" ] || fail "completion of $f: $(complete_words idfwctl "$f" "")"
