@@ -103,12 +103,6 @@ upn() { # TEXT NAME UPN
 upn 'with its UPN' alice alice@corp.example
 upn 'a UPN of its own' hans.müller h.mueller@elsewhere.example
 says 'a disabled account is found, with its groups' ' found [^ ]+ dave Domain_Users Users$' dave
-is_state() { # TEXT WORDS NAME - "" is an account that is well
-	local got
-	ask "$3"
-	got=$(tail -n +$((MARK + 1)) "$W/out" | sed -n "s/^account $3 //p")
-	[[ ${got:-} =~ ^$2$ ]] && ok "$1${got:+: $got}" || bad "$1: ${got:-well}"
-}
 says 'unknown' ' not-found - -$' nobody
 says 'another domain' ' not-found ' 'OTHER\alice'
 says 'another suffix' ' not-found ' alice@other.example

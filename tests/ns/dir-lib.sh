@@ -55,6 +55,14 @@ says() {
 	if ask "$@" && [[ $LINE =~ $want ]]; then ok "$text"; else bad "$text: ${LINE:-no answer}"; fi
 }
 
+# is_state TEXT REGEX NAME - what that lookup says of the account's state; "" of one that is well
+is_state() { # TEXT WORDS NAME - "" is an account that is well
+	local got
+	ask "$3"
+	got=$(tail -n +$((MARK + 1)) "$W/out" | sed -n "s/^account $3 //p")
+	[[ ${got:-} =~ ^$2$ ]] && ok "$1${got:+: $got}" || bad "$1: ${got:-well}"
+}
+
 # sees TEXT MS REGEX CMD... - such a line within MS after CMD
 sees() {
 	local text=$1 ms=$2 want=$3 start took

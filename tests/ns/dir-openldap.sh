@@ -31,11 +31,18 @@ cat >"$W/posix.schema" <<-'E'
 	 SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 	attributetype ( 1.3.6.1.4.1.5322.21.2.1 NAME 'krbPrincipalName' EQUALITY caseExactIA5Match
 	 SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )
+	attributetype ( 2.16.840.1.113730.3.1.610 NAME 'nsAccountLock' EQUALITY caseIgnoreMatch
+	 SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+	attributetype ( 1.3.6.1.1.1.1.10 NAME 'shadowExpire' EQUALITY integerMatch
+	 SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 )
+	attributetype ( 2.16.840.1.113719.1.301.4.14.1 NAME 'krbPrincipalExpiration'
+	 EQUALITY generalizedTimeMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.24 )
 	objectclass ( 1.3.6.1.1.1.2.2 NAME 'posixGroup' SUP top AUXILIARY
 	 MUST gidNumber MAY memberUid )
 	objectclass ( 1.3.6.1.1.1.2.99 NAME 'plainGroup' SUP top STRUCTURAL MUST cn )
 	objectclass ( 1.3.6.1.1.1.2.98 NAME 'testAccount' SUP top AUXILIARY
-	 MAY ( uidNumber $ gidNumber $ ipaUniqueID $ krbPrincipalName ) )
+	 MAY ( uidNumber $ gidNumber $ ipaUniqueID $ krbPrincipalName $ nsAccountLock $
+	 shadowExpire $ krbPrincipalExpiration ) )
 	objectclass ( 2.16.840.1.113730.3.8.4.11 NAME 'ipaUserGroup' SUP top AUXILIARY )
 E
 cat >"$W/slapd.conf" <<-E
@@ -47,6 +54,7 @@ cat >"$W/slapd.conf" <<-E
 	moduleload back_mdb
 	moduleload memberof
 	moduleload syncprov
+	moduleload ppolicy
 	TLSCACertificateFile $W/ca.crt
 	TLSCertificateFile $W/srv.crt
 	TLSCertificateKeyFile $W/srv.key
@@ -65,6 +73,8 @@ cat >"$W/slapd.conf" <<-E
 	overlay memberof
 	memberof-refint TRUE
 	overlay syncprov
+	overlay ppolicy
+	ppolicy_default "cn=passwords,$BASE"
 E
 slapd_start() {
 	"$SLAPD" -d 0 -f "$W/slapd.conf" -h "ldap://127.0.0.1 ldaps://127.0.0.1 ldaps://127.0.0.2" >>"$W/slapd.log" 2>&1 &
@@ -98,6 +108,8 @@ slapd_start
 	printf 'dn: %s\nobjectClass: domain\ndc: corp\n\n' $BASE
 	printf 'dn: ou=%s,'$BASE'\nobjectClass: organizationalUnit\n\n' people groups
 	person svc svc $'userPassword: Svc-Passw0rd\n'
+	printf 'dn: cn=passwords,%s\nobjectClass: device\nobjectClass: pwdPolicy\npwdAttribute: userPassword\npwdLockout: TRUE\npwdMaxFailure: 2\n\n' $BASE
+	person 'Dora D' dora $'objectClass: testAccount\nuserPassword: Dora-Passw0rd\n'
 	person 'Alice A' alice
 	person 'Bob B' bob
 	person 'M\C3\BCller\2C Hans (IT) *' 'o.h(ans)'
@@ -163,6 +175,39 @@ says 'bob is out' ' bob deep01 .* deep30 ghost ring-a ring-b$' bob
 drop() { printf 'dn: cn=all-staff,ou=groups,%s\nchangetype: delete\n' $BASE | modify; }
 sees 'a group is deleted' 30000 '^changed all' drop
 says 'alice is out of it and of what it was in' ' found - alice eng$' alice
+
+echo '== the state of an account'
+dora() { # ATTRIBUTE [VALUE] - replaced, or gone
+	modify <<-E
+		dn: cn=Dora D,ou=people,$BASE
+		changetype: modify
+		replace: $1
+		${2:+$1: $2}
+	E
+}
+is_state 'well' '' dora
+dora nsAccountLock TRUE
+is_state 'nsAccountLock' 'disabled 0' dora
+dora nsAccountLock FALSE
+is_state 'and not' '' dora
+dora shadowExpire 21915
+is_state 'shadowExpire, days' ' 1893456000000' dora
+dora krbPrincipalExpiration 20200101000000Z
+is_state 'krbPrincipalExpiration, the earlier one' 'expired 1577836800000' dora
+dora shadowExpire -1
+dora krbPrincipalExpiration
+is_state 'never' '' dora
+dora pwdReset TRUE
+is_state 'pwdReset' 'must-change 0' dora
+dora pwdReset
+for _ in 1 2; do
+	LDAPTLS_CACERT=$W/ca.crt ldapwhoami -x -H ldaps://127.0.0.1 -D "cn=Dora D,ou=people,$BASE" -w wrong >/dev/null 2>&1 || true
+done
+is_state 'locked by two wrong passwords' 'locked 0' dora
+dora pwdAccountLockedTime 000001010000Z
+is_state 'locked for good: disabled' 'disabled 0' dora
+dora pwdAccountLockedTime
+is_state 'well again' '' dora
 
 echo '== many groups, many lookups, a child that dies'
 {

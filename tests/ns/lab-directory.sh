@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The directory is down: logins are recorded, cached groups serve, others get theirs when it is back.
+# An account is disabled while it is used. The directory is down: logins are recorded, cached groups
+# serve, others get theirs when it is back.
 set -euo pipefail
 : "${IDFW_LAB:=g$$}" "${IDFW_BUILD:=${top_builddir:?}}"
 # shellcheck source=lab/functions.sh
@@ -9,6 +10,34 @@ set -euo pipefail
 . "$LAB_TOP/lab/checks.sh"
 lab_test
 
+echo "== an account is disabled: its live session loses what its groups gave, and has it back when enabled"
+control() { # USER NUMBER
+	lab_ldapmodify <<-L
+		dn: CN=$1,OU=People,$LAB_BASE
+		changetype: modify
+		replace: userAccountControl
+		userAccountControl: $2
+	L
+}
+lab_login desk jump01 alice
+transfer desk jump01 alice
+control alice 514
+when=$(lab_now_ms)
+lab_wait_for 20 audited account alice 'account alice is disabled in the directory' || true
+sleep 2
+cut_at jump01 alice "$when" "disabling" $GROUP_MS
+check "audited, with the words why" audited account alice 'account alice is disabled in the directory'
+check "her session is live" live alice
+reaches_not desk $DB 5432 "a new connection"
+check "what is open to everybody stays" lab_run desk 'timeout 10 bash -c "exec 3<>/dev/tcp/10.77.8.10/636"'
+who_says() { lab_ctl who alice | grep -q "$1"; }
+check "who says disabled" who_says disabled
+control alice 512
+check "enabled: alice gains access again, without a new login" lab_run desk "/run/lab/stream.py until $DB 5432 open 20000"
+check "who says enforced" lab_wait_for 20 who_says enforced
+lab_logout desk
+check "alice went" lab_wait_for 20 not_live alice
+
 echo "== the directory is down: logins are recorded, cached groups serve, others wait for it"
 su_session alice
 check "alice is in eng" gains alice
@@ -16,8 +45,10 @@ su_end alice
 check "alice went" lab_wait_for 5 not_live alice
 lab_ad_group_add eng carol
 lab_signal dc samba KILL
+check "that is seen" lab_wait_for 20 audited directory "" '"state": *"down"'
 su_session alice
 check "alice, known from before, gains access" gains alice
+check "the record of her login says that it is from the cache" lab_wait_for 20 audited login alice '"cached": *true'
 su_session carol
 check "carol is recorded" lab_wait_for 5 live carol
 check "and has no access yet" loses carol
