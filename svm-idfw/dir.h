@@ -62,12 +62,14 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	struct conf_list dns_server; /* ADDRESS[:PORT]; none: the machine's */
 	const char *state_dir;	     /* not of the file: where the list is kept; NULL: it is not */
 	uint64_t poll_ms;	     /* how often changes are looked for; 500 */
+	uint64_t compare_ms;	     /* between full comparisons; 1 h, 0 never */
+	uint64_t page, range;	     /* entries of a page, members of a part; 500, 1500 */
 	uint64_t deadline_ms;	     /* for one answer; 5000 */
 	uint64_t connections;	     /* lookups at one time; 4 */
 };
 
 /* the items of that block, for the program's configuration table */
-#define IDFW_DIR_CONF_ITEMS 41
+#define IDFW_DIR_CONF_ITEMS 44
 extern const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS];
 #define IDFW_DIR_CONF_CHECKS 26
 extern const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS];

@@ -8,6 +8,7 @@
  * Source: MS-ADTS 3.1.1.4.5.19 (tokenGroups), 3.1.1.3.1.2.4 (<SID=...>).
  */
 #include "svm-idfw/dirad.h"
+#include "svm-idfw/dirgroups.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,12 +132,14 @@ static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WH
 	err = ad_netbios(b, r.config, why);
 	if (err < 0 && err != -GI_ENOTFOUND)
 		return err;
-	/* the same server, nothing happened meanwhile: what others know is still right */
-	ret->all = strcmp(b->server, r.server) != 0 || b->usn != r.usn;
-	if (ret->all)
+	/* the same server: what happened meanwhile, poll() finds out */
+	ret->all = strcmp(b->server, r.server) != 0;
+	if (ret->all) {
 		dir_cache_clear(b->cache);
+		b->usn = r.usn;
+	}
 	memcpy(b->server, r.server, sizeof(b->server));
-	b->usn = r.usn;
+	dir_groups_connected(b->groups, b->usn);
 	return 0;
 }
 
@@ -240,16 +243,6 @@ static int ad_find(struct dir_back *b, const struct dir_name *n, bool upn, struc
 	return err == -GI_ELIMIT ? 0 : err; /* then found is over 1 */
 }
 
-/* @ret_base: "<GUID=...>"; a DN as text may be spelt in several ways, this may not */
-static void ad_guid_base(const uint8_t guid[16], char ret_base[48])
-{
-	size_t i, at = (size_t)snprintf(ret_base, 48, "<GUID=");
-
-	for (i = 0; i < 16; i++)
-		at += (size_t)snprintf(ret_base + at, 48 - at, "%02x", guid[i]);
-	(void)snprintf(ret_base + at, 48 - at, ">");
-}
-
 /* by name: stored UPN first, then the account name; 0 with the status set when there is none */
 static int ad_by_name(
 	struct dir_back *b, const struct dir_name *n, struct ad_token *t, char why[DIR_WHY_MAX])
@@ -274,7 +267,7 @@ static int ad_by_name(
 			"more than one account \"%.100s\"", n->account);
 		return 0;
 	}
-	ad_guid_base(t->answer->guid, base);
+	dir_guid_base(t->answer->guid, base);
 	err = ad_token(b, base, t, why);
 	if (err == 0 && t->found == 0) /* deleted between the two searches */
 		dir_answer_fail(t->answer, IDFW__DIR_RESULT__STATUS__NOT_FOUND,
@@ -422,6 +415,8 @@ static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, s
 		err = ad_groups(b, &t, why);
 	if (err == 0)
 		err = dir_answer_upn(ret, b);
+	if (err == 0 && ret->status == IDFW__DIR_RESULT__STATUS__OK && ret->has_guid)
+		dir_seen_add(b->seen, ret->guid);
 	free(t.sids);
 	if (err == -GI_ELIMIT) {
 		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,

@@ -3,32 +3,41 @@
  * diradchange.c - Active Directory: what changed, by USN
  *
  * Runs in the directory child, on the watch connection. highestCommittedUSN of the root DSE; when
- * it moved, the objects with a higher uSNChanged are looked at. Each write takes one USN and an
- * object shows its last one only, so as many objects as USNs means that nothing is hidden; fewer
- * may mean a deletion, which an ordinary account cannot see: then everyone is looked up again.
+ * it moved, the objects with a higher uSNChanged are looked at: accounts concern themselves, groups
+ * are read again (dirgroups.c). Each write takes one USN and an object shows its last one only, so
+ * as many objects as USNs means that nothing is hidden. Fewer may mean a deletion, which an
+ * ordinary account cannot see, or an object that was written twice: then the groups are compared
+ * with what is known, and the known accounts are asked for.
  * Source: MS-ADTS 3.1.1.1.9 (USNs).
  */
 #include "svm-idfw/dirad.h"
+#include "svm-idfw/dirgroups.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-/* ---- changes ---- */
+#define AD_SCAN_MAX 20000 /* objects of one look; more: everybody, and all is compared */
 
 struct ad_scan {
 	struct dir_back *b;
 	struct dir_changes *out;
 	uint64_t objects;
-	bool group, user; /* of the entry at hand */
+	bool group, user, unit; /* of the entry at hand */
 };
+
+static bool is_class(const uint8_t *value, size_t len, const char *name)
+{
+	return len == strlen(name) && strncasecmp((const char *)value, name, len) == 0;
+}
 
 static int ad_scan_class(void *arg, const uint8_t *value, size_t len)
 {
 	struct ad_scan *s = arg;
 
-	s->group |= len == 5 && strncasecmp((const char *)value, "group", 5) == 0;
-	s->user |= len == 4 && strncasecmp((const char *)value, "user", 4) == 0;
+	s->group |= is_class(value, len, "group");
+	s->user |= is_class(value, len, "user");
+	s->unit |= is_class(value, len, "organizationalUnit");
 	return 0;
 }
 
@@ -36,19 +45,25 @@ static int ad_scan_entry(void *arg, struct dldap_entry *e)
 {
 	struct ad_scan *s = arg;
 	struct dir_sid sid = { .len = 0 };
+	uint8_t id[16];
+	bool has_id;
 
 	s->objects++;
-	s->group = s->user = false;
+	s->group = s->user = s->unit = false;
 	(void)dldap_entry_each(e, "objectClass", ad_scan_class, s);
 	(void)dldap_entry_bytes(e, "objectSid", sid.bytes, sizeof(sid.bytes), &sid.len);
-	if (s->group) {
+	has_id = dir_entry_guid(e, &dir_schema_ad, id);
+	if (s->group && sid.len)
+		dir_cache_drop(s->b->cache, sid.bytes, sid.len);
+	if (s->unit) { /* moved or renamed: the DNs below changed without a write */
+		dir_cache_clear(s->b->cache);
 		s->out->all = true;
-		if (sid.len)
-			dir_cache_drop(s->b->cache, sid.bytes, sid.len);
-	} else if (s->user && sid.len) {
-		if (s->out->n_sids == DIR_CHANGES_MAX)
-			return -GI_ELIMIT;
-		s->out->sids[s->out->n_sids++] = sid;
+	} else if (!has_id) {
+		s->out->all |= s->group || s->user;
+	} else if (s->group) {
+		dir_groups_changed(s->b->groups, id, NULL, s->out);
+	} else if (s->user) {
+		dir_changes_account(s->out, id);
 	}
 	return 0;
 }
@@ -57,20 +72,28 @@ static int ad_scan_entry(void *arg, struct dldap_entry *e)
 static int ad_scan(struct dir_back *b, const char *base, uint64_t last, struct ad_scan *s,
 	char why[DIR_WHY_MAX])
 {
-	static const char *const attrs[] = { "objectClass", "objectSid", NULL };
+	static const char *const attrs[] = { "objectClass", "objectSid", "objectGUID", NULL };
 	char filter[96];
 	const struct dldap_query q = { .base = base,
 		.filter = filter,
 		.scope = DLDAP_SUBTREE,
 		.attrs = attrs,
 		.page = b->page,
-		.max = DIR_CHANGES_MAX,
+		.max = AD_SCAN_MAX,
 		.entry = ad_scan_entry,
 		.arg = s };
 
 	(void)snprintf(filter, sizeof(filter), "(&(uSNChanged>=%llu)(uSNChanged<=%llu))",
 		(unsigned long long)b->usn + 1, (unsigned long long)last);
 	return dldap_search(b->watch, &q, why);
+}
+
+/* restored from a backup, or too much: nothing that we remember is worth anything */
+static void ad_forget(struct dir_back *b, struct dir_changes *ret)
+{
+	ret->all = true;
+	dir_cache_clear(b->cache);
+	dir_groups_compare(b->groups, false);
 }
 
 int dir_ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
@@ -83,23 +106,22 @@ int dir_ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MA
 
 	if (err < 0 || r.usn == b->usn)
 		return err;
-	if (r.usn <
-		b->usn) { /* restored from a backup: nothing that we remember is worth anything */
-		ret->all = true;
-		dir_cache_clear(b->cache);
+	if (r.usn < b->usn) {
+		ad_forget(b, ret);
 	} else {
 		moved = r.usn - b->usn;
+		b->groups->since = b->usn;
 		err = ad_scan(b, b->root, r.usn, &s, why);
-		for (i = 0; err == 0 && s.objects < moved && !ret->all && i < b->n_nc; i++)
+		for (i = 0; err == 0 && s.objects < moved && i < b->n_nc; i++)
 			if (strcasecmp(b->nc[i], b->root) != 0)
 				err = ad_scan(b, b->nc[i], r.usn, &s, why);
 		if (err == -GI_ELIMIT) {
-			ret->all = true;
+			ad_forget(b, ret);
 			err = 0;
 		}
 		/* fewer objects than writes: one may be gone, or was written twice */
 		if (err == 0 && s.objects < moved)
-			ret->all = true;
+			dir_groups_compare(b->groups, true);
 	}
 	if (err < 0)
 		return err;

@@ -149,6 +149,15 @@ bool dir_entry_guid(struct dldap_entry *e, const struct dir_schema *s, uint8_t r
 	return false;
 }
 
+void dir_guid_base(const uint8_t guid[16], char ret_base[48])
+{
+	size_t i, at = (size_t)snprintf(ret_base, 48, "<GUID=");
+
+	for (i = 0; i < 16; i++)
+		at += (size_t)snprintf(ret_base + at, 48 - at, "%02x", guid[i]);
+	(void)snprintf(ret_base + at, 48 - at, ">");
+}
+
 bool dir_domain_is_ours(const struct dir_back *b, const char *domain)
 {
 	return domain[0] == '\0' || strcasecmp(domain, b->domain) == 0 ||

@@ -14,16 +14,16 @@
 #include "svm-idfw/dir.h"
 #include "svm-idfw/diracct.h"
 #include "svm-idfw/dircache.h"
+#include "svm-idfw/dirchanges.h"
 #include "svm-idfw/dirldap.h"
 #include "svm-idfw/dirmemo.h"
 #include "svm-idfw/dirname.h"
 #include "svm-idfw/dirschema.h"
 
 #define DIR_ANSWER_GROUPS_MAX \
-	10000		     /* of one account; more: UNAVAILABLE with a reason, never a part */
-#define DIR_CHANGES_MAX 1000 /* accounts reported one by one; more: all */
-#define DIR_NC_MAX 16	     /* naming contexts that are searched for changes */
-#define DIR_DN_MAX 2048	     /* longer ones are reported as "" */
+	10000		/* of one account; more: UNAVAILABLE with a reason, never a part */
+#define DIR_NC_MAX 16	/* naming contexts that are searched for changes */
+#define DIR_DN_MAX 2048 /* longer ones are reported as "" */
 
 struct dir_answer {
 	enum _Idfw__DirResult__Status status;
@@ -37,18 +37,9 @@ struct dir_answer {
 	size_t n_groups, cap;
 };
 
-struct dir_sid {
-	uint8_t bytes[SID_BYTES_MAX];
-	size_t len;
-};
-
-struct dir_changes {
-	bool all;
-	struct dir_sid *sids; /* owned by the child, DIR_CHANGES_MAX */
-	size_t n_sids;
-};
-
 struct dir_back;
+struct dir_groups;
+struct dir_seen;
 
 struct dir_back_ops {
 	/* both connections are new: read what the server says about itself; changes since before */
@@ -59,9 +50,9 @@ struct dir_back_ops {
 	int (*poll)(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
 	/*
 	 * b->told_by_fd and that descriptor is readable: take what came, without waiting; true:
-	 * something changed, or the connection is lost: poll() knows. NULL: never told.
+	 * something changed (@ret), or the connection is lost: poll() knows. NULL: never told.
 	 */
-	bool (*told)(struct dir_back *b);
+	bool (*told)(struct dir_back *b, struct dir_changes *ret);
 };
 
 struct dir_back {
@@ -78,10 +69,12 @@ struct dir_back {
 	uint64_t usn;	/* AD: highest that was looked at */
 	char csn[1024]; /* OpenLDAP: all values, sorted as they came */
 	struct dir_cache *cache;
-	struct dir_memo *memo;	  /* OpenLDAP: what groups are in */
-	struct dir_schema schema; /* OpenLDAP */
-	bool offers_sync;	  /* OpenLDAP: syncrepl, says the root DSE */
-	bool told_by_fd;	  /* the server tells of changes on the watch connection */
+	struct dir_memo *memo;	   /* OpenLDAP: what groups are in */
+	struct dir_groups *groups; /* the main thread's */
+	struct dir_seen *seen;	   /* accounts that were found */
+	struct dir_schema schema;  /* OpenLDAP */
+	bool offers_sync;	   /* OpenLDAP: syncrepl, says the root DSE */
+	bool told_by_fd;	   /* the server tells of changes on the watch connection */
 };
 
 extern const struct dir_back_ops dir_back_ad, dir_back_openldap;
@@ -106,6 +99,8 @@ GI_MUST_CHECK int dir_group_read(
 void dir_group_fini(struct dir_group *g);
 /* 16 bytes, or those of a UUID's text, of the first attribute that has such */
 bool dir_entry_guid(struct dldap_entry *e, const struct dir_schema *s, uint8_t ret_guid[16]);
+/* "<GUID=...>", the base of an entry of AD; a DN as text may be spelt in several ways */
+void dir_guid_base(const uint8_t guid[16], char ret_base[48]);
 /* "", true when one of the two is without the domain part or it is ours, without case;
  * also when the configuration says so (realm, netbios) */
 bool dir_domain_is_ours(const struct dir_back *b, const char *domain);

@@ -23,16 +23,16 @@
 #include "lib/io/child.h"
 #include "lib/io/priv.h"
 #include "lib/io/sock.h"
-#include "svm-idfw/dirback.h"
 #include "svm-idfw/dirbase.h"
 #include "svm-idfw/dirdns.h"
+#include "svm-idfw/dirgroups.h"
 #include "svm-idfw/dirpost.h"
 #include "svm-idfw/dirreply.h"
 #include "svm-idfw/dirserver.h"
 #include "svm-idfw/dirwork.h"
 
-#define CHILD_PAGE 500
 #define CHILD_BACKOFF_MAX_MS 5000
+#define CHILD_WORK_MS 50     /* on groups, before others have their turn */
 #define CHILD_TOLD_GAP_MS 50 /* between two looks that the server asked for */
 
 struct child {
@@ -43,7 +43,7 @@ struct child {
 	struct dir_back back;	   /* with the watch connection; lookups have copies */
 	enum dir_srv_trust trust;  /* in the server's name, if DNS named it */
 	bool several; /* servers: the parent has another one for us to be replaced by */
-	struct io_timer poll, told;
+	struct io_timer poll, told, work_on;
 	struct io_fd watch;
 	struct io_wake news; /* from the other threads */
 	uint64_t told_ms;    /* when it last looked for that */
@@ -51,8 +51,8 @@ struct child {
 	uint64_t retry_ms; /* not before, monotonic */
 	bool up;
 	char why[DIR_WHY_MAX];
-	struct dir_sid changed[DIR_CHANGES_MAX];
-	atomic_bool ended, failed; /* the parent is gone; it or we did something wrong */
+	struct dir_changes changes; /* found, not told yet */
+	atomic_bool ended, failed;  /* the parent is gone; it or we did something wrong */
 };
 
 static int child_start(struct child *s);
@@ -67,6 +67,8 @@ static unsigned int child_timeout(const struct child *s);
 static void child_watch_cb(struct io_fd *w, unsigned int events);
 static void child_told_cb(struct io_timer *w);
 static void child_look(struct child *s);
+static void child_work(struct child *s);
+static void child_work_cb(struct io_timer *w);
 static void child_connect(struct child *s);
 static void child_disconnect(struct child *s);
 static void child_reconnect(struct child *s);
@@ -85,7 +87,7 @@ int idfw_dir_child_main(const struct idfw_dir_conf *conf, const char *uri)
 	s->trust = conf->discover ? dir_srv_trust_uri(conf, s->conf.uri) : DIR_SRV_VOUCHED;
 	s->back.conf = &s->conf;
 	s->back.ops = strcmp(conf->type, "ad") == 0 ? &dir_back_ad : &dir_back_openldap;
-	s->back.page = CHILD_PAGE;
+	s->back.page = (unsigned int)s->conf.page;
 	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
 	err = child_start(s);
 	if (err == 0)
@@ -114,6 +116,10 @@ static int child_start(struct child *s)
 	err = dir_cache_new(DIR_CACHE_MAX, &s->back.cache);
 	if (err == 0)
 		err = dir_memo_new(DIR_MEMO_BYTES_MAX, &s->back.memo);
+	if (err == 0)
+		err = dir_groups_new(&s->back.groups);
+	if (err == 0)
+		err = dir_seen_new(DIR_SEEN_MAX, &s->back.seen);
 	if (err == 0)
 		err = io_priv_drop(NULL, 0);
 	if (err == 0)
@@ -146,6 +152,9 @@ static int child_stop(struct child *s, int err)
 	dir_work_free(s->work);
 	while (s->back.n_nc)
 		free(s->back.nc[--s->back.n_nc]);
+	dir_changes_fini(&s->changes);
+	dir_groups_free(s->back.groups);
+	dir_seen_free(s->back.seen);
 	dir_cache_free(s->back.cache);
 	dir_memo_free(s->back.memo);
 	io_loop_free(s->loop);
@@ -220,7 +229,6 @@ static void child_told_cb(struct io_timer *w)
 
 static void child_look(struct child *s)
 {
-	struct dir_changes ch = { .sids = s->changed };
 	uint64_t answers;
 	int err;
 
@@ -231,9 +239,9 @@ static void child_look(struct child *s)
 		return;
 	}
 	answers = dir_work_answers(s->work);
-	err = s->back.ops->poll(&s->back, &ch, s->why);
+	err = s->back.ops->poll(&s->back, &s->changes, s->why);
 	if (err == 0) {
-		dir_reply_changes(s->post, &s->back, &ch);
+		child_work(s);
 	} else if (err == -ETIMEDOUT && s->several && answers == dir_work_answers(s->work)) {
 		child_disconnect(s); /* it stands still: another server can be had sooner */
 		dir_work_down(s->work, &s->back, s->why);
@@ -265,12 +273,42 @@ static unsigned int child_timeout(const struct child *s)
 	return (unsigned int)(s->several && ms > DIR_CONNECT_MS ? DIR_CONNECT_MS : ms);
 }
 
+/*
+ * What the look at the changes has left to do, for CHILD_WORK_MS; then it goes on in the next
+ * round. What was found is told when nothing is left that was known to have changed, or so late.
+ */
+static void child_work(struct child *s)
+{
+	uint64_t began = io_clock_mono_ms();
+	bool more = false;
+	int err;
+
+	do {
+		err = dir_groups_work(&s->back, &s->changes, &more, s->why);
+	} while (err == 0 && more && io_clock_mono_ms() - began < CHILD_WORK_MS);
+	if (err == 0 && s->back.told_by_fd) /* what came meanwhile is in libldap's hands */
+		child_watch_cb(&s->watch, IO_READ);
+	if (dir_changes_any(&s->changes)) {
+		dir_reply_changes(s->post, &s->back, &s->changes);
+		dir_changes_fini(&s->changes);
+	}
+	if (err < 0)
+		child_reconnect(s);
+	else if (more)
+		io_timer_start(s->loop, &s->work_on, 0, 0, child_work_cb, s);
+}
+
+static void child_work_cb(struct io_timer *w)
+{
+	child_work(w->arg);
+}
+
 /* the server has something to tell: once at once, then not too often */
 static void child_watch_cb(struct io_fd *w, unsigned int events)
 {
 	struct child *s = w->arg;
 	uint64_t now = io_clock_mono_ms(), next = s->told_ms + CHILD_TOLD_GAP_MS;
-	bool moved = s->back.ops->told(&s->back);
+	bool moved = s->back.ops->told(&s->back, &s->changes);
 
 	(void)events;
 	if (!s->back.told_by_fd)
@@ -281,14 +319,13 @@ static void child_watch_cb(struct io_fd *w, unsigned int events)
 
 static void child_connect(struct child *s)
 {
-	struct dir_changes ch = { .sids = s->changed };
 	struct dldap *look = NULL;
 	int err = child_open(s, s->why, &s->back.watch);
 
 	if (err == 0 && !dir_work_connected(s->work))
 		err = child_open(s, s->why, &look);
 	if (err == 0)
-		err = s->back.ops->begin(&s->back, &ch, s->why);
+		err = s->back.ops->begin(&s->back, &s->changes, s->why);
 	if (err == 0)
 		err = dir_base_check(&s->back, s->back.watch, NULL, s->why);
 	if (err < 0) {
@@ -308,7 +345,7 @@ static void child_connect(struct child *s)
 	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
 	dir_work_up(s->work, &s->back, look);
 	child_send_state(s); /* first: who hears of changes asks at once */
-	dir_reply_changes(s->post, &s->back, &ch);
+	child_work(s);
 }
 
 static void child_disconnect(struct child *s)
@@ -316,6 +353,7 @@ static void child_disconnect(struct child *s)
 	if (s->loop) {
 		io_fd_stop(s->loop, &s->watch);
 		io_timer_stop(s->loop, &s->told);
+		io_timer_stop(s->loop, &s->work_on);
 	}
 	dldap_close(s->back.watch);
 	s->back.watch = NULL;

@@ -76,6 +76,12 @@ const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 	{ "default", CONF_T_BOOL, DIR_ITEM(is_default), "no", 0, 0,
 		"names without a domain are asked of the blocks that say yes; of all, when none "
 		"does" },
+	{ "compare", CONF_T_NUMBER, DIR_ITEM(compare_ms), "1h", 0, 604800000,
+		"how often all groups and live accounts are compared with what is known; 0: "
+		"never" },
+	{ "page", CONF_T_NUMBER, DIR_ITEM(page), "500", 1, 1000, "entries of one answer, at most" },
+	{ "range", CONF_T_NUMBER, DIR_ITEM(range), "1500", 1, 5000,
+		"ad: members of a group in one answer, at most" },
 	{ "schema", CONF_T_STRING, DIR_ITEM(schema), "rfc2307bis", 1, 16,
 		"openldap: rfc2307bis, rfc2307 or freeipa; the rest changes single "
 		"names of it, \"none\" does without" },

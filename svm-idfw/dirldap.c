@@ -1,29 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dirldap.c - searches on an authenticated connection to a directory, and syncrepl
+ * dirldap.c - searches on an authenticated connection to a directory
  *
  * Runs in the directory child. dirbind.c makes the connection and dirprobe.c explains why it cannot
- * be made; the three share dirldap_int.h, the only file that includes ldap.h. Referrals are never
- * followed. A search has libldap's time limit, and an answer that is over a limit is no answer.
- * Source: ldap(3), ldap_search_ext(3); RFC 4511, 2696 (pages), 4533 (syncrepl).
+ * be made, dirsync.c is told of changes; they share dirldap_int.h, the only file that includes
+ * ldap.h. Referrals are never followed. A search has libldap's time limit, and an answer that is
+ * over a limit is no answer. Source: ldap(3), ldap_search_ext(3); RFC 4511, 2696 (pages);
+ * MS-ADTS 3.1.1.3.1.3.3 (ranges), 3.1.1.3.4.1.5 (extended DNs).
  */
 #include "svm-idfw/dirldap_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#define SYNC_COOKIE_MAX 2048
-#define SYNC_GULP 10000 /* messages in one go */
-
-struct dldap_entry {
-	LDAP *ld;
-	LDAPMessage *msg;
-};
+#define EXTENDED_DN "1.2.840.113556.1.4.529"
 
 static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berval *cookie,
 	unsigned int *seen, char why[DIR_WHY_MAX]);
-static int dldap_error(struct dldap *d, int rc, const char *what, char why[DIR_WHY_MAX]);
 
 void dldap_close(struct dldap *d)
 {
@@ -46,6 +41,53 @@ int dldap_search(struct dldap *d, const struct dldap_query *q, char why[DIR_WHY_
 	} while (err == 0 && cookie.bv_len > 0);
 	ber_memfree(cookie.bv_val);
 	return err;
+}
+
+int dldap_search_page(
+	struct dldap *d, const struct dldap_query *q, struct dldap_cursor *c, char why[DIR_WHY_MAX])
+{
+	struct berval cookie = { c->len, c->cookie };
+	unsigned int seen = 0;
+	int err;
+
+	why[0] = '\0';
+	*c = (struct dldap_cursor){ .more = false };
+	err = dldap_page(d, q, &cookie, &seen, why);
+	*c = (struct dldap_cursor){
+		.cookie = cookie.bv_val, .len = cookie.bv_len, .more = err == 0 && cookie.bv_len > 0
+	};
+	return err;
+}
+
+void dldap_cursor_fini(struct dldap_cursor *c)
+{
+	ber_memfree(c->cookie);
+	*c = (struct dldap_cursor){ .more = false };
+}
+
+bool dldap_entry_range(
+	struct dldap_entry *e, const char *attr, char ret_name[DLDAP_RANGE_MAX], size_t *ret_next)
+{
+	size_t len = strlen(attr);
+	BerElement *ber = NULL;
+	bool found = false;
+	char *a;
+
+	for (a = ldap_first_attribute(e->ld, e->msg, &ber); a;
+		a = ldap_next_attribute(e->ld, e->msg, ber)) {
+		unsigned long from, to;
+		int end = 0;
+
+		if (!found && strncasecmp(a, attr, len) == 0 && strlen(a) < DLDAP_RANGE_MAX &&
+			sscanf(a + len, ";range=%9lu-%n", &from, &end) == 1 && end) {
+			found = true;
+			*ret_next = sscanf(a + len + end, "%9lu", &to) == 1 ? to + 1 : 0;
+			(void)snprintf(ret_name, DLDAP_RANGE_MAX, "%s", a);
+		}
+		ldap_memfree(a);
+	}
+	ber_free(ber, 0);
+	return found;
 }
 
 int dldap_entry_dn(struct dldap_entry *e, char **ret_dn)
@@ -119,7 +161,10 @@ static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berva
 {
 	struct timeval tv = { .tv_sec = d->timeout_ms / 1000,
 		.tv_usec = (d->timeout_ms % 1000) * 1000 };
-	LDAPControl *page = NULL, *ask[2] = { NULL, NULL }, **got = NULL, *next;
+	char oid[] = EXTENDED_DN;
+	LDAPControl extended = { .ldctl_oid = oid, .ldctl_iscritical = 1 };
+	LDAPControl *page = NULL, *ask[3] = { NULL, NULL, NULL }, **got = NULL, *next;
+	size_t n = 0;
 	LDAPMessage *res = NULL;
 	int rc, code = LDAP_SUCCESS, err = 0;
 
@@ -127,8 +172,10 @@ static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berva
 		rc = ldap_create_page_control(d->ld, (ber_int_t)q->page, cookie, 0, &page);
 		if (rc != LDAP_SUCCESS)
 			return -ENOMEM;
-		ask[0] = page;
+		ask[n++] = page;
 	}
+	if (q->extended_dn)
+		ask[n] = &extended;
 	rc = ldap_search_ext_s(d->ld, q->base,
 		q->scope == DLDAP_BASE ? LDAP_SCOPE_BASE : LDAP_SCOPE_SUBTREE, q->filter,
 		(char **)(uintptr_t)q->attrs, 0, ask, NULL, &tv, LDAP_NO_LIMIT, &res);
@@ -153,7 +200,7 @@ out:
 	return err;
 }
 
-static int dldap_error(struct dldap *d, int rc, const char *what, char why[DIR_WHY_MAX])
+int dldap_error(struct dldap *d, int rc, const char *what, char why[DIR_WHY_MAX])
 {
 	char *text = NULL;
 
@@ -181,89 +228,6 @@ static int dldap_error(struct dldap *d, int rc, const char *what, char why[DIR_W
 	default:
 		return -GI_EPROTO;
 	}
-}
-
-/* ---- syncrepl: RFC 4533 ---- */
-
-/* the refresh stage is over, or a new cookie: no news. A set of entries: some went meanwhile */
-static bool dldap_sync_info_moved(struct dldap *d, LDAPMessage *msg)
-{
-	struct berval *data = NULL;
-	bool moved;
-
-	if (ldap_parse_intermediate(d->ld, msg, NULL, &data, NULL, 0) != LDAP_SUCCESS)
-		return true;
-	moved = data && data->bv_len && (uint8_t)data->bv_val[0] == LDAP_TAG_SYNC_ID_SET;
-	ber_bvfree(data);
-	return moved;
-}
-
-int dldap_sync_start(struct dldap *d, const char *base, const char *csn, char why[DIR_WHY_MAX])
-{
-	static const char *const none[] = { LDAP_NO_ATTRS, NULL };
-	struct berval cookie = { 0, NULL }, *value = NULL;
-	LDAPControl ctl = { .ldctl_iscritical = 1 }, *ask[2] = { &ctl, NULL };
-	char oid[] = LDAP_CONTROL_SYNC, text[SYNC_COOKIE_MAX];
-	BerElement *ber = ber_alloc_t(LBER_USE_DER);
-	int err = -ENOMEM, rc, i;
-
-	if (!ber)
-		return -ENOMEM;
-	rc = snprintf(text, sizeof(text), "rid=000,csn=%s", csn);
-	if (rc < 0 || (size_t)rc >= sizeof(text))
-		goto out;
-	for (i = rc; i > 0 && text[i - 1] == ' '; i--)
-		text[i - 1] = '\0';
-	cookie = (struct berval){ .bv_len = (ber_len_t)i, .bv_val = text };
-	while (i-- > 0)
-		if (text[i] == ' ')
-			text[i] = ';';
-	if (ber_printf(ber, "{eO}", (ber_int_t)LDAP_SYNC_REFRESH_AND_PERSIST, &cookie) < 0 ||
-		ber_flatten(ber, &value) < 0)
-		goto out;
-	ctl.ldctl_oid = oid;
-	ctl.ldctl_value = *value;
-	rc = ldap_search_ext(d->ld, base, LDAP_SCOPE_SUBTREE, "(objectClass=*)",
-		(char **)(uintptr_t)none, 0, ask, NULL, NULL, LDAP_NO_LIMIT, &d->sync);
-	err = rc == LDAP_SUCCESS ? 0 : dldap_error(d, rc, "syncrepl", why);
-	if (err < 0)
-		d->sync = 0;
-out:
-	ber_bvfree(value);
-	ber_free(ber, 1);
-	return err;
-}
-
-int dldap_sync_read(struct dldap *d, bool *ret_moved, char why[DIR_WHY_MAX])
-{
-	unsigned int n;
-
-	*ret_moved = false;
-	for (n = 0; d->sync && n < SYNC_GULP; n++) {
-		struct timeval now = { 0, 0 };
-		LDAPMessage *msg = NULL;
-		int type = ldap_result(d->ld, d->sync, LDAP_MSG_ONE, &now, &msg);
-		int code = LDAP_OTHER;
-
-		if (type == 0)
-			return 0;
-		if (type < 0)
-			return dldap_error(d, LDAP_SERVER_DOWN, "syncrepl", why);
-		if (type == LDAP_RES_INTERMEDIATE) {
-			*ret_moved |= dldap_sync_info_moved(d, msg);
-		} else if (type == LDAP_RES_SEARCH_RESULT) {
-			(void)ldap_parse_result(d->ld, msg, &code, NULL, NULL, NULL, NULL, 0);
-			dir_why(why, "%s", ldap_err2string(code));
-			*ret_moved = true;
-			d->sync = 0;
-		} else {
-			*ret_moved = true;
-		}
-		ldap_msgfree(msg);
-		if (!d->sync)
-			return -GI_ENOTFOUND;
-	}
-	return 0;
 }
 
 int dldap_fd(struct dldap *d)

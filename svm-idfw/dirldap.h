@@ -47,6 +47,21 @@ struct dldap_query {
 	unsigned int max;				/* entries in all; one more is -GI_ELIMIT */
 	int (*entry)(void *arg, struct dldap_entry *e); /* negative ends the search */
 	void *arg;
+	bool extended_dn; /* AD: DNs in values come as <GUID=hex>;<SID=hex>;DN */
+};
+
+struct dldap_cursor { /* zero: before the first page */
+	void *cookie; /* owned */
+	size_t len;
+	bool more; /* pages are left */
+};
+
+#define DLDAP_RANGE_MAX 64
+
+struct dldap_sync_ops { /* negative ends the reading */
+	int (*entry)(void *arg, struct dldap_entry *e, const uint8_t uuid[16]); /* new or changed */
+	int (*deleted)(void *arg, const uint8_t uuid[16]);
+	int (*unsure)(void *arg); /* some may be gone, the server does not tell which */
 };
 
 /*
@@ -84,20 +99,27 @@ void dldap_whoami(struct dldap *d, char ret_text[DIR_WHY_MAX]);
  */
 GI_MUST_CHECK int dldap_search(struct dldap *d, const struct dldap_query *q, char why[DIR_WHY_MAX]);
 
+/* one page of it more; @c: zero to begin with, and when the connection was made anew */
+GI_MUST_CHECK int dldap_search_page(struct dldap *d, const struct dldap_query *q,
+	struct dldap_cursor *c, char why[DIR_WHY_MAX]);
+void dldap_cursor_fini(struct dldap_cursor *c); /* zero again */
+
 /*
  * dldap_sync_start - ask to be told of every change below @base (RFC 4533, refreshAndPersist)
  * @csn: contextCSN values, separated by blanks: what is known already and is not sent again
+ * @attrs: of the entries that changed
  * One at a time on a connection. dldap_search() goes on working beside it.
  * Errors: -ENOMEM, as dldap_search(); that the server cannot, dldap_sync_read() tells
  */
-GI_MUST_CHECK int dldap_sync_start(
-	struct dldap *d, const char *base, const char *csn, char why[DIR_WHY_MAX]);
+GI_MUST_CHECK int dldap_sync_start(struct dldap *d, const char *base, const char *csn,
+	const char *const *attrs, char why[DIR_WHY_MAX]);
 /*
  * dldap_sync_read - take what has come; does not wait
- * @ret_moved: something changed since the last call
- * Errors: -GI_ENOTFOUND (the server has ended it, or cannot: @why), -ECONNRESET, -ENOMEM
+ * Errors: -GI_ENOTFOUND (the server has ended it, or cannot: @why), -GI_ESTATE (it does not know
+ *         @csn any more: start again, and compare everything), -ECONNRESET, -ENOMEM, those of @ops
  */
-GI_MUST_CHECK int dldap_sync_read(struct dldap *d, bool *ret_moved, char why[DIR_WHY_MAX]);
+GI_MUST_CHECK int dldap_sync_read(
+	struct dldap *d, const struct dldap_sync_ops *ops, void *arg, char why[DIR_WHY_MAX]);
 /* readable: something has come; -1 none */
 int dldap_fd(struct dldap *d);
 
@@ -106,6 +128,12 @@ GI_MUST_CHECK int dldap_entry_dn(struct dldap_entry *e, char **ret_dn);
 /* each value of an attribute, until @cb returns non-zero, which is then returned */
 int dldap_entry_each(struct dldap_entry *e, const char *attr,
 	int (*cb)(void *arg, const uint8_t *value, size_t len), void *arg);
+/*
+ * AD: the part of @attr's values that came, as "member;range=0-1499"; false: all came, or none is
+ * @ret_next: the first one of the next part; 0: this is the last
+ */
+bool dldap_entry_range(
+	struct dldap_entry *e, const char *attr, char ret_name[DLDAP_RANGE_MAX], size_t *ret_next);
 /* first value, as bytes; false: none, or longer than @size (then *ret_len is 0) */
 bool dldap_entry_bytes(
 	struct dldap_entry *e, const char *attr, void *buf, size_t size, size_t *ret_len);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dirldap_int.h - what dirldap.c, dirbind.c and dirprobe.c share
+ * dirldap_int.h - what dirldap.c, dirsync.c, dirbind.c and dirprobe.c share
  *
  * The only file that includes ldap.h; all of it runs in the directory child. dirbind.c opens and
- * binds, dirprobe.c finds out why that failed, dirldap.c searches.
+ * binds, dirprobe.c finds out why that failed, dirldap.c searches, dirsync.c is told of changes.
  */
 #ifndef SVM_IDFW_DIRLDAP_INT_H
 #define SVM_IDFW_DIRLDAP_INT_H
@@ -18,10 +18,17 @@ struct dldap {
 	int sync; /* message number of the search that goes on; 0 none */
 };
 
+struct dldap_entry {
+	LDAP *ld;
+	LDAPMessage *msg;
+};
+
 struct dldap_where { /* for words */
 	char host[128], port[8];
 };
 
+/* libldap's result as one of ours, with words; always negative */
+int dldap_error(struct dldap *d, int rc, const char *what, char why[DIR_WHY_MAX]);
 /* false: not a uri of ldap: or ldaps: with a host */
 bool dldap_where(const char *uri, struct dldap_where *ret, bool *ret_ldaps);
 /* TLS at all? GSSAPI on ldap:// is sealed by Kerberos */

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * diropenldap.c - OpenLDAP and FreeIPA-like directories: changes by contextCSN
+ * diropenldap.c - OpenLDAP and FreeIPA-like directories: changes by syncrepl or contextCSN
  *
- * Runs in the directory child; who is in which groups is dirclimb.c's. Any write moves contextCSN
- * (syncprov overlay): then everyone is looked up again. Where the server offers syncrepl the
- * watch connection is told at once that something was written; contextCSN says what it means, and
- * is polled all the same. Without syncprov everyone is looked up again every OPENLDAP_BLIND_MS.
+ * Runs in the directory child; who is in which groups is dirclimb.c's. Where the server offers
+ * syncrepl the watch connection is told of every entry that changed or went: accounts concern
+ * themselves, groups are read again (dirgroups.c). Without it any write moves contextCSN (syncprov
+ * overlay) and everyone is looked up again; without syncprov everyone is every OPENLDAP_BLIND_MS.
+ * Failure direction: a cookie that the server does not know any more, or a message that leaves open
+ * who went: syncrepl starts again, and everything is compared.
  * Source: slapo-syncprov(5), RFC 4533.
  */
 #include "svm-idfw/dirclimb.h"
+#include "svm-idfw/dirgroups.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -22,7 +26,7 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 	struct dir_answer *ret, char why[DIR_WHY_MAX]);
 static int openldap_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
-static bool openldap_told(struct dir_back *b);
+static bool openldap_told(struct dir_back *b, struct dir_changes *ret);
 
 const struct dir_back_ops dir_back_openldap = { .begin = openldap_begin,
 	.lookup = openldap_lookup,
@@ -47,6 +51,8 @@ static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *
 	err = dir_climb(b, &n, ret, why);
 	if (err == 0)
 		err = dir_answer_upn(ret, b);
+	if (err == 0 && ret->status == IDFW__DIR_RESULT__STATUS__OK && ret->has_guid)
+		dir_seen_add(b->seen, ret->guid);
 	if (err == -GI_ELIMIT) {
 		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,
 			"\"%.100s\" is in more than %d groups, or more than the directory tells "
@@ -159,10 +165,12 @@ static int openldap_groups_there(struct dir_back *b, char why[DIR_WHY_MAX])
 /* without a CSN every entry would come first; then polling has to do */
 static int openldap_sync(struct dir_back *b, const char *csn, char why[DIR_WHY_MAX])
 {
+	const char *attrs[DIR_SCHEMA_ALL];
 	int err = 0;
 
 	if (b->offers_sync && csn) {
-		err = dldap_sync_start(b->watch, b->root, csn, why);
+		dir_schema_group_attrs(&b->schema, false, attrs);
+		err = dldap_sync_start(b->watch, b->root, csn, attrs, why);
 		b->told_by_fd = err == 0;
 	}
 	if (b->told_by_fd)
@@ -173,19 +181,96 @@ static int openldap_sync(struct dir_back *b, const char *csn, char why[DIR_WHY_M
 	return err;
 }
 
-/* the news themselves are not looked at: what moved the contextCSN is found out by poll() */
-static bool openldap_told(struct dir_back *b)
-{
-	char why[DIR_WHY_MAX] = "";
-	bool moved = false;
-	int err = dldap_sync_read(b->watch, &moved, why);
+/* ---- what syncrepl tells ---- */
 
-	if (err == -GI_ENOTFOUND) {
+struct told {
+	struct dir_back *b;
+	struct dir_changes *out;
+	bool any;
+};
+
+static int told_class(void *arg, const uint8_t *value, size_t len)
+{
+	return dir_schema_is_group(arg, value, len) ? 1 : 0;
+}
+
+static int told_entry(void *arg, struct dldap_entry *e, const uint8_t uuid[16])
+{
+	struct told *t = arg;
+	struct dir_back *b = t->b;
+	bool group = dldap_entry_each(e, "objectClass", told_class, &b->schema) != 0;
+	char *dn = NULL;
+	uint8_t id[16];
+	int err = 0;
+
+	(void)uuid;
+	t->any = true;
+	if (!dir_entry_guid(e, &b->schema, id)) {
+		t->out->all = true;
+	} else if (!group) {
+		if (dir_groups_has(b->groups, id)) /* it was one */
+			dir_groups_gone(b->groups, id, t->out);
+		dir_changes_account(t->out, id);
+	} else {
+		err = dldap_entry_dn(e, &dn);
+		if (err == 0)
+			dir_groups_changed(b->groups, id, dn, t->out);
+	}
+	free(dn);
+	return err;
+}
+
+static int told_deleted(void *arg, const uint8_t uuid[16])
+{
+	struct told *t = arg;
+	struct dir_back *b = t->b;
+	const char *name = b->schema.unique_id[0];
+
+	t->any = true;
+	if (!name || strcasecmp(name, "entryUUID") != 0) /* it is known by another id */
+		dir_groups_compare(b->groups, true);
+	else if (dir_groups_has(b->groups, uuid))
+		dir_groups_gone(b->groups, uuid, t->out);
+	else if (!b->groups->whole) /* whatever it was */
+		dir_changes_group(t->out, uuid);
+	if (dir_seen_has(b->seen, uuid)) {
+		dir_seen_drop(b->seen, uuid);
+		dir_changes_account(t->out, uuid);
+	}
+	return 0;
+}
+
+static int told_unsure(void *arg)
+{
+	struct told *t = arg;
+
+	t->any = true;
+	dir_groups_compare(t->b->groups, true);
+	return 0;
+}
+
+static bool openldap_told(struct dir_back *b, struct dir_changes *ret)
+{
+	static const struct dldap_sync_ops ops = {
+		.entry = told_entry, .deleted = told_deleted, .unsure = told_unsure
+	};
+	struct told t = { .b = b, .out = ret };
+	struct csn c = { .len = 0 };
+	char why[DIR_WHY_MAX] = "";
+	int err = dldap_sync_read(b->watch, &ops, &t, why);
+
+	if (err == -GI_ESTATE && csn_read(b, &c, why) == 0 && c.len) {
+		gi_notice("directory: %s lost count of its changes: all is compared", b->server);
+		memcpy(b->csn, c.text, sizeof(b->csn));
+		ret->all = true;
+		dir_groups_compare(b->groups, false);
+		err = openldap_sync(b, b->csn, why);
+	} else if (err == -GI_ENOTFOUND || err == -GI_ESTATE) {
 		gi_notice("directory: %s no longer tells of changes (%s): it is asked for them",
 			b->server, why);
 		b->told_by_fd = false;
 	}
-	return moved || err < 0;
+	return t.any || err < 0;
 }
 
 static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
@@ -224,20 +309,32 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 	err = openldap_groups_there(b, why);
 	if (err < 0)
 		return err;
-	ret->all = c.len == 0 || strcmp(b->csn, c.text) != 0;
-	memcpy(b->csn, c.text, sizeof(b->csn));
+	/* by syncrepl, what happened since the last connection is told on this one */
+	ret->all =
+		c.len == 0 || b->csn[0] == '\0' || (!b->offers_sync && strcmp(b->csn, c.text) != 0);
+	if (ret->all)
+		memcpy(b->csn, c.text, sizeof(b->csn));
 	b->usn = io_clock_mono_ms();
 	dir_why(b->server, "%s", b->conf->uri);
+	dir_groups_connected(b->groups, dir_groups_csn(b->csn));
 	return openldap_sync(b, c.len ? b->csn : NULL, why);
 }
 
 static int openldap_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
 	struct csn c = { .len = 0 };
+	bool told = b->told_by_fd;
 	int err = csn_read(b, &c, why);
 
 	if (err < 0)
 		return err;
+	/* read first, then what came before it: only that far is everything known */
+	if (told && openldap_told(b, ret) && !b->told_by_fd)
+		ret->all = true;
+	if (b->told_by_fd) {
+		memcpy(b->csn, c.text, sizeof(b->csn));
+		return 0;
+	}
 	if (c.len == 0) { /* no syncprov: blind, so look again from time to time */
 		ret->all = io_clock_mono_ms() - b->usn >= OPENLDAP_BLIND_MS;
 		if (ret->all)

@@ -81,30 +81,46 @@ void dir_reply_state(struct dir_post *p, const struct dir_back *b, bool up, cons
 	dir_post_send(p, &e);
 }
 
+/* the next of them that fit a message */
+static size_t reply_ids(const struct dir_ids *ids, size_t *at, ProtobufCBinaryData *to)
+{
+	size_t n;
+
+	for (n = 0; *at < ids->n && n < WIRE_DIR_SIDS_MAX; n++)
+		to[n] = (ProtobufCBinaryData){ .len = 16, .data = ids->list[(*at)++] };
+	return n;
+}
+
 void dir_reply_changes(struct dir_post *p, const struct dir_back *b, const struct dir_changes *c)
 {
-	ProtobufCBinaryData sid[WIRE_DIR_SIDS_MAX];
+	ProtobufCBinaryData sid[WIRE_DIR_SIDS_MAX], account[WIRE_DIR_SIDS_MAX],
+		group[WIRE_DIR_SIDS_MAX];
 	Idfw__DirChanged ch = IDFW__DIR_CHANGED__INIT;
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
-	size_t at = 0;
+	size_t at_sid = 0, at_account = 0, at_group = 0;
 
-	if (!c->all && c->n_sids == 0)
-		return;
 	if (b->memo)
 		dir_memo_clear(b->memo); /* first: who is told asks at once */
 	e.body_case = IDFW__ENVELOPE__BODY_DIR_CHANGED;
 	e.dir_changed = &ch;
 	ch.all = c->all;
 	ch.sid = sid;
-	do {
-		ch.n_sid = 0;
-		while (!c->all && at < c->n_sids && ch.n_sid < WIRE_DIR_SIDS_MAX) {
-			sid[ch.n_sid++] = (ProtobufCBinaryData){ .len = c->sids[at].len,
-				.data = c->sids[at].bytes };
-			at++;
-		}
+	ch.account = account;
+	ch.group = group;
+	if (c->all) {
 		dir_post_send(p, &e);
-	} while (!c->all && at < c->n_sids);
+		return;
+	}
+	for (;;) {
+		for (ch.n_sid = 0; at_sid < c->n_sids && ch.n_sid < WIRE_DIR_SIDS_MAX; at_sid++)
+			sid[ch.n_sid++] = (ProtobufCBinaryData){ .len = c->sids[at_sid].len,
+				.data = c->sids[at_sid].bytes };
+		ch.n_account = reply_ids(&c->accounts, &at_account, account);
+		ch.n_group = reply_ids(&c->groups, &at_group, group);
+		if (ch.n_sid + ch.n_account + ch.n_group == 0)
+			return;
+		dir_post_send(p, &e);
+	}
 }
 
 static void reply_group_init(Idfw__DirGroup *p, struct dir_group *g)

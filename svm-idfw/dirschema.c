@@ -143,6 +143,20 @@ void dir_schema_attrs(const struct dir_schema *s, const char *ret[DIR_SCHEMA_ALL
 	ret[n] = NULL;
 }
 
+void dir_schema_group_attrs(
+	const struct dir_schema *s, bool members, const char *ret[DIR_SCHEMA_ALL])
+{
+	const char *const *const lists[] = { s->unique_id, s->group_name, s->member, s->member_uid,
+		s->gid_number };
+	size_t n = 0, i, k;
+
+	ret[n++] = "objectClass";
+	for (i = 0; i < (members ? GI_ARRAY_SIZE(lists) : 2); i++)
+		for (k = 0; lists[i][k]; k++)
+			ret[n++] = lists[i][k];
+	ret[n] = NULL;
+}
+
 bool dir_schema_is_group(const struct dir_schema *s, const void *value, size_t len)
 {
 	for (size_t i = 0; s->group_class[i]; i++)

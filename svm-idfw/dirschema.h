@@ -41,6 +41,9 @@ bool dir_schema_known(const char *name);
 bool dir_schema_is_descr(const char *name);
 /* every attribute that an account or a group is read with, each once, NULL-terminated */
 void dir_schema_attrs(const struct dir_schema *s, const char *ret[DIR_SCHEMA_ALL]);
+/* those that tell a group from another and name it; @members: and who is in it */
+void dir_schema_group_attrs(
+	const struct dir_schema *s, bool members, const char *ret[DIR_SCHEMA_ALL]);
 /* one of the classes of a group, without case */
 bool dir_schema_is_group(const struct dir_schema *s, const void *value, size_t len);
 

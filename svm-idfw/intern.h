@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "lib/base/err.h"
+#include "lib/base/hash.h"
 
 struct idfw_strtab {
 	struct idfw_str **slots; /* owned; open addressing */
@@ -25,7 +26,10 @@ void idfw_strtab_fini(struct idfw_strtab *t); /* all references are gone */
 const char *idfw_str_get(struct idfw_strtab *t, const char *text);
 void idfw_str_put(struct idfw_strtab *t, const char *interned); /* NULL is fine */
 
-uint64_t idfw_siphash(const uint64_t key[2], const void *data, size_t len);
+static inline uint64_t idfw_siphash(const uint64_t key[2], const void *data, size_t len)
+{
+	return gi_siphash(key, data, len);
+}
 
 /* uthash with our hash: HASH_FUNCTION cannot carry a key */
 static inline unsigned int idfw_hashv(const uint64_t key[2], const void *data, size_t len)

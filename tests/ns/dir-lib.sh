@@ -77,6 +77,26 @@ sees() {
 	fi
 }
 
+# concerned - whom the reports since mark concern: names, sorted, each once
+concerned() {
+	tail -n +$((MARK + 1)) "$W/out" | sed -n 's/^concerns//p' | tr ' ' '\n' | sed '/^$/d' | sort -u | paste -sd' '
+}
+# concerns TEXT "NAME..." CMD... - after CMD just these accounts (of those found before) are to be looked up
+# again: no other, nor everybody
+concerns() {
+	local text=$1 want=$2 end
+	shift 2
+	mark
+	"$@"
+	end=$(($(now_ms) + 30000))
+	until [ "$(concerned)" = "$want" ] && tail -n +$((MARK + 1)) "$W/out" | grep -q '^concerns'; do
+		[ "$(now_ms)" -lt $end ] || break
+		sleep 0.02
+	done
+	sleep 0.6 # longer than a poll: is there more?
+	if [ "$(concerned)" = "$want" ]; then ok "$text: ${want:-nobody}"; else bad "$text: $(concerned), not ${want:-nobody}"; fi
+}
+
 # explains TEXT CONF REGEX - started with CONF it says down, and why
 explains() {
 	dir_start "$2"

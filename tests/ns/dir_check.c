@@ -8,6 +8,7 @@
  * Standard output, one line each, as it happens:
  *   state up|down WHY
  *   changed all | changed SID... account=ID... group=ID...
+ *   concerns all | concerns NAME...   (behind it: accounts that were found, as the engine takes it)
  *   upn NAME UPN
  *   in NAME LABEL          (of several blocks; state and changed have " @LABEL" then)
  *   account NAME STATE[,STATE...] EXPIRES_MS     (of one that is not well, or will expire)
@@ -30,7 +31,16 @@ struct check_conf {
 	struct conf_array directories;
 };
 
+struct known { /* an account that was found */
+	char *key, *name;
+	uint8_t id[16];
+	uint8_t (*groups)[16];
+	size_t n_groups;
+	UT_hash_handle hh;
+};
+
 struct check {
+	struct known *known;
 	struct io_loop *loop;
 	struct idfw_dirs *dirs;
 	struct io_fd in;
@@ -64,6 +74,7 @@ static const struct conf_table table = { .sections = sections,
 static void on_principal(void *arg, const char *key, const struct idfw_principal *p);
 static void on_changed(void *arg, const char *label, const struct idfw_changes *c);
 static void on_state(void *arg, const char *label, bool up, const char *why);
+static void known_put(struct check *c, const char *key, const struct idfw_principal *p);
 static void on_input(struct io_fd *w, unsigned int events);
 static struct idfw_dir_conf *conf_load(
 	const char *path, const char *label, struct check_conf *ret, size_t *ret_n);
@@ -198,6 +209,7 @@ static void on_principal(void *arg, const char *key, const struct idfw_principal
 	struct check *c = arg;
 	size_t i;
 
+	known_put(c, key, p);
 	if (!names)
 		abort();
 	for (i = 0; i < p->n_groups; i++) {
@@ -229,6 +241,54 @@ static void on_principal(void *arg, const char *key, const struct idfw_principal
 	free(names);
 }
 
+static void known_put(struct check *c, const char *key, const struct idfw_principal *p)
+{
+	struct known *k;
+	size_t i;
+
+	HASH_FIND_STR(c->known, key, k);
+	if (p->presence == IDFW_P_UNAVAILABLE || (!k && p->presence != IDFW_P_FOUND))
+		return;
+	if (!k) {
+		k = calloc(1, sizeof(*k));
+		if (!k || !(k->key = strdup(key)))
+			abort();
+		HASH_ADD_KEYPTR(hh, c->known, k->key, strlen(k->key), k);
+	}
+	free(k->groups);
+	k->groups = calloc(p->n_groups + 1, sizeof(*k->groups));
+	if (!k->groups)
+		abort();
+	memcpy(k->id, p->guid, sizeof(k->id));
+	free(k->name);
+	k->name = strdup(p->name && p->name[0] ? p->name : key);
+	if (!k->name)
+		abort();
+	k->n_groups = p->n_groups;
+	for (i = 0; i < p->n_groups; i++)
+		memcpy(k->groups[i], p->groups[i].id, sizeof(k->groups[i]));
+}
+
+static bool id_in(const uint8_t id[16], const uint8_t (*list)[16], size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (memcmp(id, list[i], 16) == 0)
+			return true;
+	return false;
+}
+
+static bool known_hit(const struct known *k, const struct idfw_changes *c)
+{
+	size_t i;
+
+	for (i = 0; i < k->n_groups; i++)
+		if (id_in(k->groups[i], c->groups, c->n_groups))
+			return true;
+	return id_in(k->id, c->accounts, c->n_accounts);
+}
+
 static void print_id(const char *word, const uint8_t id[16])
 {
 	size_t i;
@@ -246,6 +306,7 @@ static const char *of_label(const struct check *c, const char *label, char buf[6
 
 static void on_changed(void *arg, const char *label, const struct idfw_changes *c)
 {
+	const struct known *k;
 	char of[64];
 	size_t i;
 
@@ -256,6 +317,10 @@ static void on_changed(void *arg, const char *label, const struct idfw_changes *
 		print_id("account", c->accounts[i]);
 	for (i = 0; i < c->n_groups; i++)
 		print_id("group", c->groups[i]);
+	(void)printf("\nconcerns%s", c->all ? " all" : "");
+	for (k = ((struct check *)arg)->known; k && !c->all; k = k->hh.next)
+		if (known_hit(k, c))
+			(void)printf(" %s", k->name);
 	(void)putchar('\n');
 }
 

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirgroups.c - groups that changed: the work on the picture of all memberships, slice by slice
+ *
+ * Runs in the directory child's main thread. Order of work: groups that changed, then the pass that
+ * runs, then accounts that may be gone. Failure direction: without the picture (not whole yet, the
+ * server refuses to list) a changed group concerns everybody who is in it now or was when looked
+ * up; what cannot be kept track of concerns everybody.
+ */
+#include "svm-idfw/dirgroups.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "lib/base/log.h"
+#include "lib/io/loop.h"
+
+int dir_groups_new(struct dir_groups **ret)
+{
+	struct dir_groups *g = calloc(1, sizeof(*g));
+	uint64_t key[2];
+
+	if (!g)
+		return -ENOMEM;
+	if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key)) {
+		free(g);
+		return -EIO;
+	}
+	dir_members_init(&g->m, key);
+	*ret = g;
+	return 0;
+}
+
+static void todo_free(struct dir_groups *g, struct dir_todo *t)
+{
+	HASH_DEL(g->todo, t);
+	free(t->dn);
+	free(t);
+}
+
+void dir_groups_free(struct dir_groups *g)
+{
+	if (!g)
+		return;
+	while (g->todo)
+		todo_free(g, g->todo);
+	dldap_cursor_fini(&g->cursor);
+	dir_members_fini(&g->m);
+	free(g);
+}
+
+static void pass_begin(struct dir_groups *g)
+{
+	dldap_cursor_fini(&g->cursor);
+	dir_members_pass(&g->m);
+	g->passing = true;
+	g->again = false;
+	g->began_ms = io_clock_mono_ms();
+	g->done = 0;
+	g->total = HASH_COUNT(g->m.groups);
+}
+
+void dir_groups_connected(struct dir_groups *g, uint64_t since)
+{
+	g->since = since;
+	if (g->passing || !g->whole)
+		pass_begin(g);
+}
+
+static int todo_add(struct dir_groups *g, const uint8_t id[16], const char *dn, bool quiet)
+{
+	struct dir_todo *t;
+
+	HASH_FIND(hh, g->todo, id, 16, t);
+	if (t && (quiet || !t->quiet))
+		return 0;
+	if (t) /* now somebody must be told */
+		todo_free(g, t);
+	if (HASH_COUNT(g->todo) >= DIR_TODO_MAX)
+		return -GI_ELIMIT;
+	t = calloc(1, sizeof(*t));
+	if (t && dn)
+		t->dn = strdup(dn);
+	if (!t || (dn && !t->dn)) {
+		free(t);
+		return -ENOMEM;
+	}
+	memcpy(t->id, id, sizeof(t->id));
+	t->quiet = quiet;
+	t->since = g->since;
+	HASH_ADD(hh, g->todo, id, sizeof(t->id), t);
+	return 0;
+}
+
+void dir_groups_changed(
+	struct dir_groups *g, const uint8_t id[16], const char *dn, struct dir_changes *ch)
+{
+	if (todo_add(g, id, dn, false) < 0)
+		ch->all = true;
+}
+
+void dir_groups_later(struct dir_groups *g, const uint8_t id[16], const char *dn)
+{
+	if (todo_add(g, id, dn, true) < 0)
+		gi_debug("directory: a group's members are not kept");
+}
+
+void dir_groups_gone(struct dir_groups *g, const uint8_t id[16], struct dir_changes *ch)
+{
+	dir_changes_group(ch, id);
+	dir_members_drop(&g->m, id);
+}
+
+bool dir_groups_has(const struct dir_groups *g, const uint8_t id[16])
+{
+	return dir_members_find(&g->m, id) != NULL;
+}
+
+void dir_groups_compare(struct dir_groups *g, bool hidden)
+{
+	if (!g->whole)
+		return; /* the first pass runs: whoever is live was looked up when it began */
+	if (!hidden)
+		g->next_ms = 0;
+	g->again = true;
+}
+
+/* ---- slices ---- */
+
+static void gone_cb(void *arg, const uint8_t id[16])
+{
+	dir_changes_group(arg, id);
+}
+
+static void pass_end(struct dir_groups *g, struct dir_changes *ch)
+{
+	uint64_t now = io_clock_mono_ms();
+
+	g->passing = false;
+	dir_members_sweep(&g->m, gone_cb, ch);
+	g->next_ms = now + (now - g->began_ms) * DIR_COMPARE_GAP;
+	if (!g->whole)
+		gi_info("directory: %u groups with %zu members are known, after %llu ms",
+			HASH_COUNT(g->m.groups), g->m.n_values,
+			(unsigned long long)(now - g->began_ms));
+	else
+		g->checking = true;
+	if (g->checking)
+		g->round++;
+	g->whole = true;
+	g->compared_ms = io_clock_real_ms();
+}
+
+/* what the server refuses is no reason to do without it: changed groups are read one by one */
+static int refused(struct dir_groups *g, int err, const char *why)
+{
+	if (err == -ECONNRESET || err == -ETIMEDOUT || err == -ENOMEM)
+		return err;
+	if (!g->failed)
+		gi_warn("directory: the groups cannot be listed (%s): a change of a group concerns "
+			"all who are in it; give bind-user the right, and no size limit",
+			why);
+	g->failed = true;
+	g->passing = g->checking = false;
+	dldap_cursor_fini(&g->cursor);
+	return 0;
+}
+
+static int work_todo(struct dir_back *b, struct dir_changes *ch, char why[DIR_WHY_MAX])
+{
+	struct dir_groups *g = b->groups;
+	struct dir_todo *t = g->todo;
+	int err = dir_groups_read(b, t, ch, why);
+
+	if (err == -ECONNRESET || err == -ETIMEDOUT)
+		return err; /* it stays, for the next connection */
+	if (err == -GI_ENOTFOUND) {
+		dir_groups_gone(g, t->id, ch);
+	} else if (err < 0) {
+		gi_warn("directory: a group that changed cannot be read: %s", why);
+		ch->all = true;
+	}
+	todo_free(g, t);
+	return 0;
+}
+
+static int work_page(struct dir_back *b, struct dir_changes *ch, char why[DIR_WHY_MAX])
+{
+	struct dir_groups *g = b->groups;
+	int err = dir_groups_page(b, ch, why);
+
+	if (err < 0)
+		return refused(g, err, why);
+	if (!g->cursor.more)
+		pass_end(g, ch);
+	return 0;
+}
+
+static int work_check(struct dir_back *b, struct dir_changes *ch, char why[DIR_WHY_MAX])
+{
+	static const uint8_t none[16];
+	struct dir_groups *g = b->groups;
+	uint8_t ids[DIR_SEEN_ASK][16], left[DIR_SEEN_ASK][16];
+	size_t i, n = dir_seen_next(b->seen, g->round, ids, DIR_SEEN_ASK);
+	int err;
+
+	if (n == 0) {
+		g->checking = false;
+		return 0;
+	}
+	memcpy(left, ids, sizeof(left));
+	err = dir_groups_ask(b, left, n, why);
+	for (i = 0; err == 0 && i < n; i++) {
+		if (memcmp(left[i], none, sizeof(none)) == 0)
+			continue;
+		dir_changes_account(ch, ids[i]);
+		dir_seen_drop(b->seen, ids[i]);
+	}
+	return err < 0 ? refused(g, err, why) : 0;
+}
+
+int dir_groups_work(
+	struct dir_back *b, struct dir_changes *ch, bool *ret_more, char why[DIR_WHY_MAX])
+{
+	struct dir_groups *g = b->groups;
+	int err = 0;
+
+	if (g->todo)
+		err = work_todo(b, ch, why);
+	else if (g->passing)
+		err = work_page(b, ch, why);
+	else if (g->checking)
+		err = work_check(b, ch, why);
+	if (g->again && !g->passing && !g->checking && io_clock_mono_ms() >= g->next_ms) {
+		g->failed = false;
+		pass_begin(g);
+	}
+	*ret_more = g->todo || g->passing || g->checking;
+	return err;
+}

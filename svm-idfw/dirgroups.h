@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dirgroups.h - groups that changed: whom a change concerns
+ *
+ * The directory child's picture of all memberships (dirmember.h) and the work on it, on the watch
+ * connection: a first pass over all groups that fills it, reading changed groups again, full
+ * comparisons, asking whether accounts are still there. All of it in slices of one request, so
+ * that the look at the changes and the heartbeat come between. What is found is added to a
+ * struct dir_changes. The two back ends differ in how a group is read: dirgroupread.c.
+ */
+#ifndef SVM_IDFW_DIRGROUPS_H
+#define SVM_IDFW_DIRGROUPS_H
+
+#include "svm-idfw/dirback.h"
+#include "svm-idfw/dirmember.h"
+#include "svm-idfw/dirseen.h"
+
+#define DIR_GROUPS_PAGE 50  /* groups with their members */
+#define DIR_GROUPS_LIST 500 /* groups without */
+#define DIR_ADDED_MAX 100   /* members whose ids must be asked for; more at once: all */
+#define DIR_SEEN_ASK 100    /* accounts in one filter */
+#define DIR_COMPARE_GAP 10  /* after a comparison for a write that is hidden: so often its time */
+#define DIR_TODO_MAX 200000 /* groups that wait to be read again; more: all */
+
+struct dir_todo {
+	uint8_t id[16];
+	char *dn;	/* owned; NULL: it is read by its id (AD) */
+	bool quiet;	/* of the first pass: nobody is told */
+	uint64_t since; /* what was written after that was not looked at before */
+	UT_hash_handle hh;
+};
+
+struct dir_groups {
+	struct dir_members m;
+	struct dir_todo *todo; /* owned; in order */
+	struct dldap_cursor cursor;
+	bool whole;    /* the first pass has come to its end */
+	bool passing;  /* a pass runs: the first one, or a comparison */
+	bool again;    /* another one is due behind it */
+	bool checking; /* accounts are asked for */
+	bool failed;   /* said so */
+	uint64_t round;
+	uint64_t since;	  /* groups written after were not looked at yet: uSNChanged, entryCSN */
+	uint64_t next_ms; /* no comparison for a hidden write before, monotonic */
+	uint64_t began_ms;
+	size_t done, total;   /* of this pass */
+	uint64_t compared_ms; /* real time: the last comparison was whole; 0 none */
+};
+
+GI_MUST_CHECK int dir_groups_new(struct dir_groups **ret);
+void dir_groups_free(struct dir_groups *g); /* NULL is fine */
+/* the connection is new: a pass that ran begins again; the first time: the first pass begins */
+void dir_groups_connected(struct dir_groups *g, uint64_t since);
+/* @id changed: it will be read again; @dn as in struct dir_todo, copied */
+void dir_groups_changed(
+	struct dir_groups *g, const uint8_t id[16], const char *dn, struct dir_changes *ch);
+/* it is gone */
+void dir_groups_gone(struct dir_groups *g, const uint8_t id[16], struct dir_changes *ch);
+/* its members are still to be read; nobody is told */
+void dir_groups_later(struct dir_groups *g, const uint8_t id[16], const char *dn);
+bool dir_groups_has(const struct dir_groups *g, const uint8_t id[16]);
+/* compare everything; @hidden: because of a write that could not be seen: not too often */
+void dir_groups_compare(struct dir_groups *g, bool hidden);
+/*
+ * dir_groups_work - a slice: one request or the like
+ * @ret_more: there is more to do
+ * Errors: the connection is of no more use
+ */
+GI_MUST_CHECK int dir_groups_work(
+	struct dir_back *b, struct dir_changes *ch, bool *ret_more, char why[DIR_WHY_MAX]);
+
+/* ---- dirgroupread.c ---- */
+
+/* a page of the pass that runs */
+GI_MUST_CHECK int dir_groups_page(
+	struct dir_back *b, struct dir_changes *ch, char why[DIR_WHY_MAX]);
+/* one group, all of its members; -GI_ENOTFOUND: it is not there */
+GI_MUST_CHECK int dir_groups_read(struct dir_back *b, const struct dir_todo *t,
+	struct dir_changes *ch, char why[DIR_WHY_MAX]);
+/* contextCSN values, or one entryCSN, as a number that ascends with time; 0 none */
+uint64_t dir_groups_csn(const char *csn);
+/* which of these accounts are there: clears their ids */
+GI_MUST_CHECK int dir_groups_ask(
+	struct dir_back *b, uint8_t (*ids)[16], size_t n, char why[DIR_WHY_MAX]);
+
+#endif
