@@ -14,7 +14,7 @@ listen PORT...        accept TCP connections and do nothing with them; udp:PORT:
 
 An answer: {"open": [target...], "flows": {target: ms since the last byte, or -1: it is closed},
 "cgroup": path, "uid": N}. A target is ADDRESS/PORT (open when a TCP connection is made), ADDRESS/udp:PORT or
-ADDRESS/icmp (open when an answer comes), and shut otherwise.
+ADDRESS/icmp (open when the answer to just this question comes), and shut otherwise.
 """
 import asyncio
 import json
@@ -49,15 +49,22 @@ def datagrams(target):
 
 
 async def echo(target):
-    """Until an answer comes, or somebody says no."""
+    """Until our own answer comes, or somebody says no. One that comes late to whom had this port before is
+    not ours: nobody's firewall could know."""
     sock, peer, request = datagrams(target)
-    loop = asyncio.get_running_loop()
+    loop, token = asyncio.get_running_loop(), os.urandom(8)
+
+    async def ours():
+        while not (await loop.sock_recv(sock, 1024)).endswith(token):
+            pass
+
     with sock:
         sock.connect(peer)
         while True:
-            sock.send(request)
+            sock.send(request + token)
             try:
-                return await asyncio.wait_for(loop.sock_recv(sock, 1024), AGAIN_S)
+                await asyncio.wait_for(ours(), AGAIN_S)
+                return True
             except asyncio.TimeoutError:
                 pass
 
@@ -103,7 +110,7 @@ async def reach(target, timeout_s):
     await asyncio.sleep(random.random() * SPREAD_S)
     if not port.isdigit():
         try:
-            return bool(await asyncio.wait_for(echo(target), timeout_s))
+            return await asyncio.wait_for(echo(target), timeout_s)
         except (OSError, asyncio.TimeoutError):
             return False
     try:
