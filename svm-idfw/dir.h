@@ -27,8 +27,9 @@
 #define DIR_INFLIGHT_MAX (DIR_CONNECTIONS_MAX * DIR_INFLIGHT_EACH)
 #define DIR_QUEUE_MAX 200000
 #define DIR_REALMS_MAX 64
-#define DIR_TRUSTS_MAX 15 /* the other blocks */
-#define DIR_ATTRS_MAX 8	  /* attributes or classes of one setting */
+#define DIR_TRUSTS_MAX 15	       /* the other blocks */
+#define DIR_ATTRS_MAX 8		       /* attributes or classes of one setting */
+#define DIR_CHILD_MEMORY (1024u << 20) /* bytes that a child may have of its own */
 
 struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	char *label;   /* owned, as conf.h wants it first */

@@ -240,7 +240,8 @@ static int ad_find(struct dir_back *b, const struct dir_name *n, bool upn, struc
 		err = dldap_search(b->look, &q, why);
 	}
 	gi_buf_fini(&filter);
-	return err == -GI_ELIMIT ? 0 : err; /* then found is over 1 */
+	return err == -GI_ELIMIT && t->found > 1 ? 0
+						 : err; /* else nobody knows how many there are */
 }
 
 /* by name: stored UPN first, then the account name; 0 with the status set when there is none */
@@ -420,7 +421,9 @@ static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, s
 	free(t.sids);
 	if (err == -GI_ELIMIT) {
 		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,
-			"\"%.100s\" is in more than %d groups", name, DIR_ANSWER_GROUPS_MAX);
+			"\"%.100s\" is in more than %d groups, or in more than the directory tells "
+			"(its size limit)",
+			name, DIR_ANSWER_GROUPS_MAX);
 		err = 0;
 	}
 	return err;

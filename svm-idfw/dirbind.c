@@ -160,6 +160,8 @@ int dldap_options(LDAP *ld, const struct dldap_conf *conf, int require_cert)
 	const bool tls = dldap_is_tls(conf), cert = conf->bind == DLDAP_CERTIFICATE;
 	struct timeval tv = { .tv_sec = conf->timeout_ms / 1000,
 		.tv_usec = (conf->timeout_ms % 1000) * 1000 };
+	ber_len_t most = DLDAP_MESSAGE_MAX;
+	Sockbuf *sb = NULL;
 	const struct {
 		int option;
 		const void *value; /* LDAP_OPT_OFF is NULL */
@@ -184,6 +186,9 @@ int dldap_options(LDAP *ld, const struct dldap_conf *conf, int require_cert)
 		if (!set[i].unused &&
 			ldap_set_option(ld, set[i].option, set[i].value) != LDAP_OPT_SUCCESS)
 			return -EINVAL;
+	if (ldap_get_option(ld, LDAP_OPT_SOCKBUF, &sb) != LDAP_OPT_SUCCESS ||
+		ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &most) != 1)
+		return -EINVAL;
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -62,6 +63,7 @@ static void child_ended(void *arg, bool failed);
 static int child_open(void *arg, char why[DIR_WHY_MAX], struct dldap **ret);
 static void child_lost(void *arg);
 static void child_news_cb(struct io_wake *w);
+static int child_memory(void);
 static void child_poll_cb(struct io_timer *w);
 static unsigned int child_timeout(const struct child *s);
 static void child_watch_cb(struct io_fd *w, unsigned int events);
@@ -113,7 +115,9 @@ static int child_start(struct child *s)
 	err = dldap_init(s->conf.krb5_config);
 	if (err < 0)
 		return err;
-	err = dir_cache_new(DIR_CACHE_MAX, &s->back.cache);
+	err = child_memory();
+	if (err == 0)
+		err = dir_cache_new(DIR_CACHE_MAX, &s->back.cache);
 	if (err == 0)
 		err = dir_memo_new(DIR_MEMO_BYTES_MAX, &s->back.memo);
 	if (err == 0)
@@ -160,6 +164,15 @@ static int child_stop(struct child *s, int err)
 	io_loop_free(s->loop);
 	free(s);
 	return code;
+}
+
+/* a server that sends too much is to end us, not the machine's memory: the parent starts us again
+ */
+static int child_memory(void)
+{
+	const struct rlimit l = { .rlim_cur = DIR_CHILD_MEMORY, .rlim_max = DIR_CHILD_MEMORY };
+
+	return setrlimit(RLIMIT_DATA, &l) < 0 ? -errno : 0;
 }
 
 /* ---- from the other threads ---- */

@@ -239,9 +239,8 @@ static int climb_find(struct dir_back *b, const struct dir_name *n, bool upn, st
 		err = dldap_search(b->look, &q, why);
 	}
 	gi_buf_fini(&filter);
-	if (err == -GI_ELIMIT && c->found < 2) /* too many groups of that name: nobody knows */
-		c->found = 2;
-	return err == -GI_ELIMIT ? 0 : err;
+	return err == -GI_ELIMIT && c->found > 1 ? 0
+						 : err; /* else nobody knows how many there are */
 }
 
 /* ---- the climb ---- */

@@ -4,9 +4,10 @@
  *
  * Runs in the directory child. dirbind.c makes the connection and dirprobe.c explains why it cannot
  * be made, dirsync.c is told of changes; they share dirldap_int.h, the only file that includes
- * ldap.h. Referrals are never followed. A search has libldap's time limit, and an answer that is
- * over a limit is no answer. Source: ldap(3), ldap_search_ext(3); RFC 4511, 2696 (pages);
- * MS-ADTS 3.1.1.3.1.3.3 (ranges), 3.1.1.3.4.1.5 (extended DNs).
+ * ldap.h. Referrals are never followed. A search has a time limit a page, entries are handed on
+ * as they come, and an answer that is over a limit is no answer. Source: ldap(3),
+ * ldap_search_ext(3); RFC 4511, 2696 (pages); MS-ADTS 3.1.1.3.1.3.3 (ranges), 3.1.1.3.4.1.5
+ * (extended DNs).
  */
 #include "svm-idfw/dirldap_int.h"
 
@@ -14,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "lib/io/loop.h"
 
 #define EXTENDED_DN "1.2.840.113556.1.4.529"
 
@@ -139,34 +142,69 @@ bool dldap_entry_text(struct dldap_entry *e, const char *attr, char *buf, size_t
 
 /* ---- searching ---- */
 
-static int dldap_entries(
-	struct dldap *d, const struct dldap_query *q, LDAPMessage *res, unsigned int *seen)
+/* the last message of a search: how it went, and where the next page begins */
+static int dldap_end(struct dldap *d, const struct dldap_query *q, LDAPMessage *msg,
+	struct berval *ret_cookie, char why[DIR_WHY_MAX])
+{
+	LDAPControl **got = NULL, *next;
+	int rc, code = LDAP_OTHER, err = 0;
+
+	rc = ldap_parse_result(d->ld, msg, &code, NULL, NULL, NULL, &got, 0);
+	if (rc != LDAP_SUCCESS)
+		code = rc;
+	if (code != LDAP_SUCCESS) {
+		err = dldap_error(d, code, q->filter, why);
+	} else if (q->page) {
+		next = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, got, NULL);
+		rc = next ? ldap_parse_pageresponse_control(d->ld, next, NULL, ret_cookie)
+			  : LDAP_SUCCESS;
+		err = rc == LDAP_SUCCESS ? 0 : -GI_EPROTO;
+	}
+	ldap_controls_free(got);
+	return err;
+}
+
+/*
+ * Takes what comes for request @id, one message at a time: what a server sends without end takes
+ * time, and no memory. 1: all of it was there
+ */
+static int dldap_take(struct dldap *d, const struct dldap_query *q, int id, unsigned int *seen,
+	struct berval *ret_cookie, char why[DIR_WHY_MAX])
 {
 	struct dldap_entry e = { .ld = d->ld };
-	int err;
+	uint64_t now = io_clock_mono_ms(), end = now + d->timeout_ms;
+	int type, err = 0;
 
-	for (e.msg = ldap_first_entry(d->ld, res); e.msg; e.msg = ldap_next_entry(d->ld, e.msg)) {
-		if (++*seen > q->max)
-			return -GI_ELIMIT;
-		err = q->entry(q->arg, &e);
-		if (err < 0)
-			return err;
+	for (; err == 0; now = io_clock_mono_ms()) {
+		uint64_t left = end > now ? end - now : 0;
+		struct timeval tv = { .tv_sec = (time_t)(left / 1000),
+			.tv_usec = (suseconds_t)(left % 1000 * 1000) };
+
+		e.msg = NULL;
+		type = left ? ldap_result(d->ld, id, LDAP_MSG_ONE, &tv, &e.msg) : 0;
+		if (type <= 0)
+			return dldap_error(
+				d, type == 0 ? LDAP_TIMEOUT : LDAP_SERVER_DOWN, q->filter, why);
+		if (type == LDAP_RES_SEARCH_ENTRY)
+			err = ++*seen > q->max ? -GI_ELIMIT : q->entry(q->arg, &e);
+		else if (type == LDAP_RES_SEARCH_RESULT)
+			err = dldap_end(d, q, e.msg, ret_cookie, why);
+		ldap_msgfree(e.msg);
+		if (type == LDAP_RES_SEARCH_RESULT && err == 0)
+			return 1;
 	}
-	return 0;
+	return err;
 }
 
 /* one request; @cookie: in and out, empty at the end */
 static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berval *cookie,
 	unsigned int *seen, char why[DIR_WHY_MAX])
 {
-	struct timeval tv = { .tv_sec = d->timeout_ms / 1000,
-		.tv_usec = (d->timeout_ms % 1000) * 1000 };
 	char oid[] = EXTENDED_DN;
 	LDAPControl extended = { .ldctl_oid = oid, .ldctl_iscritical = 1 };
-	LDAPControl *page = NULL, *ask[3] = { NULL, NULL, NULL }, **got = NULL, *next;
+	LDAPControl *page = NULL, *ask[3] = { NULL, NULL, NULL };
+	int rc, id = 0, err;
 	size_t n = 0;
-	LDAPMessage *res = NULL;
-	int rc, code = LDAP_SUCCESS, err = 0;
 
 	if (q->page) {
 		rc = ldap_create_page_control(d->ld, (ber_int_t)q->page, cookie, 0, &page);
@@ -176,28 +214,18 @@ static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berva
 	}
 	if (q->extended_dn)
 		ask[n] = &extended;
-	rc = ldap_search_ext_s(d->ld, q->base,
+	rc = ldap_search_ext(d->ld, q->base,
 		q->scope == DLDAP_BASE ? LDAP_SCOPE_BASE : LDAP_SCOPE_SUBTREE, q->filter,
-		(char **)(uintptr_t)q->attrs, 0, ask, NULL, &tv, LDAP_NO_LIMIT, &res);
+		(char **)(uintptr_t)q->attrs, 0, ask, NULL, NULL, LDAP_NO_LIMIT, &id);
 	ber_memfree(cookie->bv_val);
 	*cookie = (struct berval){ 0, NULL };
-	if (rc != LDAP_SUCCESS) {
-		err = dldap_error(d, rc, q->filter, why);
-		goto out;
-	}
-	err = dldap_entries(d, q, res, seen);
-	if (err < 0 || !q->page)
-		goto out;
-	rc = ldap_parse_result(d->ld, res, &code, NULL, NULL, NULL, &got, 0);
-	next = rc == LDAP_SUCCESS ? ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, got, NULL) : NULL;
-	if (next && ldap_parse_pageresponse_control(d->ld, next, NULL, cookie) != LDAP_SUCCESS)
-		err = -GI_EPROTO;
-out:
-	ldap_controls_free(got);
+	err = rc == LDAP_SUCCESS ? dldap_take(d, q, id, seen, cookie, why)
+				 : dldap_error(d, rc, q->filter, why);
+	if (rc == LDAP_SUCCESS && err <= 0) /* it may go on sending: not to us */
+		(void)ldap_abandon_ext(d->ld, id, NULL, NULL);
 	if (page)
 		ldap_control_free(page);
-	ldap_msgfree(res);
-	return err;
+	return err < 0 ? err : 0;
 }
 
 int dldap_error(struct dldap *d, int rc, const char *what, char why[DIR_WHY_MAX])

@@ -12,6 +12,10 @@
 
 #include "svm-idfw/dirldap.h"
 
+#define DLDAP_MESSAGE_MAX                                                       \
+	(64u << 20) /* bytes of one message: an entry with all it was asked for \
+		     */
+
 struct dldap {
 	LDAP *ld;
 	unsigned int timeout_ms;

@@ -3,10 +3,8 @@
 # A directory of two servers (slapd): one is killed, stands still in mid-connection, stalls inside the
 # TLS handshake; lookups are answered by the other one, and the preferred one is gone back to.
 set -euo pipefail
-# shellcheck source=tests/ns/slapd-lib.sh
-. "${top_srcdir:?}/tests/ns/slapd-lib.sh"
-BASE=dc=corp,dc=example
-declare -A SLAPD_PID=()
+# shellcheck source=tests/ns/slapd-small-lib.sh
+. "${top_srcdir:?}/tests/ns/slapd-small-lib.sh"
 A=127.0.0.1 B=127.0.0.2
 
 clean() {
@@ -14,7 +12,7 @@ clean() {
 	trap '' HUP INT TERM
 	[ $rc = 0 ] || tail -n 30 "$W"/{out,err,slapd.*.log} >&2 || true
 	dir_stop
-	for ip in "${!SLAPD_PID[@]}"; do kill -KILL "${SLAPD_PID[$ip]}" 2>/dev/null || true; done
+	slapd_kill_all
 	rm -rf "$W"
 	exit $rc
 }
@@ -23,74 +21,10 @@ trap 'exit 1' HUP INT TERM
 
 # ---- the servers ----
 slapd_certificate "IP:$A" "IP:$B"
-modify() { # IP LDAPMODIFY-ARGS
-	LDAPTLS_CACERT=$W/ca.crt timeout 20 ldapmodify -x -H "ldaps://$1" -D "cn=admin,$BASE" -w admin "${@:2}" >/dev/null
-}
-slapd_start() { # IP
-	mkdir -p "$W/db.$1"
-	cat >"$W/slapd.$1.conf" <<-E
-		include /etc/ldap/schema/core.schema
-		include /etc/ldap/schema/cosine.schema
-		include /etc/ldap/schema/inetorgperson.schema
-		modulepath /usr/lib/ldap
-		moduleload back_mdb
-		moduleload memberof
-		moduleload syncprov
-		TLSCACertificateFile $W/ca.crt
-		TLSCertificateFile $W/srv.crt
-		TLSCertificateKeyFile $W/srv.key
-		security simple_bind=112
-		access to attrs=userPassword by anonymous auth by * none
-		access to * by users read by anonymous auth
-		database mdb
-		suffix "$BASE"
-		rootdn "cn=admin,$BASE"
-		rootpw admin
-		directory $W/db.$1
-		maxsize 16777216
-		dbnosync
-		overlay memberof
-		overlay syncprov
-	E
-	"$SLAPD" -d 0 -f "$W/slapd.$1.conf" -h "ldaps://$1" >>"$W/slapd.$1.log" 2>&1 &
-	SLAPD_PID[$1]=$!
-	local end=$(($(now_ms) + 20000))
-	until modify "$1" </dev/null 2>/dev/null; do
-		[ "$(now_ms)" -lt $end ] || return 1
-		sleep 0.02
-	done
-}
-slapd_kill() { # IP
-	kill -KILL "${SLAPD_PID[$1]}"
-	wait "${SLAPD_PID[$1]}" 2>/dev/null || true
-	unset "SLAPD_PID[$1]"
-}
-person() { printf 'dn: cn=%s,%s\nobjectClass: inetOrgPerson\nsn: x\nuid: %s\n%s\n' "$1" $BASE "$1" "${2:-}"; }
 for ip in $A $B; do
 	slapd_start "$ip"
-	{
-		printf 'dn: %s\nobjectClass: domain\ndc: corp\n\n' $BASE
-		person svc $'userPassword: Svc-Passw0rd\n'
-		person alice
-		printf 'dn: cn=on-%s,%s\nobjectClass: groupOfNames\nmember: cn=alice,%s\n\n' "$ip" $BASE $BASE
-	} | modify "$ip" -a
+	slapd_fill "$ip"
 done
-echo Svc-Passw0rd >"$W/password"
-chmod 400 "$W/password"
-conf() { # NAME URI
-	cat >"$W/$1.conf" <<-E
-		directory corp {
-			type openldap;
-			uri $2;
-			base "$BASE";
-			bind-user "cn=svc,$BASE";
-			password-file "$W/password";
-			ca "$W/ca.crt";
-			poll 200ms;
-			deadline 40s;
-		}
-	E
-}
 conf two "\"ldaps://$A\", \"ldaps://$B\""
 
 ON_A="^state up ldaps://$A answers\$"

@@ -12,6 +12,7 @@
  *   upn NAME UPN
  *   in NAME LABEL          (of several blocks; state and changed have " @LABEL" then)
  *   account NAME STATE[,STATE...] EXPIRES_MS     (of one that is not well, or will expire)
+ *   children max-rss KIB   (at the end: of the largest one)
  *   answer NAME found|not-found|unavailable SID NAME GROUP...   (groups sorted, spaces as _)
  * It is its own directory child, as svm-idfw is. DIR_CHECK_STATE: its state directory, if any.
  */
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -78,6 +80,7 @@ static void known_put(struct check *c, const char *key, const struct idfw_princi
 static void on_input(struct io_fd *w, unsigned int events);
 static struct idfw_dir_conf *conf_load(
 	const char *path, const char *label, struct check_conf *ret, size_t *ret_n);
+static void children_print(void);
 
 int main(int argc, char **argv)
 {
@@ -113,11 +116,20 @@ int main(int argc, char **argv)
 		io_loop_run(c.loop);
 		idfw_dirs_free(c.dirs);
 		io_loop_free(c.loop);
+		children_print();
 	} else {
 		rc = 1;
 	}
 	conf_free(&table, &conf);
 	return rc;
+}
+
+static void children_print(void)
+{
+	struct rusage u;
+
+	if (getrusage(RUSAGE_CHILDREN, &u) == 0)
+		(void)printf("children max-rss %ld\n", u.ru_maxrss);
 }
 
 static struct idfw_dir_conf *conf_load(

@@ -1,0 +1,153 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A directory server that stalls, lies, sends half answers, endless ones, huge ones and rubbish
+# (ldap_liar.py, between us and a real slapd): the directory child may die of it, svm-idfw's side must
+# not; every lookup is answered, no group comes out of rubbish, memory stays bounded, and as soon as
+# the server is honest again so are the answers.
+set -euo pipefail
+# shellcheck source=tests/ns/slapd-small-lib.sh
+. "${top_srcdir:?}/tests/ns/slapd-small-lib.sh"
+REAL=127.0.0.1 LIAR=127.0.0.2 ELSEWHERE=127.0.0.9 LIAR_PID='' ELSE_PID=''
+MESSAGE_KIB=$((16 * 1024)) # what is on its way when the connection is given up, and much more
+MEMORY_KIB=$((300 * 1024)) # a bound that only what is never gathered keeps
+
+clean() {
+	local rc=$?
+	trap '' HUP INT TERM
+	[ $rc = 0 ] || tail -n 40 "$W"/{out,err,liar.out,liar.err} >&2 || true
+	dir_stop
+	for p in $LIAR_PID $ELSE_PID; do
+		kill -KILL "$p" 2>/dev/null || true
+		wait "$p" 2>/dev/null || true
+	done
+	slapd_kill_all
+	rm -rf "$W"
+	exit $rc
+}
+trap clean EXIT
+trap 'exit 1' HUP INT TERM
+
+slapd_certificate "IP:$REAL" "IP:$LIAR"
+slapd_start $REAL
+slapd_fill $REAL
+lies() { # MODE... - from now on
+	echo "$*" >"$W/mode.new"
+	mv "$W/mode.new" "$W/mode"
+}
+lies honest
+python3 "$top_srcdir/tests/ns/ldap_liar.py" "$W" $LIAR 636 $REAL >"$W/liar.out" 2>"$W/liar.err" &
+LIAR_PID=$!
+# nobody is to come here: a referral is never followed
+python3 -c 'import socket, sys
+s = socket.create_server((sys.argv[1], 389))
+print("listens", flush=True)
+while True:
+    s.accept()
+    print("somebody came", flush=True)' $ELSEWHERE >"$W/elsewhere.out" &
+ELSE_PID=$!
+conf lies "\"ldaps://$LIAR\"" 4s
+
+ALICE="found - alice on-$REAL"
+# honest_again: the good answer comes, however long the pauses have become
+honest_again() {
+	local end=$(($(now_ms) + 90000))
+	lies honest
+	until ask alice && [[ $LINE =~ $ALICE$ ]]; do
+		[ "$(now_ms)" -lt $end ] || return 1
+		sleep 0.1
+	done
+}
+# lied MODE... - it was used on us
+lied() {
+	local end=$(($(now_ms) + 60000))
+	until grep -qxF "did $*" "$W/liar.out"; do
+		[ "$(now_ms)" -lt $end ] || return 1
+		sleep 0.02
+	done
+}
+# survives ANSWER MODE... - while it lies so, lookups are answered, by ANSWER (a regular expression) or
+# "unavailable" or what is true; afterwards all is well
+survives() {
+	local want=$1 n text
+	shift
+	text="$*"
+	lies "$@"
+	lied "$@" || bad "$text: nobody asked it"
+	for n in 1 2; do
+		if ! ask alice; then
+			bad "$text: lookup $n is not answered"
+		elif ! [[ $LINE =~ ^answer\ alice\ ($ALICE|unavailable - -|$want)$ ]]; then
+			bad "$text: $LINE"
+		fi
+	done
+	text="$text: ${LINE#answer alice }"
+	if honest_again; then ok "$text; then honest again"; else bad "$text; never well again: $LINE"; fi
+}
+
+echo '== a server that lies'
+dir_start "$W/lies.conf"
+if honest_again; then ok 'through it as without it'; else bad "no start: $LINE"; fi
+parent=$DIR_PID
+survives - stall
+survives - half
+survives - rubbish
+survives - deep
+survives - wrongid
+survives - notice
+survives - referral $ELSEWHERE
+survives - limit
+survives 'not-found - -' twice
+survives 'not-found - -|found - (alice|-) .*' controls
+if grep -aq 'not-found\|unavailable\|found' <(grep -a '[[:cntrl:]]' "$W/out"); then
+	bad 'a control character came through'
+else
+	ok 'no control character comes through'
+fi
+if [ "$(cat "$W/elsewhere.out")" = listens ]; then
+	ok 'no referral was followed'
+else
+	bad "a referral was followed: $(cat "$W/elsewhere.out")"
+fi
+
+echo '== one that sends too much'
+survives - length
+most=$(sed -n 's/^sent //p' "$W/liar.out" | sort -n | tail -1)
+if [ "${most:-$MESSAGE_KIB}" -lt $MESSAGE_KIB ]; then
+	ok "of a message of 512 MiB it took $most KiB"
+else
+	bad "of a message of 512 MiB it took ${most:-?} KiB"
+fi
+survives 'not-found - -' endless # many of one name are nobody
+survives - fat 30000000
+survives - many 30000
+if kill -0 "$parent" 2>/dev/null; then ok 'the service lives'; else bad 'the service died'; fi
+
+echo '== bytes changed at random'
+for seed in 1 2 3 4 5 6 7 8; do
+	lies fuzz $seed
+	lied fuzz $seed || bad "fuzz $seed: nobody asked it"
+	for n in {1..12}; do
+		if ! ask alice; then
+			bad "fuzz $seed: lookup $n is not answered"
+		elif [[ $LINE = *found*on-* ]] && ! [[ $LINE =~ $ALICE$ ]]; then
+			echo "   note  another name for the group: $LINE"
+		fi
+	done
+done
+if honest_again; then ok "$((8 * 12)) lookups answered; honest again"; else bad "never well again: $LINE"; fi
+if kill -0 "$parent" 2>/dev/null; then ok 'the service lives'; else bad 'the service died'; fi
+echo "   $(grep -c 'child ended unexpectedly' "$W/err" || true) children ended by themselves," \
+	"$(grep -c 'did not answer within' "$W/err" || true) were killed at the deadline"
+exec {DIR_FD}>&-
+if wait_line 20 '^children max-rss' && [ "${LINE##* }" -le $MEMORY_KIB ]; then
+	ok "the largest child had ${LINE##* } KiB"
+else
+	bad "${LINE:-nothing about memory}: not below $MEMORY_KIB KiB"
+fi
+DIR_PID=
+
+[ $FAILED = 0 ] || {
+	echo "$FAILED failed"
+	exit 1
+}
+echo ok

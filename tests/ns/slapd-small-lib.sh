@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# tests/ns/slapd-small-lib.sh - small slapds, one an address, each with alice and a group named after
+# it; for dir-servers.sh and dir-hostile.sh. To be sourced behind `set -euo pipefail`.
+# shellcheck source=tests/ns/slapd-lib.sh
+. "${top_srcdir:?}/tests/ns/slapd-lib.sh"
+BASE=dc=corp,dc=example
+declare -A SLAPD_PID=()
+
+modify() { # IP LDAPMODIFY-ARGS
+	LDAPTLS_CACERT=$W/ca.crt timeout 20 ldapmodify -x -H "ldaps://$1" -D "cn=admin,$BASE" -w admin "${@:2}" >/dev/null
+}
+slapd_start() { # IP
+	mkdir -p "$W/db.$1"
+	cat >"$W/slapd.$1.conf" <<-E
+		include /etc/ldap/schema/core.schema
+		include /etc/ldap/schema/cosine.schema
+		include /etc/ldap/schema/inetorgperson.schema
+		modulepath /usr/lib/ldap
+		moduleload back_mdb
+		moduleload memberof
+		moduleload syncprov
+		TLSCACertificateFile $W/ca.crt
+		TLSCertificateFile $W/srv.crt
+		TLSCertificateKeyFile $W/srv.key
+		security simple_bind=112
+		access to attrs=userPassword by anonymous auth by * none
+		access to * by users read by anonymous auth
+		database mdb
+		suffix "$BASE"
+		rootdn "cn=admin,$BASE"
+		rootpw admin
+		directory $W/db.$1
+		maxsize 16777216
+		dbnosync
+		overlay memberof
+		overlay syncprov
+	E
+	"${SLAPD:?}" -d 0 -f "$W/slapd.$1.conf" -h "ldaps://$1" >>"$W/slapd.$1.log" 2>&1 &
+	SLAPD_PID[$1]=$!
+	local end=$(($(now_ms) + 20000))
+	until modify "$1" </dev/null 2>/dev/null; do
+		[ "$(now_ms)" -lt $end ] || return 1
+		sleep 0.02
+	done
+}
+slapd_fill() { # IP - once
+	{
+		printf 'dn: %s\nobjectClass: domain\ndc: corp\n\n' $BASE
+		person svc $'userPassword: Svc-Passw0rd\n'
+		person alice
+		printf 'dn: cn=on-%s,%s\nobjectClass: groupOfNames\nmember: cn=alice,%s\n\n' "$1" $BASE $BASE
+	} | modify "$1" -a
+}
+slapd_kill() { # IP
+	kill -KILL "${SLAPD_PID[$1]}" || true
+	wait "${SLAPD_PID[$1]}" 2>/dev/null || true
+	unset "SLAPD_PID[$1]"
+}
+slapd_kill_all() {
+	local ip
+	for ip in "${!SLAPD_PID[@]}"; do slapd_kill "$ip"; done
+}
+person() { printf 'dn: cn=%s,%s\nobjectClass: inetOrgPerson\nsn: x\nuid: %s\n%s\n' "$1" $BASE "$1" "${2:-}"; }
+
+# conf NAME URIS [DEADLINE] - $W/NAME.conf
+conf() {
+	[ -e "$W/password" ] || {
+		echo Svc-Passw0rd >"$W/password"
+		chmod 400 "$W/password"
+	}
+	cat >"$W/$1.conf" <<-E
+		directory corp {
+			type openldap;
+			uri $2;
+			base "$BASE";
+			bind-user "cn=svc,$BASE";
+			password-file "$W/password";
+			ca "$W/ca.crt";
+			poll 200ms;
+			deadline ${3:-40s};
+		}
+	E
+}
