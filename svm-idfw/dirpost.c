@@ -140,6 +140,7 @@ static void *post_main(void *arg)
 {
 	struct dir_post *p = arg;
 
+	(void)pthread_setname_np(pthread_self(), "dir-post");
 	io_loop_run(p->loop);
 	return NULL;
 }

@@ -366,6 +366,7 @@ static void *worker_main(void *arg)
 	struct worker *k = arg;
 	struct dir_work *w = k->work;
 
+	(void)pthread_setname_np(pthread_self(), "dir-lookup");
 	(void)pthread_mutex_lock(&w->lock);
 	while (!w->stop) {
 		if (k->state == WORKER_OPENING)

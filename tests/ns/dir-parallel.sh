@@ -191,9 +191,10 @@ mark
 echo user1 >&"$DIR_FD"
 ways
 until [ "$BUSY_MAX" -ge 1 ]; do ways; done
-# the threads: the first one's, the post's, that of the first connection
 child=$(pgrep -P "$DIR_PID")
-"$top_builddir/tests/ns/thread_stop" "$(find "/proc/$child/task" -maxdepth 1 -name '[0-9]*' -printf '%f\n' | sort -n | sed -n 3p)" &
+thread=$(grep -lx dir-lookup "/proc/$child/task/"*/comm | head -n 1)
+thread=${thread%/comm}
+"$top_builddir/tests/ns/thread_stop" "${thread##*/}" &
 proxy delay 0
 n=0 end=$(($(now_ms) + 60000))
 until grep -q 'did not answer within 6000 ms' "$W/err" || [ "$(now_ms)" -gt $end ]; do
