@@ -24,7 +24,7 @@ static const struct ctl_verb verbs[] = {
 		0, 0, { { 0 } }, ctl_run_status, false },
 	{ "who", "[USER|IP|VM]", "live sessions, and the policy groups they are in",
 		"Lists live sessions: all, or those of a user, on a VM, or of a VM or peer with\n"
-		"this address. STATE is enforced, pending, kicked, isolated, \"as of 6h ago\"\n"
+		"this address. STATE is enforced, pending, kicked, isolated, \"as of 6 h ago\"\n"
 		"(enforced, but the directory has not confirmed its groups since), or why a\n"
 		"session has no groups (disabled, expired, locked, not-found, unavailable,\n"
 		"system). Exit code 1 when there are none.\n",
