@@ -214,6 +214,9 @@ class World:
         return not covering or any(users is None or self.has_user(users, user) for users in covering)
 
     def has_user(self, peers, user):
+        """docs/directory.md: a disabled account is in no group, not even in one that names it"""
+        if user in self.directory.disabled:
+            return False
         for kind, value in self.policy.flat(peers):
             if kind == "uid" and user == UID + value:
                 return True
