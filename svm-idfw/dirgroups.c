@@ -63,6 +63,8 @@ static void pass_begin(struct dir_groups *g)
 
 void dir_groups_connected(struct dir_groups *g, uint64_t since)
 {
+	if (!g)
+		return;
 	g->since = since;
 	if (g->passing || !g->whole)
 		pass_begin(g);

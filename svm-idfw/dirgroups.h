@@ -49,7 +49,7 @@ struct dir_groups {
 
 GI_MUST_CHECK int dir_groups_new(struct dir_groups **ret);
 void dir_groups_free(struct dir_groups *g); /* NULL is fine */
-/* the connection is new: a pass that ran begins again; the first time: the first pass begins */
+/* NULL is fine. The connection is new: a pass that ran begins again, or the first one begins */
 void dir_groups_connected(struct dir_groups *g, uint64_t since);
 /* @id changed: it will be read again; @dn as in struct dir_todo, copied */
 void dir_groups_changed(

@@ -69,6 +69,8 @@ void dir_seen_add(struct dir_seen *s, const uint8_t id[16])
 {
 	struct seen *e;
 
+	if (!s)
+		return;
 	(void)pthread_mutex_lock(&s->lock);
 	if (!seen_find(s, id)) {
 		if (HASH_COUNT(s->all) >= s->max)

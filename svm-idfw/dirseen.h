@@ -20,7 +20,8 @@ struct dir_seen;
 
 GI_MUST_CHECK int dir_seen_new(size_t max, struct dir_seen **ret);
 void dir_seen_free(struct dir_seen *s);
-/* a failure is only that its end is noticed later: by the comparison of all live accounts */
+/* NULL is fine; a failure is only that its end is noticed later: by the comparison of all live
+ * accounts */
 void dir_seen_add(struct dir_seen *s, const uint8_t id[16]);
 bool dir_seen_has(struct dir_seen *s, const uint8_t id[16]);
 void dir_seen_drop(struct dir_seen *s, const uint8_t id[16]);

@@ -154,12 +154,12 @@ static void step_changes(struct dir_step *s)
 
 static int step_begin(struct dir_step *s, const struct dldap_conf *ldap, char why[DIR_WHY_MAX])
 {
-	struct dir_changes ch = { .sids = calloc(DIR_CHANGES_MAX, sizeof(struct dir_sid)) };
-	int err = ch.sids ? dldap_open(ldap, why, &s->back.watch) : -ENOMEM;
+	struct dir_changes ch = { .all = false };
+	int err = dldap_open(ldap, why, &s->back.watch);
 
 	if (err == 0)
 		err = s->back.ops->begin(&s->back, &ch, why);
-	free(ch.sids);
+	dir_changes_fini(&ch);
 	return err;
 }
 
