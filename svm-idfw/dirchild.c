@@ -46,8 +46,9 @@ struct child {
 	bool several; /* servers: the parent has another one for us to be replaced by */
 	struct io_timer poll, told, work_on;
 	struct io_fd watch;
-	struct io_wake news; /* from the other threads */
-	uint64_t told_ms;    /* when it last looked for that */
+	struct io_wake news;  /* from the other threads */
+	uint64_t told_ms;     /* when it last looked for that */
+	uint64_t compared_ms; /* when everything was last looked at, monotonic */
 	struct io_backoff backoff;
 	uint64_t retry_ms; /* not before, monotonic */
 	bool up;
@@ -69,6 +70,7 @@ static unsigned int child_timeout(const struct child *s);
 static void child_watch_cb(struct io_fd *w, unsigned int events);
 static void child_told_cb(struct io_timer *w);
 static void child_look(struct child *s);
+static void child_compare(struct child *s);
 static void child_work(struct child *s);
 static void child_work_cb(struct io_timer *w);
 static void child_connect(struct child *s);
@@ -254,6 +256,7 @@ static void child_look(struct child *s)
 	answers = dir_work_answers(s->work);
 	err = s->back.ops->poll(&s->back, &s->changes, s->why);
 	if (err == 0) {
+		child_compare(s);
 		child_work(s);
 	} else if (err == -ETIMEDOUT && s->several && answers == dir_work_answers(s->work)) {
 		child_disconnect(s); /* it stands still: another server can be had sooner */
@@ -284,6 +287,18 @@ static unsigned int child_timeout(const struct child *s)
 	uint64_t ms = s->conf.deadline_ms * 2 / 5;
 
 	return (unsigned int)(s->several && ms > DIR_CONNECT_MS ? DIR_CONNECT_MS : ms);
+}
+
+/* the full comparison: all groups with what is known, and everybody is looked up again */
+static void child_compare(struct child *s)
+{
+	uint64_t now = io_clock_mono_ms();
+
+	if (!s->conf.compare_ms || now - s->compared_ms < s->conf.compare_ms)
+		return;
+	s->compared_ms = now;
+	s->changes.all = true;
+	dir_groups_compare(s->back.groups, false);
 }
 
 /*
@@ -351,6 +366,8 @@ static void child_connect(struct child *s)
 		return;
 	}
 	s->up = true;
+	if (!s->compared_ms) /* everybody is looked up now, and all groups are read */
+		s->compared_ms = io_clock_mono_ms();
 	if (s->back.told_by_fd)
 		io_fd_start(
 			s->loop, &s->watch, dldap_fd(s->back.watch), IO_READ, child_watch_cb, s);

@@ -312,6 +312,13 @@ done <<-'E'
 E
 explains 'group-base that is not there' "$W/nobase.conf" 'group-base "ou=none,dc=corp,dc=example" is not there'
 
+echo '== everything is compared'
+conf compare 's/poll/compare 1s; &/'
+dir_start "$W/compare.conf"
+sees 'connects' 30000 '^changed all' true
+sees 'and after a while everybody is looked up again' 30000 '^changed all' true
+dir_stop
+
 echo '== StartTLS'
 conf starttls 's,ldaps:,ldap:,'
 dir_start "$W/starttls.conf"
