@@ -441,6 +441,9 @@ int wire_check_envelope(const Idfw__Envelope *e, const char **ret_why)
 		return check_dir_state(e->dir_state, ret_why);
 	case IDFW__ENVELOPE__BODY_DIR_SERVERS:
 		return check_dir_servers(e->dir_servers, ret_why);
+	case IDFW__ENVELOPE__BODY_DIR_QUERY:
+	case IDFW__ENVELOPE__BODY_DIR_REPORT:
+		return wire_check_dir(e, ret_why);
 	case IDFW__ENVELOPE__BODY_PING:
 	case IDFW__ENVELOPE__BODY_PONG:
 	case IDFW__ENVELOPE__BODY_EVENT_ACK:

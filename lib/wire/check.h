@@ -18,6 +18,8 @@
 GI_MUST_CHECK int wire_check_envelope(const Idfw__Envelope *e, const char **ret_why);
 /* check_file.c: the messages of the file path, for wire_check_envelope() */
 GI_MUST_CHECK int wire_check_file(const Idfw__Envelope *e, const char **ret_why);
+/* check_dir.c: DirQuery, DirReport */
+GI_MUST_CHECK int wire_check_dir(const Idfw__Envelope *e, const char **ret_why);
 /* one Session, wherever it is; NULL is refused */
 GI_MUST_CHECK int wire_check_session(const Idfw__Session *s, const char **ret_why);
 /* the same for a Routed; the Envelope inside is opaque here */

@@ -43,6 +43,11 @@
 #define WIRE_DIR_GROUPS_MAX 1024 /* in one DirResult */
 #define WIRE_DIR_SIDS_MAX 512	 /* in one DirChanged; accounts and groups too, each */
 #define WIRE_DIR_SERVERS_MAX 256 /* in a DirServers */
+#define WIRE_DIR_REFS_MAX 512	 /* in one DirQuery */
+#define WIRE_DIR_REF_MAX 2048	 /* bytes of one */
+#define WIRE_DIR_NODES_MAX 512	 /* in one DirReport */
+#define WIRE_DIR_CYCLES_MAX 128	 /* in one DirReport */
+#define WIRE_DIR_PATH_MAX 64	 /* names in a path or cycle */
 /* of a whole ruleset; fw/fwwire.c asserts that they are fw's */
 #define WIRE_RULESET_GROUPS_MAX 4096
 #define WIRE_RULESET_RULES_MAX 8192

@@ -60,6 +60,11 @@ static Idfw__DirChanged dir_changed;
 static Idfw__DirState dir_state;
 static Idfw__DirServer dir_server, *dir_server_list[] = { &dir_server };
 static Idfw__DirServers dir_servers;
+static Idfw__DirRef dir_ref;
+static Idfw__DirQuery dir_query;
+static Idfw__DirNode dir_node;
+static Idfw__DirCycle dir_cycle;
+static Idfw__DirReport dir_report;
 static Idfw__VmUp vm_up;
 static Idfw__VmDown vm_down;
 static Idfw__VmClose vm_close;
@@ -75,6 +80,11 @@ static Idfw__Rule *rule_list[1] = { &rule };
 static Idfw__Service *service_list[1] = { &service_msg };
 static Idfw__Op *op_list[1] = { &op };
 static Idfw__DirGroup *dir_group_list[1] = { &dir_group };
+static Idfw__DirRef *dir_ref_list[1] = { &dir_ref };
+static Idfw__DirNode *dir_node_list[1] = { &dir_node };
+static Idfw__DirCycle *dir_cycle_list[1] = { &dir_cycle };
+static uint32_t dir_node_refs[1];
+static char *dir_names[1];
 static uint32_t peer_list[2] = { 0, 1 };
 static char *arg_list[1] = { ctl_arg };
 static char unit[] = "nginx.service", alarm_text[] = "table inet other, chain prerouting";
@@ -302,6 +312,47 @@ static void init_directory(void)
 	dir_servers.refused = 2;
 }
 
+static void init_dir_query(void)
+{
+	idfw__dir_ref__init(&dir_ref);
+	dir_ref.kind = IDFW__DIR_REF__KIND__SID;
+	dir_ref.text = group_name;
+	idfw__dir_query__init(&dir_query);
+	dir_query.what = IDFW__DIR_QUERY__WHAT__TRACE;
+	dir_query.account = &dir_group;
+	dir_query.show = IDFW__DIR_QUERY__SHOW__CYCLES;
+	dir_query.n_ref = 1;
+	dir_query.ref = dir_ref_list;
+	dir_query.last = true;
+	dir_names[0] = group_name;
+	dir_node_refs[0] = 3;
+	idfw__dir_node__init(&dir_node);
+	dir_node.group = &dir_group;
+	dir_node.flags = 5;
+	dir_node.members = 50000;
+	dir_node.depth = 20;
+	dir_node.n_ref = 1;
+	dir_node.ref = dir_node_refs;
+	dir_node.n_path = 1;
+	dir_node.path = dir_names;
+	idfw__dir_cycle__init(&dir_cycle);
+	dir_cycle.n_group = 1;
+	dir_cycle.group = dir_names;
+	dir_cycle.groups = 4;
+	idfw__dir_report__init(&dir_report);
+	dir_report.n_node = 1;
+	dir_report.node = dir_node_list;
+	dir_report.n_cycle = 1;
+	dir_report.cycle = dir_cycle_list;
+	dir_report.requests = 7;
+	dir_report.took_ms = 12;
+	dir_report.groups = 20000;
+	dir_report.memberships = 500000;
+	dir_report.server = server;
+	dir_report.text = dir_text;
+	dir_report.last = true;
+}
+
 void samples_init(struct sample ret[SAMPLES])
 {
 	struct sample *s = ret;
@@ -313,6 +364,7 @@ void samples_init(struct sample ret[SAMPLES])
 	init_pushes();
 	init_control();
 	init_directory();
+	init_dir_query();
 	SAMPLE(HELLO, hello, hello, WIRE_AGENT, WIRE_NEW);
 	SAMPLE(HELLO_ACK, hello_ack, hello_ack, WIRE_SVM_TO_AGENT, WIRE_NEW);
 	SAMPLE(REFUSED, refused, refused, WIRE_SVM_TO_AGENT, WIRE_NEW);
@@ -342,6 +394,8 @@ void samples_init(struct sample ret[SAMPLES])
 	SAMPLE(DIR_CHANGED, dir_changed, dir_changed, WIRE_DIR_CHILD, WIRE_OPEN);
 	SAMPLE(DIR_STATE, dir_state, dir_state, WIRE_DIR_CHILD, WIRE_OPEN);
 	SAMPLE(DIR_SERVERS, dir_servers, dir_servers, WIRE_DIR_CHILD, WIRE_OPEN);
+	SAMPLE(DIR_QUERY, dir_query, dir_query, WIRE_SVM_TO_DIR, WIRE_OPEN);
+	SAMPLE(DIR_REPORT, dir_report, dir_report, WIRE_DIR_CHILD, WIRE_OPEN);
 	samples_file_init(s);
 }
 

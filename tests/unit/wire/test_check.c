@@ -42,6 +42,14 @@ static void test_check_texts_at_their_limits(void **state)
 	TEXT_LIMIT(DIR_STATE, dir_state->text, WIRE_TEXT_MAX);
 	TEXT_LIMIT(DIR_SERVERS, dir_servers->text, WIRE_TEXT_MAX);
 	TEXT_LIMIT(DIR_SERVERS, dir_servers->server[0]->uri, WIRE_TEXT_MAX);
+	TEXT_LIMIT(DIR_QUERY, dir_query->account->name, WIRE_USER_MAX);
+	TEXT_LIMIT(DIR_QUERY, dir_query->account->dn, WIRE_DN_MAX);
+	TEXT_LIMIT(DIR_QUERY, dir_query->ref[0]->text, WIRE_DIR_REF_MAX);
+	TEXT_LIMIT(DIR_REPORT, dir_report->node[0]->group->name, WIRE_USER_MAX);
+	TEXT_LIMIT(DIR_REPORT, dir_report->node[0]->path[0], WIRE_USER_MAX);
+	TEXT_LIMIT(DIR_REPORT, dir_report->cycle[0]->group[0], WIRE_USER_MAX);
+	TEXT_LIMIT(DIR_REPORT, dir_report->server, WIRE_TEXT_MAX);
+	TEXT_LIMIT(DIR_REPORT, dir_report->text, WIRE_TEXT_MAX);
 }
 
 static void test_check_numbers_at_their_limits(void **state)
@@ -92,6 +100,14 @@ static void test_check_numbers_at_their_limits(void **state)
 	VALUE(DIR_RESULT, dir_result->expires_ms, INT64_MAX, UINT64_MAX, -GI_EPROTO);
 	VALUE(DIR_SERVERS, dir_servers->server[0]->priority, 65535, 65536, -GI_EPROTO);
 	VALUE(DIR_SERVERS, dir_servers->server[0]->weight, 65535, 65536, -GI_EPROTO);
+	VALUE(DIR_QUERY, dir_query->what, 1, 0, -GI_EPROTO);
+	VALUE(DIR_QUERY, dir_query->what, 1, 2, -GI_EPROTO); /* GROUPS has no account */
+	VALUE(DIR_QUERY, dir_query->show, 3, 4, -GI_EPROTO);
+	VALUE(DIR_QUERY, dir_query->ref[0]->kind, 2, 3, -GI_EPROTO);
+	VALUE(DIR_QUERY, dir_query->account->sid.len, 8, 7, -GI_EPROTO);
+	VALUE(DIR_QUERY, dir_query->account->guid.len, 0, 15, -GI_EPROTO);
+	VALUE(DIR_REPORT, dir_report->node[0]->flags, 0xffff, 0x10000, -GI_EPROTO);
+	VALUE(DIR_REPORT, dir_report->cycle[0]->n_group, 1, 0, -GI_EPROTO);
 }
 
 static void test_check_byte_lengths(void **state)
@@ -152,6 +168,14 @@ static void test_check_counts_at_their_limits(void **state)
 	COUNT(DIR_CHANGED, dir_changed->sid, dir_changed->n_sid, WIRE_DIR_SIDS_MAX);
 	COUNT(DIR_CHANGED, dir_changed->account, dir_changed->n_account, WIRE_DIR_SIDS_MAX);
 	COUNT(DIR_CHANGED, dir_changed->group, dir_changed->n_group, WIRE_DIR_SIDS_MAX);
+	COUNT(DIR_QUERY, dir_query->ref, dir_query->n_ref, WIRE_DIR_REFS_MAX);
+	COUNT(DIR_REPORT, dir_report->node, dir_report->n_node, WIRE_DIR_NODES_MAX);
+	COUNT(DIR_REPORT, dir_report->cycle, dir_report->n_cycle, WIRE_DIR_CYCLES_MAX);
+	COUNT(DIR_REPORT, dir_report->node[0]->path, dir_report->node[0]->n_path,
+		WIRE_DIR_PATH_MAX);
+	COUNT(DIR_REPORT, dir_report->node[0]->ref, dir_report->node[0]->n_ref, WIRE_DIR_REFS_MAX);
+	COUNT(DIR_REPORT, dir_report->cycle[0]->group, dir_report->cycle[0]->n_group,
+		WIRE_DIR_PATH_MAX);
 }
 
 static void test_check_missing_parts(void **state)
