@@ -88,7 +88,7 @@ const struct ctl_family *ctl_family_find(const char *word); /* NULL: none */
 void ctl_help_family(const struct ctl_family *f, FILE *to);
 
 /* the verbs: run.c (those that svm-idfw answers with rows), policy.c, isolate.c, scan.c, scannow.c,
- * quarantine.c, drill.c */
+ * quarantine.c, drill.c, dir.c */
 int ctl_run_status(struct ctl_cli *cli);
 int ctl_run_who(struct ctl_cli *cli);
 int ctl_run_last(struct ctl_cli *cli);
@@ -104,6 +104,8 @@ int ctl_run_explain(struct ctl_cli *cli);
 int ctl_run_isolate(struct ctl_cli *cli);
 int ctl_run_release(struct ctl_cli *cli);
 int ctl_run_dir_test(struct ctl_cli *cli);
+int ctl_run_dir_status(struct ctl_cli *cli);
+int ctl_run_dir_lookup(struct ctl_cli *cli);
 int ctl_run_scan_status(struct ctl_cli *cli);
 int ctl_run_scan_test(struct ctl_cli *cli);
 int ctl_run_scan_explain(struct ctl_cli *cli);

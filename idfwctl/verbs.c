@@ -115,6 +115,17 @@ static const struct ctl_verb verbs[] = {
 		{ { "directory", "NAME", "only this one" },
 			{ "account", "NAME", "whose groups are looked up (else anybody's)" } },
 		ctl_run_dir_test, false },
+	{ "dir status", "", "is all well: servers, lookups, changes, the cache",
+		"Shows each directory: who answers, who is left out and why, how long lookups\n"
+		"take, when the last change was seen; then what svm-idfw knows if none answers.\n"
+		"Exit code 1 when a directory is down.\n",
+		0, 0, { { 0 } }, ctl_run_dir_status, false },
+	{ "dir lookup", "NAME", "an account and its groups, asked now",
+		"Asks the directory for NAME as a login would (alice, CORP\\alice,\n"
+		"alice@corp.example), shows the account, its groups, the policy groups that\n"
+		"follow from them, and whether svm-idfw knows the same. Logins do not wait for\n"
+		"it. Exit code 4 when there is no such account.\n",
+		1, 1, { { 0 } }, ctl_run_dir_lookup, false },
 	{ "scan status", "[VM]", "is all well: engines, workers, each VM's counters",
 		"Shows svm-scan's state, then each VM's verdicts, and why files were let through\n"
 		"or refused without one. Exit code 1 when something is not well.\n",
@@ -154,7 +165,7 @@ static const struct ctl_verb verbs[] = {
 static const struct ctl_family families[] = {
 	{ "policy", "check, show or commit",
 		"check, show, commit: the policy in force, or a new one" },
-	{ "dir", "test", "test: the directories of a configuration" },
+	{ "dir", "test, status or lookup", "test, status, lookup: directories, their accounts" },
 	{ "scan", "status, test, explain, now or reload",
 		"status, test, explain, now, reload: files on VMs" },
 	{ "quarantine", "list, restore or purge",

@@ -18,7 +18,13 @@
 struct idfw_ctl {
 	struct gi_ctl *ctl;
 	struct query_env env;
+	unsigned int dir_queries;
 };
+
+static void ctl_wake(void *cl)
+{
+	gi_ctl_wake(cl);
+}
 
 static int ctl_begin(void *arg, struct gi_ctl_client *cl, const Idfw__CtlRequest *r,
 	const char *data, size_t len, const char *by, void **ret_query)
@@ -27,17 +33,20 @@ static int ctl_begin(void *arg, struct gi_ctl_client *cl, const Idfw__CtlRequest
 	struct query *q = NULL;
 	int err = query_new(&c->env, r, data, len, by, &q);
 
-	(void)cl;
-	if (err == 0)
-		*ret_query = q;
-	return err;
+	if (err < 0)
+		return err;
+	query_on_wake(q, ctl_wake, cl);
+	*ret_query = q;
+	return 0;
 }
 
 static enum gi_ctl_step ctl_step(void *query, const struct gi_ctl_out *out)
 {
 	const struct query_out o = { .row = out->row, .text = out->text, .arg = out->arg };
 
-	return query_step(query, &o) ? GI_CTL_DONE : GI_CTL_MORE;
+	if (query_step(query, &o))
+		return GI_CTL_DONE;
+	return query_waits(query) ? GI_CTL_WAIT : GI_CTL_MORE;
 }
 
 static uint32_t ctl_end(void *query, const char **ret_why)
@@ -72,9 +81,13 @@ int idfw_ctl_new(struct io_loop *l, const char *endpoint, struct idfw_engine *e,
 
 	if (!c)
 		return -ENOMEM;
-	c->env = (struct query_env){
-		.engine = e, .store = s, .ops = ops, .arg = arg, .started_ms = io_clock_real_ms()
-	};
+	c->env = (struct query_env){ .engine = e,
+		.store = s,
+		.ops = ops,
+		.arg = arg,
+		.started_ms = io_clock_real_ms(),
+		.loop = l,
+		.dir_queries = &c->dir_queries };
 	err = gi_ctl_new(l, &conf, &ctl_ops, c, &c->ctl);
 	if (err < 0) {
 		free(c);

@@ -9,6 +9,7 @@
 #define SVM_IDFW_CTL_H
 
 #include "lib/io/loop.h"
+#include "svm-idfw/dirroute.h"
 #include "svm-idfw/engine.h"
 #include "svm-idfw/store.h"
 
@@ -25,6 +26,11 @@ struct idfw_ctl_ops {
 		struct gi_buf *out, uint64_t *ret_generation);
 	/* rendered links: one JSON object a mux into cb */
 	void (*links)(void *arg, void (*cb)(void *cb_arg, const char *json_row), void *cb_arg);
+	/* optional: directory @i, 0 first, or NULL; borrowed until the loop's next round */
+	struct idfw_dir *(*directory)(void *arg, size_t i);
+	/* with directory: which of them are asked for a name, and by which name; as dirroute.h */
+	int (*route)(void *arg, const char *name, char ret_name[DIR_NAME_MAX + 1],
+		struct dir_route *ret);
 };
 
 /*

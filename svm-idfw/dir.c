@@ -65,6 +65,8 @@ int idfw_dir_new(struct io_loop *l, const char *conf_file, const struct idfw_dir
 	d->kid[0].d = d->kid[1].d = d;
 	d->main = &d->kid[0];
 	d->probe = &d->kid[1];
+	if (dir_base_domain(conf->base, d->domain) < 0)
+		d->domain[0] = '\0';
 	dir_servers_init(&d->servers, conf->uris.items, conf->uris.n);
 	dir_queue_init(&d->queue, DIR_QUEUE_MAX);
 	if (dir_list_start(d, conf_file) < 0) {

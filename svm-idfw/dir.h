@@ -106,6 +106,38 @@ void idfw_dir_free(struct idfw_dir *d);
 GI_MUST_CHECK int idfw_dir_lookup(
 	struct idfw_dir *d, const char *key, const char *name, const char *sid);
 
+/* where it is asked, for dirquery.h; borrowed from @d */
+struct idfw_dir_place {
+	const char *label, *conf_file;
+	const char
+		*uri; /* the server that answers now, or would be tried first; NULL: none known */
+	uint64_t deadline_ms;
+	uint32_t revokes; /* idfw_dir_conf_revokes() */
+};
+void idfw_dir_place(const struct idfw_dir *d, struct idfw_dir_place *ret);
+
+/* how it is, for people; texts are borrowed until the next loop round */
+struct idfw_dir_server {
+	const char *uri;
+	bool answers, out;
+	uint64_t since_ms; /* real time: answers, or is left out, since; 0 unknown */
+	uint64_t retry_ms; /* out: not tried before */
+	const char *why;   /* out */
+};
+struct idfw_dir_info {
+	const char *label, *type, *domain;
+	bool known, up; /* known: it has spoken */
+	const char *why;
+	size_t running, waiting;
+	uint64_t lookups, failed; /* answered in all; of them: with no answer */
+	uint64_t p50_us, p99_us;
+	uint64_t changed_ms; /* real time of the last change seen; 0 none */
+	uint64_t changes;
+	struct idfw_dir_server servers[8];
+	size_t n_servers;
+};
+void idfw_dir_info(const struct idfw_dir *d, struct idfw_dir_info *ret);
+
 /*
  * the child's main: never returns but with its exit code; descriptor 3 is the parent
  * @uri: the one of conf->uris that it speaks to as long as it lives; NULL: the first

@@ -13,6 +13,8 @@
 #include "lib/io/child.h"
 #include "svm-idfw/dir.h"
 #include "svm-idfw/dirfind.h"
+#include "svm-idfw/dirhist.h"
+#include "svm-idfw/dirname.h"
 #include "svm-idfw/dirqueue.h"
 #include "svm-idfw/dirserver.h"
 
@@ -51,6 +53,10 @@ struct idfw_dir {
 	uint64_t oldest_id;    /* of those at the child, when it was last looked for; 0: none */
 	uint64_t oldest_ms;    /* since when it is the oldest */
 	uint64_t unready_ms;   /* since when no server answers; 0: one does, or we are down */
+	struct dir_hist took;  /* from sending a lookup to its answer */
+	uint64_t failed;       /* lookups that got no answer */
+	uint64_t changes, changed_ms; /* seen; the last one, real time */
+	char domain[DIR_NAME_MAX + 1];
 };
 
 /* at the end of this loop round what can be sent is sent; while down all is answered from here */

@@ -76,6 +76,8 @@ void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r)
 	err = dir_ask_part(a, r);
 	if (err == 0 && !r->last)
 		return;
+	dir_hist_add(&d->took, io_clock_mono_us() - a->sent_us);
+	d->failed += err < 0 || r->status == IDFW__DIR_RESULT__STATUS__UNAVAILABLE;
 	if (err < 0) {
 		gi_err("directory %s: answer for \"%s\" is refused: %s", d->conf->label, a->name,
 			gi_strerror(err));
@@ -110,6 +112,7 @@ static void dir_pump_cb(struct io_idle *w)
 		a = dir_queue_start(&d->queue);
 		if (!a)
 			break;
+		a->sent_us = io_clock_mono_us();
 		if (dir_ask_send(d, a) < 0) {
 			gi_err("directory %s: cannot ask for \"%s\"", d->conf->label, a->name);
 			a->again = false;
@@ -160,6 +163,7 @@ static void dir_ask_unavailable(struct idfw_dir *d, struct dir_ask *a)
 {
 	struct idfw_principal none = { .presence = IDFW_P_UNAVAILABLE };
 
+	d->failed++;
 	none.key = a->key;
 	none.name = none.upn = none.dn = none.sid = (char *)(uintptr_t) "";
 	d->ops.principal(d->arg, a->key, &none);

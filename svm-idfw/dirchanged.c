@@ -40,6 +40,8 @@ void dir_on_changed(struct idfw_dir *d, const Idfw__DirChanged *c)
 	}
 	out.n_accounts = changed_ids(c->account, c->n_account, accounts);
 	out.n_groups = changed_ids(c->group, c->n_group, groups);
+	d->changes++;
+	d->changed_ms = io_clock_real_ms();
 	if (out.all || out.n_sids || out.n_accounts || out.n_groups)
 		d->ops.changed(d->arg, &out);
 }

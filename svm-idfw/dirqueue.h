@@ -19,6 +19,7 @@
 struct dir_ask {
 	char *key, *name, *sid;	     /* owned */
 	uint64_t id;		     /* while it runs; 0: it waits */
+	uint64_t sent_us;	     /* dirask.c's: monotonic */
 	bool again;		     /* asked for once more while it ran */
 	bool tried;		     /* went down with a server before: not a third time */
 	struct idfw_principal found; /* gathered parts; texts owned */

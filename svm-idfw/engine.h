@@ -405,6 +405,9 @@ GI_MUST_CHECK int idfw_engine_kick(struct idfw_engine *e, uint64_t db_id, const 
 struct idfw_vm *idfw_engine_vms(struct idfw_engine *e); /* uthash head, by name */
 struct idfw_vm *idfw_engine_vm(struct idfw_engine *e, const char *name);
 struct idfw_principal *idfw_engine_principals(struct idfw_engine *e); /* uthash head */
+/* the account that sessions of @user have; NULL: none is known */
+const struct idfw_principal *idfw_engine_principal_of(
+	const struct idfw_engine *e, const char *user);
 const struct pol_policy *idfw_engine_policy_now(
 	const struct idfw_engine *e, uint64_t *ret_generation);
 

@@ -323,9 +323,29 @@ static void ctl_links(void *arg, void (*cb)(void *cb_arg, const char *json_row),
 	idfw_guests_links(((struct svm *)arg)->guests, cb, cb_arg);
 }
 
-const struct idfw_ctl_ops svm_ctl_ops = {
-	.round = svm_round, .policy_commit = ctl_policy_commit, .links = ctl_links
-};
+static struct idfw_dir *ctl_directory(void *arg, size_t i)
+{
+	struct svm *s = arg;
+
+	return s->dirs ? idfw_dirs_get(s->dirs, i) : NULL;
+}
+
+static int ctl_route(
+	void *arg, const char *name, char ret_name[DIR_NAME_MAX + 1], struct dir_route *ret)
+{
+	const struct svm_conf *c = &((struct svm *)arg)->conf;
+	int err = dir_map_apply(&c->name_maps, name, ret_name);
+
+	if (err == 0)
+		dir_route(c->directories.elems, c->directories.n, ret_name, ret);
+	return err;
+}
+
+const struct idfw_ctl_ops svm_ctl_ops = { .round = svm_round,
+	.policy_commit = ctl_policy_commit,
+	.links = ctl_links,
+	.directory = ctl_directory,
+	.route = ctl_route };
 
 static int policy_from_file(struct svm *s, struct gi_buf *out)
 {

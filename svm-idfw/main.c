@@ -3,7 +3,8 @@
  * main.c - svm-idfw: the service VM's daemon, from start to SIGTERM
  *
  * Processes: this one (engine, database thread, TLS, control socket; no capability after start)
- * and its children `svm-idfw --directory LABEL -c FILE URI` (libldap, nothing else) and, for a
+ * and its children `svm-idfw --directory LABEL -c FILE URI` (libldap, nothing else; another one,
+ * `--directory-query`, for as long as an operator asks something: dirquery.h) and, for a
  * while, `svm-idfw --directory-discover LABEL -c FILE` (the resolver). As root it opens
  * what needs root (the key, the listener, its directories), then becomes `user`.
  * Exit: 0 after SIGTERM; 78 configuration or policy; 1 anything else.
@@ -66,8 +67,8 @@ int main(int argc, char **argv)
 		return dir_test_main(argc - 2, argv + 2);
 	if (argc > 2 && !strcmp(argv[1], "--test-server"))
 		return dir_test_server_main(argc - 2, argv + 2);
-	if (argc > 1 &&
-		(!strcmp(argv[1], "--directory") || !strcmp(argv[1], "--directory-discover")))
+	if (argc > 1 && (!strcmp(argv[1], "--directory") || !strcmp(argv[1], "--directory-query") ||
+				!strcmp(argv[1], "--directory-discover")))
 		return directory_main(argc, argv);
 	if (conf_main(argc, argv, PROG, SUMMARY, &svm_conf_table, &s.conf, &debug, &code))
 		return code;
@@ -79,7 +80,10 @@ int main(int argc, char **argv)
 	return code;
 }
 
-/* svm-idfw --directory LABEL -c FILE URI, or --directory-discover LABEL -c FILE */
+/*
+ * svm-idfw --directory LABEL -c FILE URI, --directory-discover LABEL -c FILE; --directory-query is
+ * as the first, for ps(1) and people
+ */
 static int directory_main(int argc, char **argv)
 {
 	bool discover = !strcmp(argv[1], "--directory-discover");

@@ -33,6 +33,14 @@ static struct idfw_principal *find(struct idfw_engine *e, const char *key)
 	return p;
 }
 
+const struct idfw_principal *idfw_engine_principal_of(const struct idfw_engine *e, const char *user)
+{
+	char key[WIRE_USER_MAX + 1];
+
+	fold(user, key, sizeof(key));
+	return find((struct idfw_engine *)(uintptr_t)e, key); /* finding does not write */
+}
+
 static void groups_free(struct idfw_engine *e, struct idfw_principal *p)
 {
 	for (size_t i = 0; i < p->n_in; i++)

@@ -46,6 +46,8 @@ static const struct query_verb verbs[] = {
 	{ "explain", 1, 1, false, query_explain_begin, query_text_step },
 	{ "release", 1, 2, false, query_release_begin, query_text_step },
 	{ "fim", 0, 7, false, fim_begin, audit_step },
+	{ "dir-status", 0, 0, false, query_dir_status_begin, query_dir_step },
+	{ "dir-lookup", 1, 2, false, query_dir_lookup_begin, query_dir_step },
 };
 
 int query_new(const struct query_env *env, const Idfw__CtlRequest *r, const char *data, size_t len,
@@ -85,7 +87,7 @@ int query_new(const struct query_env *env, const Idfw__CtlRequest *r, const char
 		q->verb->begin(q);
 	if (q->status == 2)
 		gi_buf_reset(&q->text);
-	q->ended = q->status != 0 && q->text.len == 0;
+	q->ended = q->status != 0 && q->text.len == 0 && !q->dir;
 	*ret = q;
 	return 0;
 }
@@ -104,13 +106,28 @@ void query_free(struct query *q)
 	free(q->args);
 	free(q->by);
 	json_decref(q->first);
+	query_dir_free(q->dir);
 	gi_buf_fini(&q->text);
 	free(q);
 }
 
 bool query_step(struct query *q, const struct query_out *out)
 {
-	return q->ended || q->verb->step(q, out) == Q_DONE;
+	enum query_progress p = q->ended ? Q_DONE : q->verb->step(q, out);
+
+	q->waits = p == Q_WAIT;
+	return p == Q_DONE;
+}
+
+bool query_waits(const struct query *q)
+{
+	return q->waits;
+}
+
+void query_on_wake(struct query *q, void (*wake)(void *arg), void *arg)
+{
+	q->wake = wake;
+	q->wake_arg = arg;
 }
 
 uint32_t query_status(const struct query *q)

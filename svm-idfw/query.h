@@ -17,6 +17,8 @@ struct query_env { /* borrowed */
 	const struct idfw_ctl_ops *ops;
 	void *arg;	     /* for ops */
 	uint64_t started_ms; /* of this svm-idfw, Unix */
+	struct io_loop *loop;
+	unsigned int *dir_queries; /* how many run: DIR_QUERIES_MAX */
 };
 
 struct query_out {
@@ -35,8 +37,11 @@ struct query;
 GI_MUST_CHECK int query_new(const struct query_env *env, const Idfw__CtlRequest *r,
 	const char *data, size_t len, const char *by, struct query **ret);
 void query_free(struct query *q);
-/* gives what there is room for; true: that was all. Call again when there is room */
+/* gives what there is room for; true: that was all. Call again when there is room, or when woken */
 bool query_step(struct query *q, const struct query_out *out);
+/* after a step that was not the last: nothing to give now; @wake follows, from the loop */
+bool query_waits(const struct query *q);
+void query_on_wake(struct query *q, void (*wake)(void *arg), void *arg);
 /* after the last step */
 uint32_t query_status(const struct query *q);
 const char *query_why(const struct query *q); /* borrowed; "" with status 0 */

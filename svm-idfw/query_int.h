@@ -13,7 +13,7 @@
 #define QUERY_PIECE (48u << 10)
 #define QUERY_ROWS_MAX 1000000
 
-enum query_progress { Q_MORE, Q_DONE };
+enum query_progress { Q_MORE, Q_WAIT, Q_DONE };
 
 struct query_verb {
 	const char *name;
@@ -48,6 +48,11 @@ struct query {
 	uint64_t left;
 	const struct query_out *out; /* during a step */
 	bool room;
+	/* verbs that wait for others: woken, they are asked for a step */
+	bool waits;
+	void (*wake)(void *arg);
+	void *wake_arg;
+	struct query_dir *dir; /* owned: querydir.c's */
 };
 
 void query_fail(struct query *q, uint32_t status, const char *fmt, ...) GI_PRINTF(3, 4);
@@ -61,5 +66,11 @@ void query_kick_begin(struct query *q);
 void query_isolate_begin(struct query *q);
 void query_explain_begin(struct query *q);
 void query_release_begin(struct query *q);
+
+/* querydir.c: directories; rows that are gathered, and come later too */
+void query_dir_status_begin(struct query *q);
+void query_dir_lookup_begin(struct query *q);
+enum query_progress query_dir_step(struct query *q, const struct query_out *out);
+void query_dir_free(struct query_dir *d); /* NULL is fine */
 
 #endif

@@ -75,7 +75,7 @@ static void clean(void);
 static struct server *server(void)
 {
 	static const struct idfw_store_ops store_ops = { .durable = on_durable, .state = on_state };
-	static const struct idfw_ctl_ops ops = { NULL, op_commit, op_links };
+	static const struct idfw_ctl_ops ops = { .policy_commit = op_commit, .links = op_links };
 	static struct server *s;
 	char path[128], why[256];
 

@@ -38,6 +38,26 @@ check "who says enforced" lab_wait_for 20 who_says enforced
 lab_logout desk
 check "alice went" lab_wait_for 20 not_live alice
 
+echo "== asked by hand"
+dir_says() { # STATUS REGEX VERB... - what "dir VERB" ends with and prints
+	local out rc=0 want=$1 regex=$2
+	shift 2
+	out=$(lab_ctl dir "$@" 2>&1) || rc=$?
+	[ "$rc" = "$want" ] && grep -qE "$regex" <<<"$out" || {
+		printf '%s\n' "exit $rc" "$out" >&2
+		return 1
+	}
+}
+check "dir status: up, by this server" dir_says 0 'ldaps://dc1.corp.example +answers' status
+check "dir lookup: her SID" dir_says 0 '^  sid +S-1-5-21-' lookup alice
+check "and what the policy makes of her groups" dir_says 0 '^policy groups: .*eng' lookup 'CORP\alice'
+check "nobody of that name: status 4" dir_says 4 'no account "nobody' lookup nobody-of-that-name
+su_session alice
+check "alice is in eng" gains alice
+check "svm-idfw knows the same of her" dir_says 0 '^svm-idfw knows the same' lookup alice
+su_end alice
+check "alice went" lab_wait_for 5 not_live alice
+
 echo "== the directory is down: logins are recorded, cached groups serve, others wait for it"
 su_session alice
 check "alice is in eng" gains alice
@@ -52,6 +72,8 @@ check "the record of her login says that it is from the cache" lab_wait_for 20 a
 su_session carol
 check "carol is recorded" lab_wait_for 5 live carol
 check "and has no access yet" loses carol
+check "dir status says why" dir_says 1 'refuses connections on port 636' status
+check "so does dir lookup" dir_says 1 'refuses connections on port 636' lookup alice
 lab_dc_run
 check "carol gains access when the directory is back" gains carol 10000
 lab_ad_group_del eng carol
@@ -62,6 +84,13 @@ check "alice went" lab_wait_for 5 not_live alice
 
 echo "== the directory stalls in the middle of a connection: nothing else waits for it"
 lab_signal dc samba STOP
+by_hand() { lab_ctl dir lookup alice >"$LAB_DIR/by-hand.$1" 2>&1 || echo "exit $?" >>"$LAB_DIR/by-hand.$1"; }
+for i in 1 2 3; do by_hand $i & done
+by_hand_ended() { # HOW MANY of the three, REGEX
+	[ "$(grep -lE "$2" "$LAB_DIR"/by-hand.[123] 2>/dev/null | wc -l)" = "$1" ]
+}
+check "of three questions by hand two wait for it, one is refused" \
+	lab_wait_for 20 by_hand_ended 1 'questions to directories run already'
 su_session bob
 check "bob is recorded" lab_wait_for 5 live bob
 su_session alice
@@ -69,6 +98,8 @@ start=$(lab_now_ms)
 check "alice gains access" gains alice
 took=$(($(lab_now_ms) - start))
 check "at once ($took ms)" [ $took -lt 1500 ]
+check "the questions by hand have an end" lab_wait_for 40 by_hand_ended 3 '^exit 1$'
+check "and say why" by_hand_ended 2 'no answer within|stalled|did not answer|[Tt]imed out'
 lab_signal dc samba CONT
 lab_ad_group_add eng bob
 check "bob gains access when it goes on" gains bob 15000

@@ -93,7 +93,7 @@ static void op_links(void *arg, void (*cb)(void *cb_arg, const char *json_row), 
 }
 
 static const struct idfw_store_ops store_ops = { .durable = on_durable, .state = on_store_state };
-static const struct idfw_ctl_ops ctl_ops = { op_round, op_commit, op_links };
+static const struct idfw_ctl_ops ctl_ops = { .round = op_round, op_commit, op_links };
 
 static void login(struct fix *f, const char *vm, uint64_t seq, const char *user, uint32_t uid)
 {

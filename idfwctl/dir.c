@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dir.c - directories: status, lookup
+ *
+ * Rows are svm-idfw's (docs/control.md). What a directory says of its accounts and groups is text
+ * of others: it is cleaned before it is shown.
+ */
+#include "idfwctl/run.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include "idfwctl/show.h"
+
+/* ---- status ---- */
+
+struct status {
+	bool color;
+	struct ctl_table servers;
+};
+
+static const char *const server_heads[] = { "DIRECTORY", "SERVER", "STATE", "SINCE", "TRIED AGAIN",
+	"WHY" };
+
+static void put_state(const json_t *r, bool color)
+{
+	bool up = strcmp(ctl_row_text(r, "state"), "up") == 0;
+	enum ctl_tone tone = up ? CTL_GOOD : CTL_BAD;
+
+	ctl_putf("%s: ", ctl_row_text(r, "directory"));
+	printf("%s", ctl_tone_on(tone, color));
+	ctl_putf("%s", ctl_row_text(r, "state"));
+	printf("%s\n", ctl_tone_off(tone, color));
+}
+
+static double real_of(const json_t *row, const char *key)
+{
+	return json_number_value(json_object_get(row, key));
+}
+
+static void put_directory(const json_t *r, bool color)
+{
+	char when[CTL_TIME_STRLEN];
+	uint64_t changed = ctl_row_number(r, "changed_ms");
+
+	put_state(r, color);
+	ctl_putf("  kind       %s, domain %s\n",
+		strcmp(ctl_row_text(r, "kind"), "ad") == 0 ? "Active Directory"
+							   : ctl_row_text(r, "kind"),
+		ctl_row_text(r, "domain")[0] ? ctl_row_text(r, "domain") : "not known");
+	if (strcmp(ctl_row_text(r, "state"), "up") != 0 && ctl_row_text(r, "why")[0])
+		ctl_putf("  why        %s\n", ctl_row_text(r, "why"));
+	printf("  changes    %" PRIu64 " seen", ctl_row_number(r, "changes"));
+	if (changed)
+		printf(", the last one %s", ctl_time_format(changed, when));
+	printf("\n  lookups    %" PRIu64 " answered, %" PRIu64 " failed, %" PRIu64
+	       " running, %" PRIu64 " waiting\n",
+		ctl_row_number(r, "lookups"), ctl_row_number(r, "failed"),
+		ctl_row_number(r, "running"), ctl_row_number(r, "waiting"));
+	if (ctl_row_number(r, "lookups"))
+		printf("  answers    half within %.1f ms, 99 of 100 within %.1f ms\n",
+			real_of(r, "p50_ms"), real_of(r, "p99_ms"));
+}
+
+static void add_server(struct ctl_table *t, const json_t *r)
+{
+	const char *state = ctl_row_text(r, "state");
+	char when[CTL_TIME_STRLEN];
+
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(r, "directory"));
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(r, "uri"));
+	ctl_table_add(t,
+		strcmp(state, "answers") == 0	 ? CTL_GOOD
+		: strcmp(state, "left-out") == 0 ? CTL_BAD
+						 : CTL_DIM,
+		strcmp(state, "left-out") == 0 ? "left out" : state);
+	ctl_table_add(t, CTL_PLAIN, ctl_time_format(ctl_row_number(r, "since_ms"), when));
+	ctl_table_add(t, CTL_PLAIN,
+		ctl_row_number(r, "retry_ms") ? ctl_time_format(ctl_row_number(r, "retry_ms"), when)
+					      : "");
+	ctl_table_add(t, CTL_PLAIN, ctl_row_text(r, "why"));
+}
+
+static void put_cache(const json_t *r)
+{
+	char span[CTL_TIME_STRLEN];
+
+	printf("cache: %" PRIu64 " accounts, %" PRIu64 " of them with sessions; %" PRIu64
+	       " that no directory knows; %" PRIu64 " to be asked for again",
+		ctl_row_number(r, "found"), ctl_row_number(r, "with_sessions"),
+		ctl_row_number(r, "not_found"), ctl_row_number(r, "stale"));
+	if (ctl_row_number(r, "oldest_ms"))
+		printf("; the oldest is %s old",
+			ctl_span_format(ctl_row_number(r, "oldest_age_ms"), span));
+	putchar('\n');
+}
+
+static int status_row(void *arg, json_t *row)
+{
+	struct status *s = arg;
+	const char *type = ctl_row_text(row, "type");
+
+	if (strcmp(type, "directory") == 0)
+		put_directory(row, s->color);
+	else if (strcmp(type, "server") == 0)
+		add_server(&s->servers, row);
+	else if (strcmp(type, "cache") == 0)
+		put_cache(row);
+	return 0;
+}
+
+int ctl_run_dir_status(struct ctl_cli *cli)
+{
+	struct status s = { .color = cli->color };
+	char why[CTL_WHY_MAX];
+	int rc;
+
+	ctl_table_init(&s.servers, server_heads, GI_ARRAY_SIZE(server_heads));
+	rc = ctl_ask_rows(cli, "dir-status", NULL, 0, status_row, &s, NULL, why);
+	if (s.servers.n_cells)
+		putchar('\n');
+	if (ctl_table_print(&s.servers, cli->color, stdout) != 0) {
+		ctl_complain("not all of the answer can be shown: out of memory");
+		rc = CTL_EXIT_SILENT;
+	}
+	ctl_complain(why);
+	ctl_table_fini(&s.servers);
+	return rc;
+}
+
+/* ---- lookup ---- */
+
+struct lookup {
+	bool color;
+	struct ctl_table groups;
+};
+
+static const char *const group_heads[] = { "GROUP", "SID", "DN" };
+
+static void put_fact(const char *what, const json_t *row, const char *key)
+{
+	if (ctl_row_text(row, key)[0])
+		ctl_putf("  %-9s %s\n", what, ctl_row_text(row, key));
+}
+
+static void put_account(const struct lookup *l, const json_t *r)
+{
+	const char *status = ctl_row_text(r, "status");
+	bool found = strcmp(status, "found") == 0;
+	enum ctl_tone tone = found ? CTL_GOOD : CTL_BAD;
+	char when[CTL_TIME_STRLEN];
+
+	ctl_putf("%s%s%s: ", ctl_row_text(r, "asked"),
+		ctl_row_text(r, "directory")[0] ? " in " : "", ctl_row_text(r, "directory"));
+	printf("%s", ctl_tone_on(tone, l->color));
+	ctl_putf("%s", strcmp(status, "not-found") == 0 ? "not found" : status);
+	printf("%s, in %" PRIu64 " ms\n", ctl_tone_off(tone, l->color),
+		ctl_row_number(r, "took_ms"));
+	put_fact("account", r, "name");
+	put_fact("upn", r, "upn");
+	put_fact("dn", r, "dn");
+	put_fact("sid", r, "sid");
+	put_fact("guid", r, "guid");
+	if (ctl_row_text(r, "state")[0])
+		ctl_putf("  state     %s%s\n", ctl_row_text(r, "state"),
+			ctl_row_true(r, "cut") ? ": its groups count for nothing" : "");
+	if (ctl_row_number(r, "expires_ms"))
+		ctl_putf(
+			"  expires   %s\n", ctl_time_format(ctl_row_number(r, "expires_ms"), when));
+	if (found)
+		printf("  %-9s %" PRIu64 "\n", "groups", ctl_row_number(r, "groups"));
+}
+
+static void add_group(struct lookup *l, const json_t *r)
+{
+	ctl_table_add(&l->groups, CTL_PLAIN, ctl_row_text(r, "name"));
+	ctl_table_add(&l->groups, CTL_PLAIN, ctl_row_text(r, "sid"));
+	ctl_table_add(&l->groups, CTL_PLAIN, ctl_row_text(r, "dn"));
+}
+
+static void put_list(const char *what, const json_t *r, const char *key, const char *count)
+{
+	uint64_t n = ctl_row_number(r, count);
+	struct gi_buf names;
+
+	gi_buf_init(&names, 1u << 20);
+	ctl_row_list(r, key, &names);
+	ctl_putf("%s%s%s\n", what, n ? gi_buf_str(&names) : "none",
+		n > json_array_size(json_object_get(r, key)) ? ", ..." : "");
+	gi_buf_fini(&names);
+}
+
+static void put_cached(const json_t *r, bool color)
+{
+	enum ctl_tone tone = ctl_row_true(r, "same") ? CTL_PLAIN : CTL_BAD;
+	char span[CTL_TIME_STRLEN], when[CTL_TIME_STRLEN];
+
+	if (!ctl_row_true(r, "known")) {
+		printf("svm-idfw has not asked for that name yet\n");
+		return;
+	}
+	printf("%ssvm-idfw knows %s%s, since %s (%s)", ctl_tone_on(tone, color),
+		ctl_row_true(r, "same") ? "the same" : "something else", ctl_tone_off(tone, color),
+		ctl_time_format(ctl_row_number(r, "since_ms"), when),
+		ctl_span_format(ctl_row_number(r, "age_ms"), span));
+	if (ctl_row_number(r, "sessions"))
+		printf(", for %" PRIu64 " live sessions", ctl_row_number(r, "sessions"));
+	printf("%s\n", ctl_row_true(r, "stale") ? "; it is to ask again" : "");
+	if (ctl_row_number(r, "n_not_any_more"))
+		put_list("  not in the directory any more: ", r, "not_any_more", "n_not_any_more");
+	if (ctl_row_number(r, "n_not_yet"))
+		put_list("  not known to svm-idfw yet: ", r, "not_yet", "n_not_yet");
+}
+
+/* the groups come before what follows from them */
+static int print_groups(struct lookup *l)
+{
+	int err;
+
+	if (!l->groups.n_cells)
+		return 0;
+	putchar('\n');
+	err = ctl_table_print(&l->groups, l->color, stdout);
+	putchar('\n');
+	ctl_table_fini(&l->groups);
+	ctl_table_init(&l->groups, group_heads, GI_ARRAY_SIZE(group_heads));
+	return err;
+}
+
+static int lookup_row(void *arg, json_t *row)
+{
+	struct lookup *l = arg;
+	const char *type = ctl_row_text(row, "type");
+	int err = 0;
+
+	if (strcmp(type, "group") == 0) {
+		add_group(l, row);
+		return 0;
+	}
+	err = print_groups(l);
+	if (strcmp(type, "account") == 0)
+		put_account(l, row);
+	else if (strcmp(type, "policy") == 0)
+		put_list("policy groups: ", row, "groups", "n");
+	else if (strcmp(type, "cached") == 0)
+		put_cached(row, l->color);
+	return err;
+}
+
+int ctl_run_dir_lookup(struct ctl_cli *cli)
+{
+	const char *args[2] = { cli->pos[0], "trace" };
+	struct lookup l = { .color = cli->color };
+	char why[CTL_WHY_MAX];
+	int rc;
+
+	ctl_table_init(&l.groups, group_heads, GI_ARRAY_SIZE(group_heads));
+	rc = ctl_ask_rows(cli, "dir-lookup", args, 1, lookup_row, &l, NULL, why);
+	if (print_groups(&l) != 0)
+		rc = CTL_EXIT_SILENT;
+	ctl_complain(why);
+	ctl_table_fini(&l.groups);
+	return rc;
+}
