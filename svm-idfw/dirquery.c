@@ -31,7 +31,7 @@ struct dir_query {
 	struct io_chan *chan; /* NULL: it is over */
 	struct io_timer silent;
 	uint64_t silent_ms;
-	bool paused;
+	bool paused, ready;
 };
 
 static void query_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len);
@@ -158,6 +158,10 @@ static void query_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t
 		q->ops.report(q->arg, e->dir_report);
 	else if (st && !st->up && st->text[0]) /* without a text it connects */
 		query_fail(q, st->text);
+	else if (st && st->up && !q->ready) {
+		q->ready = true;
+		q->ops.ready(q->arg);
+	}
 	wire_envelope_free(e);
 }
 

@@ -20,6 +20,8 @@
 struct dir_query;
 
 struct dir_query_ops { /* from the loop; each may free the query */
+	/* it is connected: now it may be asked; once */
+	void (*ready)(void *arg);
 	/* parts of an answer, borrowed for the call */
 	void (*result)(void *arg, const Idfw__DirResult *r);
 	void (*report)(void *arg, const Idfw__DirReport *r);
@@ -32,7 +34,8 @@ GI_MUST_CHECK int dir_query_new(struct io_loop *l, const struct idfw_dir_place *
 	const struct dir_query_ops *ops, void *arg, struct dir_query **ret);
 /* kills the child; NULL is fine */
 void dir_query_free(struct dir_query *q);
-/* an ordinary lookup; result() follows. Errors: -GI_EPROTO (no name), -GI_EFULL, -ENOMEM */
+/* after ready(): an ordinary lookup; result() follows. Errors: -GI_EPROTO (no name), -GI_EFULL,
+ * -ENOMEM */
 GI_MUST_CHECK int dir_query_lookup(struct dir_query *q, const char *name);
 /* one part of another question; report() follows the last. Errors: the same, -GI_ELIMIT */
 GI_MUST_CHECK int dir_query_ask(struct dir_query *q, const Idfw__DirQuery *ask);

@@ -18,6 +18,7 @@
 #define LOOKUP_LIST_MAX 200 /* names in one row; the rest is counted */
 
 static bool lookup_next(struct query_dir *d);
+static void lookup_ready(void *arg);
 static void lookup_result(void *arg, const Idfw__DirResult *r);
 static void lookup_report(void *arg, const Idfw__DirReport *r);
 static void lookup_failed(void *arg, const char *why);
@@ -47,12 +48,12 @@ void query_dir_lookup_begin(struct query *q)
 /* asks the next one that may have the account; false: there is none, or it cannot be asked */
 static bool lookup_next(struct query_dir *d)
 {
-	static const struct dir_query_ops ops = {
-		.result = lookup_result, .report = lookup_report, .failed = lookup_failed
-	};
+	static const struct dir_query_ops ops = { .ready = lookup_ready,
+		.result = lookup_result,
+		.report = lookup_report,
+		.failed = lookup_failed };
 	const struct query_env *env = &d->q->env;
 	struct idfw_dir *dir;
-	int err;
 
 	if (d->route_at == d->route.n)
 		return false;
@@ -63,14 +64,18 @@ static bool lookup_next(struct query_dir *d)
 		query_fail(d->q, 1, dir ? "out of memory" : "no such directory");
 		return false;
 	}
-	if (!query_dir_start(d, dir, &ops))
-		return false;
-	err = dir_query_lookup(d->ask, d->name);
+	return query_dir_start(d, dir, &ops);
+}
+
+static void lookup_ready(void *arg)
+{
+	struct query_dir *d = arg;
+	int err = dir_query_lookup(d->ask, d->name);
+
 	if (err == 0)
-		return true;
-	query_dir_over(d);
+		return;
 	query_fail(d->q, 1, "\"%.100s\" cannot be looked up: %s", d->name, gi_strerror(err));
-	return false;
+	query_dir_over(d);
 }
 
 static json_t *text_of(const char *s)
