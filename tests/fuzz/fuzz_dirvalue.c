@@ -2,12 +2,14 @@
 /*
  * fuzz_dirvalue.c - values that the directory or a guest chose: SIDs, names, filters, group lists
  *
- * Each input is read as a binary SID, and as text: a SID, a user's name, a base DN, and the JSON of
- * a group list in the database. What is accepted must come back the same; a name must not get a
- * character into a filter that could change the filter's structure.
+ * Each input is read as a binary SID, and as text: a SID, a user's name, a base DN, the JSON of
+ * a group list in the database, and what tells the state of an account. What is accepted must come
+ * back the same; a name must not get a character into a filter that could change the filter's
+ * structure.
  */
 #include <stdlib.h>
 #include <string.h>
+#include "svm-idfw/diracct.h"
 #include "svm-idfw/dirname.h"
 #include "svm-idfw/dirschema.h"
 #include "svm-idfw/sid.h"
@@ -130,6 +132,34 @@ static void groups(const char *text)
 	store_groups_free(list, n);
 }
 
+/* what it says of an account: known states, and none of expiry without a time that has come */
+static void account(const char *text)
+{
+	const uint64_t now = UINT64_C(1700000000000);
+	struct dir_acct_ad ad = { .uac = "" };
+	char *const to[] = { ad.uac, ad.expires, ad.lockout, ad.pwd_set, ad.computed };
+	struct dir_acct a = { .state = 0 };
+	uint64_t ms = 1;
+
+	if (dir_acct_time(text, &ms) && !ms)
+		abort();
+	for (uint32_t state = 1; state <= IDFW_ACCT_MUST_CHANGE; state <<= 1) {
+		a = (struct dir_acct){ .state = 0 };
+		dir_acct_value(&a, state, text, now);
+		if (a.state & ~(state | IDFW_ACCT_DISABLED))
+			abort();
+		if (a.expires_ms && !(a.state & IDFW_ACCT_EXPIRED) != (a.expires_ms > now))
+			abort();
+	}
+	if (strlen(text) >= sizeof(ad.uac))
+		return;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(to); i++)
+		memcpy(to[i], text, strlen(text) + 1);
+	dir_acct_ad(&a, &ad, now);
+	if (a.state & ~15u || (a.state & IDFW_ACCT_EXPIRED && a.expires_ms > now))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
@@ -143,6 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	sid_text(text);
 	name(text);
 	groups(text);
+	account(text);
 	free(text);
 	return 0;
 }
