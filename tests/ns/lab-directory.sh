@@ -25,7 +25,7 @@ control alice 514
 when=$(lab_now_ms)
 lab_wait_for 20 audited account alice 'account alice is disabled in the directory' || true
 sleep 2
-cut_at jump01 alice "$when" "disabling" $GROUP_MS
+cut_at jump01 alice "$when" "disabling" 20000
 check "audited, with the words why" audited account alice 'account alice is disabled in the directory'
 check "her session is live" live alice
 reaches_not desk $DB 5432 "a new connection"
