@@ -110,10 +110,55 @@ says 'a group is no account' ' not-found ' eng
 says 'a wildcard is a name' ' not-found ' '*'
 says 'a filter is a name' ' not-found ' 'alice)(objectClass=*'
 
-echo '== changes concern whom they concern'
+echo '== whom changes concern: the groups are read'
 known() { grep -q ' groups with [0-9]* members are known' "$W/err"; }
 if lab_wait_for 20 known; then ok 'all groups are known'; else bad 'the groups are not known'; fi
 for n in bob carol dave; do ask "$n"; done
+
+echo '== the state of an account'
+is_state 'disabled' 'disabled[^ ]* 0' dave
+is_state 'well' '' alice
+attribute() { # USER NAME VALUE
+	lab_ldapmodify <<-E
+		dn: CN=$1,OU=People,$LAB_BASE
+		changetype: modify
+		replace: $2
+		$2: $3
+	E
+}
+sees 'bob is disabled: he is named' 20000 '^concerns bob$' attribute bob userAccountControl 514
+is_state 'bob is disabled' 'disabled 0' bob
+sees 'and enabled again' 20000 '^concerns bob$' attribute bob userAccountControl 512
+is_state 'bob is well' '' bob
+# 2030-01-01: 100 ns since 1601
+sees 'bob gets a time to expire' 20000 '^concerns bob$' attribute bob accountExpires 135379296000000000
+is_state 'it is told' ' 1893456000000' bob
+attribute bob accountExpires 132223104000000000
+is_state 'one that is over' 'expired 1577836800000' bob
+attribute bob accountExpires 9223372036854775807
+is_state 'never' '' bob
+attribute bob pwdLastSet 0
+is_state 'a password that must be changed' 'must-change 0' bob
+attribute bob pwdLastSet -1
+is_state 'and was' '' bob
+lab_ldapmodify <<-E
+	dn: $LAB_BASE
+	changetype: modify
+	replace: lockoutThreshold
+	lockoutThreshold: 2
+E
+wrong_password() {
+	LDAPTLS_CACERT=/etc/idfw/tls/ca.crt lab_in svm ldapwhoami -H ldaps://dc1.corp.example \
+		-x -D bob@corp.example -w wrong-password >/dev/null 2>&1 || true
+}
+wrong_password
+sees 'two wrong passwords lock it' 20000 '^concerns .*bob' wrong_password
+is_state 'bob is locked' 'locked 0' bob
+sees 'and it is unlocked' 20000 '^concerns .*bob' attribute bob lockoutTime 0
+is_state 'not any more' '' bob
+sleep 0.6 # longer than a poll: what was seen of all that is over
+
+echo '== changes concern whom they concern'
 add() { printf 'dn: %s\nchangetype: modify\nadd: member\nmember: %s\n' "$1" "$2" | lab_ldapmodify; }
 remove() { printf 'dn: %s\nchangetype: modify\ndelete: member\nmember: %s\n' "$1" "$2" | lab_ldapmodify; }
 rename() { # DN NEWRDN [NEWSUPERIOR]
