@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # How sessions end and what a restart makes of them, on the agent's side: the cgroup of logind's is
-# gone; logins of while the whole agent was down are found by their audit session id, with their
-# whole tree, once; what an ended session has left behind is not; services that the SVM watches come
-# and go with their cgroups; policy refuses a user.
+# gone; what is opened below it is nested; logins of while the whole agent was down are found by their
+# audit session id, with their whole tree, once; what an ended session has left behind is not, root's
+# neither; services that the SVM watches come and go with their cgroups; policy refuses a user.
 na_alone=1
 . "$(dirname "$0")/netagent-lib.sh"
 [ -n "$cg" ] || skip "needs a writable cgroup v2"
@@ -37,7 +37,19 @@ for restarted in no yes; do
 	scope_login
 	svm_says " open .*leader=$leader .* cgroup=$(stat -c %i "$scope") "
 	id=$(svm_field ' open ' id)
-	[ $restarted = no ] || role_kill agent
+	if [ $restarted = no ]; then # in a container of that session
+		mkdir "$scope/box"
+		# shellcheck disable=SC2016
+		sh -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' sh "$scope/box" \
+			python3 "$dir/session.py" t daemon >"$dir/box.out" 2>&1 &
+		inner=$!
+		na_pids+=("$inner")
+		svm_says " open .*leader=$inner .*parent=$id " "opened in a cgroup below the scope: nested in that session"
+		logout "$inner"
+		rmdir "$scope/box"
+	else
+		role_kill agent
+	fi
 	leave "$leader"
 	svm_mark
 	rmdir "$scope"
@@ -106,7 +118,9 @@ audit() { # a process that logs in as pam_loginuid has it: sets its loginuid fir
 	cat >"$dir/audit.py" <<-'PY'
 		import os, subprocess, sys
 		open("/proc/self/loginuid", "w").write("1")
-		kids = [subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], preexec_fn=lambda: os.setuid(1)) for _ in range(2)]
+		# the oldest of those that stay is root's, as after sudo: it looks like a session's leader
+		kids = [subprocess.Popen(["sleep", "1000"])] + [
+		    subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], preexec_fn=lambda: os.setuid(1)) for _ in range(2)]
 		print("kids", *[k.pid for k in kids], flush=True)
 		if len(sys.argv) > 1:
 		    sys.argv = sys.argv[1:]
@@ -137,8 +151,8 @@ python3 "$dir/audit.py" >"$dir/missed.out" 2>&1 &
 missed=$!
 na_pids+=("$missed")
 await 60 grep -q kids "$dir/missed.out"
-read -r _ kid1 kid2 <"$dir/missed.out"
-na_pids+=("$kid1" "$kid2")
+read -r _ kid0 kid1 kid2 <"$dir/missed.out"
+na_pids+=("$kid0" "$kid1" "$kid2")
 svm_mark
 agent_start
 svm_says " open .*user=daemon uid=1 service=found .*leader=$missed kind=0 cgroup=[1-9][0-9]* parent=0 found=1" \
@@ -166,12 +180,17 @@ echo "# its end; what it leaves behind is no session, whoever is started again"
 svm_mark
 kill9 "$missed"
 svm_says "close id=$id reason=2"
+# also from a cgroup of its own inside the session's, as a container's
+deep=$cg/idfw/s$id/box
+mkdir "$deep"
+echo "$kid0" >"$deep/cgroup.procs"
 agent_stop
 looks=$(looked)
 agent_start
 svm_says '^snapshot .* n=2 '
 await 60 looked_since "$looks" && ok "the next agent looked" || fail "the next agent does not look"
 check "nothing is found" 0 "$(svm_count '^event .* open ')"
+kill9 "$kid0"
 kill9 "$kid1"
 kill9 "$kid2"
 logout "$told"
