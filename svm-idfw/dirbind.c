@@ -22,6 +22,7 @@ static int bind_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struc
 static int bind_files(
 	const struct dldap_conf *conf, char why[DIR_WHY_MAX], char ret_password[DIR_PASSWORD_MAX]);
 static int bind_ticket(const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
+static int bind_by_name(LDAP **ret, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 static int bind_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 static int bind_cert_domain(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 static int bind_as(
@@ -77,22 +78,10 @@ static int bind_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struc
 		goto out;
 	}
 	d->timeout_ms = conf->timeout_ms;
-	if (ldap_initialize(&d->ld, conf->uri) != LDAP_SUCCESS) {
-		dir_why(why, "uri \"%.100s\" is not one; write ldaps://dc1.corp.example",
-			conf->uri);
-		err = -EINVAL;
-		goto out;
-	}
-	err = dldap_options(d->ld, conf, LDAP_OPT_X_TLS_DEMAND);
-	if (err < 0) {
-		dir_why(why,
-			"libldap refuses the TLS settings; are ca %.120s and the client "
-			"certificate PEM files, and is the key the certificate's?",
-			conf->ca_file ? conf->ca_file : "");
-		goto out;
-	}
 	bind_stage(conf, dldap_is_tls(conf) ? "tls" : "connect", NULL);
-	err = bind_connect(d->ld, conf, why);
+	err = dldap_by_address(conf, &d->ld);
+	if (err < 0)
+		err = bind_by_name(&d->ld, conf, why);
 	if (err == 0 && conf->cert_domain)
 		err = bind_cert_domain(d->ld, conf, why);
 	if (err == 0) {
@@ -107,6 +96,27 @@ out:
 	}
 	*ret = d;
 	return 0;
+}
+
+/* @ret: set on an error as well, if there is something to close */
+static int bind_by_name(LDAP **ret, const struct dldap_conf *conf, char why[DIR_WHY_MAX])
+{
+	int err;
+
+	if (ldap_initialize(ret, conf->uri) != LDAP_SUCCESS) {
+		dir_why(why, "uri \"%.100s\" is not one; write ldaps://dc1.corp.example",
+			conf->uri);
+		return -EINVAL;
+	}
+	err = dldap_options(*ret, conf, LDAP_OPT_X_TLS_DEMAND);
+	if (err < 0) {
+		dir_why(why,
+			"libldap refuses the TLS settings; are ca %.120s and the client "
+			"certificate PEM files, and is the key the certificate's?",
+			conf->ca_file ? conf->ca_file : "");
+		return err;
+	}
+	return bind_connect(*ret, conf, why);
 }
 
 bool dldap_is_tls(const struct dldap_conf *conf)

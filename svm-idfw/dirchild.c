@@ -27,6 +27,7 @@
 #include "svm-idfw/dirbase.h"
 #include "svm-idfw/dirdns.h"
 #include "svm-idfw/dirgroups.h"
+#include "svm-idfw/dirkept.h"
 #include "svm-idfw/dirpost.h"
 #include "svm-idfw/dirreply.h"
 #include "svm-idfw/dirserver.h"
@@ -199,11 +200,14 @@ static void child_ended(void *arg, bool failed)
 /* a lookup's; that there is nothing but the configuration in it makes it safe */
 static int child_open(void *arg, char why[DIR_WHY_MAX], struct dldap **ret)
 {
+	char addresses[DIR_SRV_ADDRESSES_MAX];
 	const struct child *s = arg;
 	struct dldap_conf conf;
 
 	idfw_dir_conf_ldap(&s->conf, child_timeout(s), &conf);
 	conf.cert_domain = s->trust == DIR_SRV_DOMAIN ? s->conf.discover : NULL;
+	dir_kept_addresses(&s->conf, s->conf.uri, addresses);
+	conf.addresses = addresses;
 	if (s->conf.dns_server.n && /* the resolver's settings are the thread's */
 		dir_dns_use(s->conf.dns_server.items, s->conf.dns_server.n) < 0)
 		return -EIO;

@@ -3,17 +3,17 @@
  * dirdisc.c - the discovery child: asks DNS for a directory's servers, once, and ends
  *
  * Runs as `svm-idfw --directory-discover LABEL -c CONF`, started and timed by dirfind.c. Everything
- * here blocks. Invariants: one DirServers, whatever happens; the file holds a whole list or the one
- * before (written beside, then renamed), and never one of which a part could not be learned.
+ * here blocks. Invariants: one DirServers, whatever happens; what is kept (dirkept.h) is never a
+ * list of which a part could not be learned.
  * Source: docs/directory.md "Servers by DNS", ADR 17.
  */
 #include "svm-idfw/dirfind.h"
 
-#include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -21,6 +21,7 @@
 #include "lib/io/child.h"
 #include "lib/io/priv.h"
 #include "svm-idfw/dirdns.h"
+#include "svm-idfw/dirkept.h"
 
 #define DISC_SEND_MS 5000
 
@@ -35,13 +36,15 @@ struct disc {
 static void disc_ask(struct disc *d);
 static int disc_send(const struct disc *d);
 static int disc_write_all(int fd, const void *buf, size_t len);
-static int disc_save(const struct disc *d);
+static void disc_keep(struct disc *d);
 
-int idfw_dir_discover_main(const struct idfw_dir_conf *conf)
+int idfw_dir_discover_main(const struct idfw_dir_conf *conf, const char *seed)
 {
 	struct disc d = { .conf = conf, .list = calloc(1, sizeof(*d.list)) };
 	int err = d.list && conf->discover ? 0 : -EINVAL;
 
+	if (err == 0)
+		err = gi_text_u64(seed, 0, UINT64_MAX, &d.list->seed);
 	if (err == 0)
 		err = io_priv_drop(NULL, 0);
 	if (err == 0)
@@ -55,7 +58,7 @@ int idfw_dir_discover_main(const struct idfw_dir_conf *conf)
 	if (err < 0)
 		gi_err("directory %s: cannot ask DNS: %s", conf->label, gi_strerror(err));
 	else if (d.list->n && !d.doubt && conf->state_dir)
-		err = disc_save(&d);
+		disc_keep(&d);
 	free(d.list);
 	return err < 0;
 }
@@ -157,36 +160,44 @@ static int disc_send(const struct disc *d)
 	return err;
 }
 
-/* ---- on disk ---- */
+/* ---- for when DNS is dead ---- */
 
-static int disc_save(const struct disc *d)
+/* what getaddrinfo() finds; false: nothing now */
+static bool disc_resolve(struct dir_srv *v)
 {
-	char path[DIR_FIND_PATH_MAX], beside[DIR_FIND_PATH_MAX];
-	struct gi_buf out;
-	int err = dir_find_path(d->conf, "", path), fd = -1;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL, *a;
+	char host[DIR_SRV_HOST_MAX + 1], text[NI_MAXHOST];
 
-	if (err == 0)
-		err = dir_find_path(d->conf, ".new", beside);
-	if (err < 0)
-		return err;
-	gi_buf_init(&out, DIR_SRV_FILE_MAX);
-	dir_srv_print(d->list, d->conf->discover, &out);
-	err = gi_buf_error(&out);
-	if (err == 0)
-		fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (err == 0 && fd < 0)
-		err = -errno;
-	if (err == 0)
-		err = disc_write_all(fd, out.data, out.len);
-	if (err == 0 && fsync(fd) < 0)
-		err = -errno;
-	if (fd >= 0)
-		(void)close(fd);
-	if (err == 0 && rename(beside, path) < 0)
-		err = -errno;
-	gi_buf_fini(&out);
+	if (!dir_srv_host(v->uri, host) || getaddrinfo(host, NULL, &hints, &list) != 0)
+		return false;
+	for (a = list; a; a = a->ai_next)
+		if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text), NULL, 0,
+			    NI_NUMERICHOST) == 0)
+			(void)dir_srv_address_add(v, text);
+	freeaddrinfo(list);
+	return v->addresses[0] != '\0';
+}
+
+/* the addresses of those that are asked first; what DNS does not say now stays as it was */
+static void disc_keep(struct disc *d)
+{
+	struct dir_srv_list *before = malloc(sizeof(*before));
+	const struct dir_srv *old;
+	int err;
+
+	if (!before)
+		return;
+	if (dir_kept_load(d->conf, before) < 0)
+		before->n = 0;
+	dir_srv_order(d->list, d->list->seed);
+	for (size_t i = 0; i < d->list->n && i < DIR_SERVERS_MAX; i++) {
+		old = dir_srv_find(before, d->list->item[i].uri);
+		if (!disc_resolve(&d->list->item[i]) && old)
+			d->list->item[i] = *old;
+	}
+	free(before);
+	err = dir_kept_save(d->conf, d->list);
 	if (err < 0)
 		gi_warn("directory %s: cannot keep the list of servers in %s: %s", d->conf->label,
-			path, gi_strerror(err));
-	return err;
+			d->conf->state_dir, gi_strerror(err));
 }

@@ -9,24 +9,24 @@
  */
 #include "svm-idfw/dirfind.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "lib/io/chan.h"
 #include "lib/io/child.h"
 #include "lib/io/sock.h"
+#include "svm-idfw/dirkept.h"
 
 #define FIND_ARGV 5
+#define FIND_SEED_LEN 24
 #define FIND_DEADLINE_MS 15000 /* of a child; its resolver gives up sooner */
-#define FIND_GAP_MS 10000
+#define FIND_GAP_MS 5000
 #define FIND_RETRY_MS 2000
 #define FIND_RETRY_MAX_MS 60000
 
@@ -35,7 +35,8 @@ struct dir_find {
 	const struct idfw_dir_conf *conf; /* borrowed */
 	struct dir_find_ops ops;
 	void *arg;
-	char *argv[FIND_ARGV + 1]; /* owned texts */
+	char *argv[FIND_ARGV + 2]; /* owned texts; then the seed */
+	char seed_text[FIND_SEED_LEN];
 	struct io_child child;
 	struct io_chan *chan; /* NULL: it says nothing any more */
 	struct io_timer next, deadline;
@@ -45,7 +46,7 @@ struct dir_find {
 	uint32_t failures;
 	uint64_t began_ms; /* the last child, monotonic; 0 never */
 	uint64_t next_ms;  /* the next one */
-	uint64_t seed;	   /* of the order, as long as we live */
+	uint64_t seed;	   /* of the order */
 };
 
 static void find_next_cb(struct io_timer *w);
@@ -89,6 +90,8 @@ int dir_find_new(struct io_loop *l, const char *conf_file, const struct idfw_dir
 	f->arg = arg;
 	f->seed = (uint64_t)find_noise() << 32 | find_noise();
 	find_load(f);
+	(void)snprintf(f->seed_text, sizeof(f->seed_text), "%llu", (unsigned long long)f->seed);
+	f->argv[FIND_ARGV] = f->seed_text;
 	find_plan(f, 0);
 	*ret = f;
 	return 0;
@@ -340,34 +343,17 @@ static void find_failed(struct dir_find *f, const char *why)
 
 /* ---- from before ---- */
 
-int dir_find_path(const struct idfw_dir_conf *conf, const char *suffix, char ret[DIR_FIND_PATH_MAX])
-{
-	int n;
-
-	if (!conf->state_dir || !gi_text_is_name(conf->label, GI_NAME_MAX))
-		return -GI_ENOTFOUND;
-	n = snprintf(ret, DIR_FIND_PATH_MAX, "%s/directory-%s.servers%s", conf->state_dir,
-		conf->label, suffix);
-	return n < 0 || n >= DIR_FIND_PATH_MAX ? -GI_ELIMIT : 0;
-}
-
 static void find_load(struct dir_find *f)
 {
-	char path[DIR_FIND_PATH_MAX], *text = NULL;
-	size_t len = 0;
-	int err = dir_find_path(f->conf, "", path);
+	int err = dir_kept_load(f->conf, &f->list);
 
-	if (err == 0)
-		err = conf_read_file(path, DIR_SRV_FILE_MAX, &text, &len);
-	if (err == 0)
-		err = dir_srv_parse(&f->list, f->conf, text, len);
-	free(text);
 	if (err == 0) {
+		f->seed = f->list.seed;
 		dir_srv_order(&f->list, f->seed);
 		gi_notice("directory %s: %zu servers of %s are known from before", f->conf->label,
 			f->list.n, f->conf->discover);
 	} else if (err != -ENOENT && err != -GI_ENOTFOUND) {
-		gi_warn("directory %s: %s: %s; DNS will tell", f->conf->label, path,
-			gi_strerror(err));
+		gi_warn("directory %s: servers that DNS named before are not known: %s",
+			f->conf->label, gi_strerror(err));
 	}
 }

@@ -41,12 +41,7 @@ void dir_find_now(struct dir_find *f);
 /* "" , or since when the list is what it is and why nothing newer is known */
 void dir_find_text(const struct dir_find *f, char out[DIR_WHY_MAX]);
 
-/* path of the list; -GI_ELIMIT */
-#define DIR_FIND_PATH_MAX 4160
-GI_MUST_CHECK int dir_find_path(
-	const struct idfw_dir_conf *conf, const char *suffix, char ret[DIR_FIND_PATH_MAX]);
-
-/* dirdisc.c: the child's main; descriptor 3 is the parent. Its exit code */
-int idfw_dir_discover_main(const struct idfw_dir_conf *conf);
+/* dirdisc.c: the child's main; descriptor 3 is the parent. @seed: of the order. Its exit code */
+int idfw_dir_discover_main(const struct idfw_dir_conf *conf, const char *seed);
 
 #endif

@@ -27,6 +27,7 @@ enum dldap_bind {
 
 struct dldap_conf { /* all borrowed for the call; NULL where the way to bind has no use for it */
 	const char *uri, *bind_user, *ca_file, *password_file;
+	const char *addresses;	 /* 10.77.8.10,...: tried before the name is; NULL */
 	const char *cert_domain; /* name that the certificate must carry besides the host's; NULL */
 	enum dldap_bind bind;
 	const char *keytab, *client_cert, *client_key;

@@ -50,4 +50,11 @@ GI_MUST_CHECK int dldap_bind_gssapi(LDAP *ld, const struct dldap_conf *conf, cha
 GI_MUST_CHECK int dldap_bind_certificate(
 	LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 
+/*
+ * dldap_by_address - by one of @conf->addresses, with TLS as by name; the certificate is checked
+ * @ret: returned owned, ldap_unbind_ext_s()
+ * Errors: any: then it is the name's turn
+ */
+GI_MUST_CHECK int dldap_by_address(const struct dldap_conf *conf, LDAP **ret);
+
 #endif

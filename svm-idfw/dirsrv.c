@@ -14,10 +14,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/addr.h"
 #include "lib/base/text.h"
 
 #define SRV_FILE_HEAD "idfw-directory-servers 1"
-#define SRV_LINE_MAX (DIR_URI_MAX + 64)
+#define SRV_LINE_MAX (DIR_URI_MAX + DIR_SRV_ADDRESSES_MAX + 64)
 #define LDAP_PORT 389
 #define LDAPS_PORT 636
 #define DNS_PORT 53
@@ -91,24 +92,30 @@ enum dir_srv_trust dir_srv_trust(const struct idfw_dir_conf *conf, const char *h
 	return conf->discover && srv_below(host, conf->discover) ? DIR_SRV_DOMAIN : DIR_SRV_NO;
 }
 
-enum dir_srv_trust dir_srv_trust_uri(const struct idfw_dir_conf *conf, const char *uri)
+bool dir_srv_host(const char *uri, char ret[DIR_SRV_HOST_MAX + 1])
 {
 	const char *host = strncmp(uri, "ldaps://", 8) == 0  ? uri + 8
 			   : strncmp(uri, "ldap://", 7) == 0 ? uri + 7
 							     : NULL;
-	char name[DIR_SRV_HOST_MAX + 1];
 	uint64_t port;
 	size_t len;
 
 	if (!host || strlen(uri) > DIR_URI_MAX)
-		return DIR_SRV_NO;
+		return false;
 	len = strcspn(host, ":");
-	if (host[len] != ':' || len >= sizeof(name) ||
+	if (host[len] != ':' || len > DIR_SRV_HOST_MAX ||
 		gi_text_u64(host + len + 1, 1, UINT16_MAX, &port) < 0)
-		return DIR_SRV_NO;
-	memcpy(name, host, len);
-	name[len] = '\0';
-	return dir_srv_trust(conf, name);
+		return false;
+	memcpy(ret, host, len);
+	ret[len] = '\0';
+	return true;
+}
+
+enum dir_srv_trust dir_srv_trust_uri(const struct idfw_dir_conf *conf, const char *uri)
+{
+	char host[DIR_SRV_HOST_MAX + 1];
+
+	return dir_srv_host(uri, host) ? dir_srv_trust(conf, host) : DIR_SRV_NO;
 }
 
 bool dir_srv_is_dns_server(const char *text, char ret_address[64], uint16_t *ret_port)
@@ -299,15 +306,35 @@ uint64_t dir_srv_refresh_ms(uint32_t ttl_sec, uint32_t noise)
 	return ms + ((uint64_t)noise * (ms / 10) >> 32);
 }
 
-/* ---- the file ---- */
+/* ---- addresses and the file ---- */
+
+const struct dir_srv *dir_srv_find(const struct dir_srv_list *l, const char *uri)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->item[i].uri, uri) == 0)
+			return &l->item[i];
+	return NULL;
+}
+
+bool dir_srv_address_add(struct dir_srv *v, const char *address)
+{
+	size_t len = strlen(v->addresses), room = sizeof(v->addresses) - len;
+	struct gi_addr a;
+
+	if (gi_addr_parse(address, &a) < 0 || strlen(address) + 2 > room)
+		return false;
+	(void)snprintf(v->addresses + len, room, "%s%s", len ? "," : "", address);
+	return true;
+}
 
 void dir_srv_print(const struct dir_srv_list *l, const char *domain, struct gi_buf *out)
 {
-	gi_buf_printf(out, "%s %s %llu %u\n", SRV_FILE_HEAD, domain,
-		(unsigned long long)l->found_ms, l->ttl_sec);
+	gi_buf_printf(out, "%s %s %llu %u %llu\n", SRV_FILE_HEAD, domain,
+		(unsigned long long)l->found_ms, l->ttl_sec, (unsigned long long)l->seed);
 	for (size_t i = 0; i < l->n; i++)
-		gi_buf_printf(out, "%s %u %u %s\n", l->item[i].uri, l->item[i].priority,
-			l->item[i].weight, l->item[i].preferred ? "site" : "-");
+		gi_buf_printf(out, "%s %u %u %s %s\n", l->item[i].uri, l->item[i].priority,
+			l->item[i].weight, l->item[i].preferred ? "site" : "-",
+			l->item[i].addresses[0] ? l->item[i].addresses : "-");
 	gi_buf_printf(out, "end\n");
 }
 
@@ -329,9 +356,9 @@ static bool srv_line(struct dir_srv_list *l, const struct idfw_dir_conf *conf, c
 {
 	uint64_t priority, weight;
 	struct dir_srv v = { .preferred = false };
-	char *word[4];
+	char *word[5], *save = NULL;
 
-	if (srv_words(line, word, 4) != 4 || gi_text_u64(word[1], 0, UINT16_MAX, &priority) < 0 ||
+	if (srv_words(line, word, 5) != 5 || gi_text_u64(word[1], 0, UINT16_MAX, &priority) < 0 ||
 		gi_text_u64(word[2], 0, UINT16_MAX, &weight) < 0 ||
 		gi_text_copy(v.uri, sizeof(v.uri), word[0]) < 0)
 		return false;
@@ -340,6 +367,10 @@ static bool srv_line(struct dir_srv_list *l, const struct idfw_dir_conf *conf, c
 		return false;
 	v.priority = (uint16_t)priority;
 	v.weight = (uint16_t)weight;
+	if (strcmp(word[4], "-") != 0)
+		for (char *a = strtok_r(word[4], ",", &save); a; a = strtok_r(NULL, ",", &save))
+			if (!dir_srv_address_add(&v, a))
+				return false;
 	if (dir_srv_trust_uri(conf, v.uri) == DIR_SRV_NO) {
 		l->refused++;
 		return true;
@@ -350,12 +381,13 @@ static bool srv_line(struct dir_srv_list *l, const struct idfw_dir_conf *conf, c
 static bool srv_head(struct dir_srv_list *l, const struct idfw_dir_conf *conf, char *line)
 {
 	uint64_t ttl;
-	char *word[5];
+	char *word[6];
 
-	if (srv_words(line, word, 5) != 5 || strcmp(word[0], "idfw-directory-servers") != 0 ||
+	if (srv_words(line, word, 6) != 6 || strcmp(word[0], "idfw-directory-servers") != 0 ||
 		strcmp(word[1], "1") != 0 || strcasecmp(word[2], conf->discover) != 0 ||
 		gi_text_u64(word[3], 0, UINT64_MAX / 2, &l->found_ms) < 0 ||
-		gi_text_u64(word[4], 0, UINT32_MAX, &ttl) < 0)
+		gi_text_u64(word[4], 0, UINT32_MAX, &ttl) < 0 ||
+		gi_text_u64(word[5], 0, UINT64_MAX, &l->seed) < 0)
 		return false;
 	l->ttl_sec = (uint32_t)ttl;
 	return true;

@@ -23,7 +23,8 @@
 
 #define DIR_SRV_MAX WIRE_DIR_SERVERS_MAX /* servers of one domain; the rest is not looked at */
 #define DIR_SRV_HOST_MAX 127
-#define DIR_SRV_FILE_MAX (DIR_SRV_MAX * (DIR_URI_MAX + 32))
+#define DIR_SRV_ADDRESSES_MAX 128
+#define DIR_SRV_FILE_MAX (DIR_SRV_MAX * (DIR_URI_MAX + DIR_SRV_ADDRESSES_MAX + 32))
 #define DIR_SRV_TTL_MIN 60
 #define DIR_SRV_TTL_MAX 3600
 
@@ -36,7 +37,8 @@ struct dir_srv_record { /* as in an answer, checked for form */
 struct dir_srv {
 	char uri[DIR_URI_MAX + 1];
 	uint16_t priority, weight;
-	bool preferred; /* of our site */
+	bool preferred;			       /* of our site */
+	char addresses[DIR_SRV_ADDRESSES_MAX]; /* 10.77.8.10,fd77:8::10; "" unknown */
 };
 
 struct dir_srv_list {
@@ -45,6 +47,7 @@ struct dir_srv_list {
 	size_t refused;	   /* targets outside of the domain */
 	uint32_t ttl_sec;  /* the shortest of all records; 0 none yet */
 	uint64_t found_ms; /* Unix time */
+	uint64_t seed;	   /* of the order: as long as the file is kept */
 };
 
 enum dir_srv_trust {
@@ -85,6 +88,12 @@ void dir_srv_add(struct dir_srv_list *l, const struct idfw_dir_conf *conf,
  * servers give the same order, and one server more or less leaves the order of the others.
  */
 void dir_srv_order(struct dir_srv_list *l, uint64_t seed);
+/* by its URI; borrowed, or NULL */
+const struct dir_srv *dir_srv_find(const struct dir_srv_list *l, const char *uri);
+/* host of a URI of a list; false: none */
+bool dir_srv_host(const char *uri, char ret[DIR_SRV_HOST_MAX + 1]);
+/* one more address; false: it is none, or there is no room */
+bool dir_srv_address_add(struct dir_srv *v, const char *address);
 /* when to ask again: between a minute and an hour, a tenth more by chance */
 uint64_t dir_srv_refresh_ms(uint32_t ttl_sec, uint32_t noise);
 

@@ -107,7 +107,7 @@ static int directory_main(int argc, char **argv)
 		if (block)
 			block->state_dir = conf.state_dir;
 		if (block)
-			code = discover ? idfw_dir_discover_main(block)
+			code = discover ? idfw_dir_discover_main(block, argc > 5 ? argv[5] : "")
 					: idfw_dir_child_main(block, argc > 5 ? argv[5] : NULL);
 		conf_free(&svm_conf_table, &conf);
 	}

@@ -40,6 +40,7 @@ cap-ng.h                lib/io/             1
 protobuf-c/             lib/wire/           9
 resolv.h                svm-idfw/           1
 arpa/nameser.h          svm-idfw/           1
+openldap.h              svm-idfw/           1
 ldap.h                  svm-idfw/dirldap_int.h 1
 lber.h                  svm-idfw/           1
 krb5                    svm-idfw/dirkrb5.c  1

@@ -192,7 +192,7 @@ dc_all() {
 dc_all
 echo Svc-Idfw-Passw0rd >"$W/password"
 chmod 400 "$W/password"
-conf() { # NAME LINES
+conf() { # NAME LINES [DEADLINE]
 	cat >"$W/$1.conf" <<-E
 		directory corp {
 			type ad;
@@ -203,7 +203,7 @@ conf() { # NAME LINES
 			password-file "$W/password";
 			ca "$W/ca.crt";
 			poll 200ms;
-			deadline 40s;
+			deadline ${3:-40s};
 		}
 	E
 }
@@ -219,6 +219,14 @@ group_add() { # N USER
 			add: member
 			member: CN=$2,OU=People,$BASE
 		E
+}
+
+wait_until() {
+	local end=$(($(now_ms) + 60000))
+	until "$@"; do
+		[ "$(now_ms)" -lt $end ] || return 1
+		sleep 0.05
+	done
 }
 
 echo '== found by DNS, the site first'
@@ -252,11 +260,32 @@ echo '== it stands still'
 logins 'stopped: the other one answers' "$ON_DC1" kill -STOP "${DC_PID[2]}"
 dir_stop
 
+echo '== a start while the name servers are silent'
+kill -CONT "${DC_PID[2]}"
+/usr/bin/python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("10.78.0.9", 53))
+open(sys.argv[1], "w").close()
+time.sleep(3600)' "$W/silent" &
+wait_until [ -e "$W/silent" ]
+conf dead 'dns-server 10.78.0.9; site Berlin;'
+comes 'who is known from before answers' "$ON_DC2" dir_start "$W/dead.conf"
+if wait_line 60 "^state up $DC2 answers; servers as DNS named them at 20.* no name server answers"; then
+	ok 'and it is said'
+else
+	bad "$LINE"
+fi
+if grep -q '2 servers of corp.example are known from before' "$W/err"; then ok 'both are known'; else bad "$(tail "$W/err")"; fi
+says 'lookups work' ' bob .* eng ' bob
+dir_stop
+
 echo '== a forged record names a host of the company, with a good certificate'
 openssl s_server -accept 10.78.0.3:636 -cert "$W/web.crt" -key "$W/web.key" -quiet < <(sleep 1000) >"$W/web.log" 2>&1 &
+listens() { echo >/dev/tcp/10.78.0.3/636; } 2>/dev/null
+wait_until listens
 conf forged "$BOTH site Forged;"
-rm -r "$W/state"
-comes 'it is left out, a real one answers' "^state up $DC1 answers; .*web.corp.example:636 left out since" \
+rm -r "$W/state" && mkdir "$W/state"
+comes 'it is left out, a real one answers' "^state up ldaps://dc[12].corp.example:636 answers; .*web.corp.example:636 left out since" \
 	dir_start "$W/forged.conf"
 if grep -q 'certificate does not carry corp.example' "$W/err"; then ok 'and why'; else bad "$LINE"; fi
 if grep -q 'DNS names 1 servers that are not below corp.example' "$W/err"; then
@@ -266,17 +295,40 @@ else
 fi
 if grep -aq svc-idfw "$W/web.log"; then bad 'it was told the password'; else ok 'it was told nothing'; fi
 dir_stop
+sed -i '/^ldaps/s/ [^ ]*$/ 10.78.0.3/' "$W/state/directory-corp.servers"
+conf moved 'dns-server 10.78.0.9;' 4s
+comes 'known addresses are somebody else now: down' '^state down ' dir_start "$W/moved.conf"
+if grep -aq svc-idfw "$W/web.log"; then bad 'it was told the password'; else ok 'it was told nothing'; fi
+dir_stop
 conf allowed "$BOTH site Forged; discover-allow web.corp.example;"
-wait_until() {
-	local end=$(($(now_ms) + 60000))
-	until "$@"; do
-		[ "$(now_ms)" -lt $end ] || return 1
-		sleep 0.05
-	done
-}
 told() { grep -aq svc-idfw "$W/web.log"; }
 dir_start "$W/allowed.conf"
 if wait_until told; then ok 'with discover-allow it is believed'; else bad "discover-allow: $(tail "$W/err")"; fi
+dir_stop
+
+echo '== all that are known fail, and DNS knows another one'
+dns_says() { # HOST... - the name server of the second one, at once
+	/usr/bin/python3 - $D/dc2/smb.conf "$@" <<-'E'
+		import sys
+		from samba.auth import system_session
+		from samba.param import LoadParm
+		from samba.provision.sambadns import SRVRecord
+		from samba.samdb import SamDB
+		lp = LoadParm()
+		lp.load(sys.argv[1])
+		sam = SamDB(session_info=system_session(), lp=lp)
+		sam.dns_replace("_ldap._tcp.dc._msdcs.corp.example",
+		                [SRVRecord(h + ".corp.example", 389) for h in sys.argv[2:]])
+	E
+}
+rm -r "$W/state" && mkdir "$W/state"
+dns_says dc1
+conf one 'dns-server 10.78.0.2;'
+dir_start "$W/one.conf"
+if wait_line 60 '^state up' && grep -q 'DNS names 1 servers of corp.example' "$W/err"; then ok 'one is known'; else bad "$LINE"; fi
+dns_says dc1 dc2
+comes 'it is killed: DNS is asked, the other one answers' "^state up $DC2 answers; $DC1 left out" dc_kill 1
+says 'lookups work' ' bob .* eng ' bob
 dir_stop
 
 [ $FAILED = 0 ] || {

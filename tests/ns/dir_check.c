@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < n; i++)
 		d[i].state_dir = getenv("DIR_CHECK_STATE");
 	if (discover) {
-		rc = idfw_dir_discover_main(d);
+		rc = idfw_dir_discover_main(d, argc > 5 ? argv[5] : "");
 	} else if (child) {
 		rc = idfw_dir_child_main(d, argc > 5 ? argv[5] : NULL);
 	} else if (io_loop_new(&c.loop) == 0 &&

@@ -142,6 +142,35 @@ static void test_queue_full_refuses(void **state)
 	dir_queue_fini(&q);
 }
 
+/* a start, or another domain controller: everybody is asked for, some at a time */
+static void test_queue_of_100000_is_bounded(void **state)
+{
+	struct dir_queue q;
+	struct dir_ask *a;
+	char key[32];
+
+	(void)state;
+	dir_queue_init(&q, DIR_QUEUE_MAX);
+	for (unsigned int twice = 0; twice < 2; twice++) {
+		for (unsigned int i = 0; i < 100000; i++) {
+			(void)snprintf(key, sizeof(key), "user%u", i);
+			assert_int_equal(dir_queue_put(&q, key, key, "S-1-5-18"), 0);
+		}
+		assert_int_equal(q.n_waiting, 100000); /* each once */
+	}
+	while (q.n_running < DIR_INFLIGHT_MAX)
+		assert_non_null(dir_queue_start(&q));
+	/* somebody logs in: he is the next */
+	assert_int_equal(dir_queue_put(&q, "login", "login", ""), 0);
+	a = q.running;
+	assert_int_equal(dir_queue_finish(&q, a), 0);
+	dir_ask_free(a);
+	assert_string_equal(dir_queue_start(&q)->key, "login");
+	assert_int_equal(q.n_running, DIR_INFLIGHT_MAX);
+	assert_int_equal(q.n_waiting, 100000 - DIR_INFLIGHT_MAX);
+	dir_queue_fini(&q);
+}
+
 static void test_ask_part_gathers_groups(void **state)
 {
 	static uint8_t sid[] = { 1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0 }, guid[16] = { 7 };
@@ -221,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_ask_late_is_the_oldest),
 		cmocka_unit_test(test_queue_logins_of_one_account_are_one),
 		cmocka_unit_test(test_queue_full_refuses),
+		cmocka_unit_test(test_queue_of_100000_is_bounded),
 		cmocka_unit_test(test_ask_part_gathers_groups),
 		cmocka_unit_test(test_ask_part_too_many_groups_refused),
 	};

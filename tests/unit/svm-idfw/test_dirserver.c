@@ -153,6 +153,45 @@ static void test_servers_text(void **state)
 	assert_string_equal(text, "ldaps://dc1 answers");
 }
 
+static uint32_t chance(uint32_t *seed)
+{
+	*seed = *seed * 1664525u + 1013904223u;
+	return *seed;
+}
+
+/* a domain controller restarts under 1,000 svm-idfws: nowhere near all come back at one time */
+static void test_servers_no_herd(void **state)
+{
+	unsigned int back[50] = { 0 }, again[50] = { 0 };
+	uint32_t seed = 1;
+
+	(void)state;
+	for (unsigned int i = 0; i < 1000; i++) {
+		struct dir_servers s;
+		uint64_t now;
+
+		/* another one answers: gone back to 10 to 15 s later */
+		dir_servers_init(&s, uris, 2);
+		dir_servers_failed(&s, 0, 1000, chance(&seed), "reset");
+		dir_servers_up(&s, 1, 1000);
+		for (now = 11000; dir_servers_probe(&s, now) < 0; now += 100)
+			assert_true(now < 16100);
+		back[(now - 11000) / 100]++;
+		/* none does, for the eighth time: again after 2.5 to 7.5 s */
+		dir_servers_init(&s, uris, 1);
+		for (unsigned int k = 0; k < 8; k++)
+			dir_servers_failed(&s, 0, 1000, chance(&seed), "refused");
+		for (now = 3500; dir_servers_pick(&s, now) < 0; now += 100)
+			assert_true(now < 8600);
+		again[(now - 3500) / 100 < 50 ? (now - 3500) / 100 : 49]++;
+	}
+	/* 20 would be even, in each tenth of a second: three times that is the most */
+	for (size_t i = 0; i < 50; i++) {
+		assert_in_range(back[i], 0, 60);
+		assert_in_range(again[i], 0, 60);
+	}
+}
+
 /* the list changes: what is known about a server stays, and who answers goes on */
 static void test_servers_replace(void **state)
 {
@@ -237,6 +276,7 @@ int main(void)
 		cmocka_unit_test(test_servers_flapping),
 		cmocka_unit_test(test_servers_limit_grows),
 		cmocka_unit_test(test_servers_text),
+		cmocka_unit_test(test_servers_no_herd),
 		cmocka_unit_test(test_servers_replace),
 		cmocka_unit_test(test_servers_replace_keeps_the_best),
 	};

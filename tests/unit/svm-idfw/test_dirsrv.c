@@ -472,6 +472,12 @@ static void test_file_round_trip(void **state)
 	put("ldaps://dc1.corp.example:636", 0, 65535, true);
 	put("ldap://dc9.other.example:389", 65535, 0, false);
 	list.found_ms = 1700000000123;
+	list.seed = UINT64_MAX;
+	assert_true(dir_srv_address_add(&list.item[0], "10.0.0.1"));
+	assert_true(dir_srv_address_add(&list.item[0], "fd77:8::1"));
+	assert_false(dir_srv_address_add(&list.item[0], "dc1.corp.example"));
+	assert_false(dir_srv_address_add(&list.item[0], "10.0.0.1 x"));
+	assert_string_equal(list.item[0].addresses, "10.0.0.1,fd77:8::1");
 	list.ttl_sec = 900;
 	gi_buf_init(&out, DIR_SRV_FILE_MAX);
 	dir_srv_print(&list, domain, &out);
@@ -492,6 +498,23 @@ static void test_file_round_trip(void **state)
 	other.discover = berlin;
 	assert_int_equal(dir_srv_parse(&back, &other, gi_buf_str(&out), out.len), -GI_EPROTO);
 	gi_buf_fini(&out);
+}
+
+static void test_addresses_are_bounded(void **state)
+{
+	char host[DIR_SRV_HOST_MAX + 1];
+	unsigned int n = 0;
+
+	(void)state;
+	put("ldaps://dc1.corp.example:636", 0, 0, false);
+	while (dir_srv_address_add(&list.item[0], "fd77:1234:5678:9abc:def0:1234:5678:9abc"))
+		n++;
+	assert_int_equal(n, 3);
+	assert_ptr_equal(dir_srv_find(&list, "ldaps://dc1.corp.example:636"), &list.item[0]);
+	assert_null(dir_srv_find(&list, "ldaps://dc1.corp.example"));
+	assert_true(dir_srv_host("ldaps://dc1.corp.example:636", host));
+	assert_string_equal(host, "dc1.corp.example");
+	assert_false(dir_srv_host("ldaps://dc1.corp.example", host));
 }
 
 /* ---- the certificate ---- */
@@ -571,6 +594,7 @@ int main(void)
 		cmocka_unit_test(test_parse_answer),
 		cmocka_unit_test(test_parse_refuses),
 		cmocka_unit_test_setup(test_file_round_trip, clear),
+		cmocka_unit_test_setup(test_addresses_are_bounded, clear),
 		cmocka_unit_test(test_cert_has_name),
 	};
 
