@@ -274,48 +274,52 @@ static int climb_search(
 	return err;
 }
 
-/* the groups of groups: what is known from before is not asked for again */
-static int climb_search_known(
-	struct dir_back *b, struct climb *c, struct gi_buf *filter, char why[DIR_WHY_MAX])
+/* the groups of the groups in @key: what is known from before is not asked for again */
+static int climb_search_known(struct dir_back *b, struct climb *c, struct gi_buf *filter,
+	const struct gi_buf *key, char why[DIR_WHY_MAX])
 {
 	struct dir_memo_note note;
 	uint64_t epoch = 0;
-	size_t len = filter->len;
-	char *key = NULL;
-	int err;
+	int err = gi_buf_error(key);
 
+	if (err < 0)
+		return err;
 	dir_memo_note_init(&note);
-	if (gi_buf_error(filter) == 0 && dir_memo_get(b->memo, filter->data, len, &note, &epoch)) {
+	if (dir_memo_get(b->memo, key->data, key->len, &note, &epoch)) {
 		err = climb_known(c, &note);
-		goto out;
+	} else {
+		gi_buf_reset(&note.bytes);
+		c->note = &note;
+		err = climb_search(b, c, filter, why);
+		c->note = NULL;
+		if (err == 0)
+			dir_memo_put(b->memo, key->data, key->len, &note, epoch);
 	}
-	gi_buf_reset(&note.bytes);
-	key = gi_buf_error(filter) == 0 ? malloc(len) : NULL;
-	if (!key) {
-		err = -ENOMEM;
-		goto out;
-	}
-	memcpy(key, filter->data, len);
-	c->note = &note;
-	err = climb_search(b, c, filter, why);
-	c->note = NULL;
-	if (err == 0)
-		dir_memo_put(b->memo, key, len, &note, epoch);
-out:
-	free(key);
 	dir_memo_note_fini(&note);
 	return err;
 }
 
-static int climb_ask(struct dir_back *b, struct climb *c, bool first, struct gi_buf *filter,
+/* @key: the groups that @filter asks for; empty: it asks for the account as well */
+static int climb_ask(struct dir_back *b, struct climb *c, struct gi_buf *filter, struct gi_buf *key,
 	char why[DIR_WHY_MAX])
 {
-	int err = first || !b->memo ? climb_search(b, c, filter, why)
-				    : climb_search_known(b, c, filter, why);
+	int err = !key->len || !b->memo ? climb_search(b, c, filter, why)
+					: climb_search_known(b, c, filter, key, why);
 
+	gi_buf_reset(key);
 	gi_buf_reset(filter);
 	dir_filter_groups_begin(filter, c->schema);
 	return err;
+}
+
+/* by its unique id, if it has one */
+static void climb_key(struct gi_buf *key, const struct dir_group *g)
+{
+	gi_buf_append(key, g->has_guid ? "#" : "", 1);
+	if (g->has_guid)
+		gi_buf_append(key, g->guid, sizeof(g->guid));
+	else
+		gi_buf_append(key, g->dn, strlen(g->dn) + 1);
 }
 
 /* groups that name the account (@first) or one of the groups [from, to) as a member */
@@ -323,11 +327,12 @@ static int climb_members(struct dir_back *b, struct climb *c, bool first, size_t
 	char why[DIR_WHY_MAX])
 {
 	const char *const *attrs = c->schema->member;
-	struct gi_buf filter;
+	struct gi_buf filter, key;
 	unsigned int n = 0;
 	int err = 0;
 
 	gi_buf_init(&filter, CLIMB_FILTER_MAX);
+	gi_buf_init(&key, CLIMB_FILTER_MAX);
 	dir_filter_groups_begin(&filter, c->schema);
 	if (first) {
 		dir_filter_groups_add(&filter, attrs, c->answer->dn, strlen(c->answer->dn));
@@ -335,17 +340,19 @@ static int climb_members(struct dir_back *b, struct climb *c, bool first, size_t
 		n = attrs[0] || c->seed.len ? 1 : 0;
 	}
 	for (; err == 0 && attrs[0] && from < to; from++) {
-		const char *dn = c->answer->groups[from].dn;
+		const struct dir_group *g = &c->answer->groups[from];
 
-		dir_filter_groups_add(&filter, attrs, dn, strlen(dn));
+		dir_filter_groups_add(&filter, attrs, g->dn, strlen(g->dn));
+		climb_key(&key, g);
 		if (++n == CLIMB_ASK_MEMBERS) {
-			err = climb_ask(b, c, first, &filter, why);
+			err = climb_ask(b, c, &filter, &key, why);
 			n = 0;
 		}
 	}
 	if (err == 0 && n)
-		err = climb_ask(b, c, first, &filter, why);
+		err = climb_ask(b, c, &filter, &key, why);
 	gi_buf_fini(&filter);
+	gi_buf_fini(&key);
 	return err;
 }
 

@@ -3,8 +3,9 @@
  * dirmemo.c - groups that were found for a set of groups: the climb does not ask twice
  *
  * Runs in the directory child, in the threads that look up. A value is flat: for each group a
- * struct memo_head, name, DN and DNs it points to, each with its NUL; so it is copied under the
- * lock and read outside. Invariant: what is kept was asked for behind the last dir_memo_clear().
+ * struct memo_head, SID, then name, DN and DNs it points to, each with its NUL; so it is copied
+ * under the lock and read outside. Invariant: what is kept was asked for behind the last
+ * dir_memo_clear().
  */
 #include "svm-idfw/dirmemo.h"
 
@@ -14,8 +15,9 @@
 #include <uthash.h>
 
 struct memo_head {
-	uint8_t guid[16], sid[SID_BYTES_MAX];
-	size_t sid_len, n_points;
+	uint32_t n_points;
+	uint8_t guid[16];
+	uint8_t sid_len;
 	bool has_guid;
 };
 
@@ -149,11 +151,11 @@ void dir_memo_note_group(struct dir_memo_note *n, const struct dir_group *g)
 
 	memset(&h, 0, sizeof(h));
 	memcpy(h.guid, g->guid, sizeof(h.guid));
-	memcpy(h.sid, g->sid, g->sid_len);
-	h.sid_len = g->sid_len;
+	h.sid_len = (uint8_t)g->sid_len; /* at most SID_BYTES_MAX */
 	h.has_guid = g->has_guid;
 	n->head = n->bytes.len;
 	gi_buf_append(&n->bytes, &h, sizeof(h));
+	gi_buf_append(&n->bytes, g->sid, g->sid_len);
 	gi_buf_append(&n->bytes, g->name, strlen(g->name) + 1);
 	gi_buf_append(&n->bytes, g->dn, strlen(g->dn) + 1);
 }
@@ -184,8 +186,8 @@ bool dir_memo_next(const struct dir_memo_note *n, size_t *at, struct dir_group *
 	text = (char *)n->bytes.data + *at + sizeof(h);
 	*ret = (struct dir_group){ .sid_len = h.sid_len, .has_guid = h.has_guid };
 	memcpy(ret->guid, h.guid, sizeof(ret->guid));
-	memcpy(ret->sid, h.sid, sizeof(ret->sid));
-	ret->name = text;
+	memcpy(ret->sid, text, h.sid_len);
+	ret->name = text + h.sid_len;
 	ret->dn = ret->name + strlen(ret->name) + 1;
 	text = ret->dn + strlen(ret->dn) + 1;
 	*ret_points = text;

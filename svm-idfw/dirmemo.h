@@ -2,9 +2,9 @@
 /*
  * dirmemo.h - groups that were found for a set of groups: the climb does not ask twice
  *
- * Lives in the directory child, shared by the threads that look up, under one lock. Key is the
- * search that was made for the groups of a level (many accounts have the same, and the higher the
- * fewer there are), value what it found. All is forgotten when anything changed that is reported
+ * Lives in the directory child, shared by the threads that look up, under one lock. Key are the
+ * groups of a level whose groups were searched for (many accounts have the same, and the higher the
+ * fewer there are), value what was found. All is forgotten when anything changed that is reported
  * (dir_reply_changes), before it is: who is looked up because of it sees the directory as it is.
  */
 #ifndef SVM_IDFW_DIRMEMO_H
