@@ -212,6 +212,7 @@ static int told_entry(void *arg, struct dldap_entry *e, const uint8_t uuid[16])
 			dir_groups_gone(b->groups, id, t->out);
 		dir_changes_account(t->out, id);
 	} else {
+		dir_memo_clear(b->memo); /* whatever it will turn out to be */
 		err = dldap_entry_dn(e, &dn);
 		if (err == 0)
 			dir_groups_changed(b->groups, id, dn, t->out);
@@ -227,6 +228,7 @@ static int told_deleted(void *arg, const uint8_t uuid[16])
 	const char *name = b->schema.unique_id[0];
 
 	t->any = true;
+	dir_memo_clear(b->memo);
 	if (!name || strcasecmp(name, "entryUUID") != 0) /* it is known by another id */
 		dir_groups_compare(b->groups, true);
 	else if (dir_groups_has(b->groups, uuid))
