@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,4 +41,26 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct ti
 		ts->tv_sec += (time_t)(ms / 1000);
 	}
 	return rc;
+}
+
+/* libkrb5 and others ask so */
+__attribute__((visibility("default"))) int gettimeofday(struct timeval *tv, void *tz)
+{
+	struct timespec ts;
+	int rc = clock_gettime(CLOCK_REALTIME, &ts);
+
+	(void)tz;
+	if (rc == 0)
+		*tv = (struct timeval){ .tv_sec = ts.tv_sec, .tv_usec = ts.tv_nsec / 1000 };
+	return rc;
+}
+
+__attribute__((visibility("default"))) time_t time(time_t *ret)
+{
+	struct timespec ts;
+	time_t now = clock_gettime(CLOCK_REALTIME, &ts) == 0 ? ts.tv_sec : (time_t)-1;
+
+	if (ret)
+		*ret = now;
+	return now;
 }
