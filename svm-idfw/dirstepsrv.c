@@ -14,8 +14,11 @@
 
 #include "lib/io/loop.h"
 #include "svm-idfw/dirbase.h"
+#include "svm-idfw/dirgroups.h"
 
 #define STEP_GROUPS_SHOWN 8
+#define STEP_CACHE_MAX 1000
+#define STEP_MEMO_BYTES (16u << 20)
 
 struct step_root {
 	struct dir_step *s;
@@ -163,6 +166,32 @@ static int step_begin(struct dir_step *s, const struct dldap_conf *ldap, char wh
 	return err;
 }
 
+/* what a back end remembers in; as dirchild.c has it, smaller */
+static int step_memory(struct dir_back *b)
+{
+	int err = dir_cache_new(STEP_CACHE_MAX, &b->cache);
+
+	if (err == 0)
+		err = dir_memo_new(STEP_MEMO_BYTES, &b->memo);
+	if (err == 0)
+		err = dir_groups_new(&b->groups);
+	if (err == 0)
+		err = dir_seen_new(STEP_CACHE_MAX, &b->seen);
+	return err;
+}
+
+static void step_forget(struct dir_back *b)
+{
+	dir_groups_free(b->groups);
+	dir_seen_free(b->seen);
+	dir_cache_free(b->cache);
+	dir_memo_free(b->memo);
+	b->groups = NULL;
+	b->seen = NULL;
+	b->cache = NULL;
+	b->memo = NULL;
+}
+
 int dir_step_server(struct dir_step *s, const struct dldap_conf *ldap, const char *account)
 {
 	char why[DIR_WHY_MAX] = "", sample[DIR_NAME_MAX + 1] = "";
@@ -170,8 +199,8 @@ int dir_step_server(struct dir_step *s, const struct dldap_conf *ldap, const cha
 
 	s->back.conf = s->conf;
 	s->back.ops = strcmp(s->conf->type, "ad") == 0 ? &dir_back_ad : &dir_back_openldap;
-	s->back.page = 500;
-	err = dir_cache_new(1000, &s->back.cache);
+	s->back.page = (unsigned int)s->conf->page;
+	err = step_memory(&s->back);
 	if (err == 0)
 		err = step_root(s, why);
 	if (err == 0) {
@@ -188,7 +217,6 @@ int dir_step_server(struct dir_step *s, const struct dldap_conf *ldap, const cha
 		step_changes(s);
 	else
 		dir_step_failed(s, why[0] ? why : gi_strerror(err));
-	dir_cache_free(s->back.cache);
-	s->back.cache = NULL;
+	step_forget(&s->back);
 	return err;
 }

@@ -86,8 +86,12 @@ explains 'the clock is an hour off' /etc/idfw/dir-skew.conf \
 	'clocks differ too much for Kerberos: 20..-..-..T..:..:..Z here, 20..-..-..T..:..:..Z on dc1.corp.example; .*; try: timedatectl'
 DIR_RUN=("${AS_USER[@]}")
 krb5_conf /etc/idfw/krb5-dead.conf 's/:88/:89/'
-keytab /etc/idfw/alice.keytab alice
-keytab /etc/idfw/dave.keytab dave
+# accounts of our own: others' are renamed and disabled before we come
+user_add krb-other
+user_add krb-off
+user_set krb-off userAccountControl 514
+keytab /etc/idfw/other-account.keytab krb-other
+keytab /etc/idfw/off.keytab krb-off
 key stale.keytab svc-idfw@CORP.EXAMPLE
 key ghost.keytab ghost@CORP.EXAMPLE
 key other.keytab svc-idfw@OTHER.EXAMPLE
@@ -98,11 +102,11 @@ while IFS='|' read -r name edit want; do
 done <<-'E'
 	keytab-missing|s,dir.keytab,none.keytab,|cannot read keytab /etc/idfw/none.keytab: No such file
 	keytab-open|s,dir.keytab,open.keytab,|keytab /etc/idfw/open.keytab is open to others \(mode 644\); try: chmod 400
-	keytab-of-another|s,dir.keytab,alice.keytab,|keytab /etc/idfw/alice.keytab has no key of svc-idfw@CORP.EXAMPLE, but of alice@CORP.EXAMPLE; .*; try: klist -kt /etc/idfw/alice.keytab
+	keytab-of-another|s,dir.keytab,other-account.keytab,|keytab /etc/idfw/other-account.keytab has no key of svc-idfw@CORP.EXAMPLE, but of krb-other@CORP.EXAMPLE; .*; try: klist -kt /etc/idfw/other-account.keytab
 	small-realm|s,@CORP.EXAMPLE,@corp.example,|has no key of svc-idfw@corp.example, but of svc-idfw@CORP.EXAMPLE; principals are written with the realm, in capitals
 	key-version|s,dir.keytab,stale.keytab,|the KDC refuses the key of svc-idfw@CORP.EXAMPLE in keytab /etc/idfw/stale.keytab \(version 7\): .*; try: klist -kt
 	no-account|s,dir.keytab,ghost.keytab,; s,svc-idfw@,ghost@,|Kerberos refuses ghost@CORP.EXAMPLE: the KDC does not know this account
-	disabled|s,dir.keytab,dave.keytab,; s,svc-idfw@,dave@,|Kerberos refuses dave@CORP.EXAMPLE: the account is disabled, expired or locked
+	disabled|s,dir.keytab,off.keytab,; s,svc-idfw@,krb-off@,|Kerberos refuses krb-off@CORP.EXAMPLE: the account is disabled, expired or locked
 	other-realm|s,dir.keytab,other.keytab,; s,@CORP,@OTHER,|no KDC of realm OTHER.EXAMPLE is known; name it in krb5.conf
 	no-kdc|s,/krb5.conf,/krb5-dead.conf,|no KDC of realm CORP.EXAMPLE answers on port 88; .*; try: KRB5_TRACE=/dev/stderr kinit -kt
 	address|s,dc1.corp.example,10.77.8.10,|the KDC knows no service ldap/10.77.8.10; write the server's own DNS name
