@@ -130,11 +130,13 @@ int ctl_run_dir_status(struct ctl_cli *cli)
 /* ---- lookup ---- */
 
 struct lookup {
-	bool color;
+	bool color, trace;
 	struct ctl_table groups;
+	json_t *cycles; /* owned: rows that are shown behind the table */
 };
 
 static const char *const group_heads[] = { "GROUP", "SID", "DN" };
+static const char *const trace_heads[] = { "GROUP", "KIND", "REACHED BY" };
 
 static void put_fact(const char *what, const json_t *row, const char *key)
 {
@@ -170,11 +172,71 @@ static void put_account(const struct lookup *l, const json_t *r)
 		printf("  %-9s %" PRIu64 "\n", "groups", ctl_row_number(r, "groups"));
 }
 
+static const char *name_of(const json_t *r)
+{
+	return ctl_row_text(r, "name")[0] ? ctl_row_text(r, "name") : ctl_row_text(r, "sid");
+}
+
+/* "alice -> app-dev -> eng" */
+static void join(const json_t *list, struct gi_buf *out)
+{
+	const json_t *it;
+	size_t i;
+
+	json_array_foreach(list, i, it)
+		gi_buf_printf(out, "%s%s", i ? " -> " : "", json_string_value(it));
+}
+
+static void add_traced(struct lookup *l, const json_t *r)
+{
+	const char *kind = ctl_row_text(r, "kind");
+	bool counts = ctl_row_true(r, "counts");
+	struct gi_buf way;
+
+	gi_buf_init(&way, 64u << 10);
+	join(json_object_get(r, "path"), &way);
+	ctl_table_add(&l->groups, counts ? CTL_PLAIN : CTL_DIM, name_of(r));
+	ctl_table_addf(&l->groups, counts ? CTL_PLAIN : CTL_DIM, "%s%s%s",
+		ctl_row_true(r, "primary") ? "primary" : kind, counts ? "" : ", not counted",
+		ctl_row_true(r, "in_cycle") ? ", in a cycle" : "");
+	ctl_table_add(&l->groups, CTL_PLAIN,
+		way.len ? gi_buf_str(&way) : "(the server counts it; no membership to be seen)");
+	gi_buf_fini(&way);
+}
+
 static void add_group(struct lookup *l, const json_t *r)
 {
+	if (l->trace) {
+		add_traced(l, r);
+		return;
+	}
 	ctl_table_add(&l->groups, CTL_PLAIN, ctl_row_text(r, "name"));
 	ctl_table_add(&l->groups, CTL_PLAIN, ctl_row_text(r, "sid"));
 	ctl_table_add(&l->groups, CTL_PLAIN, ctl_row_text(r, "dn"));
+}
+
+static void put_cycle(const json_t *r)
+{
+	const json_t *list = json_object_get(r, "groups");
+	uint64_t more = ctl_row_number(r, "n");
+	struct gi_buf way;
+
+	gi_buf_init(&way, 64u << 10);
+	join(list, &way);
+	ctl_putf("cycle: %s -> %s", gi_buf_str(&way),
+		json_string_value(json_array_get(list, 0)) ?: "");
+	if (more > json_array_size(list))
+		ctl_putf(", and %" PRIu64 " groups more in cycles with these",
+			more - json_array_size(list));
+	putchar('\n');
+	gi_buf_fini(&way);
+}
+
+static void put_trace(const json_t *r)
+{
+	ctl_putf("traced with %" PRIu64 " requests in %" PRIu64 " ms, at %s\n",
+		ctl_row_number(r, "requests"), ctl_row_number(r, "took_ms"),
+		ctl_row_text(r, "server"));
 }
 
 static void put_list(const char *what, const json_t *r, const char *key, const char *count)
@@ -211,9 +273,17 @@ static void put_cached(const json_t *r, bool color)
 		put_list("  not known to svm-idfw yet: ", r, "not_yet", "n_not_yet");
 }
 
+static void groups_init(struct lookup *l)
+{
+	ctl_table_init(
+		&l->groups, l->trace ? trace_heads : group_heads, GI_ARRAY_SIZE(group_heads));
+}
+
 /* the groups come before what follows from them */
 static int print_groups(struct lookup *l)
 {
+	const json_t *row;
+	size_t i;
 	int err;
 
 	if (!l->groups.n_cells)
@@ -221,8 +291,10 @@ static int print_groups(struct lookup *l)
 	putchar('\n');
 	err = ctl_table_print(&l->groups, l->color, stdout);
 	putchar('\n');
+	json_array_foreach(l->cycles, i, row) put_cycle(row);
+	(void)json_array_clear(l->cycles);
 	ctl_table_fini(&l->groups);
-	ctl_table_init(&l->groups, group_heads, GI_ARRAY_SIZE(group_heads));
+	groups_init(l);
 	return err;
 }
 
@@ -236,11 +308,17 @@ static int lookup_row(void *arg, json_t *row)
 		add_group(l, row);
 		return 0;
 	}
+	if (strcmp(type, "cycle") == 0) {
+		(void)json_array_append(l->cycles, row);
+		return 0;
+	}
 	err = print_groups(l);
 	if (strcmp(type, "account") == 0)
 		put_account(l, row);
 	else if (strcmp(type, "policy") == 0)
 		put_list("policy groups: ", row, "groups", "n");
+	else if (strcmp(type, "trace") == 0)
+		put_trace(row);
 	else if (strcmp(type, "cached") == 0)
 		put_cached(row, l->color);
 	return err;
@@ -249,15 +327,18 @@ static int lookup_row(void *arg, json_t *row)
 int ctl_run_dir_lookup(struct ctl_cli *cli)
 {
 	const char *args[2] = { cli->pos[0], "trace" };
-	struct lookup l = { .color = cli->color };
+	struct lookup l = { .color = cli->color,
+		.trace = ctl_args_option(cli, "trace") != NULL,
+		.cycles = json_array() };
 	char why[CTL_WHY_MAX];
 	int rc;
 
-	ctl_table_init(&l.groups, group_heads, GI_ARRAY_SIZE(group_heads));
-	rc = ctl_ask_rows(cli, "dir-lookup", args, 1, lookup_row, &l, NULL, why);
+	groups_init(&l);
+	rc = ctl_ask_rows(cli, "dir-lookup", args, l.trace ? 2 : 1, lookup_row, &l, NULL, why);
 	if (print_groups(&l) != 0)
 		rc = CTL_EXIT_SILENT;
 	ctl_complain(why);
 	ctl_table_fini(&l.groups);
+	json_decref(l.cycles);
 	return rc;
 }

@@ -30,6 +30,7 @@
 #include "svm-idfw/dirkept.h"
 #include "svm-idfw/dirpost.h"
 #include "svm-idfw/dirreply.h"
+#include "svm-idfw/dirreport.h"
 #include "svm-idfw/dirserver.h"
 #include "svm-idfw/dirwork.h"
 
@@ -41,6 +42,7 @@ struct child {
 	struct io_loop *loop;
 	struct dir_post *post;
 	struct dir_work *work;
+	struct dir_asked *asked;
 	struct idfw_dir_conf conf; /* borrowed texts; uri is the one of this process */
 	struct dir_back back;	   /* with the watch connection; lookups have copies */
 	enum dir_srv_trust trust;  /* in the server's name, if DNS named it */
@@ -66,6 +68,7 @@ static int child_open(void *arg, char why[DIR_WHY_MAX], struct dldap **ret);
 static void child_lost(void *arg);
 static void child_news_cb(struct io_wake *w);
 static int child_memory(void);
+static void child_answer(struct child *s);
 static void child_poll_cb(struct io_timer *w);
 static unsigned int child_timeout(const struct child *s);
 static void child_watch_cb(struct io_fd *w, unsigned int events);
@@ -142,6 +145,8 @@ static int child_start(struct child *s)
 	work.post = s->post;
 	err = dir_work_new(&work, &s->work);
 	if (err == 0)
+		err = dir_asked_new(&s->asked);
+	if (err == 0)
 		io_timer_start(s->loop, &s->poll, 0, s->conf.poll_ms, child_poll_cb, s);
 	return err;
 }
@@ -157,6 +162,7 @@ static int child_stop(struct child *s, int err)
 	child_disconnect(s);
 	dir_post_free(s->post);
 	dir_work_free(s->work);
+	dir_asked_free(s->asked);
 	while (s->back.n_nc)
 		free(s->back.nc[--s->back.n_nc]);
 	dir_changes_fini(&s->changes);
@@ -184,8 +190,14 @@ static int child_memory(void)
 static bool child_message(void *arg, Idfw__Envelope *e)
 {
 	struct child *s = arg;
+	bool whole = false, ok;
 
-	return e->body_case == IDFW__ENVELOPE__BODY_DIR_LOOKUP && dir_work_put(s->work, e);
+	if (e->body_case == IDFW__ENVELOPE__BODY_DIR_LOOKUP)
+		return dir_work_put(s->work, e);
+	ok = e->body_case == IDFW__ENVELOPE__BODY_DIR_QUERY && dir_asked_put(s->asked, e, &whole);
+	if (whole)
+		io_wake_send(s->loop, &s->news);
+	return ok;
 }
 
 static void child_ended(void *arg, bool failed)
@@ -229,6 +241,17 @@ static void child_news_cb(struct io_wake *w)
 		io_loop_stop(s->loop);
 	else if (dir_work_lost(s->work, s->why))
 		child_disconnect(s); /* connects with the next look */
+	else
+		child_answer(s);
+}
+
+/* an operator's question: a child that has one is for nothing else, so the watch does it */
+static void child_answer(struct child *s)
+{
+	struct dir_back b = s->back;
+
+	b.look = s->back.watch;
+	dir_asked_answer(s->asked, &b, s->post, s->up, s->why);
 }
 
 /* ---- the server ---- */
@@ -380,6 +403,7 @@ static void child_connect(struct child *s)
 	dir_work_up(s->work, &s->back, look);
 	child_send_state(s); /* first: who hears of changes asks at once */
 	child_work(s);
+	child_answer(s);
 }
 
 static void child_disconnect(struct child *s)

@@ -140,6 +140,11 @@ bool dldap_entry_text(struct dldap_entry *e, const char *attr, char *buf, size_t
 	return ok;
 }
 
+unsigned int dldap_requests(const struct dldap *d)
+{
+	return d->requests;
+}
+
 /* ---- searching ---- */
 
 /* the last message of a search: how it went, and where the next page begins */
@@ -214,6 +219,7 @@ static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berva
 	}
 	if (q->extended_dn)
 		ask[n] = &extended;
+	d->requests++;
 	rc = ldap_search_ext(d->ld, q->base,
 		q->scope == DLDAP_BASE ? LDAP_SCOPE_BASE : LDAP_SCOPE_SUBTREE, q->filter,
 		(char **)(uintptr_t)q->attrs, 0, ask, NULL, NULL, LDAP_NO_LIMIT, &id);

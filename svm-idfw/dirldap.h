@@ -124,6 +124,7 @@ GI_MUST_CHECK int dldap_sync_read(
 /* readable: something has come; -1 none */
 int dldap_fd(struct dldap *d);
 
+unsigned int dldap_requests(const struct dldap *d); /* sent by searches up to now */
 /* copies the entry's DN; -ENOMEM */
 GI_MUST_CHECK int dldap_entry_dn(struct dldap_entry *e, char **ret_dn);
 /* each value of an attribute, until @cb returns non-zero, which is then returned */

@@ -19,6 +19,7 @@
 struct dldap {
 	LDAP *ld;
 	unsigned int timeout_ms;
+	unsigned int requests;
 	int sync; /* message number of the search that goes on; 0 none */
 };
 

@@ -34,6 +34,8 @@ void query_dir_free(struct query_dir *d)
 		free(d->rows[d->at]);
 	free(d->rows);
 	dir_ask_free(d->answer);
+	free(d->sorted);
+	free(d->reached);
 	free(d);
 }
 

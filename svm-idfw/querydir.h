@@ -26,8 +26,10 @@ struct query_dir {
 	size_t route_at;
 	const char *label; /* of who is asked now; borrowed from the configuration */
 	bool trace;
-	uint32_t revokes;	/* states of an account that take its groups away */
-	struct dir_ask *answer; /* owned */
+	uint32_t revokes;		  /* states of an account that take its groups away */
+	struct dir_ask *answer;		  /* owned */
+	const struct idfw_group **sorted; /* owned: its groups, while they are traced */
+	bool *reached;			  /* owned: of each of them, the trace has it */
 };
 
 /* of this query, made when there is none; NULL: no memory, and q says so */

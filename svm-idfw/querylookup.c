@@ -14,6 +14,8 @@
 #include <strings.h>
 
 #include "lib/base/text.h"
+#include "svm-idfw/dirreport.h"
+#include "svm-idfw/sid.h"
 
 #define LOOKUP_LIST_MAX 200 /* names in one row; the rest is counted */
 
@@ -245,8 +247,116 @@ static void put_account(struct query_dir *d, const Idfw__DirResult *r)
 
 static void put_group(struct query_dir *d, const struct idfw_group *g)
 {
-	query_dir_row(d, json_pack("{s:s,s:s,s:s,s:s}", "type", "group", "name", g->name, "dn",
-				 g->dn, "sid", g->sid));
+	json_t *row = json_pack(
+		"{s:s,s:s,s:s,s:s}", "type", "group", "name", g->name, "dn", g->dn, "sid", g->sid);
+
+	if (row && d->trace) /* counted by the server, by no membership that can be read */
+		(void)json_object_update_new(
+			row, json_pack("{s:s,s:b,s:b,s:b,s:[]}", "kind", "foreign", "counts", 1,
+				     "primary", 0, "in_cycle", 0, "path"));
+	query_dir_row(d, row);
+}
+
+/* ---- how each group is reached ---- */
+
+static const char *node_kind(uint32_t flags)
+{
+	return flags & DIR_NODE_DISTRIBUTION ? "distribution"
+	       : flags & DIR_NODE_BUILTIN    ? "builtin"
+	       : flags & DIR_NODE_WELL_KNOWN ? "well-known"
+	       : flags & DIR_NODE_FOREIGN    ? "foreign"
+					     : "security";
+}
+
+static json_t *names_of(char *const *names, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(list, json_string(names[i]));
+	return list;
+}
+
+/* does the ordinary lookup have it? Then its place in d->sorted is marked */
+static bool trace_counts(struct query_dir *d, const Idfw__DirGroup *g, char sid[SID_TEXT_MAX])
+{
+	struct idfw_group like = { .name = g->name, .dn = g->dn, .sid = sid };
+	const struct idfw_group *key = &like, **hit;
+
+	if (g->guid.len == sizeof(like.id))
+		memcpy(like.id, g->guid.data, sizeof(like.id));
+	if (!d->answer->found.n_groups)
+		return false;
+	hit = bsearch(&key, d->sorted, d->answer->found.n_groups, sizeof(*d->sorted), group_cmp);
+	if (hit)
+		d->reached[hit - d->sorted] = true;
+	return hit != NULL;
+}
+
+static void put_node(struct query_dir *d, const Idfw__DirNode *n)
+{
+	char sid[SID_TEXT_MAX] = "";
+	bool counts;
+
+	if (n->group->sid.len && sid_to_text(n->group->sid.data, n->group->sid.len, sid) < 0)
+		sid[0] = '\0';
+	counts = trace_counts(d, n->group, sid);
+	query_dir_row(d,
+		json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:o}", "type", "group", "name",
+			n->group->name, "dn", n->group->dn, "sid", sid, "kind", node_kind(n->flags),
+			"counts", (int)counts, "primary", (n->flags & DIR_NODE_PRIMARY) != 0,
+			"in_cycle", (n->flags & DIR_NODE_IN_CYCLE) != 0, "path",
+			names_of(n->path, n->n_path)));
+}
+
+static void lookup_report(void *arg, const Idfw__DirReport *r)
+{
+	struct query_dir *d = arg;
+	size_t missed = 0;
+
+	for (size_t i = 0; i < r->n_node; i++)
+		put_node(d, r->node[i]);
+	for (size_t i = 0; i < r->n_cycle; i++)
+		query_dir_row(d, json_pack("{s:s,s:o,s:I}", "type", "cycle", "groups",
+					 names_of(r->cycle[i]->group, r->cycle[i]->n_group), "n",
+					 (json_int_t)r->cycle[i]->groups));
+	if (!r->last)
+		return;
+	for (size_t i = 0; i < d->answer->found.n_groups; i++) {
+		if (d->reached[i])
+			continue;
+		missed++;
+		put_group(d, d->sorted[i]);
+	}
+	query_dir_row(
+		d, json_pack("{s:s,s:s,s:I,s:I,s:I,s:s}", "type", "trace", "server", r->server,
+			   "requests", (json_int_t)r->requests, "took_ms", (json_int_t)r->took_ms,
+			   "not_reached", (json_int_t)missed, "text", r->text));
+	if (r->text[0])
+		query_fail(d->q, 1, "not all of it is traced: %.200s", r->text);
+	put_policy(d);
+	put_cached(d);
+	query_dir_over(d);
+}
+
+static bool trace_begin(struct query_dir *d, const Idfw__DirResult *r)
+{
+	Idfw__DirQuery ask = IDFW__DIR_QUERY__INIT;
+	Idfw__DirGroup account = IDFW__DIR_GROUP__INIT;
+	struct groups sorted = groups_of(&d->answer->found);
+
+	free(d->sorted);
+	free(d->reached);
+	d->sorted = sorted.list;
+	d->reached = calloc(sorted.n + 1, sizeof(*d->reached));
+	account.dn = r->dn;
+	account.guid = r->guid;
+	account.sid = r->sid;
+	account.name = r->name;
+	ask.what = IDFW__DIR_QUERY__WHAT__TRACE;
+	ask.account = &account;
+	ask.last = true;
+	return d->sorted && d->reached && dir_query_ask(d->ask, &ask) == 0;
 }
 
 static void lookup_result(void *arg, const Idfw__DirResult *r)
@@ -274,7 +384,11 @@ static void lookup_result(void *arg, const Idfw__DirResult *r)
 		(void)lookup_next(d);
 		return;
 	}
-	if (r->status == IDFW__DIR_RESULT__STATUS__OK) {
+	if (r->status == IDFW__DIR_RESULT__STATUS__OK && d->trace) {
+		if (trace_begin(d, r))
+			return;
+		query_fail(q, 1, "the groups cannot be traced: out of memory");
+	} else if (r->status == IDFW__DIR_RESULT__STATUS__OK) {
 		for (size_t i = 0; i < d->answer->found.n_groups; i++)
 			put_group(d, &d->answer->found.groups[i]);
 		put_policy(d);
@@ -285,12 +399,6 @@ static void lookup_result(void *arg, const Idfw__DirResult *r)
 	if (r->status != IDFW__DIR_RESULT__STATUS__UNAVAILABLE)
 		put_cached(d);
 	query_dir_over(d);
-}
-
-static void lookup_report(void *arg, const Idfw__DirReport *r)
-{
-	(void)arg;
-	(void)r;
 }
 
 static void lookup_failed(void *arg, const char *why)

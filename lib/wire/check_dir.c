@@ -74,7 +74,7 @@ static int check_report(const Idfw__DirReport *r, const char **why)
 {
 	int err = 0;
 
-	if (!text_ok(r->server, 0, WIRE_TEXT_MAX) || !text_ok(r->text, 0, WIRE_TEXT_MAX))
+	if (!text_ok(r->server, 0, WIRE_TEXT_MAX) || !text_ok(r->text, 0, WIRE_DIR_WHY_MAX))
 		return bad(-GI_EPROTO, "DirReport: bad text", why);
 	if (r->n_node > WIRE_DIR_NODES_MAX || r->n_cycle > WIRE_DIR_CYCLES_MAX)
 		return bad(-GI_ELIMIT, "DirReport: too much in one part", why);

@@ -160,6 +160,23 @@ says 'the same by CORP\name' ' found - alice .*eng' 'CORP\alice'
 says 'the same by UPN' ' found - alice .*eng' alice@corp.example
 says '30 levels and a cycle' ' bob deep01 deep02 .*deep29 deep30 ghost ring-a ring-b$' bob
 says 'name and group that need escaping' ' found - o.h\(ans\) R&D_\+_\(East\),_\*$' 'o.h(ans)'
+traces() { # TEXT NAME GROUPS REGEX... - its ways; as many groups as the lookup has
+	local text=$1 name=$2 n=$3 want
+	shift 3
+	mark
+	echo "trace $name" >&"$DIR_FD"
+	wait_line 60 "^traced $name " || LINE=nothing
+	for want in "$@"; do
+		tail -n +$((MARK + 1)) "$W/out" | grep -qE "$want" || LINE="no $want"
+	done
+	if [[ $LINE == "traced $name $n " ]]; then ok "$text"; else
+		bad "$text: $LINE"
+		tail -n +$((MARK + 1)) "$W/out"
+	fi
+}
+traces 'a trace: the way to each group' alice 3 '^way alice eng all-staff res-build$' '^way alice eng$'
+traces 'a trace of 30 levels and a cycle' bob 33 '^way bob deep01 deep02 .* deep29 deep30$' '^way bob ring-a ring-b$' \
+	'^cycle ring-(a ring-b|b ring-a)$' '^way bob ghost$'
 says 'unknown' ' not-found - -$' nobody
 says 'another domain' ' not-found ' 'OTHER\alice'
 says 'two accounts of one name: none' ' not-found ' twin

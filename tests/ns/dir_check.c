@@ -10,6 +10,7 @@
  *   changed all | changed SID... account=ID... group=ID...
  *   concerns all | concerns NAME...   (behind it: accounts that were found, as the engine takes it)
  *   upn NAME UPN
+ *   way NAME ... GROUP | cycle GROUP ... | traced NAME GROUPS WHY    (for a line "trace NAME")
  *   in NAME LABEL          (of several blocks; state and changed have " @LABEL" then)
  *   account NAME STATE[,STATE...] EXPIRES_MS     (of one that is not well, or will expire)
  *   children max-rss KIB   (at the end: of the largest one)
@@ -26,6 +27,7 @@
 #include "lib/base/log.h"
 #include "lib/io/loop.h"
 #include "svm-idfw/dirfind.h"
+#include "svm-idfw/dirquery.h"
 #include "svm-idfw/dirs.h"
 
 struct check_conf {
@@ -46,6 +48,9 @@ struct check {
 	struct io_loop *loop;
 	struct idfw_dirs *dirs;
 	struct io_fd in;
+	struct dir_query *query;
+	char traced[512];
+	size_t n_ways;
 	char line[1024];
 	size_t len;
 	char *first; /* borrowed: label */
@@ -86,7 +91,8 @@ int main(int argc, char **argv)
 {
 	static const struct idfw_dirs_ops ops = { on_principal, on_changed, on_state };
 	bool discover = argc >= 5 && strcmp(argv[1], "--directory-discover") == 0;
-	bool child = discover || (argc >= 5 && strcmp(argv[1], "--directory") == 0);
+	bool child = discover || (argc >= 5 && (strcmp(argv[1], "--directory") == 0 ||
+						       strcmp(argv[1], "--directory-query") == 0));
 	const char *file = child ? argv[4] : argc >= 3 ? argv[2] : NULL;
 	struct check_conf conf = { .directories = { NULL, 0 } };
 	struct check c = { .len = 0 };
@@ -182,6 +188,87 @@ static int ask(struct check *c, const char *name, char *sid)
 	return idfw_dirs_lookup(c->dirs, name, name, &known);
 }
 
+/* ---- trace NAME ---- */
+
+static void say(const char *word, char *const *names, size_t n)
+{
+	(void)printf("%s", word);
+	for (size_t i = 0; i < n; i++) {
+		(void)putchar(' ');
+		for (const char *s = names[i]; *s; s++)
+			(void)putchar(*s == ' ' ? '_' : *s);
+	}
+	(void)putchar('\n');
+}
+
+static void trace_end(struct check *c, const char *why)
+{
+	(void)printf("traced %s %zu %s\n", c->traced, c->n_ways, why);
+	dir_query_free(c->query);
+	c->query = NULL;
+}
+
+static void trace_ready(void *arg)
+{
+	struct check *c = arg;
+
+	if (dir_query_lookup(c->query, c->traced) < 0)
+		abort();
+}
+
+static void trace_result(void *arg, const Idfw__DirResult *r)
+{
+	Idfw__DirQuery ask = IDFW__DIR_QUERY__INIT;
+	Idfw__DirGroup account = IDFW__DIR_GROUP__INIT;
+	struct check *c = arg;
+
+	if (!r->last)
+		return;
+	if (r->status != IDFW__DIR_RESULT__STATUS__OK) {
+		trace_end(c, r->text);
+		return;
+	}
+	account.dn = r->dn;
+	account.guid = r->guid;
+	account.sid = r->sid;
+	account.name = r->name;
+	ask.what = IDFW__DIR_QUERY__WHAT__TRACE;
+	ask.account = &account;
+	ask.last = true;
+	if (dir_query_ask(c->query, &ask) < 0)
+		abort();
+}
+
+static void trace_report(void *arg, const Idfw__DirReport *r)
+{
+	struct check *c = arg;
+
+	for (size_t i = 0; i < r->n_node; i++, c->n_ways++)
+		say("way", r->node[i]->path, r->node[i]->n_path);
+	for (size_t i = 0; i < r->n_cycle; i++)
+		say("cycle", r->cycle[i]->group, r->cycle[i]->n_group);
+	if (r->last)
+		trace_end(c, r->text);
+}
+
+static void trace_failed(void *arg, const char *why)
+{
+	trace_end(arg, why);
+}
+
+static void trace(struct check *c, const char *name)
+{
+	static const struct dir_query_ops ops = { trace_ready, trace_result, trace_report,
+		trace_failed };
+	struct idfw_dir_place place;
+
+	idfw_dir_place(idfw_dirs_get(c->dirs, 0), &place);
+	(void)snprintf(c->traced, sizeof(c->traced), "%s", name);
+	c->n_ways = 0;
+	if (c->query || dir_query_new(c->loop, &place, &ops, c, &c->query) < 0)
+		(void)printf("refused %s\n", name);
+}
+
 static void on_input(struct io_fd *w, unsigned int events)
 {
 	struct check *c = w->arg;
@@ -201,7 +288,9 @@ static void on_input(struct io_fd *w, unsigned int events)
 		sid = strchr(c->line, ' ');
 		if (sid)
 			*sid++ = '\0';
-		if (ask(c, c->line, sid ? sid : c->line + strlen(c->line)) < 0)
+		if (sid && strcmp(c->line, "trace") == 0)
+			trace(c, sid);
+		else if (ask(c, c->line, sid ? sid : c->line + strlen(c->line)) < 0)
 			(void)printf("refused %s\n", c->line);
 		c->len -= (size_t)(end + 1 - c->line);
 		memmove(c->line, end + 1, c->len + 1);

@@ -51,6 +51,46 @@ dir_says() { # STATUS REGEX VERB... - what "dir VERB" ends with and prints
 check "dir status: up, by this server" dir_says 0 'ldaps://dc1.corp.example +answers' status
 check "dir lookup: her SID" dir_says 0 '^  sid +S-1-5-21-' lookup alice
 check "and what the policy makes of her groups" dir_says 0 '^policy groups: .*eng' lookup 'CORP\alice'
+nest() { # what a trace has to show: levels, a cycle, a distribution list
+	lab_ldapmodify <<-L
+		dn: CN=ring-a,OU=Groups,$LAB_BASE
+		changetype: add
+		objectClass: group
+		sAMAccountName: ring-a
+		member: CN=eng,OU=Groups,$LAB_BASE
+
+		dn: CN=ring-b,OU=Groups,$LAB_BASE
+		changetype: add
+		objectClass: group
+		sAMAccountName: ring-b
+		member: CN=ring-a,OU=Groups,$LAB_BASE
+
+		dn: CN=ring-a,OU=Groups,$LAB_BASE
+		changetype: modify
+		add: member
+		member: CN=ring-b,OU=Groups,$LAB_BASE
+
+		dn: CN=mail-list,OU=Groups,$LAB_BASE
+		changetype: add
+		objectClass: group
+		sAMAccountName: mail-list
+		groupType: 2
+		member: CN=alice,OU=People,$LAB_BASE
+	L
+}
+nest
+check "dir lookup --trace: the way" dir_says 0 'alice -> eng -> ring-a -> ring-b' lookup alice --trace
+check "the primary group" dir_says 0 '^Domain Users +primary +alice -> Domain Users' lookup alice --trace
+check "a distribution list does not count" dir_says 0 '^mail-list +distribution, not counted' lookup alice --trace
+check "the cycle" dir_says 0 '^cycle: ring-(a -> ring-b -> ring-a|b -> ring-a -> ring-b)$' lookup alice --trace
+names() { # JQ-LIKE: names of the groups that count, with [trace]
+	lab_ctl --json dir lookup alice "$@" | grep '"type":"group"' | grep -v '"counts":false' |
+		sed 's/.*"name":"\([^"]*\)".*/\1/' | sort | tr '\n' ' '
+}
+plain=$(names) traced=$(names --trace)
+check "the trace has the lookup's groups: $traced" [ -n "$plain" -a "$plain" = "$traced" ]
+reached() { ! lab_ctl --json dir lookup alice --trace | grep '"counts":true' | grep -q '"path":\[\]'; }
+check "and a way to each" reached
 check "nobody of that name: status 4" dir_says 4 'no account "nobody' lookup nobody-of-that-name
 su_session alice
 check "alice is in eng" gains alice

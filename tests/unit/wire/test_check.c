@@ -49,7 +49,7 @@ static void test_check_texts_at_their_limits(void **state)
 	TEXT_LIMIT(DIR_REPORT, dir_report->node[0]->path[0], WIRE_USER_MAX);
 	TEXT_LIMIT(DIR_REPORT, dir_report->cycle[0]->group[0], WIRE_USER_MAX);
 	TEXT_LIMIT(DIR_REPORT, dir_report->server, WIRE_TEXT_MAX);
-	TEXT_LIMIT(DIR_REPORT, dir_report->text, WIRE_TEXT_MAX);
+	TEXT_LIMIT(DIR_REPORT, dir_report->text, WIRE_DIR_WHY_MAX);
 }
 
 static void test_check_numbers_at_their_limits(void **state)
