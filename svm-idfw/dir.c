@@ -107,7 +107,7 @@ static int dir_kid_start(struct dir_kid *k, size_t server)
 {
 	static const struct io_chan_ops ops = { .frame = dir_frame, .closed = dir_closed };
 	static const struct io_chan_conf conf = { .max_frame = WIRE_FRAME_MAX,
-		.max_queue = DIR_INFLIGHT_MAX * 1024u };
+		.max_queue = DIR_INFLIGHT_MAX * WIRE_FRAME_MAX };
 	struct idfw_dir *d = k->d;
 	int err, fd;
 

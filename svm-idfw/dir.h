@@ -70,7 +70,7 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 };
 
 /* the items of that block, for the program's configuration table */
-#define IDFW_DIR_CONF_ITEMS 44
+#define IDFW_DIR_CONF_ITEMS 45
 extern const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS];
 #define IDFW_DIR_CONF_CHECKS 26
 extern const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS];
@@ -137,6 +137,13 @@ struct idfw_dir_info {
 	size_t n_servers;
 };
 void idfw_dir_info(const struct idfw_dir *d, struct idfw_dir_info *ret);
+
+/*
+ * idfw_dir_foreign - which groups here are these SIDs of another domain in? As idfw_dir_lookup()
+ * @members: SIDs as text with a blank between, up to WIRE_DIR_MEMBERS_MAX; @sid: whose they are
+ */
+GI_MUST_CHECK int idfw_dir_foreign(struct idfw_dir *d, const char *key, const char *name,
+	const char *sid, const char *members);
 
 /*
  * the child's main: never returns but with its exit code; descriptor 3 is the parent

@@ -8,6 +8,7 @@
  * Source: MS-ADTS 3.1.1.4.5.19 (tokenGroups), 3.1.1.3.1.2.4 (<SID=...>).
  */
 #include "svm-idfw/dirad.h"
+#include "svm-idfw/dirforeign.h"
 #include "svm-idfw/dirgroups.h"
 
 #include <stdio.h>
@@ -31,7 +32,7 @@ static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, s
 	struct dir_answer *ret, char why[DIR_WHY_MAX]);
 
 const struct dir_back_ops dir_back_ad = {
-	.begin = ad_begin, .lookup = ad_lookup, .poll = dir_ad_poll
+	.begin = ad_begin, .lookup = ad_lookup, .foreign = dir_ad_foreign, .poll = dir_ad_poll
 };
 
 /* ---- what the server says about itself ---- */

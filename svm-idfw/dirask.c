@@ -10,6 +10,9 @@
  */
 #include "svm-idfw/dir_int.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "lib/base/log.h"
 #include "lib/io/sock.h"
 #include "svm-idfw/sid.h"
@@ -22,6 +25,16 @@ static void dir_ask_unavailable(struct idfw_dir *d, struct dir_ask *a);
 int idfw_dir_lookup(struct idfw_dir *d, const char *key, const char *name, const char *sid)
 {
 	int err = dir_queue_put(&d->queue, key, name, sid);
+
+	if (err == 0)
+		dir_pump(d);
+	return err;
+}
+
+int idfw_dir_foreign(
+	struct idfw_dir *d, const char *key, const char *name, const char *sid, const char *members)
+{
+	int err = dir_queue_put_members(&d->queue, key, name, sid, members);
 
 	if (err == 0)
 		dir_pump(d);
@@ -124,8 +137,36 @@ static void dir_pump_cb(struct io_idle *w)
 	}
 }
 
+struct members { /* of one DirLookup */
+	uint8_t bytes[WIRE_DIR_MEMBERS_MAX][SID_BYTES_MAX];
+	ProtobufCBinaryData list[WIRE_DIR_MEMBERS_MAX];
+	size_t n;
+};
+
+/* -GI_ELIMIT: more than one message can carry */
+static int members_read(const char *text, struct members *ret)
+{
+	char one[SID_TEXT_MAX];
+	size_t len;
+
+	ret->n = 0;
+	for (; *text; text += len + (text[len] == ' ')) {
+		len = strcspn(text, " ");
+		if (ret->n == WIRE_DIR_MEMBERS_MAX || len >= sizeof(one))
+			return -GI_ELIMIT;
+		memcpy(one, text, len);
+		one[len] = '\0';
+		if (sid_from_text(one, ret->bytes[ret->n], &ret->list[ret->n].len) < 0)
+			continue;
+		ret->list[ret->n].data = ret->bytes[ret->n];
+		ret->n++;
+	}
+	return ret->n ? 0 : -EINVAL;
+}
+
 static int dir_ask_send(struct idfw_dir *d, const struct dir_ask *a)
 {
+	struct members *m = NULL;
 	Idfw__DirLookup l = IDFW__DIR_LOOKUP__INIT;
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
 	uint8_t sid[SID_BYTES_MAX];
@@ -140,11 +181,21 @@ static int dir_ask_send(struct idfw_dir *d, const struct dir_ask *a)
 	l.sid = (ProtobufCBinaryData){ .len = sid_len, .data = sid };
 	e.body_case = IDFW__ENVELOPE__BODY_DIR_LOOKUP;
 	e.dir_lookup = &l;
+	if (a->members) {
+		m = malloc(sizeof(*m));
+		err = m ? members_read(a->members, m) : -ENOMEM;
+		if (err < 0)
+			goto out;
+		l.member_sid = m->list;
+		l.n_member_sid = m->n;
+	}
 	gi_buf_init(&out, WIRE_FRAME_MAX);
 	err = wire_envelope_encode(&e, &out);
 	if (err == 0)
 		err = io_chan_send(d->main->chan, out.data, out.len);
 	gi_buf_fini(&out);
+out:
+	free(m);
 	return err;
 }
 

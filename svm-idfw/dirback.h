@@ -47,6 +47,9 @@ struct dir_back_ops {
 	/* 0 with an answer of any status; negative: the connection is of no more use */
 	int (*lookup)(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 		struct dir_answer *ret, char why[DIR_WHY_MAX]);
+	/* groups that these SIDs of another domain are in (dirforeign.h); NULL: it has none */
+	int (*foreign)(struct dir_back *b, const ProtobufCBinaryData *sids, size_t n,
+		struct dir_answer *ret, char why[DIR_WHY_MAX]);
 	int (*poll)(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
 	/*
 	 * b->told_by_fd and that descriptor is readable: take what came, without waiting; true:

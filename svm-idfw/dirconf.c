@@ -82,6 +82,8 @@ const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 	{ "page", CONF_T_NUMBER, DIR_ITEM(page), "500", 1, 1000, "entries of one answer, at most" },
 	{ "range", CONF_T_NUMBER, DIR_ITEM(range), "1500", 1, 5000,
 		"ad: members of a group in one answer, at most" },
+	{ "trusts", CONF_T_LIST, DIR_ITEM(trusts), "", 0, DIR_TRUSTS_MAX,
+		"ad: labels of blocks whose groups its accounts may be in as well" },
 	{ "schema", CONF_T_STRING, DIR_ITEM(schema), "rfc2307bis", 1, 16,
 		"openldap: rfc2307bis, rfc2307 or freeipa; the rest changes single "
 		"names of it, \"none\" does without" },

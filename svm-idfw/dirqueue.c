@@ -36,6 +36,12 @@ void dir_queue_fini(struct dir_queue *q)
 
 int dir_queue_put(struct dir_queue *q, const char *key, const char *name, const char *sid)
 {
+	return dir_queue_put_members(q, key, name, sid, NULL);
+}
+
+int dir_queue_put_members(struct dir_queue *q, const char *key, const char *name, const char *sid,
+	const char *members)
+{
 	struct dir_ask *a = NULL;
 
 	HASH_FIND_STR(q->by_key, key, a);
@@ -51,7 +57,8 @@ int dir_queue_put(struct dir_queue *q, const char *key, const char *name, const 
 	a->key = strdup(key);
 	a->name = strdup(name);
 	a->sid = strdup(sid);
-	if (!a->key || !a->name || !a->sid) {
+	a->members = members ? strdup(members) : NULL;
+	if (!a->key || !a->name || !a->sid || (members && !a->members)) {
 		dir_ask_free(a);
 		return -ENOMEM;
 	}
@@ -89,7 +96,7 @@ struct dir_ask *dir_queue_running(struct dir_queue *q, uint64_t id)
 int dir_queue_finish(struct dir_queue *q, struct dir_ask *a)
 {
 	ask_unlink(q, a);
-	return a->again ? dir_queue_put(q, a->key, a->name, a->sid) : 0;
+	return a->again ? dir_queue_put_members(q, a->key, a->name, a->sid, a->members) : 0;
 }
 
 void dir_queue_again(struct dir_queue *q, struct dir_ask *a)
@@ -124,6 +131,7 @@ void dir_ask_free(struct dir_ask *a)
 	free(a->key);
 	free(a->name);
 	free(a->sid);
+	free(a->members);
 	free(a);
 }
 

@@ -17,11 +17,12 @@
 #include "svm-idfw/engine.h"
 
 struct dir_ask {
-	char *key, *name, *sid;	     /* owned */
-	uint64_t id;		     /* while it runs; 0: it waits */
-	uint64_t sent_us;	     /* dirask.c's: monotonic */
-	bool again;		     /* asked for once more while it ran */
-	bool tried;		     /* went down with a server before: not a third time */
+	char *key, *name, *sid; /* owned */
+	char *members;		/* owned; SIDs as text, a blank between; NULL: a lookup by name */
+	uint64_t id;		/* while it runs; 0: it waits */
+	uint64_t sent_us;	/* dirask.c's: monotonic */
+	bool again;		/* asked for once more while it ran */
+	bool tried;		/* went down with a server before: not a third time */
 	struct idfw_principal found; /* gathered parts; texts owned */
 	size_t cap_groups;
 	struct dir_ask *prev, *next; /* of the waiting or the running list */
@@ -42,6 +43,9 @@ void dir_queue_fini(struct dir_queue *q);
 /* 0 (also when it is there already), -GI_EFULL, -ENOMEM */
 GI_MUST_CHECK int dir_queue_put(
 	struct dir_queue *q, const char *key, const char *name, const char *sid);
+/* the same: which groups are these SIDs in? @members: see struct dir_ask */
+GI_MUST_CHECK int dir_queue_put_members(struct dir_queue *q, const char *key, const char *name,
+	const char *sid, const char *members);
 /* oldest waiting one, now running; NULL: none waits. Borrowed */
 struct dir_ask *dir_queue_start(struct dir_queue *q);
 struct dir_ask *dir_queue_running(struct dir_queue *q, uint64_t id); /* borrowed or NULL */

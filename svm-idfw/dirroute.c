@@ -172,6 +172,14 @@ int dir_route_index(const struct idfw_dir_conf *dirs, size_t n, const char *labe
 	return -1;
 }
 
+bool dir_route_trusts(const struct idfw_dir_conf *dir, const char *label)
+{
+	for (size_t i = 0; i < dir->trusts.n; i++)
+		if (strcmp(dir->trusts.items[i], label) == 0)
+			return true;
+	return false;
+}
+
 int dir_route_check(const struct idfw_dir_conf *dirs, size_t n, char ret_why[CONF_WHY_MAX])
 {
 	for (size_t i = 0; i < n; i++) {

@@ -41,6 +41,9 @@ void dir_route(const struct idfw_dir_conf *dirs, size_t n, const char *name, str
 /* does this block claim the domain part of a name, without case? */
 bool dir_route_claims(const struct idfw_dir_conf *dir, const char *domain);
 
+/* are @label's groups asked for, of this block's accounts? */
+bool dir_route_trusts(const struct idfw_dir_conf *dir, const char *label);
+
 /*
  * dir_route_check - what one block alone cannot show: `trusts`
  * @ret_why: words, with the label in front; -EINVAL

@@ -7,7 +7,11 @@
  */
 #include "svm-idfw/dirs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#define DIRS_FOREIGN "\001" /* no name begins so */
+#define DIRS_KEY_MAX (DIR_NAME_MAX + 2)
 
 struct dirs_one {
 	struct idfw_dirs *all;
@@ -28,7 +32,10 @@ static void on_principal(void *arg, const char *key, const struct idfw_principal
 {
 	struct dirs_one *o = arg;
 
-	dir_set_answer(o->all->set, o->at, key, found);
+	if (key[0] == DIRS_FOREIGN[0])
+		dir_set_foreign(o->all->set, o->at, key + 1, found);
+	else
+		dir_set_answer(o->all->set, o->at, key, found);
 }
 
 static void on_changed(void *arg, const struct idfw_changes *c)
@@ -52,6 +59,19 @@ static int set_ask(void *arg, size_t at, const char *key, const char *name, cons
 	return d->one[at].dir ? idfw_dir_lookup(d->one[at].dir, key, name, sid) : -ENOTCONN;
 }
 
+/* a key of its own: the account itself may be asked for there as well */
+static int set_ask_foreign(void *arg, size_t at, const char *key, const char *name, const char *sid,
+	const char *members)
+{
+	struct idfw_dirs *d = arg;
+	char own[DIRS_KEY_MAX];
+
+	if (!d->one[at].dir ||
+		(size_t)snprintf(own, sizeof(own), DIRS_FOREIGN "%s", key) >= sizeof(own))
+		return -ENOTCONN;
+	return idfw_dir_foreign(d->one[at].dir, own, name, sid, members);
+}
+
 static void set_principal(void *arg, const char *key, const struct idfw_principal *found)
 {
 	struct idfw_dirs *d = arg;
@@ -64,7 +84,7 @@ int idfw_dirs_new(struct io_loop *l, const char *conf_file, const struct idfw_di
 	struct idfw_dirs **ret)
 {
 	static const struct idfw_dir_ops dir_ops = { on_principal, on_changed, on_state };
-	static const struct dir_set_ops set_ops = { set_ask, set_principal };
+	static const struct dir_set_ops set_ops = { set_ask, set_ask_foreign, set_principal };
 	struct idfw_dirs *d;
 	int err;
 

@@ -6,14 +6,19 @@
  * one after the other, until one has the account. "Does not answer" ends it: whoever is of that
  * name in a later block may be somebody else. Only an account that is known from before as a later
  * block's is asked for there all the same, and taken if it still is the same one: its groups go on
- * being followed. Invariant: one principal() for each lookup taken, never from within
- * dir_set_lookup().
+ * being followed. Then the blocks that its own one trusts say which groups it has there; of one
+ * that does not answer the groups known from before stay, and the answer is stale. Invariant: one
+ * principal() for each lookup taken, never from within dir_set_lookup().
  */
 #include "svm-idfw/dirset.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+
+#include "svm-idfw/dirtrust.h"
+
+#define SET_MEMBERS_BYTES (1u << 20)
 
 struct set_ask {
 	char *key, *name, *sid; /* owned; sid: known from before, or "" */
@@ -22,6 +27,10 @@ struct set_ask {
 	int known;    /* block whose account it was; -1 none */
 	bool again;   /* looked up once more meanwhile */
 	bool refresh; /* one did not answer: only the account that is known is taken */
+	/* groups in other blocks */
+	uint32_t waiting, missing;   /* bits of blocks */
+	struct idfw_principal found; /* owned; what is gathered; while waiting */
+	struct idfw_principal prior; /* owned; groups of other domains, as known from before */
 	UT_hash_handle hh;
 };
 
@@ -31,7 +40,8 @@ struct dir_set {
 	const struct conf_list *maps; /* borrowed */
 	struct dir_set_ops ops;
 	void *arg;
-	struct set_ask *asks; /* owned; by key, up to DIR_QUEUE_MAX */
+	struct set_ask *asks;				/* owned; by key, up to DIR_QUEUE_MAX */
+	char domain[DIR_SET_MAX][DIR_TRUST_DOMAIN_MAX]; /* S-1-5-21-..., once one is known */
 };
 
 static void set_ask_free(struct set_ask *a);
@@ -40,6 +50,8 @@ static int set_ask_new(struct dir_set *s, const char *key, const char *name,
 static int set_ask_send(struct dir_set *s, struct set_ask *a);
 static bool set_ask_next(struct dir_set *s, struct set_ask *a, struct idfw_principal *found);
 static void set_ask_done(struct dir_set *s, struct set_ask *a, const struct idfw_principal *found);
+static bool set_trusts_ask(struct dir_set *s, struct set_ask *a, struct idfw_principal *found);
+static void set_trusts_done(struct dir_set *s, struct set_ask *a);
 
 int dir_set_new(const struct idfw_dir_conf *dirs, size_t n, const struct conf_list *maps,
 	const struct dir_set_ops *ops, void *arg, struct dir_set **ret)
@@ -98,11 +110,12 @@ int dir_set_lookup(
 void dir_set_answer(
 	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found)
 {
+	char domain[DIR_TRUST_DOMAIN_MAX];
 	struct idfw_principal p = *found;
 	struct set_ask *a = NULL;
 
 	HASH_FIND_STR(s->asks, key, a);
-	if (!a || a->route.at[a->at] != at)
+	if (!a || a->waiting || a->route.at[a->at] != at)
 		return;
 	if (set_ask_next(s, a, &p))
 		return;
@@ -110,7 +123,29 @@ void dir_set_answer(
 	p.directory = p.presence == IDFW_P_FOUND ? s->dirs[at].label : (char *)(uintptr_t) "";
 	if (a->refresh && p.presence == IDFW_P_FOUND && strcmp(p.sid ? p.sid : "", a->sid) != 0)
 		p.presence = IDFW_P_UNAVAILABLE;
-	set_ask_done(s, a, &p);
+	if (p.presence == IDFW_P_FOUND && dir_trust_domain(p.sid, domain))
+		memcpy(s->domain[at], domain, sizeof(domain));
+	if (!set_trusts_ask(s, a, &p))
+		set_ask_done(s, a, &p);
+}
+
+void dir_set_foreign(
+	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found)
+{
+	char domain[DIR_TRUST_DOMAIN_MAX];
+	struct set_ask *a = NULL;
+
+	HASH_FIND_STR(s->asks, key, a);
+	if (!a || at >= s->n || !(a->waiting & 1u << at))
+		return;
+	a->waiting &= ~(1u << at);
+	if (found->presence != IDFW_P_FOUND ||
+		dir_trust_add(&a->found, found->groups, found->n_groups, NULL) < 0)
+		a->missing |= 1u << at;
+	else if (found->n_groups && dir_trust_domain(found->groups[0].sid, domain))
+		memcpy(s->domain[at], domain, sizeof(domain));
+	if (!a->waiting)
+		set_trusts_done(s, a);
 }
 
 static void set_ask_free(struct set_ask *a)
@@ -120,6 +155,8 @@ static void set_ask_free(struct set_ask *a)
 	free(a->key);
 	free(a->name);
 	free(a->sid);
+	dir_trust_fini(&a->found);
+	dir_trust_fini(&a->prior);
 	free(a);
 }
 
@@ -142,7 +179,9 @@ static int set_ask_new(struct dir_set *s, const char *key, const char *name,
 	a->key = strdup(key);
 	a->name = strdup(name);
 	a->sid = strdup(a->known >= 0 ? known->sid : "");
-	if (!a->key || !a->name || !a->sid) {
+	if (!a->key || !a->name || !a->sid ||
+		(a->known >= 0 && s->dirs[a->known].trusts.n &&
+			dir_trust_prior(&a->prior, known) < 0)) {
 		set_ask_free(a);
 		return -ENOMEM;
 	}
@@ -193,4 +232,63 @@ static void set_ask_done(struct dir_set *s, struct set_ask *a, const struct idfw
 		a->again = false; /* this answer is the last then */
 	s->ops.principal(s->arg, a->key, found);
 	set_ask_free(a);
+}
+
+/* ---- groups in blocks that the account's own one trusts ---- */
+
+/* false: there is nobody to ask, @found is the answer */
+static bool set_trusts_ask(struct dir_set *s, struct set_ask *a, struct idfw_principal *found)
+{
+	size_t own = a->route.at[a->at];
+	const struct conf_list *t = &s->dirs[own].trusts;
+	struct gi_buf members;
+
+	if (found->presence != IDFW_P_FOUND || !t->n)
+		return false;
+	gi_buf_init(&members, SET_MEMBERS_BYTES);
+	if (dir_trust_members(found, &members) < 0 || dir_trust_copy(found, &a->found) < 0) {
+		gi_buf_fini(&members);
+		found->presence = IDFW_P_UNAVAILABLE;
+		return false;
+	}
+	a->found.directory = s->dirs[own].label;
+	for (size_t i = 0; members.len && i < t->n; i++) {
+		int at = dir_route_index(s->dirs, s->n, t->items[i]);
+
+		if (at < 0)
+			continue;
+		if (s->ops.ask_foreign(
+			    s->arg, (size_t)at, a->key, a->name, a->sid, gi_buf_str(&members)) < 0)
+			a->missing |= 1u << at;
+		else
+			a->waiting |= 1u << at;
+	}
+	gi_buf_fini(&members);
+	if (!a->waiting)
+		set_trusts_done(s, a);
+	return true;
+}
+
+/* the same account as it is known from before, whose groups there are known as well */
+static bool set_prior(struct dir_set *s, struct set_ask *a, size_t at)
+{
+	return s->domain[at][0] && a->known == a->route.at[a->at] &&
+	       strcmp(a->sid, a->found.sid) == 0 &&
+	       dir_trust_add(&a->found, a->prior.groups, a->prior.n_groups, s->domain[at]) == 0;
+}
+
+static void set_trusts_done(struct dir_set *s, struct set_ask *a)
+{
+	struct idfw_principal p;
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (!(a->missing & 1u << i))
+			continue;
+		a->found.stale = true;
+		/* a group that is not known may be one that a drop rule names */
+		if (!set_prior(s, a, i))
+			a->found.presence = IDFW_P_UNAVAILABLE;
+	}
+	p = a->found;
+	set_ask_done(s, a, &p);
 }

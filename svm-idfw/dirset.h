@@ -16,6 +16,9 @@ struct dir_set;
 struct dir_set_ops { /* all must be set; @arg first */
 	/* ask block @at; dir_set_answer() follows, later; negative: it is not asked */
 	int (*ask)(void *arg, size_t at, const char *key, const char *name, const char *sid);
+	/* block @at: groups that these SIDs are in; the same with dir_set_foreign() */
+	int (*ask_foreign)(void *arg, size_t at, const char *key, const char *name, const char *sid,
+		const char *members);
 	/* what was looked up; borrowed for the call. It may look up again from within */
 	void (*principal)(void *arg, const char *key, const struct idfw_principal *found);
 };
@@ -34,6 +37,9 @@ GI_MUST_CHECK int dir_set_lookup(
 	struct dir_set *s, const char *key, const char *name, const struct idfw_principal *known);
 /* what block @at says; a key that nobody waits for is nothing */
 void dir_set_answer(
+	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found);
+/* the groups of @key's account in block @at: FOUND with some or none, or not answered */
+void dir_set_foreign(
 	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found);
 
 #endif

@@ -104,7 +104,8 @@ static void dir_back(struct idfw_engine *e, const char *label)
 	struct idfw_principal *p, *next;
 
 	HASH_ITER (hh, e->principals, p, next) {
-		if (!dir_concerns(label, p))
+		/* groups of others may be from here, as known before it was down */
+		if (!dir_concerns(label, p) && !p->stale)
 			continue;
 		p->stale = true;
 		if (idfw_principal_wanting(p))

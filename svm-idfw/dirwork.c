@@ -445,6 +445,18 @@ static void worker_close(struct worker *k)
 		work_call(k->work);
 }
 
+static int worker_ask(
+	struct dir_back *b, const Idfw__DirLookup *l, struct dir_answer *ret, char why[DIR_WHY_MAX])
+{
+	if (!l->n_member_sid)
+		return b->ops->lookup(b, l->name, l->sid.data, l->sid.len, ret, why);
+	if (b->ops->foreign)
+		return b->ops->foreign(b, l->member_sid, l->n_member_sid, ret, why);
+	dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,
+		"a directory of this type has no groups of other domains' accounts");
+	return 0;
+}
+
 static void worker_lookup(struct worker *k)
 {
 	struct dir_answer a = { .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
@@ -467,7 +479,7 @@ static void worker_lookup(struct worker *k)
 		k->generation = w->generation;
 	}
 	(void)pthread_mutex_unlock(&w->lock);
-	err = k->back.ops->lookup(&k->back, l->name, l->sid.data, l->sid.len, &a, why);
+	err = worker_ask(&k->back, l, &a, why);
 	if (err == 0)
 		dir_reply_answer(w->conf.post, l->id, &a, io_clock_mono_ms() - began);
 	dir_answer_fini(&a);

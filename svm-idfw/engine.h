@@ -342,6 +342,9 @@ void idfw_engine_principal(
 	struct idfw_engine *e, const char *key, const struct idfw_principal *found);
 struct idfw_changes {	       /* all borrowed */
 	const char *directory; /* label: accounts of others are not concerned by @all; NULL any */
+	/* but those of these, which may be in its groups; labels */
+	const char *const *trusted_by;
+	size_t n_trusted_by;
 	bool all;
 	const char *const *sids;       /* accounts, as S-1-... */
 	const uint8_t (*accounts)[16]; /* by their unique ids */

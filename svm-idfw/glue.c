@@ -213,9 +213,15 @@ static void dir_principal(void *arg, const char *key, const struct idfw_principa
 static void dir_changed(void *arg, const char *label, const struct idfw_changes *c)
 {
 	struct svm *s = arg;
+	const struct idfw_dir_conf *d = s->conf.directories.elems;
+	const char *trusted_by[DIR_SET_MAX];
 	struct idfw_changes of = *c;
 
 	of.directory = label;
+	of.trusted_by = trusted_by;
+	for (size_t i = 0; i < s->conf.directories.n; i++)
+		if (dir_route_trusts(&d[i], label))
+			trusted_by[of.n_trusted_by++] = d[i].label;
 	svm_round(s);
 	idfw_engine_directory_changed(s->engine, &of);
 }

@@ -59,10 +59,21 @@ static bool in_changed(const struct report *r, const struct idfw_principal *p)
 	return false;
 }
 
+/* its groups may be of the directory that @c comes from: a report does not name it then, but
+ * whatever stands for it there */
+static bool trusting(const struct idfw_changes *c, const struct idfw_principal *p)
+{
+	for (size_t i = 0; i < c->n_trusted_by; i++)
+		if (strcmp(c->trusted_by[i], p->directory) == 0)
+			return true;
+	return false;
+}
+
 /* @c comes from a directory that does not have it */
 static bool elsewhere(const struct idfw_changes *c, const struct idfw_principal *p)
 {
-	return c->directory && *p->directory && strcmp(c->directory, p->directory) != 0;
+	return c->directory && *p->directory && strcmp(c->directory, p->directory) != 0 &&
+	       !trusting(c, p);
 }
 
 static bool names_accounts(const struct idfw_changes *c)
@@ -92,7 +103,21 @@ static bool absent_turn(struct idfw_engine *e, const struct idfw_changes *c)
 	return true;
 }
 
-static void absent_again(struct idfw_engine *e, struct idfw_principal *p, bool turn)
+static bool foreign_turn(struct idfw_engine *e, const struct idfw_changes *c)
+{
+	if (!c->n_trusted_by)
+		return false;
+	if (e->mono_ms < e->news.foreign_ms) {
+		if (!e->retry_ms || e->retry_ms > e->news.foreign_ms)
+			e->retry_ms = e->news.foreign_ms;
+		idfw_due(e, e->retry_ms);
+		return false;
+	}
+	e->news.foreign_ms = e->mono_ms + NEWS_ABSENT_MS;
+	return true;
+}
+
+static void later_again(struct idfw_engine *e, struct idfw_principal *p, bool turn)
 {
 	p->stale = true;
 	if (turn && p->sessions && !p->lookup_running) /* else: when its answer comes */
@@ -132,7 +157,8 @@ static int report_init(struct report *r, uint64_t news, const struct idfw_change
 void idfw_engine_directory_changed(struct idfw_engine *e, const struct idfw_changes *c)
 {
 	struct idfw_principal *p, *next;
-	bool turn = absent_turn(e, c), all = c->all, groups = false, failed = false;
+	bool turn = absent_turn(e, c), foreign = foreign_turn(e, c), all = c->all, groups = false,
+	     failed = false;
 	struct report r;
 
 	e->news.last++;
@@ -145,11 +171,13 @@ void idfw_engine_directory_changed(struct idfw_engine *e, const struct idfw_chan
 		if (all && (failed || !elsewhere(c, p)))
 			again(e, p);
 		else if (p->presence != IDFW_P_FOUND && names_accounts(c))
-			absent_again(e, p, turn);
+			later_again(e, p, turn);
 		else if (p->presence != IDFW_P_FOUND)
 			continue;
 		else if (named(&r, p) || (groups && in_changed(&r, p)))
 			again(e, p);
+		else if (trusting(c, p))
+			later_again(e, p, foreign);
 	}
 	free(r.accounts);
 	free(r.sids);

@@ -19,10 +19,11 @@ struct idfw_told {
 };
 
 struct idfw_news {
-	uint64_t last;	    /* number of the last report; 0 none */
-	uint64_t last_sids; /* of the last that named a SID */
-	uint64_t last_any;  /* of the last that named an account, or all */
-	uint64_t absent_ms; /* accounts that were not there are not asked for before */
+	uint64_t last;	     /* number of the last report; 0 none */
+	uint64_t last_sids;  /* of the last that named a SID */
+	uint64_t last_any;   /* of the last that named an account, or all */
+	uint64_t foreign_ms; /* accounts with groups of other directories: not before */
+	uint64_t absent_ms;  /* accounts that were not there are not asked for before */
 	struct idfw_told told[IDFW_TOLD_MAX]; /* a ring */
 	size_t n_told;
 };

@@ -395,8 +395,8 @@ static void take(
 		groups_free(e, p);
 	}
 	p->resolved_ms = e->real_ms;
-	p->stale = r < 0;
-	if (r == 0)
+	p->stale = r < 0 || found->stale;
+	if (!p->stale)
 		age_confirm(e, p);
 	p->held = false;
 	idfw_account_take(e, p, p->presence == IDFW_P_FOUND ? &found->account : NULL);

@@ -232,6 +232,7 @@ static int load_principal(sqlite3_stmt *st, const struct store_load_ops *ops, vo
 	p.upn = (char *)(uintptr_t)col_text(st, 2);
 	p.dn = (char *)(uintptr_t)col_text(st, 3);
 	p.sid = (char *)(uintptr_t)col_text(st, 4);
+	p.directory = (char *)(uintptr_t)col_text(st, 12);
 	if (!col_blob(st, 5, p.guid, sizeof(p.guid)))
 		return -EBADF;
 	err = store_groups_parse(col_text(st, 8), &p.groups, &p.n_groups);
@@ -343,7 +344,7 @@ int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void 
 			load_as_of },
 		{ "SELECT "
 		  "key,name,upn,dn,sid,guid,presence,resolved_ms,groups,account_state,revokes,"
-		  "expires_ms FROM principal",
+		  "expires_ms,directory FROM principal",
 			load_principal },
 		/* before the sessions: what they give is right from the start */
 		{ "SELECT vm,uid,session,user,since_ms,automatic,by,why,spares FROM isolation "

@@ -113,7 +113,7 @@ int store_rec_principal(const struct idfw_principal *p, struct store_rec **ret)
 	if (!groups)
 		return -ENOMEM;
 	bytes = sizeof(*c) + rec_len(p->key) + rec_len(p->name) + rec_len(p->upn) + rec_len(p->dn) +
-		rec_len(p->sid) + rec_len(groups);
+		rec_len(p->sid) + rec_len(p->directory) + rec_len(groups);
 	c = calloc(1, bytes);
 	if (c) {
 		c->bytes = bytes;
@@ -124,6 +124,7 @@ int store_rec_principal(const struct idfw_principal *p, struct store_rec **ret)
 		c->upn = rec_put(c, &at, p->upn);
 		c->dn = rec_put(c, &at, p->dn);
 		c->sid = rec_put(c, &at, p->sid);
+		c->directory = rec_put(c, &at, p->directory);
 		c->groups = rec_put(c, &at, groups);
 		memcpy(c->guid, p->guid, sizeof(c->guid));
 		c->presence = p->presence;

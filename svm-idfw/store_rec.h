@@ -38,6 +38,7 @@ struct store_rec {
 	const char *scanner;
 
 	/* principal */
+	const char *directory;
 	const char *key, *name, *upn, *dn, *sid, *groups; /* groups: JSON, see below */
 	uint8_t guid[16];
 	enum idfw_presence presence;

@@ -82,8 +82,13 @@ static const char store_schema_4[] =
 	"ALTER TABLE principal ADD COLUMN expires_ms INTEGER NOT NULL DEFAULT 0;"
 	"PRAGMA user_version=4;";
 
+/* which directory has the account */
+static const char store_schema_5[] =
+	"ALTER TABLE principal ADD COLUMN directory TEXT NOT NULL DEFAULT '';"
+	"PRAGMA user_version=5;";
+
 static const char *const store_schemas[] = { store_schema_1, store_schema_2, store_schema_3,
-	store_schema_4 };
+	store_schema_4, store_schema_5 };
 
 enum store_stmt {
 	S_BEGIN,
@@ -121,8 +126,8 @@ static const char *const store_stmts[S_WRITER_COUNT] = {
 		    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
 	[S_POLICY] = "INSERT INTO policy(generation,by,time_ms,text) VALUES(?1,?2,?3,?4)",
 	[S_PRINCIPAL] = "INSERT OR REPLACE INTO principal(key,name,upn,dn,sid,guid,presence,"
-			"resolved_ms,groups,account_state,revokes,expires_ms)"
-			" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
+			"resolved_ms,groups,account_state,revokes,expires_ms,directory)"
+			" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
 	[S_AS_OF] = "INSERT INTO meta(key,value) VALUES('as_of_ms',?1),('as_of_session',?2)"
 		    " ON CONFLICT(key) DO UPDATE SET value=excluded.value",
 	[S_ISOLATE] = "INSERT OR REPLACE INTO isolation(vm,uid,session,user,since_ms,automatic,by,"

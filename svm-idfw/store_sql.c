@@ -366,5 +366,6 @@ static int sql_principal(sqlite3_stmt *st, const struct store_rec *r)
 	sql_int(st, 10, r->account.state);
 	sql_int(st, 11, r->account.revokes);
 	sql_int(st, 12, r->account.expires_ms);
+	sql_text(st, 13, r->directory);
 	return sql_run(st);
 }

@@ -11,7 +11,7 @@
 #include "svm-idfw/store.h"
 #include "svm-idfw/store_rec.h"
 
-#define STORE_VERSION 4 /* user_version that this program writes */
+#define STORE_VERSION 5 /* user_version that this program writes */
 #define STORE_WHY_MAX 256
 
 struct store_sql;

@@ -325,6 +325,11 @@ static int check_dir_lookup(const Idfw__DirLookup *l, const char **why)
 {
 	if (l->id == 0 || !text_ok(l->name, 1, WIRE_USER_MAX) || !sid_ok(&l->sid))
 		return bad(-GI_EPROTO, "DirLookup: bad id, name or sid", why);
+	if (l->n_member_sid > WIRE_DIR_MEMBERS_MAX)
+		return bad(-GI_ELIMIT, "DirLookup: too many members", why);
+	for (size_t i = 0; i < l->n_member_sid; i++)
+		if (!l->member_sid[i].len || !sid_ok(&l->member_sid[i]))
+			return bad(-GI_EPROTO, "DirLookup: bad member", why);
 	return 0;
 }
 

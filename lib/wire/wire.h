@@ -37,17 +37,18 @@
 #define WIRE_CTL_DATA_MAX (4u << 20)
 #define WIRE_BOOT_ID_LEN 16
 #define WIRE_ADDRS_MAX 64
-#define WIRE_SESSIONS_MAX 1024	 /* in one Snapshot part */
-#define WIRE_ELEMS_MAX 4096	 /* in one RulesetPart or Marks */
-#define WIRE_OPS_MAX 1024	 /* in one Delta */
-#define WIRE_DIR_GROUPS_MAX 1024 /* in one DirResult */
-#define WIRE_DIR_SIDS_MAX 512	 /* in one DirChanged; accounts and groups too, each */
-#define WIRE_DIR_SERVERS_MAX 256 /* in a DirServers */
-#define WIRE_DIR_REFS_MAX 512	 /* in one DirQuery */
-#define WIRE_DIR_REF_MAX 2048	 /* bytes of one */
-#define WIRE_DIR_NODES_MAX 512	 /* in one DirReport */
-#define WIRE_DIR_CYCLES_MAX 128	 /* in one DirReport */
-#define WIRE_DIR_PATH_MAX 64	 /* names in a path or cycle */
+#define WIRE_SESSIONS_MAX 1024	  /* in one Snapshot part */
+#define WIRE_ELEMS_MAX 4096	  /* in one RulesetPart or Marks */
+#define WIRE_OPS_MAX 1024	  /* in one Delta */
+#define WIRE_DIR_GROUPS_MAX 1024  /* in one DirResult */
+#define WIRE_DIR_SIDS_MAX 512	  /* in one DirChanged; accounts and groups too, each */
+#define WIRE_DIR_SERVERS_MAX 256  /* in a DirServers */
+#define WIRE_DIR_REFS_MAX 512	  /* in one DirQuery */
+#define WIRE_DIR_REF_MAX 2048	  /* bytes of one */
+#define WIRE_DIR_NODES_MAX 512	  /* in one DirReport */
+#define WIRE_DIR_CYCLES_MAX 128	  /* in one DirReport */
+#define WIRE_DIR_PATH_MAX 64	  /* names in a path or cycle */
+#define WIRE_DIR_MEMBERS_MAX 1500 /* in one DirLookup */
 /* of a whole ruleset; fw/fwwire.c asserts that they are fw's */
 #define WIRE_RULESET_GROUPS_MAX 4096
 #define WIRE_RULESET_RULES_MAX 8192

@@ -74,6 +74,10 @@ ldif DC=a,DC=example <<-'E' | samba_modify a.example
 	user alice
 	user anna anna@shared.example
 	group eng CN=alice,CN=Users,DC=a,DC=example|CN=anna,CN=Users,DC=a,DC=example
+	group below
+	group above CN=below,CN=Users,DC=a,DC=example
+	group around CN=above,CN=Users,DC=a,DC=example
+	group via-group
 E
 ldif DC=b,DC=example <<-'E' | samba_modify b.example
 	user alice
@@ -83,6 +87,17 @@ ldif DC=b,DC=example <<-'E' | samba_modify b.example
 	group eng CN=berta,CN=Users,DC=b,DC=example|CN=Ärzte,CN=Users,DC=b,DC=example
 	group odd CN=\#a(b)&c,CN=Users,DC=b,DC=example
 E
+# member add|delete GROUP SID - a group of A, an account or group of B
+member() {
+	printf 'dn: CN=%s,CN=Users,DC=a,DC=example\nchangetype: modify\n%s: member\nmember: <SID=%s>\n' \
+		"$2" "$1" "$3" | samba_modify a.example
+}
+berta=$(samba_sid b.example berta)
+member add below "$berta"
+member add via-group "$(samba_sid b.example odd)"
+# a cycle: around is above, and below
+printf 'dn: CN=below,CN=Users,DC=a,DC=example\nchangetype: modify\nadd: member\nmember: %s\n' \
+	CN=around,CN=Users,DC=a,DC=example | samba_modify a.example
 {
 	printf 'dn: %s\nobjectClass: domain\ndc: l\n\n' $LBASE
 	for u in alice lena; do
@@ -157,7 +172,6 @@ says 'a wildcard is a name' ' not-found ' '#a*'
 says 'a name is no domain' ' not-found ' '#a*(b)\c'
 
 echo '== one of them is down'
-berta=$(samba_sid b.example berta)
 gone() { samba_kill a.example; }
 sees 'the first is killed' 20000 '^state @a down' gone
 says 'a bare name is nobody else, and not nobody' '^answer alice unavailable ' alice
@@ -183,6 +197,37 @@ says 'no other one' '^answer anna not-found' anna
 is 'realm' b eng berta@shared.example
 says 'realm: no other one' '^answer anna@shared.example not-found' anna@shared.example
 is 'a second NetBIOS name' b Domain_Users 'other\alice'
+dir_stop
+
+echo '== groups in a directory that is trusted (foreign security principals)'
+{
+	block_a
+	block_b 'trusts a;'
+	block_l
+} >"$W/trusts.conf"
+dir_start "$W/trusts.conf"
+up a b l
+own='Domain_Users Users'
+says 'of the account, nested, with a cycle' " berta $own above around below eng\$" berta@b.example
+says 'of its group' " #a\(b\)&c $own odd via-group\$" '#a(b)&c'
+says 'of somebody who is in none' " alice $own\$" alice@b.example
+says 'they trust nobody back' " anna $own eng\$" anna
+sees 'it leaves a group there: it is told' 20000 '^changed @a ' member delete below "$berta"
+says 'and has none there' " berta $own eng\$" berta@b.example
+sees 'a group there gets a member: it is told' 20000 '^changed @a ' member add above "$berta"
+says 'and it has that' " berta $own above around below eng\$" berta@b.example
+sees 'the trusted one is killed' 20000 '^state @a down' gone
+says 'who is not known is unavailable: a group may be missing' '^answer berta@b.example unavailable ' berta@b.example
+is 'others go on' l eng lena@l.example
+dir_stop
+
+echo '== Global Catalog'
+A=$A:3269 block_a >"$W/gc.conf"
+samba_run a.example $A
+dir_start "$W/gc.conf"
+sees 'its port' 60000 '^state up' true
+says 'an account' ' alice Domain_Users Users eng$' alice
+says 'its UPN' ' anna Domain_Users Users eng$' anna@shared.example
 dir_stop
 
 [ $FAILED = 0 ] || {

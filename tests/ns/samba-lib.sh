@@ -85,7 +85,7 @@ samba_sid() {
 	local value
 	value=$(timeout 20 ldapsearch -x -LLL -o ldif-wrap=no -H "ldaps://${SAMBA_IP[$1]}" -D "administrator@$1" \
 		-w "$SAMBA_PASS" -b "DC=${1//./,DC=}" "(sAMAccountName=$2)" objectSid | sed -n 's/^objectSid:: //p')
-	base64 -d <<<"$value" | od -An -v -tu1 -w200 | awk 'BEGIN { CONVFMT = OFMT = "%d" } {
+	base64 -d <<<"$value" | od -An -v -tu1 -w200 | awk 'BEGIN { CONVFMT = OFMT = "%.0f" } {
 		n = $2; id = 0
 		for (i = 3; i <= 8; i++) id = id * 256 + $i
 		s = "S-" $1 "-" id

@@ -200,6 +200,7 @@ static bool answer(struct run *r, enum idfw_presence presence)
 	p.dn = dn_user;
 	if (!replay_account(r, &p.account))
 		return replay_fail(r, "no such state");
+	p.stale = replay_option(r, "stale") != NULL;
 	if (replay_option(r, "in"))
 		p.directory = (char *)(uintptr_t)replay_option(r, "in");
 	if (replay_option(r, "sid"))
@@ -236,8 +237,10 @@ static bool do_unavailable(struct run *r)
 static bool do_changed(struct run *r)
 {
 	uint8_t accounts[LIST_MAX][16], groups[LIST_MAX][16];
-	const char *sids[LIST_MAX];
-	struct idfw_changes c = { .sids = sids, .accounts = accounts, .groups = groups };
+	const char *sids[LIST_MAX], *by[LIST_MAX];
+	struct idfw_changes c = {
+		.sids = sids, .accounts = accounts, .groups = groups, .trusted_by = by
+	};
 
 	for (int i = 1; i < (int)r->n && i < LIST_MAX; i++) {
 		const char *w = r->words[i];
@@ -248,6 +251,10 @@ static bool do_changed(struct run *r)
 			unique_id(w + 8, accounts[c.n_accounts++]);
 		else if (!strncmp(w, "group=", 6))
 			unique_id(w + 6, groups[c.n_groups++]);
+		else if (!strncmp(w, "in=", 3))
+			c.directory = w + 3;
+		else if (!strncmp(w, "trusted-by=", 11))
+			by[c.n_trusted_by++] = w + 11;
 		else
 			sids[c.n_sids++] = w;
 	}

@@ -48,13 +48,29 @@ static int ask(void *arg, size_t at, const char *key, const char *name, const ch
 	return 0;
 }
 
+static int ask_foreign(void *arg, size_t at, const char *key, const char *name, const char *sid,
+	const char *members)
+{
+	struct world *w = arg;
+
+	(void)key;
+	(void)name;
+	if ((int)at == w->refuse)
+		return -GI_EFULL;
+	put(w->asked, "%s<%s:%s ", w->d[at].label, members, sid);
+	return 0;
+}
+
 static void principal(void *arg, const char *key, const struct idfw_principal *found)
 {
 	static const char *const word[] = { "pending", "found", "not-found", "unavailable" };
 	struct world *w = arg;
 	const char *again = w->again;
 
-	put(w->said, "%s=%s@%s ", key, word[found->presence], found->directory);
+	put(w->said, "%s=%s@%s %s", key, word[found->presence], found->directory,
+		found->stale ? "stale " : "");
+	for (size_t i = 0; i < found->n_groups; i++)
+		put(w->said, "%s ", found->groups[i].name);
 	w->again = NULL;
 	if (again)
 		assert_int_equal(dir_set_lookup(w->set, again, again, NULL), 0);
@@ -62,7 +78,7 @@ static void principal(void *arg, const char *key, const struct idfw_principal *f
 
 static int setup(void **state)
 {
-	static const struct dir_set_ops ops = { ask, principal };
+	static const struct dir_set_ops ops = { ask, ask_foreign, principal };
 	static struct world w;
 
 	w = (struct world){ .maps = { old_rule, 1 }, .refuse = -1 };
@@ -246,6 +262,141 @@ static void test_twice_is_asked_once_more(void **state)
 	assert_non_null(strstr(w->said, "not-found"));
 }
 
+/* ---- groups in blocks that the account's own one trusts ---- */
+
+#define SID_B "S-1-5-21-2-2-2-"
+#define SID_A "S-1-5-21-1-1-1-"
+#define SID_C "S-1-5-21-3-3-3-"
+
+static char *trusts[] = { (char *)"a", (char *)"c" };
+static struct idfw_group g_own = { .name = (char *)"own", .sid = (char *)SID_B "10" };
+static struct idfw_group g_local = { .name = (char *)"local", .sid = (char *)SID_A "10" };
+static struct idfw_group g_other = { .name = (char *)"other", .sid = (char *)SID_A "11" };
+static struct idfw_group g_third = { .name = (char *)"third", .sid = (char *)SID_C "10" };
+static struct idfw_group g_users = { .name = (char *)"Users", .sid = (char *)"S-1-5-32-545" };
+
+static void b_has(struct world *w)
+{
+	struct idfw_group groups[] = { g_own, g_users };
+	struct idfw_principal p = { .presence = IDFW_P_FOUND,
+		.name = (char *)"alice",
+		.sid = (char *)SID_B "9",
+		.groups = groups,
+		.n_groups = 2 };
+
+	dir_set_answer(w->set, 1, "alice@b.example", &p);
+}
+
+static void other_has(struct world *w, size_t at, const struct idfw_group *g)
+{
+	struct idfw_group groups[] = { g ? *g : g_users };
+	struct idfw_principal p = { .presence = IDFW_P_FOUND, .groups = groups, .n_groups = !!g };
+
+	dir_set_foreign(w->set, at, "alice@b.example", &p);
+}
+
+static void other_down(struct world *w, size_t at)
+{
+	struct idfw_principal p = { .presence = IDFW_P_UNAVAILABLE };
+
+	dir_set_foreign(w->set, at, "alice@b.example", &p);
+}
+
+/* known from before as b's, with groups in a and c */
+static void look_known(struct world *w)
+{
+	const struct idfw_group *in[] = { &g_own, &g_local, &g_other, &g_third, &g_users };
+	struct idfw_principal known = {
+		.directory = (char *)"b", .sid = (char *)SID_B "9", .in = in, .n_in = 5
+	};
+
+	w->asked[0] = w->said[0] = '\0';
+	assert_int_equal(dir_set_lookup(w->set, "alice@b.example", "alice@b.example", &known), 0);
+}
+
+static void test_trusts_are_put_together(void **state)
+{
+	struct world *w = *state;
+
+	w->d[1].trusts = (struct conf_list){ trusts, 2 };
+	look(w, "alice@b.example");
+	b_has(w);
+	assert_string_equal(w->asked,
+		"b:alice@b.example: a<" SID_B "9 " SID_B "10: c<" SID_B "9 " SID_B "10: ");
+	other_has(w, 0, &g_local);
+	b_has(w);		   /* nobody waits for that */
+	other_has(w, 0, &g_other); /* nor for that */
+	assert_string_equal(w->said, "");
+	other_has(w, 2, &g_own); /* has it already */
+	assert_string_equal(w->said, "alice@b.example=found@b own Users local ");
+}
+
+static void test_trusts_unknown_and_down_is_unavailable(void **state)
+{
+	struct world *w = *state;
+
+	w->d[1].trusts = (struct conf_list){ trusts, 2 };
+	look(w, "alice@b.example");
+	b_has(w);
+	other_down(w, 0);
+	other_has(w, 2, &g_third);
+	assert_string_equal(w->said, "alice@b.example=unavailable@b stale own Users third ");
+}
+
+static void test_trusts_known_and_down_stays_as_it_was(void **state)
+{
+	struct world *w = *state;
+
+	w->d[1].trusts = (struct conf_list){ trusts, 2 };
+	look_known(w); /* the domain of a is not known yet: the whole cache serves */
+	b_has(w);
+	other_down(w, 0);
+	other_has(w, 2, NULL);
+	assert_non_null(strstr(w->said, "unavailable"));
+	look_known(w);
+	b_has(w);
+	other_has(w, 0, &g_local);
+	other_has(w, 2, &g_third);
+	assert_string_equal(w->said, "alice@b.example=found@b own Users local third ");
+	look_known(w); /* c took third away meanwhile, a is down */
+	b_has(w);
+	other_has(w, 2, NULL);
+	other_down(w, 0);
+	assert_string_equal(w->said, "alice@b.example=found@b stale own Users local other ");
+	w->refuse = 0; /* cannot even be asked */
+	look_known(w);
+	b_has(w);
+	other_has(w, 2, NULL);
+	assert_string_equal(w->said, "alice@b.example=found@b stale own Users local other ");
+}
+
+static void test_trusts_known_as_somebody_else_is_not_him(void **state)
+{
+	struct idfw_group groups[] = { g_own };
+	struct idfw_principal p = {
+		.presence = IDFW_P_FOUND, .sid = (char *)SID_B "77", .groups = groups, .n_groups = 1
+	};
+	struct world *w = *state;
+
+	test_trusts_known_and_down_stays_as_it_was(state);
+	w->refuse = -1;
+	look_known(w);
+	dir_set_answer(w->set, 1, "alice@b.example", &p);
+	other_down(w, 0);
+	other_has(w, 2, NULL);
+	assert_string_equal(w->said, "alice@b.example=unavailable@b stale own ");
+}
+
+static void test_trusts_of_nobody_are_not_asked(void **state)
+{
+	struct world *w = *state;
+
+	w->d[1].trusts = (struct conf_list){ trusts, 2 };
+	look(w, "alice@b.example");
+	answer(w, 1, "alice@b.example", IDFW_P_NOT_FOUND);
+	assert_string_equal(w->said, "alice@b.example=not-found@ ");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -264,6 +415,11 @@ int main(void)
 		T(test_known_by_the_one_that_is_down),
 		T(test_refused_question),
 		T(test_twice_is_asked_once_more),
+		T(test_trusts_are_put_together),
+		T(test_trusts_unknown_and_down_is_unavailable),
+		T(test_trusts_known_and_down_stays_as_it_was),
+		T(test_trusts_known_as_somebody_else_is_not_him),
+		T(test_trusts_of_nobody_are_not_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -274,9 +274,9 @@ static int loaded_principal(void *arg, const struct idfw_principal *p)
 	size_t at = strlen(l->text);
 
 	(void)snprintf(l->text + at, sizeof(l->text) - at,
-		"principal %s %s %s %zu %s %s %d state %u/%u %llu\n", p->key, p->name, p->sid,
-		p->n_groups, p->groups[1].name, p->groups[0].sid, p->presence, p->account.state,
-		p->account.revokes, (unsigned long long)p->account.expires_ms);
+		"principal %s@%s %s %s %zu %s %s %d state %u/%u %llu\n", p->key, p->directory,
+		p->name, p->sid, p->n_groups, p->groups[1].name, p->groups[0].sid, p->presence,
+		p->account.state, p->account.revokes, (unsigned long long)p->account.expires_ms);
 	return 0;
 }
 
@@ -327,6 +327,7 @@ static void test_store_restart_loads_live_state(void **state)
 		.dn = none,
 		.sid = sid,
 		.presence = IDFW_P_FOUND,
+		.directory = (char *)"corp",
 		.account = { .state = 5, .revokes = 3, .expires_ms = 1893456000000, .now = 9 },
 		.groups = groups,
 		.n_groups = 2 };
@@ -347,13 +348,14 @@ static void test_store_restart_loads_live_state(void **state)
 	assert_int_equal(idfw_store_put(f->store, &other), 0);
 	fix_reopen(f); /* close flushes */
 	assert_int_equal(idfw_store_read(f->store, &load_ops, &l), 0);
-	assert_string_equal(l.text, "vm vm01 0a 4\n"
-				    "vm vm02 0b 9\n"
-				    "as of 1893456000000 3\n"
-				    "principal alice alice S-1-5-18 2 R&D (\"East\") S-1-5-18 1 "
-				    "state 5/3 1893456000000\n"
-				    "session vm01 alice 0a 501 1 2001 0 pts/0 4 2001\n"
-				    "session vm01 bob 0a 502 2 2002 1 pts/0 4 2001\n");
+	assert_string_equal(l.text,
+		"vm vm01 0a 4\n"
+		"vm vm02 0b 9\n"
+		"as of 1893456000000 3\n"
+		"principal alice@corp alice S-1-5-18 2 R&D (\"East\") S-1-5-18 1 "
+		"state 5/3 1893456000000\n"
+		"session vm01 alice 0a 501 1 2001 0 pts/0 4 2001\n"
+		"session vm01 bob 0a 502 2 2002 1 pts/0 4 2001\n");
 	assert_int_equal(l.next_db_id, 4);
 }
 

@@ -266,6 +266,8 @@ static void init_directory(void)
 	dir_lookup.id = 5;
 	dir_lookup.name = user;
 	dir_lookup.sid = sid_list[0];
+	dir_lookup.member_sid = sid_list;
+	dir_lookup.n_member_sid = 1;
 	idfw__dir_group__init(&dir_group);
 	dir_group.dn = dn;
 	dir_group.guid = (ProtobufCBinaryData){ 16, boot_id };

@@ -123,6 +123,8 @@ static void test_check_byte_lengths(void **state)
 	VALUE(RULESET_PART, ruleset_part->group[0]->net[0]->addr.len, 16, 5, -GI_EPROTO);
 	VALUE(DIR_LOOKUP, dir_lookup->sid.len, 0, 69, -GI_EPROTO);
 	VALUE(DIR_LOOKUP, dir_lookup->sid.len, 8, 7, -GI_EPROTO);
+	VALUE(DIR_LOOKUP, dir_lookup->member_sid[0].len, 8, 7, -GI_EPROTO);
+	VALUE(DIR_LOOKUP, dir_lookup->member_sid[0].len, 8, 0, -GI_EPROTO);
 	VALUE(DIR_RESULT, dir_result->guid.len, 0, 15, -GI_EPROTO);
 	VALUE(DIR_RESULT, dir_result->group[0]->guid.len, 16, 17, -GI_EPROTO);
 	VALUE(DIR_CHANGED, dir_changed->sid[0].len, 12, 69, -GI_EPROTO);
@@ -164,6 +166,7 @@ static void test_check_counts_at_their_limits(void **state)
 	COUNT(MARKS, marks->elem, marks->n_elem, WIRE_ELEMS_MAX);
 	COUNT(SERVICE_WATCH, service_watch->unit, service_watch->n_unit, WIRE_UNITS_MAX);
 	COUNT(CTL_REQUEST, ctl_request->arg, ctl_request->n_arg, WIRE_CTL_ARGS_MAX);
+	COUNT(DIR_LOOKUP, dir_lookup->member_sid, dir_lookup->n_member_sid, WIRE_DIR_MEMBERS_MAX);
 	COUNT(DIR_RESULT, dir_result->group, dir_result->n_group, WIRE_DIR_GROUPS_MAX);
 	COUNT(DIR_CHANGED, dir_changed->sid, dir_changed->n_sid, WIRE_DIR_SIDS_MAX);
 	COUNT(DIR_CHANGED, dir_changed->account, dir_changed->n_account, WIRE_DIR_SIDS_MAX);
