@@ -277,6 +277,9 @@ static void print_svm(const json_t *r, bool color, FILE *to)
 	fprintf(to, "  directory  ");
 	print_directories(r, color, to);
 	fputc('\n', to);
+	if (ctl_row_number(r, "collisions"))
+		fprintf(to, "  names      %" PRIu64 " are more than one account: dir collisions\n",
+			ctl_row_number(r, "collisions"));
 	print_accounts(r, color, to);
 	fprintf(to, "  store      ");
 	put_state(r, "store", "ok", color, to);

@@ -106,6 +106,12 @@ static const struct ctl_verb verbs[] = {
 		"Checks FILE as \"policy check\" does, hands it to svm-idfw and prints the new\n"
 		"generation. On an error the running policy stays.\n",
 		1, 1, { { 0 } }, ctl_run_policy_commit, false },
+	{ "dir collisions", "", "names that are more than one account or group",
+		"Lists login names and principal names (UPN) that are accounts of several\n"
+		"directories, as far as logins have shown, and groups of one name that the\n"
+		"policy names by it. The first directory of a login name has it; a policy that\n"
+		"names a UPN or a group by its name means all of them: name a SID or DN instead.\n",
+		0, 0, { { 0 } }, ctl_run_dir_collisions, false },
 	{ "dir test", "CONFIG", "try its directories before svm-idfw uses it",
 		"Tries each server of each directory in CONFIG, an svm-idfw.conf, step by step:\n"
 		"name, connection, files, TLS, bind, base, an account's groups, changes. Says\n"
@@ -166,7 +172,8 @@ static const struct ctl_verb verbs[] = {
 static const struct ctl_family families[] = {
 	{ "policy", "check, show or commit",
 		"check, show, commit: the policy in force, or a new one" },
-	{ "dir", "test, status or lookup", "test, status, lookup: directories, their accounts" },
+	{ "dir", "test, status, lookup or collisions",
+		"test, status, lookup, collisions: directories, accounts" },
 	{ "scan", "status, test, explain, now or reload",
 		"status, test, explain, now, reload: files on VMs" },
 	{ "quarantine", "list, restore or purge",

@@ -39,6 +39,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "lib/base/text.h"
+#include "svm-idfw/collide.h"
 #include "svm-idfw/dirstates.h"
 #include "svm-idfw/account.h"
 #include "svm-idfw/engine.h"
@@ -306,6 +307,7 @@ struct idfw_engine {
 	struct idfw_directory dirs[IDFW_DIRS_MAX];
 	size_t n_dirs;
 	struct idfw_news news;
+	struct idfw_collide collide;
 	struct idfw_stats stats;
 };
 
@@ -420,6 +422,7 @@ void idfw_isolations_free(struct idfw_vm *vm);
 void idfw_outboxes_free(struct idfw_engine *e);
 
 /* ---- principal.c ---- */
+struct idfw_principal *idfw_principal_find(struct idfw_engine *e, const char *key);
 GI_MUST_CHECK int idfw_principal_get(
 	struct idfw_engine *e, const char *user, struct idfw_principal **ret);
 void idfw_principal_free(struct idfw_engine *e, struct idfw_principal *p);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define DIRS_FOREIGN "\001" /* no name begins so */
+#define DIRS_OTHER "\002"
 #define DIRS_KEY_MAX (DIR_NAME_MAX + 2)
 
 struct dirs_one {
@@ -34,6 +35,8 @@ static void on_principal(void *arg, const char *key, const struct idfw_principal
 
 	if (key[0] == DIRS_FOREIGN[0])
 		dir_set_foreign(o->all->set, o->at, key + 1, found);
+	else if (key[0] == DIRS_OTHER[0])
+		dir_set_other(o->all->set, o->at, key + 1, found);
 	else
 		dir_set_answer(o->all->set, o->at, key, found);
 }
@@ -72,6 +75,27 @@ static int set_ask_foreign(void *arg, size_t at, const char *key, const char *na
 	return idfw_dir_foreign(d->one[at].dir, own, name, sid, members);
 }
 
+static int set_ask_other(void *arg, size_t at, const char *key, const char *name)
+{
+	struct idfw_dirs *d = arg;
+	char own[DIRS_KEY_MAX];
+
+	if (!d->one[at].dir ||
+		(size_t)snprintf(own, sizeof(own), DIRS_OTHER "%s", key) >= sizeof(own))
+		return -ENOTCONN;
+	return idfw_dir_lookup(d->one[at].dir, own, name, "");
+}
+
+static void set_collision(void *arg, const char *name, size_t first, const char *first_id,
+	size_t other, const char *other_id)
+{
+	struct idfw_dirs *d = arg;
+
+	d->ops.collision(d->arg, name,
+		(const char *const[2]){ d->confs[first].label, d->confs[other].label },
+		(const char *const[2]){ first_id, other_id });
+}
+
 static void set_principal(void *arg, const char *key, const struct idfw_principal *found)
 {
 	struct idfw_dirs *d = arg;
@@ -84,7 +108,8 @@ int idfw_dirs_new(struct io_loop *l, const char *conf_file, const struct idfw_di
 	struct idfw_dirs **ret)
 {
 	static const struct idfw_dir_ops dir_ops = { on_principal, on_changed, on_state };
-	static const struct dir_set_ops set_ops = { set_ask, set_ask_foreign, set_principal };
+	static const struct dir_set_ops set_ops = { set_ask, set_ask_foreign, set_ask_other,
+		set_collision, set_principal };
 	struct idfw_dirs *d;
 	int err;
 

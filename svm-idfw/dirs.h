@@ -16,6 +16,9 @@ struct idfw_dirs_ops { /* all must be set; @label: of the block */
 	void (*principal)(void *arg, const char *key, const struct idfw_principal *found);
 	void (*changed)(void *arg, const char *label, const struct idfw_changes *c);
 	void (*state)(void *arg, const char *label, bool up, const char *why);
+	/* a name is an account in two blocks; the first one has it. @ids: SIDs, or DNs */
+	void (*collision)(
+		void *arg, const char *name, const char *const labels[2], const char *const ids[2]);
 };
 
 /*

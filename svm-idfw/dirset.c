@@ -19,6 +19,8 @@
 #include "svm-idfw/dirtrust.h"
 
 #define SET_MEMBERS_BYTES (1u << 20)
+#define SET_OTHERS_MAX 65536  /* names that were compared; then all are, anew */
+#define SET_OTHERS_RUNNING 16 /* at a time; others at their next lookup */
 
 struct set_ask {
 	char *key, *name, *sid; /* owned; sid: known from before, or "" */
@@ -34,12 +36,22 @@ struct set_ask {
 	UT_hash_handle hh;
 };
 
+/* a name that was found, for once in a while; @id: SID or DN of whom it is */
+struct set_other {
+	char *key, *id; /* owned; id: while blocks are asked */
+	uint32_t waiting;
+	uint8_t first; /* block that has it */
+	UT_hash_handle hh;
+};
+
 struct dir_set {
 	const struct idfw_dir_conf *dirs; /* borrowed */
 	size_t n;
 	const struct conf_list *maps; /* borrowed */
 	struct dir_set_ops ops;
 	void *arg;
+	struct set_other *others; /* owned; names that were found */
+	size_t others_running;
 	struct set_ask *asks;				/* owned; by key, up to DIR_QUEUE_MAX */
 	char domain[DIR_SET_MAX][DIR_TRUST_DOMAIN_MAX]; /* S-1-5-21-..., once one is known */
 };
@@ -52,6 +64,9 @@ static bool set_ask_next(struct dir_set *s, struct set_ask *a, struct idfw_princ
 static void set_ask_done(struct dir_set *s, struct set_ask *a, const struct idfw_principal *found);
 static bool set_trusts_ask(struct dir_set *s, struct set_ask *a, struct idfw_principal *found);
 static void set_trusts_done(struct dir_set *s, struct set_ask *a);
+static void set_others_ask(
+	struct dir_set *s, const struct set_ask *a, const struct idfw_principal *found);
+static void set_others_free(struct dir_set *s);
 
 int dir_set_new(const struct idfw_dir_conf *dirs, size_t n, const struct conf_list *maps,
 	const struct dir_set_ops *ops, void *arg, struct dir_set **ret)
@@ -79,6 +94,7 @@ void dir_set_free(struct dir_set *s)
 		HASH_DEL(s->asks, a);
 		set_ask_free(a);
 	}
+	set_others_free(s);
 	free(s);
 }
 
@@ -125,6 +141,8 @@ void dir_set_answer(
 		p.presence = IDFW_P_UNAVAILABLE;
 	if (p.presence == IDFW_P_FOUND && dir_trust_domain(p.sid, domain))
 		memcpy(s->domain[at], domain, sizeof(domain));
+	if (p.presence == IDFW_P_FOUND && !a->refresh)
+		set_others_ask(s, a, &p);
 	if (!set_trusts_ask(s, a, &p))
 		set_ask_done(s, a, &p);
 }
@@ -291,4 +309,92 @@ static void set_trusts_done(struct dir_set *s, struct set_ask *a)
 	}
 	p = a->found;
 	set_ask_done(s, a, &p);
+}
+
+/* ---- names that are accounts of several blocks: told, never waited for ---- */
+
+static void set_others_free(struct dir_set *s)
+{
+	struct set_other *o, *next;
+
+	HASH_ITER (hh, s->others, o, next) {
+		HASH_DEL(s->others, o);
+		free(o->key);
+		free(o->id);
+		free(o);
+	}
+	s->others_running = 0;
+}
+
+static struct set_other *set_other_new(struct dir_set *s, const char *key, const char *id)
+{
+	struct set_other *o = calloc(1, sizeof(*o));
+
+	if (o) {
+		o->key = strdup(key);
+		o->id = strdup(id);
+	}
+	if (!o || !o->key || !o->id) {
+		if (o) {
+			free(o->key);
+			free(o->id);
+		}
+		free(o);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, s->others, o->key, strlen(o->key), o);
+	return o;
+}
+
+static void set_other_rest(struct dir_set *s, struct set_other *o)
+{
+	if (o->waiting)
+		return;
+	s->others_running--;
+	free(o->id);
+	o->id = NULL; /* the name stays: it has been compared */
+}
+
+static const char *set_id(const struct idfw_principal *p)
+{
+	return p->sid && *p->sid ? p->sid : p->dn ? p->dn : "";
+}
+
+/* the blocks behind the one that has it; those before have said that they do not */
+static void set_others_ask(
+	struct dir_set *s, const struct set_ask *a, const struct idfw_principal *found)
+{
+	struct set_other *o = NULL;
+
+	if (a->at + 1 >= a->route.n || s->others_running >= SET_OTHERS_RUNNING)
+		return;
+	HASH_FIND_STR(s->others, a->key, o);
+	if (o)
+		return;
+	if (HASH_COUNT(s->others) >= SET_OTHERS_MAX)
+		set_others_free(s);
+	o = set_other_new(s, a->key, set_id(found));
+	if (!o)
+		return;
+	o->first = a->route.at[a->at];
+	s->others_running++;
+	for (size_t i = a->at + 1; i < a->route.n; i++)
+		if (s->ops.ask_other(s->arg, a->route.at[i], a->key, a->name) == 0)
+			o->waiting |= 1u << a->route.at[i];
+	set_other_rest(s, o);
+}
+
+void dir_set_other(
+	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found)
+{
+	struct set_other *o = NULL;
+
+	HASH_FIND_STR(s->others, key, o);
+	if (!o || at >= s->n || !(o->waiting & 1u << at))
+		return;
+	o->waiting &= ~(1u << at);
+	/* one account may be seen through two blocks */
+	if (found->presence == IDFW_P_FOUND && strcmp(set_id(found), o->id) != 0)
+		s->ops.collision(s->arg, key, o->first, o->id, at, set_id(found));
+	set_other_rest(s, o);
 }

@@ -19,6 +19,11 @@ struct dir_set_ops { /* all must be set; @arg first */
 	/* block @at: groups that these SIDs are in; the same with dir_set_foreign() */
 	int (*ask_foreign)(void *arg, size_t at, const char *key, const char *name, const char *sid,
 		const char *members);
+	/* block @at, behind an answer: does it have that name as well? Then dir_set_other() */
+	int (*ask_other)(void *arg, size_t at, const char *key, const char *name);
+	/* @name is an account of block @first, and, not asked, of @other too; borrowed */
+	void (*collision)(void *arg, const char *name, size_t first, const char *first_id,
+		size_t other, const char *other_id);
 	/* what was looked up; borrowed for the call. It may look up again from within */
 	void (*principal)(void *arg, const char *key, const struct idfw_principal *found);
 };
@@ -40,6 +45,9 @@ void dir_set_answer(
 	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found);
 /* the groups of @key's account in block @at: FOUND with some or none, or not answered */
 void dir_set_foreign(
+	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found);
+/* what block @at says about a name that another one has */
+void dir_set_other(
 	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found);
 
 #endif

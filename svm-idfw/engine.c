@@ -54,6 +54,7 @@ void idfw_engine_free(struct idfw_engine *e)
 	HASH_ITER (hh, e->principals, p, p_next)
 		idfw_principal_free(e, p);
 	idfw_units_free(e);
+	idfw_collide_free(e);
 	idfw_owners_free(e);
 	idfw_recents_free(e);
 	idfw_outboxes_free(e);

@@ -216,6 +216,7 @@ enum idfw_record_kind {
 	IDFW_REC_LOST,	      /* a VM is away for longer than leases of its sessions' groups */
 	IDFW_REC_FOUND_AGAIN, /* and is back */
 	IDFW_REC_ACCOUNT,     /* an account is disabled, expired, ...; or well again */
+	IDFW_REC_COLLISION,   /* a name is more than one account */
 	IDFW_REC_ALARM,	      /* something is wrong with a VM's enforcement, or well again */
 };
 

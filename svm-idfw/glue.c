@@ -9,6 +9,8 @@
  */
 #include "svm-idfw/svm.h"
 
+#include "svm-idfw/collide.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -234,9 +236,23 @@ static void dir_state(void *arg, const char *label, bool up, const char *why)
 	idfw_engine_directory_state(s->engine, label, up, why);
 }
 
-const struct idfw_dirs_ops svm_dirs_ops = {
-	.principal = dir_principal, .changed = dir_changed, .state = dir_state
-};
+static void dir_collision(
+	void *arg, const char *name, const char *const labels[2], const char *const ids[2])
+{
+	struct idfw_place at[2];
+	struct svm *s = arg;
+
+	for (size_t i = 0; i < 2; i++)
+		at[i] = (struct idfw_place){ .directory = (char *)(uintptr_t)labels[i],
+			.id = (char *)(uintptr_t)ids[i] };
+	svm_round(s);
+	idfw_engine_collision(s->engine, IDFW_COLLIDE_NAME, name, at);
+}
+
+const struct idfw_dirs_ops svm_dirs_ops = { .principal = dir_principal,
+	.changed = dir_changed,
+	.state = dir_state,
+	.collision = dir_collision };
 
 /* ---- policy ---- */
 

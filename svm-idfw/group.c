@@ -164,3 +164,12 @@ size_t idfw_groups_count(const struct idfw_group_table *t)
 {
 	return HASH_COUNT(t->all);
 }
+
+void idfw_groups_each(const struct idfw_group_table *t,
+	void (*cb)(void *arg, const struct idfw_group *g), void *arg)
+{
+	const struct idfw_shared_group *s;
+
+	for (s = t->all; s; s = s->hh.next)
+		cb(arg, &s->g);
+}

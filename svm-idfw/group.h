@@ -37,6 +37,8 @@ bool idfw_group_changed(struct idfw_group_table *t, const uint8_t id[16], uint64
  * one: never an earlier
  */
 uint64_t idfw_group_news(const struct idfw_group *g);
+void idfw_groups_each(const struct idfw_group_table *t,
+	void (*cb)(void *arg, const struct idfw_group *g), void *arg);
 size_t idfw_groups_count(const struct idfw_group_table *t);
 
 static inline bool idfw_id_is_set(const uint8_t id[16])

@@ -23,7 +23,7 @@ static void fold(const char *user, char *out, size_t size)
 	out[i] = '\0';
 }
 
-static struct idfw_principal *find(struct idfw_engine *e, const char *key)
+struct idfw_principal *idfw_principal_find(struct idfw_engine *e, const char *key)
 {
 	struct idfw_principal *p;
 	size_t len = strlen(key);
@@ -38,7 +38,8 @@ const struct idfw_principal *idfw_engine_principal_of(const struct idfw_engine *
 	char key[WIRE_USER_MAX + 1];
 
 	fold(user, key, sizeof(key));
-	return find((struct idfw_engine *)(uintptr_t)e, key); /* finding does not write */
+	return idfw_principal_find(
+		(struct idfw_engine *)(uintptr_t)e, key); /* finding does not write */
 }
 
 static void groups_free(struct idfw_engine *e, struct idfw_principal *p)
@@ -158,7 +159,7 @@ int idfw_principal_get(struct idfw_engine *e, const char *user, struct idfw_prin
 	int r;
 
 	fold(user, key, sizeof(key));
-	p = find(e, key);
+	p = idfw_principal_find(e, key);
 	if (p) {
 		*ret = p;
 		return 0;
@@ -400,13 +401,14 @@ static void take(
 		age_confirm(e, p);
 	p->held = false;
 	idfw_account_take(e, p, p->presence == IDFW_P_FOUND ? &found->account : NULL);
+	idfw_collide_upn(e, p);
 	judge(e, p, r);
 }
 
 void idfw_engine_principal(
 	struct idfw_engine *e, const char *key, const struct idfw_principal *found)
 {
-	struct idfw_principal *p = find(e, key);
+	struct idfw_principal *p = idfw_principal_find(e, key);
 
 	if (!p)
 		return;

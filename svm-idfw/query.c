@@ -20,7 +20,6 @@
 #include "svm-idfw/query_int.h"
 #include "svm-idfw/queryrow.h"
 
-static bool query_emit(struct query *q, const struct query_out *out, json_t *row);
 static enum query_progress query_text_step(struct query *q, const struct query_out *out);
 static void query_vms(struct query *q);
 static void status_begin(struct query *q);
@@ -48,6 +47,7 @@ static const struct query_verb verbs[] = {
 	{ "fim", 0, 7, false, fim_begin, audit_step },
 	{ "dir-status", 0, 0, false, query_dir_status_begin, query_dir_step },
 	{ "dir-lookup", 1, 2, false, query_dir_lookup_begin, query_dir_step },
+	{ "dir-collisions", 0, 0, false, query_collisions_begin, query_collisions_step },
 };
 
 int query_new(const struct query_env *env, const Idfw__CtlRequest *r, const char *data, size_t len,
@@ -153,7 +153,7 @@ void query_fail(struct query *q, uint32_t status, const char *fmt, ...)
 }
 
 /* takes @row, also NULL (no memory: said at the end); is there room for more? */
-static bool query_emit(struct query *q, const struct query_out *out, json_t *row)
+bool query_emit(struct query *q, const struct query_out *out, json_t *row)
 {
 	char *text = row ? json_dumps(row, JSON_COMPACT) : NULL;
 	bool room = true;

@@ -73,4 +73,11 @@ void query_dir_lookup_begin(struct query *q);
 enum query_progress query_dir_step(struct query *q, const struct query_out *out);
 void query_dir_free(struct query_dir *d); /* NULL is fine */
 
+/* query.c: takes @row, NULL: no memory; false: no room for more */
+bool query_emit(struct query *q, const struct query_out *out, json_t *row);
+
+/* querycollide.c */
+void query_collisions_begin(struct query *q);
+enum query_progress query_collisions_step(struct query *q, const struct query_out *out);
+
 #endif

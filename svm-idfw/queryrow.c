@@ -8,6 +8,7 @@
 #include "svm-idfw/queryrow.h"
 
 #include "lib/io/loop.h"
+#include "svm-idfw/collide.h"
 
 #define ROW_GROUPS_MAX 512 /* of one session; a row must fit a frame */
 
@@ -79,7 +80,7 @@ json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 	*ret_ok = policy && s.directory_up && st.err == 0 && row_all_in_sync(env);
 	row = json_pack(
 		"{s:s,s:b,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,"
-		"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}",
+		"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I}",
 		"type", "svm", "ok", (int)*ret_ok, "software", "svm-idfw " PACKAGE_VERSION,
 		"generation", (json_int_t)generation, "started_ms", (json_int_t)env->started_ms,
 		"uptime_ms", (json_int_t)(now > env->started_ms ? now - env->started_ms : 0),
@@ -99,7 +100,8 @@ json_t *query_row_svm(const struct query_env *env, bool *ret_ok)
 		(json_int_t)s.isolations_capped, "isolations_spared",
 		(json_int_t)s.isolations_spared, "scan_records", (json_int_t)s.scan_records,
 		"scan_duplicates", (json_int_t)s.scan_duplicates, "alarms", (json_int_t)s.alarms,
-		"leases", (json_int_t)s.leases, "directories", row_directories(env->engine));
+		"leases", (json_int_t)s.leases, "directories", row_directories(env->engine),
+		"collisions", (json_int_t)idfw_collisions_count(env->engine));
 	return row_ages(env, row, ret_ok);
 }
 

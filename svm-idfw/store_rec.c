@@ -165,6 +165,7 @@ const char *store_kind_word(enum idfw_record_kind kind)
 		[IDFW_REC_FOUND_AGAIN] = "found-again",
 		[IDFW_REC_ACCOUNT] = "account",
 		[IDFW_REC_ALARM] = "alarm",
+		[IDFW_REC_COLLISION] = "collision",
 	};
 
 	return (size_t)kind < GI_ARRAY_SIZE(words) && words[kind] ? words[kind] : "other";

@@ -414,6 +414,16 @@ static void on_changed(void *arg, const char *label, const struct idfw_changes *
 		idfw_engine_directory_changed(l->e, &of);
 }
 
+/* one directory: there are none */
+static void on_collision(
+	void *arg, const char *name, const char *const labels[2], const char *const ids[2])
+{
+	(void)arg;
+	(void)name;
+	(void)labels;
+	(void)ids;
+}
+
 static void on_state(void *arg, const char *label, bool up, const char *why)
 {
 	struct load *l = arg;
@@ -461,7 +471,8 @@ static unsigned int number(const char *text)
 
 int main(int argc, char **argv)
 {
-	static const struct idfw_dirs_ops ops = { on_principal, on_changed, on_state };
+	static const struct idfw_dirs_ops ops = { on_principal, on_changed, on_state,
+		on_collision };
 	static const struct conf_list no_maps;
 	static struct load l;
 	struct load_conf conf = { .directories = { NULL, 0 } };

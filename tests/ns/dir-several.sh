@@ -150,6 +150,11 @@ echo '== who answers'
 dir_start "$W/all.conf"
 up a b l
 is 'a bare name: the first block that has it' a eng alice
+if wait_line 20 '^collision alice a b$' && wait_line 20 '^collision alice a l$'; then
+	ok 'and the others, that have one too, are told'
+else
+	bad 'no word about alice in b and l'
+fi
 is 'a bare name of the second one' b eng berta
 is 'a bare name of the third one' l eng lena
 is 'by domain' b Domain_Users alice@b.example

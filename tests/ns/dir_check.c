@@ -11,6 +11,7 @@
  *   concerns all | concerns NAME...   (behind it: accounts that were found, as the engine takes it)
  *   upn NAME UPN
  *   way NAME ... GROUP | cycle GROUP ... | traced NAME GROUPS WHY    (for a line "trace NAME")
+ *   collision NAME LABEL LABEL
  *   in NAME LABEL          (of several blocks; state and changed have " @LABEL" then)
  *   account NAME STATE[,STATE...] EXPIRES_MS     (of one that is not well, or will expire)
  *   children max-rss KIB   (at the end: of the largest one)
@@ -82,6 +83,8 @@ static void on_principal(void *arg, const char *key, const struct idfw_principal
 static void on_changed(void *arg, const char *label, const struct idfw_changes *c);
 static void on_state(void *arg, const char *label, bool up, const char *why);
 static void known_put(struct check *c, const char *key, const struct idfw_principal *p);
+static void on_collision(
+	void *arg, const char *name, const char *const labels[2], const char *const ids[2]);
 static void on_input(struct io_fd *w, unsigned int events);
 static struct idfw_dir_conf *conf_load(
 	const char *path, const char *label, struct check_conf *ret, size_t *ret_n);
@@ -89,7 +92,8 @@ static void children_print(void);
 
 int main(int argc, char **argv)
 {
-	static const struct idfw_dirs_ops ops = { on_principal, on_changed, on_state };
+	static const struct idfw_dirs_ops ops = { on_principal, on_changed, on_state,
+		on_collision };
 	bool discover = argc >= 5 && strcmp(argv[1], "--directory-discover") == 0;
 	bool child = discover || (argc >= 5 && (strcmp(argv[1], "--directory") == 0 ||
 						       strcmp(argv[1], "--directory-query") == 0));
@@ -430,4 +434,12 @@ static void on_state(void *arg, const char *label, bool up, const char *why)
 	char of[64];
 
 	(void)printf("state%s %s %s\n", of_label(arg, label, of), up ? "up" : "down", why);
+}
+
+static void on_collision(
+	void *arg, const char *name, const char *const labels[2], const char *const ids[2])
+{
+	(void)arg;
+	(void)ids;
+	(void)printf("collision %s %s %s\n", name, labels[0], labels[1]);
 }

@@ -101,7 +101,8 @@ static void seed_step(struct run *r)
 							   : r->words[2][0] == 'f' ? 8
 										   : 0)),
 			"", 0);
-	else if (!strcmp(word, "directory") || !strcmp(word, "changed"))
+	else if (!strcmp(word, "directory") || !strcmp(word, "changed") ||
+		 !strcmp(word, "collision"))
 		seed_op(r, FUZZ_DIRECTORY, word[0] == 'c' ? 2 : !strcmp(arg, "up"), "", 0);
 	else if (!strcmp(word, "restart"))
 		seed_op(r, FUZZ_RESTART, !strcmp(arg, "lost"), "", 0);
@@ -203,6 +204,8 @@ static bool answer(struct run *r, enum idfw_presence presence)
 	p.stale = replay_option(r, "stale") != NULL;
 	if (replay_option(r, "in"))
 		p.directory = (char *)(uintptr_t)replay_option(r, "in");
+	if (replay_option(r, "upn"))
+		p.upn = (char *)(uintptr_t)replay_option(r, "upn");
 	if (replay_option(r, "sid"))
 		p.sid = (char *)(uintptr_t)replay_option(r, "sid");
 	p.n_groups = replay_split(copy, names);
@@ -271,6 +274,22 @@ static bool do_directory(struct run *r)
 		       replay_fail(r, "too many directories");
 	idfw_engine_directory_state(
 		r->w.e, r->n > 2 ? r->words[2] : "", up, up ? "" : "does not answer");
+	return true;
+}
+
+/* collision NAME DIRECTORY:ID DIRECTORY:ID */
+static bool do_collision(struct run *r)
+{
+	struct idfw_place at[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		at[i].directory = r->words[2 + i];
+		at[i].id = strchr(r->words[2 + i], ':');
+		if (!at[i].id)
+			return replay_fail(r, "write DIRECTORY:ID");
+		*at[i].id++ = '\0';
+	}
+	idfw_engine_collision(r->w.e, IDFW_COLLIDE_NAME, r->words[1], at);
 	return true;
 }
 
@@ -475,6 +494,7 @@ static const struct {
 	{ "unavailable", 2, do_unavailable },
 	{ "changed", 2, do_changed },
 	{ "directory", 2, do_directory },
+	{ "collision", 4, do_collision },
 	{ "acks", 2, do_acks },
 	{ "ack", 3, do_ack },
 	{ "durable", 3, do_durable },

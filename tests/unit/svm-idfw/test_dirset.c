@@ -22,6 +22,7 @@ struct world {
 	struct dir_set *set;
 	char asked[256];   /* "a:alice:SID b:alice: " */
 	char said[256];	   /* "alice=found@a " */
+	char others[256];  /* the same of names that another block has */
 	int refuse;	   /* block that is not asked; -1 none */
 	const char *again; /* looked up from within the answer; NULL nothing */
 };
@@ -61,6 +62,26 @@ static int ask_foreign(void *arg, size_t at, const char *key, const char *name, 
 	return 0;
 }
 
+static int ask_other(void *arg, size_t at, const char *key, const char *name)
+{
+	struct world *w = arg;
+
+	(void)key;
+	if ((int)at == w->refuse)
+		return -GI_EFULL;
+	put(w->others, "%s:%s ", w->d[at].label, name);
+	return 0;
+}
+
+static void collision(void *arg, const char *name, size_t first, const char *first_id, size_t other,
+	const char *other_id)
+{
+	struct world *w = arg;
+
+	put(w->others, "%s=%s:%s,%s:%s ", name, w->d[first].label, first_id, w->d[other].label,
+		other_id);
+}
+
 static void principal(void *arg, const char *key, const struct idfw_principal *found)
 {
 	static const char *const word[] = { "pending", "found", "not-found", "unavailable" };
@@ -78,7 +99,7 @@ static void principal(void *arg, const char *key, const struct idfw_principal *f
 
 static int setup(void **state)
 {
-	static const struct dir_set_ops ops = { ask, ask_foreign, principal };
+	static const struct dir_set_ops ops = { ask, ask_foreign, ask_other, collision, principal };
 	static struct world w;
 
 	w = (struct world){ .maps = { old_rule, 1 }, .refuse = -1 };
@@ -397,6 +418,78 @@ static void test_trusts_of_nobody_are_not_asked(void **state)
 	assert_string_equal(w->said, "alice@b.example=not-found@ ");
 }
 
+/* ---- names that are accounts of several blocks ---- */
+
+static void other(struct world *w, size_t at, enum idfw_presence presence, const char *dn)
+{
+	struct idfw_principal p = { .presence = presence, .dn = (char *)(uintptr_t)dn };
+
+	dir_set_other(w->set, at, "alice", &p);
+}
+
+static void test_other_block_has_the_name_too(void **state)
+{
+	struct world *w = *state;
+
+	look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_FOUND);
+	assert_string_equal(w->said, "alice=found@a ");
+	assert_string_equal(w->others, "b:alice c:alice ");
+	w->others[0] = '\0';
+	other(w, 2, IDFW_P_FOUND, "cn=alice");
+	other(w, 2, IDFW_P_FOUND, "cn=again"); /* not asked any more */
+	other(w, 1, IDFW_P_NOT_FOUND, "");
+	assert_string_equal(w->others, "alice=a:S-1-5-7,c:cn=alice ");
+	w->said[0] = w->others[0] = '\0';
+	look(w, "alice"); /* once is enough */
+	answer(w, 0, "alice", IDFW_P_FOUND);
+	assert_string_equal(w->others, "");
+}
+
+static void test_other_the_same_account_is_none(void **state)
+{
+	struct idfw_principal p = { .presence = IDFW_P_FOUND, .sid = (char *)"S-1-5-7" };
+	struct world *w = *state;
+
+	look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_FOUND);
+	w->others[0] = '\0';
+	dir_set_other(w->set, 1, "alice", &p);
+	assert_string_equal(w->others, "");
+}
+
+static void test_other_blocks_before_have_said_no(void **state)
+{
+	struct world *w = *state;
+
+	look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_NOT_FOUND);
+	answer(w, 1, "alice", IDFW_P_FOUND);
+	assert_string_equal(w->others, "c:alice ");
+}
+
+static void test_other_few_at_a_time(void **state)
+{
+	struct world *w = *state;
+	char name[16];
+
+	for (int i = 0; i < 20; i++) {
+		w->said[0] = w->others[0] = '\0';
+		(void)snprintf(name, sizeof(name), "u%d", i);
+		look(w, name);
+		answer(w, 0, name, IDFW_P_FOUND);
+		assert_int_equal(w->others[0] != '\0', i < 16);
+	}
+	w->refuse = 1; /* not asked: nobody waits for it */
+	w->said[0] = '\0';
+	dir_set_other(w->set, 1, "u0", &(struct idfw_principal){ .presence = IDFW_P_UNAVAILABLE });
+	dir_set_other(w->set, 2, "u0", &(struct idfw_principal){ .presence = IDFW_P_UNAVAILABLE });
+	look(w, "last");
+	w->others[0] = '\0';
+	answer(w, 0, "last", IDFW_P_FOUND);
+	assert_string_equal(w->others, "c:last ");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -415,6 +508,10 @@ int main(void)
 		T(test_known_by_the_one_that_is_down),
 		T(test_refused_question),
 		T(test_twice_is_asked_once_more),
+		T(test_other_block_has_the_name_too),
+		T(test_other_the_same_account_is_none),
+		T(test_other_blocks_before_have_said_no),
+		T(test_other_few_at_a_time),
 		T(test_trusts_are_put_together),
 		T(test_trusts_unknown_and_down_is_unavailable),
 		T(test_trusts_known_and_down_stays_as_it_was),

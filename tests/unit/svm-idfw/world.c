@@ -231,7 +231,7 @@ static int out_store(void *arg, const struct idfw_record *r)
 	static const char *const kinds[] = { "login", "logout", "decision", "push", "push-failed",
 		"enforced", "kick", "policy", "guest-up", "guest-down", "refused", "directory",
 		"addresses", "scan", "fim", "passed", "scan-service", "scan-command", "isolated",
-		"released", "lost", "found-again", "account", "alarm" };
+		"released", "lost", "found-again", "account", "collision", "alarm" };
 	static const char *const ends[] = { "unknown", "close", "leader", "gone", "reboot", "kick",
 		"cgroup" };
 	struct world *w = arg;
