@@ -45,7 +45,7 @@ subjects() {
 state_is() { # state_is FILE WORD...: it becomes one of them
 	local f=$1 s w
 	shift
-	for _ in $(seq 300); do
+	for _ in $(seq 1500); do
 		s=$(cut -d' ' -f2 "$f")
 		for w in "$@"; do
 			if [ "$s" = "$w" ]; then
@@ -59,7 +59,7 @@ state_is() { # state_is FILE WORD...: it becomes one of them
 }
 connections() { on "$1" ss -Htn state established "( sport = :$2 )" | wc -l; }
 until_connections() { # until_connections VM PORT N
-	for _ in $(seq 300); do
+	for _ in $(seq 1500); do
 		[ "$(connections "$1" "$2")" = "$3" ] && return 0
 		sleep 0.02
 	done
@@ -113,7 +113,7 @@ for addr in 10.9.1.2 fd09:1::2; do
 done
 until_connections b 9100 2
 until_connections b 5432 6
-for _ in $(seq 200); do
+for _ in $(seq 1000); do
 	[ "$(unreachables)" -gt "$before" ] && break
 	sleep 0.02
 done
