@@ -253,6 +253,8 @@ class Lab:
     def do_isolate_vm(self, step):
         if step["vm"] not in self.alone and self.ctl("isolate", "--vm", step["vm"])[0] == 0:
             self.alone.add(step["vm"])
+            for login in self.logins.values(): # ssh's connection is cut: sshd may see it, and end the session
+                login.sure = login.sure and (login.vm != step["vm"] or login.how == "su")
             self.changed = time.monotonic()
 
     def do_release_vm(self, step):
