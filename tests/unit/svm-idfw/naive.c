@@ -68,7 +68,9 @@ static bool left_isolated(const struct idfw_vm *vm, const struct idfw_recent *r)
 
 static bool left_by_isolated(const struct idfw_vm *vm, const struct fw_elem *key)
 {
-	for (const struct idfw_recent *r = the_world->e->recent_head; r; r = r->next) {
+	const struct idfw_recent *r = vm->isolations ? the_world->e->recent_head : NULL;
+
+	for (; r; r = r->next) { /* thousands: asked for each session */
 		struct fw_elem el = elem_of_left(r);
 
 		if (same_key(&el, key) && left_isolated(vm, r))
