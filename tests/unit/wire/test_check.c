@@ -32,14 +32,14 @@ static void test_check_texts_at_their_limits(void **state)
 	TEXT_LIMIT(CTL_REQUEST, ctl_request->arg[0], WIRE_CTL_TEXT_MAX);
 	TEXT_LIMIT(CTL_END, ctl_end->text, WIRE_CTL_TEXT_MAX);
 	TEXT_LIMIT(DIR_LOOKUP, dir_lookup->name, WIRE_USER_MAX);
-	TEXT_LIMIT(DIR_RESULT, dir_result->text, WIRE_TEXT_MAX);
+	TEXT_LIMIT(DIR_RESULT, dir_result->text, WIRE_DIR_WHY_MAX);
 	TEXT_LIMIT(DIR_RESULT, dir_result->dn, WIRE_DN_MAX);
 	TEXT_LIMIT(DIR_RESULT, dir_result->name, WIRE_USER_MAX);
 	TEXT_LIMIT(DIR_RESULT, dir_result->upn, WIRE_USER_MAX);
 	TEXT_LIMIT(DIR_RESULT, dir_result->group[0]->dn, WIRE_DN_MAX);
 	TEXT_LIMIT(DIR_RESULT, dir_result->group[0]->name, WIRE_USER_MAX);
-	TEXT_LIMIT(DIR_STATE, dir_state->server, WIRE_TEXT_MAX);
-	TEXT_LIMIT(DIR_STATE, dir_state->text, WIRE_TEXT_MAX);
+	TEXT_LIMIT(DIR_STATE, dir_state->server, WIRE_DIR_WHY_MAX);
+	TEXT_LIMIT(DIR_STATE, dir_state->text, WIRE_DIR_WHY_MAX);
 	TEXT_LIMIT(DIR_SERVERS, dir_servers->text, WIRE_TEXT_MAX);
 	TEXT_LIMIT(DIR_SERVERS, dir_servers->server[0]->uri, WIRE_TEXT_MAX);
 	TEXT_LIMIT(DIR_QUERY, dir_query->account->name, WIRE_USER_MAX);
