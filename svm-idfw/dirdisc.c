@@ -5,7 +5,7 @@
  * Runs as `svm-idfw --directory-discover LABEL -c CONF`, started and timed by dirfind.c. Everything
  * here blocks. Invariants: one DirServers, whatever happens; what is kept (dirkept.h) is never a
  * list of which a part could not be learned.
- * Source: docs/directory.md "Servers by DNS", ADR 17.
+ * Source: docs/directory.md "Servers by DNS", ADR 19.
  */
 #include "svm-idfw/dirfind.h"
 

@@ -5,7 +5,7 @@
  * The only file that includes resolv.h; runs in the directory children. glibc's
  * resolver asks (its own port and number a question, TCP when the answer is long) and walks the
  * answer; what is in it is checked here: the record's owner is who was asked for, its length is
- * true, its target is a host name. Why glibc: ADR 17.
+ * true, its target is a host name. Why glibc: ADR 19.
  */
 #include "svm-idfw/dirdns.h"
 

@@ -6,7 +6,7 @@
  * time has come, kills it at a deadline, and checks what it says. dirdisc.c is that child: the
  * resolver, nothing else; it sends one DirServers, keeps the list in a file and ends. A dead name
  * server thus costs a child some seconds, and svm-idfw nothing.
- * Source: docs/directory.md "Servers by DNS", ADR 17.
+ * Source: docs/directory.md "Servers by DNS", ADR 19.
  */
 #ifndef SVM_IDFW_DIRFIND_H
 #define SVM_IDFW_DIRFIND_H

@@ -71,11 +71,11 @@ AS_USER=("${DIR_RUN[@]}")
 DIR_RUN+=(env LD_PRELOAD=/run/lab/build/tests/ns/.libs/libclockshift.so CLOCK_SHIFT=/etc/idfw/clock CLOCK_SHIFT_ALL=1)
 dir_start /etc/idfw/dir-gssapi.conf
 sees 'keytab, port 389, sealed by Kerberos' 20000 '^state up' true
-finds alice " found $alice alice .* eng "
+finds alice " found ${alice:?} alice .* eng "
 sees 'the DC dies' 20000 '^state down' lab_signal dc samba KILL
 lab_in svm sh -c 'echo 43200000 0 >/etc/idfw/clock'
 sees 'it comes back when the ticket is over: another is asked for' 30000 '^state up' lab_dc_run
-finds alice " found $alice alice .* eng "
+finds alice " found ${alice:?} alice .* eng "
 dir_stop
 
 echo '== GSSAPI: faults, in words'

@@ -119,9 +119,9 @@ block() { # LABEL TYPE IP BASE BIND-USER PASSWORD-FILE [MORE]
 		}
 	E
 }
-block_a() { block a ad $A DC=a,DC=example administrator@a.example password "${1:-}"; }
+block_a() { block a ad $A DC=a,DC=example administrator@a.example password; }
 block_b() { block b ad $B DC=b,DC=example administrator@b.example password "${1:-}"; }
-block_l() { block l openldap $L $LBASE "cn=admin,$LBASE" l.password "${1:-}"; }
+block_l() { block l openldap $L $LBASE "cn=admin,$LBASE" l.password; }
 # is TEXT LABEL GROUP NAME [SID [LABEL]] - found there, in such a group
 is() {
 	local text=$1 label=$2 group=$3
