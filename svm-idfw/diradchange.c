@@ -120,8 +120,10 @@ int dir_ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MA
 			err = 0;
 		}
 		/* fewer objects than writes: one may be gone, or was written twice */
-		if (err == 0 && s.objects < moved)
+		if (err == 0 && s.objects < moved) {
+			dir_groups_doubt(b->groups);
 			dir_groups_compare(b->groups, true);
+		}
 	}
 	if (err < 0)
 		return err;

@@ -5,10 +5,12 @@
  * Runs in the directory child's main thread, for dirgroups.c. AD gives each member with its
  * objectGUID and SID (extended DNs), a part of `range` values at a time; elsewhere the text of the
  * value is what is remembered, and the ids of new members are asked for. Members that were removed
- * are not known any more: then the group itself is reported, that is, who was in it.
- * Invariants: a member that is new is always reported, or everybody is; a group of which nothing
- * is remembered, or what was never compared, is reported with all its members.
- * Source: MS-ADTS 3.1.1.3.1.3.3 (range), 3.1.1.3.4.1.5 (extended DN).
+ * are not known any more: then the group itself is reported, that is, who was in it. So it is when
+ * it was written twice, or says that it was written and is as before: an account may have joined
+ * and left again, and have been looked up between the two. Invariants: a member that is new is
+ * always reported, or everybody is; a group of which nothing is remembered, or what was never
+ * compared, is reported with all its members. Source: MS-ADTS 3.1.1.3.1.3.3 (range), 3.1.1.3.4.1.5
+ * (extended DN).
  */
 #include "svm-idfw/dirgroups.h"
 
@@ -30,6 +32,7 @@ struct grp { /* one entry, or all that runs over it */
 	struct dir_back *b;
 	struct dir_changes *out;
 	bool first, report, lists; /* of the first pass; somebody is told; only a list of groups */
+	bool doubt;		   /* as in struct dir_todo */
 	uint64_t since;
 	struct dir_member_group head;
 	char *dn;			    /* owned */
@@ -336,7 +339,7 @@ static int finish(struct grp *r, char why[DIR_WHY_MAX])
 {
 	struct dir_groups *g = r->b->groups;
 	const struct dir_member_group *before = r->old;
-	bool named = !before || before->self != r->head.self;
+	bool named = !before || before->self != r->head.self, same;
 	size_t i, removed = 0;
 	int err;
 
@@ -347,7 +350,9 @@ static int finish(struct grp *r, char why[DIR_WHY_MAX])
 		return err;
 	if (!r->report)
 		return 0;
-	if (named || removed)
+	/* as it was: somebody joined and left again, and may have been looked up in between */
+	same = !r->n_texts && !r->too_many && !dir_changes_any(&r->added);
+	if (named || removed || same || r->doubt)
 		dir_changes_group(r->out, r->head.id);
 	ids_move(r->out, &r->added);
 	r->out->all |= r->too_many;
@@ -483,7 +488,9 @@ static int read_entry(void *arg, struct dldap_entry *e)
 int dir_groups_read(
 	struct dir_back *b, const struct dir_todo *t, struct dir_changes *ch, char why[DIR_WHY_MAX])
 {
-	struct grp r = { .b = b, .out = ch, .report = !t->quiet, .since = t->since };
+	struct grp r = {
+		.b = b, .out = ch, .report = !t->quiet, .doubt = t->doubt, .since = t->since
+	};
 	const char *attrs[DIR_SCHEMA_ALL + 4];
 	char range[DLDAP_RANGE_MAX], base[48];
 	const struct dldap_query q = { .base = t->dn ? t->dn : base,

@@ -75,6 +75,8 @@ static int todo_add(struct dir_groups *g, const uint8_t id[16], const char *dn, 
 	struct dir_todo *t;
 
 	HASH_FIND(hh, g->todo, id, 16, t);
+	if (t && !quiet)
+		t->doubt = true;
 	if (t && (quiet || !t->quiet))
 		return 0;
 	if (t) /* now somebody must be told */
@@ -100,6 +102,12 @@ void dir_groups_changed(
 {
 	if (todo_add(g, id, dn, false) < 0)
 		ch->all = true;
+}
+
+void dir_groups_doubt(struct dir_groups *g)
+{
+	for (struct dir_todo *t = g->todo; t; t = t->hh.next)
+		t->doubt = true;
 }
 
 void dir_groups_later(struct dir_groups *g, const uint8_t id[16], const char *dn)

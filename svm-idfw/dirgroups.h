@@ -26,6 +26,7 @@ struct dir_todo {
 	uint8_t id[16];
 	char *dn;	/* owned; NULL: it is read by its id (AD) */
 	bool quiet;	/* of the first pass: nobody is told */
+	bool doubt;	/* written more than once, or it may be: what was between is not known */
 	uint64_t since; /* what was written after that was not looked at before */
 	UT_hash_handle hh;
 };
@@ -54,6 +55,8 @@ void dir_groups_connected(struct dir_groups *g, uint64_t since);
 /* @id changed: it will be read again; @dn as in struct dir_todo, copied */
 void dir_groups_changed(
 	struct dir_groups *g, const uint8_t id[16], const char *dn, struct dir_changes *ch);
+/* there were more writes than changes: each group that is to be read may have had several */
+void dir_groups_doubt(struct dir_groups *g);
 /* it is gone */
 void dir_groups_gone(struct dir_groups *g, const uint8_t id[16], struct dir_changes *ch);
 /* its members are still to be read; nobody is told */
