@@ -115,6 +115,7 @@ static int ad_netbios(struct dir_back *b, const char *config, char why[DIR_WHY_M
 static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
 	struct dir_ad_root r = { .b = b };
+	bool other;
 	int err;
 
 	while (b->n_nc)
@@ -134,8 +135,9 @@ static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WH
 	if (err < 0 && err != -GI_ENOTFOUND)
 		return err;
 	/* the same server: what happened meanwhile, poll() finds out */
-	ret->all = strcmp(b->server, r.server) != 0;
-	if (ret->all) {
+	other = strcmp(b->server, r.server) != 0;
+	ret->all |= other;
+	if (other) {
 		dir_cache_clear(b->cache);
 		b->usn = r.usn;
 	}
@@ -387,6 +389,14 @@ static int ad_groups(struct dir_back *b, struct ad_token *t, char why[DIR_WHY_MA
 	return err;
 }
 
+/* as text: a base that is spelt in another way costs one more request */
+static bool ad_is_below(const char *dn, const char *base)
+{
+	size_t len = dn ? strlen(dn) : 0, have = strlen(base);
+
+	return len >= have && strcasecmp(dn + len - have, base) == 0;
+}
+
 static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 	struct dir_answer *ret, char why[DIR_WHY_MAX])
 {
@@ -408,7 +418,7 @@ static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, s
 		(void)snprintf(base, sizeof(base), "<SID=%s>", text);
 		err = ad_token(b, base, &t, why);
 	}
-	if (err == 0 && (t.found == 0 || t.wrong_name)) {
+	if (err == 0 && (t.found == 0 || t.wrong_name || !ad_is_below(ret->dn, b->conf->base))) {
 		t.account = NULL;
 		t.wrong_name = false;
 		err = ad_by_name(b, &n, &t, why);

@@ -16,6 +16,9 @@
 #include "lib/base/log.h"
 #include "lib/io/loop.h"
 
+#define GROUPS_RETRY_MS 30000 /* after a comparison that was refused */
+#define GROUPS_BLIND_MS 5000
+
 int dir_groups_new(struct dir_groups **ret)
 {
 	struct dir_groups *g = calloc(1, sizeof(*g));
@@ -129,8 +132,10 @@ bool dir_groups_has(const struct dir_groups *g, const uint8_t id[16])
 
 void dir_groups_compare(struct dir_groups *g, bool hidden)
 {
-	if (!g->whole)
-		return; /* the first pass runs: whoever is live was looked up when it began */
+	if (!g->whole) {
+		g->blind = true;
+		return;
+	}
 	if (!hidden)
 		g->next_ms = 0;
 	g->again = true;
@@ -174,6 +179,10 @@ static int refused(struct dir_groups *g, int err, const char *why)
 	g->failed = true;
 	g->passing = g->checking = false;
 	dldap_cursor_fini(&g->cursor);
+	if (g->whole) { /* why it ran still holds */
+		g->again = true;
+		g->next_ms = io_clock_mono_ms() + GROUPS_RETRY_MS;
+	}
 	return 0;
 }
 
@@ -227,7 +236,21 @@ static int work_check(struct dir_back *b, struct dir_changes *ch, char why[DIR_W
 		dir_changes_account(ch, ids[i]);
 		dir_seen_drop(b->seen, ids[i]);
 	}
+	if (err < 0)
+		g->round++; /* these too */
 	return err < 0 ? refused(g, err, why) : 0;
+}
+
+/* everybody, since it cannot be told who; not too often */
+static void work_blind(struct dir_groups *g, struct dir_changes *ch)
+{
+	uint64_t now = io_clock_mono_ms();
+
+	if (!g->blind || now < g->blind_ms)
+		return;
+	g->blind = false;
+	g->blind_ms = now + GROUPS_BLIND_MS;
+	ch->all = true;
 }
 
 int dir_groups_work(
@@ -246,6 +269,7 @@ int dir_groups_work(
 		g->failed = false;
 		pass_begin(g);
 	}
+	work_blind(g, ch);
 	*ret_more = g->todo || g->passing || g->checking;
 	return err;
 }

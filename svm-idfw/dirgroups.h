@@ -35,11 +35,13 @@ struct dir_groups {
 	struct dir_members m;
 	struct dir_todo *todo; /* owned; in order */
 	struct dldap_cursor cursor;
-	bool whole;    /* the first pass has come to its end */
-	bool passing;  /* a pass runs: the first one, or a comparison */
-	bool again;    /* another one is due behind it */
-	bool checking; /* accounts are asked for */
-	bool failed;   /* said so */
+	bool whole;	   /* the first pass has come to its end */
+	bool passing;	   /* a pass runs: the first one, or a comparison */
+	bool again;	   /* another one is due behind it */
+	bool checking;	   /* accounts are asked for */
+	bool failed;	   /* said so */
+	bool blind;	   /* somebody went before the first pass was whole: nobody can say who */
+	uint64_t blind_ms; /* monotonic: not before */
 	uint64_t round;
 	uint64_t since;	  /* groups written after were not looked at yet: uSNChanged, entryCSN */
 	uint64_t next_ms; /* no comparison for a hidden write before, monotonic */

@@ -251,7 +251,7 @@ static int told_unsure(void *arg)
 	return 0;
 }
 
-static bool openldap_told(struct dir_back *b, struct dir_changes *ret)
+static int openldap_take(struct dir_back *b, struct dir_changes *ret, bool *ret_any)
 {
 	static const struct dldap_sync_ops ops = {
 		.entry = told_entry, .deleted = told_deleted, .unsure = told_unsure
@@ -272,7 +272,16 @@ static bool openldap_told(struct dir_back *b, struct dir_changes *ret)
 			b->server, why);
 		b->told_by_fd = false;
 	}
-	return t.any || err < 0;
+	*ret_any = t.any || err < 0;
+	return err;
+}
+
+static bool openldap_told(struct dir_back *b, struct dir_changes *ret)
+{
+	bool any;
+
+	(void)openldap_take(b, ret, &any); /* poll() comes upon it */
+	return any;
 }
 
 static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
@@ -287,6 +296,7 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 		.arg = b };
 	struct csn c = { .len = 0 };
 	size_t dot;
+	bool all;
 	int err;
 
 	dir_schema_init(&b->schema, b->conf);
@@ -312,9 +322,9 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 	if (err < 0)
 		return err;
 	/* by syncrepl, what happened since the last connection is told on this one */
-	ret->all =
-		c.len == 0 || b->csn[0] == '\0' || (!b->offers_sync && strcmp(b->csn, c.text) != 0);
-	if (ret->all)
+	all = c.len == 0 || b->csn[0] == '\0' || (!b->offers_sync && strcmp(b->csn, c.text) != 0);
+	ret->all |= all;
+	if (all)
 		memcpy(b->csn, c.text, sizeof(b->csn));
 	b->usn = io_clock_mono_ms();
 	dir_why(b->server, "%s", b->conf->uri);
@@ -325,25 +335,30 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 static int openldap_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
 	struct csn c = { .len = 0 };
-	bool told = b->told_by_fd;
+	bool told = b->told_by_fd, any = false;
 	int err = csn_read(b, &c, why);
 
 	if (err < 0)
 		return err;
 	/* read first, then what came before it: only that far is everything known */
-	if (told && openldap_told(b, ret) && !b->told_by_fd)
-		ret->all = true;
+	if (told) {
+		err = openldap_take(b, ret, &any);
+		ret->all |= any && !b->told_by_fd;
+		if (err < 0 && b->told_by_fd)
+			return err; /* the next connection is told of what this one was not */
+	}
 	if (b->told_by_fd) {
 		memcpy(b->csn, c.text, sizeof(b->csn));
 		return 0;
 	}
 	if (c.len == 0) { /* no syncprov: blind, so look again from time to time */
-		ret->all = io_clock_mono_ms() - b->usn >= OPENLDAP_BLIND_MS;
-		if (ret->all)
+		if (io_clock_mono_ms() - b->usn >= OPENLDAP_BLIND_MS) {
+			ret->all = true;
 			b->usn = io_clock_mono_ms();
+		}
 		return 0;
 	}
-	ret->all = strcmp(b->csn, c.text) != 0;
+	ret->all |= strcmp(b->csn, c.text) != 0;
 	memcpy(b->csn, c.text, sizeof(b->csn));
 	return 0;
 }

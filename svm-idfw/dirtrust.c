@@ -27,11 +27,12 @@ bool dir_trust_domain(const char *sid, char ret_domain[DIR_TRUST_DOMAIN_MAX])
 	return true;
 }
 
-static size_t trust_put(struct gi_buf *out, const char *sid)
+/* only what is of the account's own domain: a directory says nothing about those of another one */
+static size_t trust_put(struct gi_buf *out, const char *sid, const char *home)
 {
 	char domain[DIR_TRUST_DOMAIN_MAX];
 
-	if (!dir_trust_domain(sid, domain))
+	if (!dir_trust_domain(sid, domain) || strcmp(domain, home) != 0)
 		return 0;
 	gi_buf_printf(out, "%s%s", out->len ? " " : "", sid);
 	return 1;
@@ -39,10 +40,14 @@ static size_t trust_put(struct gi_buf *out, const char *sid)
 
 int dir_trust_members(const struct idfw_principal *p, struct gi_buf *out)
 {
-	size_t n = trust_put(out, p->sid);
+	char home[DIR_TRUST_DOMAIN_MAX];
+	size_t n;
 
+	if (!dir_trust_domain(p->sid, home))
+		return 0;
+	n = trust_put(out, p->sid, home);
 	for (size_t i = 0; i < p->n_groups; i++)
-		n += trust_put(out, p->groups[i].sid);
+		n += trust_put(out, p->groups[i].sid, home);
 	return n > WIRE_DIR_MEMBERS_MAX ? -GI_ELIMIT : gi_buf_error(out);
 }
 

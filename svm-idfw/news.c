@@ -37,7 +37,7 @@ static int by_text(const void *a, const void *b)
 static void again(struct idfw_engine *e, struct idfw_principal *p)
 {
 	age_stale(e, p);
-	if (p->sessions)
+	if (p->sessions || p->lookup_running) /* else the answer on its way would count as fresh */
 		idfw_principal_lookup(e, p);
 }
 

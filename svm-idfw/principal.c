@@ -268,6 +268,8 @@ void idfw_principal_lookup(struct idfw_engine *e, struct idfw_principal *p)
 	e->stats.lookups++;
 	if (e->out.lookup(e->out.arg, p) < 0) {
 		p->lookup_running = false;
+		if (p->presence == IDFW_P_FOUND) /* else nobody tries again */
+			age_stale(e, p);
 		e->retry_ms = e->mono_ms + IDFW_RETRY_MS;
 		idfw_due(e, e->retry_ms);
 	}

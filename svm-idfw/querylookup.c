@@ -309,11 +309,22 @@ static void put_node(struct query_dir *d, const Idfw__DirNode *n)
 			names_of(n->path, n->n_path)));
 }
 
+/* the child may be the directory's by now: the order of what it sends is looked at too */
+static void lookup_out_of_turn(struct query_dir *d)
+{
+	query_fail(d->q, 1, "the process that asks the directory answers out of turn");
+	query_dir_over(d);
+}
+
 static void lookup_report(void *arg, const Idfw__DirReport *r)
 {
 	struct query_dir *d = arg;
 	size_t missed = 0;
 
+	if (!d->sorted || !d->reached) { /* nobody asked for a report */
+		lookup_out_of_turn(d);
+		return;
+	}
 	for (size_t i = 0; i < r->n_node; i++)
 		put_node(d, r->node[i]);
 	for (size_t i = 0; i < r->n_cycle; i++)
@@ -364,8 +375,13 @@ static void lookup_result(void *arg, const Idfw__DirResult *r)
 	struct query_dir *d = arg;
 	struct query *q = d->q;
 	struct idfw_account *account;
-	int err = dir_ask_part(d->answer, r);
+	int err;
 
+	if (d->sorted) { /* the answer was whole */
+		lookup_out_of_turn(d);
+		return;
+	}
+	err = dir_ask_part(d->answer, r);
 	if (err < 0) {
 		query_fail(q, 1, "the answer is refused: %s", gi_strerror(err));
 		query_dir_over(d);

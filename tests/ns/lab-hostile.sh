@@ -45,7 +45,7 @@ state() {
 			sed -E 's/0x[0-9a-f]{8}/MARK/g; s/(timeout|expires) [0-9a-z]+//g' |
 			tr -d ' \t' | sed "s/^elements=//; s/^/$m /" | tr ',' '\n' | sort
 	done
-	lab_ctl --json who | grep -v '"vm": *"evil01"' | sort || true
+	lab_ctl --json who | grep -v '"vm": *"evil01"' | sed -E 's,"(as_of_ms|age_s)": *[^,}]+,,g' | sort || true
 }
 # a mark is new with each login: the shape of what holds them stays
 same() { diff <(echo "$were") <(state) >"$LAB_DIR/changed"; }
