@@ -19,7 +19,7 @@ static void check_state(struct fw_state *s)
 {
 	static const char allowed[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-		" \t\n_-/.,:;{}()=!&|@\"#"; /* #: elements that text cannot say */
+		" \t\n_-/.,:;{}()=!&|@>\"#"; /* #: elements that text cannot say */
 	struct gi_buf prepare, commit;
 	const char *why;
 
