@@ -48,9 +48,11 @@ class Judge:
         extra = [s for s in rest if s not in maybe or maybe.remove(s)]
         problem = ["%s on %s is logged in, who does not know it" % (u, v) for v, u in missing]
         problem += ["who knows %s on %s, who is not logged in" % (u, v) for v, u in extra]
-        # on an isolated VM a service is watched or not, by what the rules of other VMs ask; it reaches nothing
-        units = sorted((r["vm"], r["user"]) for r in shown if r["kind"] == "service" and r["vm"] not in lab.alone)
-        wanted = sorted((vm, name) for vm in lab.units - lab.alone for name in soakcheck.Policy(lab.policy_text).units())
+        # on an isolated VM a service is watched or not, by what the rules of other VMs ask, and where all other
+        # VMs are isolated by what its own rules ask: nobody else's lead there
+        asked = {vm for vm in VMS if vm not in lab.alone and lab.alone | {vm} != set(VMS)}
+        units = sorted((r["vm"], r["user"]) for r in shown if r["kind"] == "service" and r["vm"] in asked)
+        wanted = sorted((vm, name) for vm in lab.units & asked for name in soakcheck.Policy(lab.policy_text).units())
         if units != wanted:
             problem.append("services: who knows %s, there are %s" % (units, wanted))
         return rows, problem

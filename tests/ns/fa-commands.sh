@@ -15,13 +15,13 @@ mkfifo "$mnt/t/fifo"
 fa_conf "exclude-paths $mnt/x; fim site { paths $mnt/t; }"
 service_start bad=quarantine
 fa_start
-await 10 grep -q hello "$dir/service.log"
+await 30 grep -q hello "$dir/service.log"
 
 service_again() { # ARGS... - another one, and the agent has found it
 	service_stop
 	mark
 	service_start "$@"
-	await 15 since_has '^hello' || fail "the agent does not come back"
+	await 30 since_has '^hello' || fail "the agent does not come back"
 }
 
 echo "# scan now"
@@ -79,7 +79,7 @@ reported 'reply 12 .*"watched":false,"excluded":null,.*no watch is above this pa
 echo "# scan now is stopped"
 mark
 for i in $(seq 100); do echo "more $i" >"$mnt/t/m$i"; done
-await 10 since_has 'event .*/t/m100$'
+await 30 since_has 'event .*/t/m100$'
 service_again delay=300
 order "scan $mnt/t"
 reported 'event .*op 5' "under way"

@@ -141,7 +141,7 @@ echo unseen >"$mnt/w/a"
 rm "$mnt/w/back"
 echo fresh >"$mnt/w/fresh"
 kill -9 "$fa_wpid" 2>/dev/null || : # or the supervisor has replaced it already
-await 10 fa_new_worker "$fa_wpid" || fail "no new worker"
+await 30 fa_new_worker "$fa_wpid" || fail "no new worker"
 fa_wpid=$(fa_worker)
 reported "(WRITE|BASELINE) $mnt/w/a before=$old after=$(sum "$mnt/w/a")" "a change while nobody looked"
 reported "(DELETE|BASELINE) $mnt/w/back before=[0-9a-f]+ after= " "a deletion"

@@ -27,7 +27,7 @@ PY
 serves() { [ "$(fa_open "$mnt/VIRUS")" = EPERM ]; }
 fa_conf "on-failure deny;"
 FA_TEST_VERSION=0.0.1 fa_start
-await 10 serves || fail "it does not serve"
+await 30 serves || fail "it does not serve"
 python3 "$dir/try.py" "$mnt/VIRUS" "$dir/enough" >"$dir/try.out" 2>&1 &
 try=$!
 fa_pids+=("$try")
@@ -60,8 +60,8 @@ check "alone: clean opens" ok "$(fa_open "$mnt/clean")"
 old=$(fa_worker)
 fa_start
 fa_says 'of another version' "another version: said"
-await 10 fa_new_worker "$old" && ok "another version: another worker" || fail "another version: the old worker stays"
-await 10 serves || fail "it does not serve"
+await 30 fa_new_worker "$old" && ok "another version: another worker" || fail "another version: the old worker stays"
+await 30 serves || fail "it does not serve"
 check "actions work" EPERM "$(fa_open "$mnt/DELETE" | sed s/EBUSY/EPERM/)"
 check "actions work: deleted" no "$([ -e "$mnt/DELETE" ] && echo yes || echo no)"
 

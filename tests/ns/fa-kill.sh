@@ -16,8 +16,8 @@ waiting() { # NAME FILE - an opener that the mute service holds
 }
 
 # ---- strict: nobody gets through unscanned ----
-fa_conf 'on-failure deny;' 'deadline-base 3s;'
-sed -i 's/deadline-base 500ms;//' "$dir/conf"
+fa_deadlines='deadline-base 3s; deadline-max 5s;'
+fa_conf 'on-failure deny;'
 svc_start bad=deny mute=yes
 fa_start
 svc_up
@@ -25,14 +25,14 @@ old=$(fa_worker)
 waiting k1 bad
 kill -9 "$old"
 check "strict, worker killed: denied" EBUSY "$(fa_result k1)"
-await 10 fa_new_worker "$old" || fail "no new worker"
-await 10 fa_has 'worker: up.*' || fail "it is not up"
-await 10 svc_has '^hello' || fail "it does not connect"
+await 30 fa_new_worker "$old" || fail "no new worker"
+await 30 fa_has 'worker: up.*' || fail "it is not up"
+await 30 svc_has '^hello' || fail "it does not connect"
 
 waiting k2 bad
 kill -STOP "$(fa_worker)"
 check "strict, worker stopped: denied" EBUSY "$(fa_result k2)"
-await 10 svc_has '^hello' || fail "it does not connect"
+await 30 svc_has '^hello' || fail "it does not connect"
 sleep 0.2
 
 # the supervisor ends: the worker goes on alone, the next one takes over, the opener stays held
@@ -59,27 +59,24 @@ fa_stop
 svc_stop
 
 # ---- lenient: nobody hangs ----
-fa_conf 'on-failure allow;' 'deadline-base 3s;'
-sed -i 's/deadline-base 500ms;//' "$dir/conf"
+fa_deadlines='deadline-base 60s; deadline-max 60s;' # nobody waits for that
+fa_conf 'on-failure allow;'
 svc_start bad=deny mute=yes
 fa_mark_log
 fa_start
 svc_up
 old=$(fa_worker)
 waiting k5 f5
-start=$(now_ms)
 kill -9 "$old"
 check "lenient, worker killed: let through" ok "$(fa_result k5)"
-ms=$(($(now_ms) - start))
-if [ "$ms" -lt 2500 ]; then ok "after $ms ms"; else fail "after $ms ms"; fi
-await 10 fa_new_worker "$old" || fail "no new worker"
-await 10 svc_has '^hello' || fail "it does not connect"
+await 30 fa_new_worker "$old" || fail "no new worker"
+await 30 svc_has '^hello' || fail "it does not connect"
 svc_mute
-svc_says '^event .* op 4 .*/f5$' "the next worker looks at it" 10
-svc_says '^passed worker ended allowed .*/f5$' "and reports it" 10
+svc_says '^event .* op 4 .*/f5$' "the next worker looks at it" 30
+svc_says '^passed worker ended allowed .*/f5$' "and reports it" 30
 
 # ---- live: level and destination of the log, without a restart ----
-await 10 fa_has 'worker: up.*' || fail "it is not up"
+await 30 fa_has 'worker: up.*' || fail "it is not up"
 old=$(fa_worker)
 fa_mark_log
 sed -i 's/debug-level 7;/debug-level 3;/' "$dir/conf"

@@ -22,15 +22,15 @@ svc_up
 check "bad in its last bytes" EPERM "$(fa_open "$mnt/five")"
 svc_says '^whole .* 5000000$'
 check "over the service's bound: on-failure" ok "$(fa_open "$mnt/toolarge")"
-svc_says '^passed too large allowed .*/toolarge$' "" 10
+svc_says '^passed too large allowed .*/toolarge$' "" 30
 check "nothing of it was sent" 0 "$(svc_count '^event .*/toolarge$')"
 fa_stop
 svc_stop
 
 # ---- 2 GiB of nothing: let through at its deadline or judged before; small ones do not wait for it ----
 fa_put small fine
-fa_conf 'deadline-max 120s;' 'deadline-rate 20000000;'
-sed -i 's/deadline-max 5s;//' "$dir/conf"
+fa_deadlines='deadline-base 500ms; deadline-max 120s; deadline-rate 20000000;'
+fa_conf
 svc_start bad=deny read=all
 fa_start
 svc_up
@@ -63,7 +63,7 @@ else
 	"$fa_file" mmap "$mnt/mapped" FA-BAD >"$dir/mmap" &
 	mapper=$!
 	fa_pids+=("$mapper")
-	await 5 grep -q mapped "$dir/mmap" || fail "nothing is mapped"
+	await 30 grep -q mapped "$dir/mmap" || fail "nothing is mapped"
 	check "it has its mark" ok "$(fa_open "$mnt/mapped")"
 	check marked ok "$(fa_open "$mnt/marked")"
 	svc_mark

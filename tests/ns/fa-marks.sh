@@ -51,7 +51,7 @@ svc_says '^event .* op 3 .*/unread$' "the change is seen"
 if mark_of "$unread"; then ok "the mark is still there: the unmark waits"; else fail "no mark any more"; fi
 kill -9 "$fa_sup"
 wait "$fa_sup" 2>/dev/null || :
-if await 3 unmarked "$unread"; then ok "gone with the supervisor"; else fail "the mark outlived its supervisor"; fi
+if await 30 unmarked "$unread"; then ok "gone with the supervisor"; else fail "the mark outlived its supervisor"; fi
 svc_mark
 cat "$unread" >/dev/null
 svc_says '^event .*/unread$' "and the file is looked at"
@@ -70,7 +70,7 @@ kill -9 "$fa_sup"
 wait "$fa_sup" 2>/dev/null || :
 fa_says 'the supervisor is gone' "it is gone"
 for f in epoch next; do
-	if await 3 unmarked "$mnt/$f"; then ok "$f: no mark without a supervisor"; else fail "$f: still marked"; fi
+	if await 30 unmarked "$mnt/$f"; then ok "$f: no mark without a supervisor"; else fail "$f: still marked"; fi
 done
 kill -USR1 "$svc"
 svc_says '^epoch' "another epoch"

@@ -77,7 +77,7 @@ esac
 svc_mark
 kill -USR1 "$svc"
 svc_says '^epoch'
-await 5 fa_has 'other engines' || fail "the agent does not see the epoch"
+await 30 fa_has 'other engines' || fail "the agent does not see the epoch"
 check "still clean" ok "$(fa_open "$mnt/clean")"
 svc_says '^event .*/clean$' "asked anew"
 fa_stop

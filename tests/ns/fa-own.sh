@@ -15,7 +15,7 @@ svc_up
 check "an opener is answered" ok "$(fa_open "$mnt/clean")"
 old=$(fa_worker)
 kill -9 "$old"
-if await 10 fa_new_worker "$old"; then ok "a new worker"; else fail "no new worker"; fi
+if await 30 fa_new_worker "$old"; then ok "a new worker"; else fail "no new worker"; fi
 svc_up
 fa_put other hello
 check "and it answers, too" ok "$(fa_open "$mnt/other")"

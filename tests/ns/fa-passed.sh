@@ -29,7 +29,7 @@ stay() { # NAME FILE
 	python3 "$dir/stay.py" "$2" "$dir/$1.out" &
 	fa_pids+=($!)
 	stayed=$!
-	await 10 svc_has "^event .* op [12] .*/${2##*/}\$" || fail "$1 is not held"
+	await 30 svc_has "^event .* op [12] .*/${2##*/}\$" || fail "$1 is not held"
 }
 told() { # NAME PID LINE - the actor's line, then the report
 	if svc_since | grep -E -B1 -- "$3" | grep -qE "^passed by pid=$2 uid=0 session=4711 comm=python3"; then ok "$1"; else
@@ -39,8 +39,8 @@ told() { # NAME PID LINE - the actor's line, then the report
 }
 
 conf() { # ON-FAILURE DEADLINE - read anew if the agent runs
-	fa_conf "on-failure $1;" "deadline-base $2;"
-	sed -i 's/deadline-base 500ms; deadline-max/deadline-max/' "$dir/conf"
+	fa_deadlines="deadline-base $2; deadline-max 5s;"
+	fa_conf "on-failure $1;"
 	[ -z "$fa_sup" ] || {
 		fa_mark_log
 		kill -HUP "$fa_sup"
@@ -52,9 +52,9 @@ killed() { # NAME FILE ANSWER - the worker is killed while it holds the opener
 	stay "$1" "$2"
 	kill -9 "$fa_wpid"
 	check "$1: answered" "$3" "$(fa_result "$1")"
-	await 10 fa_new_worker "$fa_wpid" || fail "no new worker"
+	await 30 fa_new_worker "$fa_wpid" || fail "no new worker"
 	fa_wpid=$(fa_worker)
-	await 10 svc_has '^hello' || fail "it does not connect"
+	await 30 svc_has '^hello' || fail "it does not connect"
 }
 stopped() { # NAME FILE ANSWER - it stands still beyond its deadline, then goes on
 	svc_mark
@@ -72,18 +72,18 @@ svc_up
 
 echo "# killed: the next one tells it"
 killed killed "$mnt/killed" ok
-svc_says '^passed worker ended allowed .*/killed$' "told by the next" 10
+svc_says '^passed worker ended allowed .*/killed$' "told by the next" 30
 told "by whom" "$stayed" '^passed worker ended'
 
 echo "# a path that is longer than the table remembers"
 killed long "$(echo "$long"/f*)" ok
-svc_says '^passed worker ended allowed .*/ddd.*/eee.*\.\.\.$' "its beginning is told" 10
+svc_says '^passed worker ended allowed .*/ddd.*/eee.*\.\.\.$' "its beginning is told" 30
 told "by whom" "$stayed" '^passed worker ended'
 
 echo "# it stands still beyond the deadline"
 conf allow 700ms
 stopped stopped "$mnt/stopped" ok
-svc_says '^passed worker stopped allowed .*/stopped$' "told when it goes on" 10
+svc_says '^passed worker stopped allowed .*/stopped$' "told when it goes on" 30
 told "by whom" "$stayed" '^passed worker stopped'
 sleep 0.5
 check "once, and for one reason" 1 "$(svc_count '^passed [a-z]+ [a-z]+.* .*/stopped$')"
@@ -97,11 +97,11 @@ svc_start bad=deny mute=yes
 fa_start
 svc_up
 killed strict1 "$mnt/strict1" EBUSY
-svc_says '^passed worker ended denied .*/strict1$' "told by the next" 10
+svc_says '^passed worker ended denied .*/strict1$' "told by the next" 30
 told "by whom" "$stayed" '^passed worker ended'
 conf deny 700ms
 stopped strict2 "$mnt/strict2" EBUSY
-svc_says '^passed worker stopped denied .*/strict2$' "told when it goes on" 10
+svc_says '^passed worker stopped denied .*/strict2$' "told when it goes on" 30
 told "by whom" "$stayed" '^passed worker stopped'
 session_close
 fa_stop

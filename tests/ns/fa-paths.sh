@@ -74,7 +74,7 @@ mkfs.ext4 -q -F "$dir/later.img"
 mount -o loop "$dir/later.img" "$mnt/later"
 printf 'VIRUS\n' >"$mnt/later/VIRUS"
 later_denied() { [ "$(fa_open "$mnt/later/VIRUS")" = EPERM ]; }
-if await 10 later_denied; then ok "mounted later: denied"; else fail "mounted later: not watched"; fi
+if await 30 later_denied; then ok "mounted later: denied"; else fail "mounted later: not watched"; fi
 umount "$mnt/later" && ok "unmounting is not in the way"
 
 # ---- what was opened through somebody else's mounts is found through ours ----

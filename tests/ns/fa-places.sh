@@ -52,11 +52,11 @@ IDFW_FA_TEST=$dir "$fa_agent" -c "$dir/conf" >"$dir/log" 2>&1 &
 fa_sup=$!
 fa_pids+=("$fa_sup")
 svc_mark
-svc_says '^hello' "connected" 10
+svc_says '^hello' "connected" 30
 sleep 0.2
 fa_put after fine
 check "still opened" ok "$(fa_open "$mnt/after")"
 check "still denied" EPERM "$(fa_open "$mnt/bad")"
-await 5 grep -q 'worker: up' "$mnt/agentlog" || fail "the log is not written"
+await 30 grep -q 'worker: up' "$mnt/agentlog" || fail "the log is not written"
 fa_stop
 fa_scan_end

@@ -9,7 +9,7 @@ service_start() { # ARGS... - plays mux and scan service; commands by the functi
 	"$fa_build/tests/ns/fa_service" "$dir/mux" commands="$dir/commands" "$@" >>"$dir/service.log" 2>&1 &
 	fa_service=$!
 	fa_pids+=("$fa_service")
-	await 10 grep -q ready "$dir/service.log" || fail "fa_service does not start"
+	await 30 grep -q ready "$dir/service.log" || fail "fa_service does not start"
 	exec 8>"$dir/commands"
 }
 service_stop() {
@@ -21,7 +21,7 @@ since() { tail -n +$((fa_mark + 1)) "$dir/service.log"; }
 since_has() { since | grep -qE -- "$1"; }
 reports() { since | grep -cE -- "$1" || :; } # how many lines
 reported() { # REGEX NAME - within 10 s
-	if await 10 since_has "$1"; then ok "$2"; else
+	if await 30 since_has "$1"; then ok "$2"; else
 		fail "$2 ($1)"
 		since | tail -3
 	fi

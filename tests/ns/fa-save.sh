@@ -11,8 +11,6 @@ fa_put changing hello
 fa_put infected 'before FA-BAD after'
 chmod 640 "$mnt/infected"
 fa_conf
-# a loaded machine is not to run into deadlines: these are tests of what happens before them
-sed -i 's/deadline-base 500ms;/deadline-base 4s;/' "$dir/conf"
 svc_start bad=delete
 fa_start
 svc_up
@@ -20,7 +18,7 @@ svc_up
 # ---- delete at close; nobody reads it in between ----
 start=$(now_ms)
 echo 'FA-BAD' >"$mnt/saved"
-if await 5 gone "$mnt/saved"; then ok "gone $(($(now_ms) - start)) ms after it was saved"; else fail "it stays"; fi
+if await 30 gone "$mnt/saved"; then ok "gone $(($(now_ms) - start)) ms after it was saved"; else fail "it stays"; fi
 svc_says '^done .* result 1 denied 0 pid [1-9]'
 echo fine >"$mnt/fine"
 svc_says '^event .* op 3 .*/fine$'
@@ -38,13 +36,13 @@ check mapped ok "$(fa_open "$mnt/mapped")"
 "$fa_file" mmap "$mnt/mapped" 'FA-BAD in a mapping' >"$dir/mapped" &
 mapper=$!
 fa_pids+=("$mapper")
-await 5 grep -q mapped "$dir/mapped"
+await 30 grep -q mapped "$dir/mapped"
 cat "$mnt/mapped" >/dev/null
 svc_mark
 kill -TERM "$mapper"
 wait "$mapper" || :
 svc_says '^event .* op 3 .*/mapped$' "stored through a mapping: looked at when it is unmapped"
-if await 5 gone "$mnt/mapped"; then ok "and deleted"; else fail "the mapped file stays"; fi
+if await 30 gone "$mnt/mapped"; then ok "and deleted"; else fail "the mapped file stays"; fi
 
 # ---- changed while it is scanned: the verdict is about something else ----
 svc_mute
@@ -72,12 +70,9 @@ writer=$!
 "$fa_file" keepwriting "$mnt/log" 2 >/dev/null &
 keeper=$!
 fa_pids+=("$writer" "$keeper")
-await 5 test -s "$mnt/log"
+await 30 test -s "$mnt/log"
 sleep 0.3
-start=$(now_ms)
 check "reading what is being written" ok "$(fa_open "$mnt/log")"
-took=$(($(now_ms) - start))
-if [ "$took" -lt 4000 ]; then ok "in $took ms"; else fail "it took $took ms"; fi
 wait "$writer" "$keeper" || :
 writes=$(cat "$dir/writes")
 asked=$(svc_count '^event .*/busy$')
@@ -94,7 +89,7 @@ for how in quarantine replace; do
 	case $how in
 	quarantine)
 		echo 'FA-BAD again' >"$mnt/taken"
-		if await 5 gone "$mnt/taken"; then ok "quarantined"; else fail "it stays"; fi
+		if await 30 gone "$mnt/taken"; then ok "quarantined"; else fail "it stays"; fi
 		svc_says '^done .* result 1'
 		check_counter_min verdict_quarantine 1
 		;;

@@ -23,7 +23,7 @@ svc_start() { # NAME=VALUE... - the service; pid in $svc. What it says from now 
 	"$fa_build/tests/ns/fa_service" "$dir/mux" counters="$dir/counters" "$@" >"$svc_log" 2>&1 &
 	svc=$!
 	fa_pids+=("$svc")
-	await 5 grep -q ready "$svc_log" || fail "the test's service does not start"
+	await 30 grep -q ready "$svc_log" || fail "the test's service does not start"
 	svc_line=0
 }
 svc_stop() { # SIGNAL
@@ -33,17 +33,17 @@ svc_stop() { # SIGNAL
 svc_mark() { svc_line=$(wc -l <"$svc_log"); }
 svc_since() { tail -n +$((svc_line + 1)) "$svc_log"; }
 svc_has() { svc_since | grep -qE -- "$1"; }
-svc_says() { if await "${3:-5}" svc_has "$1"; then ok "${2:-service: $1}"; else fail "${2:-service} ($1)"; fi; }
+svc_says() { if await "${3:-30}" svc_has "$1"; then ok "${2:-service: $1}"; else fail "${2:-service} ($1)"; fi; }
 svc_count() { svc_since | grep -cE -- "$1" || :; }
 svc_mute() { # and back
 	local was
 	was=$(svc_count '^mute')
 	kill -USR2 "$svc"
-	await 5 svc_more '^mute' "$was"
+	await 30 svc_more '^mute' "$was"
 }
 svc_more() { [ "$(svc_count "$1")" -gt "$2" ]; }
 svc_up() { # the agent is connected and has its settings
-	await 10 grep -q hello "$svc_log" || fail "the agent does not connect"
+	await 30 grep -q hello "$svc_log" || fail "the agent does not connect"
 	sleep 0.1
 }
 

@@ -14,18 +14,18 @@ took() { # CMD... - runs it; milliseconds in $ms, output in $out
 }
 
 # ---- lenient ----
+fa_deadlines='deadline-base 500ms; deadline-max 5s;'
 fa_conf 'on-failure allow;'
 svc_start bad=deny mute=yes
 fa_start
 svc_up
 took fa_open "$mnt/f1"
 check "silent service: let through" ok "$out"
-if [ "$ms" -ge 450 ] && [ "$ms" -lt 2500 ]; then ok "after its deadline: $ms ms"; else fail "after $ms ms"; fi
+if [ "$ms" -ge 450 ]; then ok "after its deadline: $ms ms"; else fail "after $ms ms"; fi
 svc_says '^cancel .* reason 1'
 svc_says '^passed deadline allowed .*/f1$'
-took fa_open "$mnt/f2"
-check "the next one" ok "$out"
-if [ "$ms" -lt 300 ]; then ok "at once: $ms ms"; else fail "the next one waits, too: $ms ms"; fi
+check "the next one" ok "$(fa_open "$mnt/f2")"
+svc_says '^passed service down allowed .*/f2$' "it does not wait, too"
 check_counter breaker_opened 1
 svc_mark
 svc_mute
@@ -38,9 +38,7 @@ check "and the service decides again" EPERM "$(fa_open "$mnt/bad")"
 
 # stopped: the same, by a socket that nobody reads
 kill -STOP "$svc"
-took fa_open "$mnt/f3"
-check "stopped service: let through" ok "$out"
-if [ "$ms" -lt 2500 ]; then ok "after $ms ms"; else fail "after $ms ms"; fi
+check "stopped service: let through" ok "$(fa_open "$mnt/f3")"
 kill -CONT "$svc"
 check_counter_min rescans_done 3
 
@@ -58,10 +56,8 @@ check "killed, another one comes: denied" EPERM "$(fa_result k2)"
 
 # killed, none comes
 svc_stop
-await 5 fa_has 'no connection'
-took fa_open "$mnt/f5"
-check "no service: let through" ok "$out"
-if [ "$ms" -lt 300 ]; then ok "at once: $ms ms"; else fail "no service: waits $ms ms"; fi
+await 30 fa_has 'no connection'
+check "no service: let through" ok "$(fa_open "$mnt/f5")"
 check "what was known to be bad stays denied" EPERM "$(fa_open "$mnt/bad")"
 echo 'FA-BAD saved meanwhile' >"$mnt/meanwhile"
 # saved under another name first, as editors do; and one that got a removed file's inode. The
@@ -89,7 +85,7 @@ for i in meanwhile renamed reused; do
 	if await 20 gone "$mnt/$i"; then ok "and deleted: $i"; else fail "it stays: $i"; fi
 done
 check_counter_min rescans_gone 1
-svc_says '^passed service down allowed .*/f5$' "reported" 10
+svc_says '^passed service down allowed .*/f5$' "nobody waited for it: reported" 30
 fa_stop
 svc_stop
 
@@ -100,11 +96,10 @@ fa_start
 svc_up
 took fa_open "$mnt/f6"
 check "strict, silent: denied" EBUSY "$out"
-if [ "$ms" -ge 450 ] && [ "$ms" -lt 2500 ]; then ok "at its deadline: $ms ms"; else fail "after $ms ms"; fi
+if [ "$ms" -ge 450 ]; then ok "at its deadline: $ms ms"; else fail "after $ms ms"; fi
 svc_says '^passed deadline denied .*/f6$'
-took fa_open "$mnt/f7"
-check "strict, the next one" EBUSY "$out"
-if [ "$ms" -lt 300 ]; then ok "at once: $ms ms"; else fail "waits, too: $ms ms"; fi
+check "strict, the next one" EBUSY "$(fa_open "$mnt/f7")"
+svc_says '^passed service down denied .*/f7$' "it does not wait, too"
 svc_mute
 fa_says 'answers again'
 check "judged again" ok "$(fa_open "$mnt/f6")"
@@ -120,13 +115,13 @@ check "strict, no service: denied" EBUSY "$(fa_open "$mnt/f9")"
 for seed in 1 2 3; do
 	fa_mark_log
 	svc_start hostile=$seed
-	svc_says hello "connected" 10
+	svc_says hello "connected" 30
 	sleep 0.1
 	check "strict, hostile service $seed: denied" EBUSY "$(fa_open "$mnt/f9")"
 	svc_stop
 done
 svc_start
-svc_says hello "a good one again" 10
+svc_says hello "a good one again" 30
 sleep 0.1
 check "judged" ok "$(fa_open "$mnt/f9")"
 fa_stop

@@ -36,7 +36,7 @@ runs() { # PROGRAM - yes, or no
 	if "$@" >/dev/null 2>&1; then echo yes; else echo no; fi
 }
 [ ! -e "$mnt/loaded" ] || check "its loader is clean so far" yes "$(runs "$mnt/loaded")"
-conf() { fa_conf "$@" 'debug-rate 100000;' 'on-failure deny;' 'held-max 1024;' 'deadline-base 20s;' 'deadline-max 30s;'; sed -i 's/deadline-base 500ms; deadline-max 5s;//' "$dir/conf"; }
+conf() { fa_conf "$@" 'debug-rate 100000;' 'on-failure deny;' 'held-max 1024;'; }
 conf 'exclude-paths "'"$mnt"'/out";'
 svc_start bad=deny read=all
 fa_start
@@ -91,11 +91,8 @@ fa_pids+=("$lease")
 await 20 grep -q leased "$dir/lease.out" || fail "no lease"
 kill -USR1 "$svc" # who leases it has opened it, so it is marked: a new epoch takes that away
 fa_says 'other engines' "new epoch"
-start=$(now_ms)
 check "leased: that opener gets an error" EPERM "$(fa_open "$mnt/leased" | sed 's/EAGAIN\|EWOULDBLOCK/EPERM/')"
 check "leased: others are served" ok "$(fa_open "$mnt/other")"
-ms=$(($(now_ms) - start))
-if [ "$ms" -lt 4000 ]; then ok "leased: at once"; else fail "leased: after $ms ms"; fi
 check_counter_min events_lost 1
 lost=$(counter events_lost)
 mkdir "$mnt/links"
@@ -129,7 +126,11 @@ python3 "$dir/close.py" "$mnt/leased2" >"$dir/close.out" 2>&1 &
 lease=$!
 fa_pids+=("$lease")
 await 20 grep -q open "$dir/close.out" || fail "it does not open"
-sleep 0.3 # the agent has closed it, too
+agent_has() { # NAME - a process of the agent has it open
+	find "/proc/$fa_sup/fd" "/proc/$(fa_worker)/fd" -lname "$mnt/$1" | grep -q .
+}
+closed_by_agent() { ! agent_has "$1"; }
+await 20 closed_by_agent leased2 || fail "the agent does not close it"
 fa_mark_log
 kill -STOP "$(fa_worker)" # for less than 2 s
 kill -USR1 "$lease"
@@ -199,7 +200,7 @@ sleep 0.1
 "$fa_file" mmap "$mnt/mapped" 'FA-BAD in a mapping' >"$dir/mapped" &
 mapper=$!
 fa_pids+=("$mapper")
-await 5 grep -q mapped "$dir/mapped"
+await 30 grep -q mapped "$dir/mapped"
 kill -STOP "$fa_sup"
 svc_mark
 kill -TERM "$mapper"

@@ -22,7 +22,7 @@ busy() { # both processors have work, and files are opened and written all the w
 		fa_pids+=("$!")
 		busy_pids+=("$!")
 	done
-	await 5 test -s "$mnt/busy3"
+	await 30 test -s "$mnt/busy3"
 }
 busy_pids=()
 idle() {
@@ -37,7 +37,7 @@ save_bad() { echo 'FA-BAD' >"$1"; }
 
 # ---- nobody pauses: all is scanned, late ----
 fa_conf 'write-scan-delay 60ms;'
-sed -i 's/deadline-base 500ms;/deadline-base 4s;/; s/debug-level 7/debug-level 5/' "$dir/conf"
+sed -i 's/debug-level 7/debug-level 5/' "$dir/conf"
 svc_start bad=delete
 fa_start
 svc_up
@@ -64,7 +64,7 @@ while [ -e "$mnt/c/read" ]; do
 	got+="$(fa_open "$mnt/c/read") "
 done
 case " $got " in *" ok "*) fail "it was read: $got" ;; *) ok "not readable: ${got:-gone at once}" ;; esac
-if await 10 gone "$mnt/c/left"; then ok "what nobody opens goes, too"; else fail "it stays"; fi
+if await 30 gone "$mnt/c/left"; then ok "what nobody opens goes, too"; else fail "it stays"; fi
 wait $! || :
 check_counter events_lost 0 # an opener who was answered out of turn is none
 fa_stop
@@ -72,7 +72,7 @@ svc_stop
 
 # ---- one that waits is opened: its verdict comes at once, not behind those that came before ----
 fa_conf 'write-scan-delay 30s;'
-sed -i 's/deadline-base 500ms;/deadline-base 4s;/; s/debug-level 7/debug-level 5/' "$dir/conf"
+sed -i 's/debug-level 7/debug-level 5/' "$dir/conf"
 svc_start bad=delete
 fa_start
 svc_up
@@ -86,7 +86,7 @@ while [ $((tries += 1)) -le 10 ]; do # a pause that we did not make spoils a try
 	waiting=$((1000 - $(svc_count '^event .* op 3 .*/e/f[0-9]{1,3}$')))
 	[ "$result" = ok ] || break
 	[ "$waiting" -lt 100 ] || break
-	await 10 seen e 1000
+	await 30 seen e 1000
 done
 check "who opens one of them" ok "$result"
 if [ "$waiting" -ge 100 ]; then ok "while $waiting others wait"; else fail "they went before him"; fi
@@ -98,8 +98,8 @@ old=$(fa_worker)
 "$fa_file" many "$mnt/d" 500 clean >/dev/null
 save_bad "$mnt/d/bad"
 kill -9 "$old"
-await 10 fa_new_worker "$old" || fail "no new worker"
-await 10 svc_has '^hello' || fail "it does not connect"
+await 30 fa_new_worker "$old" || fail "no new worker"
+await 30 svc_has '^hello' || fail "it does not connect"
 if [ -e "$mnt/d/bad" ]; then
 	case $(fa_open "$mnt/d/bad") in
 	EPERM | ENOENT) ok "denied by the next worker" ;;
@@ -108,7 +108,7 @@ if [ -e "$mnt/d/bad" ]; then
 else
 	ok "it was gone before"
 fi
-if await 10 gone "$mnt/d/bad"; then ok "and deleted"; else fail "it stays"; fi
+if await 30 gone "$mnt/d/bad"; then ok "and deleted"; else fail "it stays"; fi
 fa_stop
 svc_stop
 fa_scan_end

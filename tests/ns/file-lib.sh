@@ -98,11 +98,12 @@ fa_image() { # [PATH] - an ext4 image of our own, mounted there
 
 # fa_conf LINE... - the configuration: what every test needs, and these lines. The watch is fa_watch.
 fa_watch='path "'$mnt'";'
+fa_deadlines='deadline-base 20s; deadline-max 30s;' # a loaded machine does not run into them
 fa_conf() {
 	{
 		printf 'mux "unix:%s/mux"; user "nobody"; run-dir "%s/run"; state-dir "%s/state";\n' "$dir" "$dir" "$dir"
 		printf 'quarantine-dir "%s/quarantine"; boot-id-file "%s/boot_id"; debug-level 7;\n' "$dir" "$dir"
-		printf 'deadline-base 500ms; deadline-max 5s;\n'
+		printf '%s\n' "$fa_deadlines"
 		printf '%s\n' "$@"
 		printf 'watch image { %s }\n' "$fa_watch"
 	} >"$dir/conf"
@@ -127,8 +128,8 @@ fa_run() { # ARGS... - the agent in the background; pid in $fa_sup
 fa_start() { # ARGS... - and waits until the image is watched
 	fa_mark_log
 	fa_run "$@"
-	await 10 fa_has 'watches, .* fim rules' || fail "the agent does not start"
-	await 10 fa_has 'worker: up|taken over' || fail "no worker"
+	await 30 fa_has 'watches, .* fim rules' || fail "the agent does not start"
+	await 30 fa_has 'worker: up|taken over' || fail "no worker"
 	# shellcheck disable=SC2034 # used by the tests
 	fa_wpid=$(fa_worker)
 }
@@ -150,7 +151,7 @@ fa_new_worker() { # OLD - there is another one
 fa_mark_log() { fa_line=$(wc -l <"$dir/agent.log"); } # what follows looks behind this line
 fa_since() { tail -n +$((fa_line + 1)) "$dir/agent.log"; }
 fa_has() { fa_since | grep -qE -- "$1"; }
-fa_says() { if await 5 fa_has "$1"; then ok "${2:-log: $1}"; else fail "${2:-log} ($1)"; fi; }
+fa_says() { if await 30 fa_has "$1"; then ok "${2:-log: $1}"; else fail "${2:-log} ($1)"; fi; }
 : >"$dir/agent.log"
 fa_line=0
 

@@ -94,8 +94,8 @@ pam() { # SERVICE ARGS... - a stack whose session line is pam_gi.so
 		echo "session required $na_build/pam_gi/.libs/pam_gi.so socket=$dir/run/pam.sock $*"
 	} >"$dir/pam.d/$s"
 }
-pam t required timeout_ms=3000
-pam w required wait timeout_ms=3000
+pam t required timeout_ms=20000
+pam w required wait timeout_ms=20000
 
 cat >"$dir/session.py" <<'PY'
 import ctypes, signal, sys

@@ -110,7 +110,7 @@ login() { # sets rc and ms
 	ms=$(((t1 - t0) / 1000000))
 	[ $rc = 0 ] || rc=1
 }
-slack=1500 # start of pamtester and scheduling of a busy machine
+slack=15000 # start of pamtester and scheduling of a busy machine: this finds what hangs
 
 echo "# what is sent"
 pam "required $so socket=$sock timeout_ms=5000"

@@ -47,7 +47,7 @@ check "a login, from PAM, inside nothing" "0 0 0" \
 alice=$leader alice_id=$id alice_place=$place
 
 echo "# a login that is announced (pam_gi in the account stack): the placer is ready for it"
-pam soon required timeout_ms=3000
+pam soon required timeout_ms=20000
 echo "account optional $na_build/pam_gi/.libs/pam_gi.so socket=$dir/run/pam.sock" >>"$dir/pam.d/soon"
 ! grep -q 'a login may come' "$dir/agent.log" || fail "ready for nothing"
 svm_mark

@@ -27,7 +27,7 @@ for by in $day -$day; do
 	t0=$(date +%s%N)
 	login q daemon && fail "let in" || ok "a login that waits is refused by its own deadline"
 	ms=$((($(date +%s%N) - t0) / 1000000))
-	[ $ms -ge 350 ] && [ $ms -lt 5000 ] && ok "after $ms ms" || fail "after $ms ms"
+	[ $ms -ge 350 ] && [ $ms -lt 20000 ] && ok "after $ms ms" || fail "after $ms ms"
 	login t daemon && ok "logged in" || fail "refused"
 	svm_says " open .*user=daemon .*leader=$leader .*"
 	kill9 "$leader"
