@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include "lib/base/buf.h"
 #include "lib/io/frame.h"
+#include "lib/io/loop.h"
 #include "lib/io/sock.h"
 #include "lib/wire/wire.h"
 
@@ -201,6 +202,7 @@ static int queue_request(struct ctl_client *c, const struct ctl_request *rq)
 	request.arg = (char **)(uintptr_t)rq->args;
 	request.n_arg = rq->n_args;
 	request.data_len = (uint32_t)rq->len;
+	request.until_ms = io_clock_mono_ms() + (uint64_t)c->wait_ms;
 	e.body_case = IDFW__ENVELOPE__BODY_CTL_REQUEST;
 	e.ctl_request = &request;
 	err = queue(c, &e);
@@ -323,7 +325,9 @@ static void say_why(const struct ctl_client *c, int err, char why[CTL_WHY_MAX])
 	if (err == -ETIMEDOUT)
 		snprintf(why, CTL_WHY_MAX,
 			"%s does not answer: nothing for %d s\n"
-			"  See its log, and whether it is stopped or very busy.",
+			"  See its log, and whether it is stopped or very busy. What it had not "
+			"begun\n"
+			"  by now it does not do later.",
 			c->service, c->wait_ms / 1000);
 	else if (err == -GI_ECLOSED)
 		snprintf(why, CTL_WHY_MAX,

@@ -85,14 +85,14 @@ left() { # CMD - what it prints there; its status
 	lab_in jump01 rm -f /home/alice/left.rc
 	# shellcheck disable=SC2016
 	lab_in jump01 sh -c 'echo "$1" >/home/alice/left.in' left "$1"
-	lab_wait_for 20 lab_in jump01 test -s /home/alice/left.rc || return 99
+	lab_wait_for 30 lab_in jump01 test -s /home/alice/left.rc || return 99
 	lab_in jump01 cat /home/alice/left.out
 	return "$(lab_in jump01 cat /home/alice/left.rc)"
 }
 
 transfer() {
 	lab_pull "$1" $DB 5432
-	lab_wait_for 3 lab_pull_runs "$2" "$3" || bad "$3's transfer from db01 does not run"
+	lab_wait_for 30 lab_pull_runs "$2" "$3" || bad "$3's transfer from db01 does not run"
 }
 
 # unbroken VM USER [WHAT]: the transfer lost no line and had no gap but a busy machine's
@@ -163,12 +163,12 @@ as() {
 # again and again: a session that has just begun may have no process of the user yet
 gains() {
 	local end
-	end=$(($(lab_now_ms) + ${2:-5000}))
+	end=$(($(lab_now_ms) + ${2:-30000}))
 	until as "$1" until $DB 5432 open 500 >/dev/null; do
 		[ "$(lab_now_ms)" -lt "$end" ] || return 1
 	done
 }
-loses() { as "$1" until $DB 5432 shut "${2:-5000}" >/dev/null; }
+loses() { as "$1" until $DB 5432 shut "${2:-30000}" >/dev/null; }
 live() { lab_ctl --json who "$1" | grep -E "\"vm\": *\"jump01\"" >/dev/null; }
 not_live() { ! live "$1"; }
 ended_in_last() {

@@ -53,9 +53,9 @@ files_infected() {
 	fi
 	cut_at web01 alice "$saved" "her transfer" 1000
 	reaches_not walice "$DB" 5432 "alice on web01, new connection"
-	check "it is in quarantine" lab_wait_for 5 quarantined web01 /home/alice/eicar.com
+	check "it is in quarantine" lab_wait_for 30 quarantined web01 /home/alice/eicar.com
 	lab_ctl quarantine list web01 | sed 's/^/   /'
-	check "audited with VM, user, path and signature" lab_wait_for 5 scan_audited web01 alice /home/alice/eicar.com
+	check "audited with VM, user, path and signature" lab_wait_for 30 scan_audited web01 alice /home/alice/eicar.com
 	lab_ctl audit --limit 8 | sed 's/^/   /'
 	check "a second copy cannot be read either, right after it was written" lab_run walice \
 		"printf %s%s '$EICAR_A' '$EICAR_B' >x.com; ! cat x.com >/dev/null 2>&1"
@@ -86,11 +86,11 @@ files_policy() {
 		ok "/home/strict: on-failure deny: $text"
 	fi
 	lab_daemon svm svm-scan
-	lab_wait_for 15 lab_scan_ready || bad "the scan service does not come back"
-	check "it is back: she reads the strict file again" lab_wait_for 10 reads walice /home/strict/strict.txt
+	lab_wait_for 30 lab_scan_ready || bad "the scan service does not come back"
+	check "it is back: she reads the strict file again" lab_wait_for 30 reads walice /home/strict/strict.txt
 	tell "idfwctl scan status:"
 	lab_ctl scan status | sed 's/^/   /' || true
-	lab_wait_for 10 counted passed_service_down || bad "not counted as passed"
+	lab_wait_for 30 counted passed_service_down || bad "not counted as passed"
 }
 counted() { lab_ctl --json scan status | grep -E "\"$1\": *[1-9]" >/dev/null; }
 
@@ -98,7 +98,7 @@ files_test() {
 	step "idfwctl scan test web01: EICAR end to end; idfwctl fim: who changed what below /home/www"
 	check "scan test" lab_ctl scan test web01
 	lab_run walice 'echo "<h1>hello</h1>" >/home/www/index.html; chmod 600 /home/www/index.html; rm /home/www/index.html' || true
-	check "recorded with her session" lab_wait_for 10 fim_recorded
+	check "recorded with her session" lab_wait_for 30 fim_recorded
 	lab_ctl fim | tail -n 5 | sed 's/^/   /'
 	lab_logout walice
 }

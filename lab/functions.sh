@@ -124,11 +124,11 @@ lab_machine_stop() {
 	local pid
 	pid=$(lab_holder "$1") || return 0
 	kill -KILL "$pid" 2>/dev/null || true
-	lab_wait_for 10 lab_gone "$1" || {
+	lab_wait_for 30 lab_gone "$1" || {
 		lab_say "$1 (pid $pid) does not end"
 		return 1
 	}
-	[ -z "$LAB_CGROUP" ] || lab_wait_for 10 lab_cgroup_rm "$LAB_CGROUP/$1" ||
+	[ -z "$LAB_CGROUP" ] || lab_wait_for 30 lab_cgroup_rm "$LAB_CGROUP/$1" ||
 		lab_say "left behind: cgroup $LAB_CGROUP/$1"
 }
 lab_gone() { ! lab_holder "$1" >/dev/null; }
@@ -268,7 +268,7 @@ lab_reboot() {
 	# its end of the wire goes with its namespace, sooner or later: make it now
 	lab_in host ip link del dev "$1" 2>/dev/null || true
 	lab_machine_start "$1"
-	lab_wait_for 10 lab_machine_ready "$1" || lab_die "$1 does not come up again"
+	lab_wait_for 30 lab_machine_ready "$1" || lab_die "$1 does not come up again"
 	lab_wire "$1"
 	lab_services_of "$1"
 	lab_configure_vm "$1" # its /etc is in memory
@@ -304,7 +304,7 @@ lab_signal() {
 	lab_in "$1" kill "-$3" "$pid" || return 0
 	case $3 in
 	TERM | KILL)
-		lab_wait_for 10 lab_ended "$1" "$2" || lab_die "$2 on $1 does not end"
+		lab_wait_for 30 lab_ended "$1" "$2" || lab_die "$2 on $1 does not end"
 		# its unit is gone, if nothing else runs in it
 		lab_in "$1" rmdir "/run/lab/cgroup/system.slice/$2.service" 2>/dev/null || true
 		;;
@@ -409,7 +409,7 @@ lab_answered() { grep -q "^end-$2 " "$LAB_DIR/login/$1.out"; }
 lab_answer() {
 	local count out=$LAB_DIR/login/$1.out status
 	count=$(<"$LAB_DIR/login/$1.sent")
-	lab_wait_for 20 lab_answered "$1" "$count" || return 255
+	lab_wait_for 30 lab_answered "$1" "$count" || return 255
 	sed -n "/^end-$((count - 1)) /,/^end-$count /p" "$out" | grep -v '^end-' || true
 	status=$(sed -n "s/^end-$count //p" "$out")
 	return "$status"
@@ -458,7 +458,7 @@ lab_services_of() {
 	web01) lab_spawn web01 stream /run/lab/stream.py serve 80 ;;
 	esac
 	for port in ${LAB_PORTS[$1]}; do
-		lab_wait_for 10 lab_tcp_open "$1" 127.0.0.1 "$port" || lab_die "nobody listens on $1:$port"
+		lab_wait_for 30 lab_tcp_open "$1" 127.0.0.1 "$port" || lab_die "nobody listens on $1:$port"
 	done
 }
 declare -A LAB_PORTS=([jump01]=22 [web01]="22 80" [db01]="22 5432")
@@ -476,7 +476,7 @@ lab_up() {
 		lab_machine_start "$m"
 	done
 	for m in "${LAB_MACHINES[@]}"; do
-		lab_wait_for 10 lab_machine_ready "$m" || {
+		lab_wait_for 30 lab_machine_ready "$m" || {
 			cat "$LAB_DIR/log/machine-$m.log" >&2
 			lab_die "machine $m did not come up"
 		}
@@ -498,10 +498,10 @@ lab_down() {
 		[ ! -e "$m" ] || lab_machine_stop "${m##*/}" || true
 	done
 	for m in "$LAB_DIR"/m/*/home.img; do
-		[ ! -e "$m" ] || lab_wait_for 10 lab_disk_free "$m" || lab_say "left behind: a loop device of $m"
+		[ ! -e "$m" ] || lab_wait_for 30 lab_disk_free "$m" || lab_say "left behind: a loop device of $m"
 	done
-	lab_wait_for 10 lab_cgroup_rm "$LAB_CGROUP" || true
-	lab_wait_for 10 lab_files_rm || lab_say "left behind: $LAB_DIR"
+	lab_wait_for 30 lab_cgroup_rm "$LAB_CGROUP" || true
+	lab_wait_for 30 lab_files_rm || lab_say "left behind: $LAB_DIR"
 	lab_left
 }
 # a machine that was being started may still write into it, and looks for "down" until it is gone
@@ -516,7 +516,7 @@ lab_disk_free() { [ -z "$(losetup -j "$1")" ]; }
 # lab_left - 0 when nothing of this lab is left: no file, no mount, no disk, no process. What has been
 # killed takes its moment.
 lab_left() {
-	lab_wait_for 5 lab_none_found || {
+	lab_wait_for 30 lab_none_found || {
 		lab_say "left behind:$(lab_found)"
 		return 1
 	}

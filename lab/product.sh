@@ -187,12 +187,12 @@ lab_daemons() {
 	for m in svm host "${LAB_VMS[@]}"; do
 		lab_daemon "$m"
 	done
-	lab_wait_for 15 lab_in_sync || {
+	lab_wait_for 30 lab_in_sync || {
 		lab_logs
 		lab_ctl status >&2 || true
 		lab_die 'the VMs do not run the policy'
 	}
-	lab_wait_for 15 lab_scan_ready || {
+	lab_wait_for 30 lab_scan_ready || {
 		lab_logs
 		lab_ctl scan status >&2 || true
 		lab_die 'the file path is not up'

@@ -299,13 +299,16 @@ static int ctl_take(struct gi_ctl_client *cl, Idfw__Envelope *e, const char **re
 	return err;
 }
 
-/* when the request and its data are whole */
+/* when the request and its data are whole, and somebody waits for what comes of it */
 static int ctl_begin(struct gi_ctl_client *cl, const char **ret_why)
 {
 	const Idfw__CtlRequest *r = cl->request->ctl_request;
 
 	if (cl->data.len < r->data_len)
 		return 0;
+	*ret_why = "who asked does not wait any more: it is not done";
+	if (r->until_ms && io_clock_mono_ms() >= r->until_ms)
+		return -ETIMEDOUT;
 	*ret_why = "out of memory";
 	ctl_log(cl->ctl, GI_LOG_INFO, "control: %s by %s", r->verb, cl->by);
 	io_timer_start(cl->ctl->loop, &cl->timer, CTL_IDLE_MS, 0, ctl_timer_cb, cl);

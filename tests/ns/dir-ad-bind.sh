@@ -124,7 +124,7 @@ lab_in svm sh -c 'cat >/etc/idfw/slapd.conf' <<-'E'
 E
 lab_spawn svm slapd env KRB5_KTNAME=/etc/idfw/slapd.keytab KRB5_CONFIG=/etc/idfw/krb5.conf \
 	/usr/sbin/slapd -d 0 -f /etc/idfw/slapd.conf -h ldap://10.77.9.10:1389
-lab_wait_for 20 lab_tcp_open svm 10.77.9.10 1389 || lab_die 'slapd does not come up'
+lab_wait_for 30 lab_tcp_open svm 10.77.9.10 1389 || lab_die 'slapd does not come up'
 krb noseal 's,dc1.corp.example,svm.corp.example:1389,'
 explains 'no seal' /etc/idfw/dir-noseal.conf 'ldap://svm.corp.example:1389 does not seal with Kerberos \(128 bits at least\), .*; nothing was sent'
 lab_signal svm slapd KILL

@@ -59,7 +59,7 @@ mkdir -m 711 "$LAB_DIR"
 lab_files
 lab_keys
 for m in "${LAB_MACHINES[@]}"; do lab_machine_start "$m"; done
-for m in "${LAB_MACHINES[@]}"; do lab_wait_for 10 lab_machine_ready "$m" || lab_die "$m did not come up"; done
+for m in "${LAB_MACHINES[@]}"; do lab_wait_for 30 lab_machine_ready "$m" || lab_die "$m did not come up"; done
 lab_network
 lab_dc_start
 lab_ldapmodify <<-E
@@ -112,7 +112,7 @@ says 'a filter is a name' ' not-found ' 'alice)(objectClass=*'
 
 echo '== whom changes concern: the groups are read'
 known() { grep -q ' groups with [0-9]* members are known' "$W/err"; }
-if lab_wait_for 20 known; then ok 'all groups are known'; else bad 'the groups are not known'; fi
+if lab_wait_for 30 known; then ok 'all groups are known'; else bad 'the groups are not known'; fi
 for n in bob carol dave; do ask "$n"; done
 
 echo '== the state of an account'
@@ -218,7 +218,7 @@ lab_ldapmodify <"$W/large"
 conf small 's,poll,range 7; page 10; &,'
 : >"$W/err"
 dir_start /etc/idfw/dir-small.conf
-lab_wait_for 20 known && ok 'all groups are known' || bad 'the groups are not known'
+lab_wait_for 30 known && ok 'all groups are known' || bad 'the groups are not known'
 for n in alice bob; do ask "$n"; done
 concerns 'bob joins it' bob lab_ad_group_add large bob
 says 'bob is in it' ' bob .*large' bob
@@ -241,7 +241,7 @@ lab_signal dc samba STOP
 stalled() { echo bob >&"$DIR_FD"; }
 sees 'a lookup is answered within the deadline' 30000 '^answer bob unavailable' stalled
 killed() { grep -q 'did not answer within 2000 ms' "$W/err"; }
-lab_wait_for 10 killed && ok 'a stalled TLS handshake: the child is killed' || bad 'the child was not killed'
+lab_wait_for 30 killed && ok 'a stalled TLS handshake: the child is killed' || bad 'the child was not killed'
 sees 'it goes on: up' 30000 '^state up' lab_signal dc samba CONT
 says 'and lookups work' " found $alice alice .* eng " alice
 dir_stop

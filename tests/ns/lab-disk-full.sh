@@ -14,7 +14,7 @@ lab_kill9 svm
 lab_in svm sh -c 'cp -a /var/lib/idfw /run/idfw-kept && mount -t tmpfs -o size=4m,uid=990,gid=990 full /var/lib/idfw &&
 	cp -a /run/idfw-kept/. /var/lib/idfw/'
 lab_daemon svm
-lab_wait_for 10 lab_in_sync || bad "not in sync on the small disk"
+lab_wait_for 30 lab_in_sync || bad "not in sync on the small disk"
 lab_in svm sh -c 'dd if=/dev/zero of=/var/lib/idfw/filler bs=4k 2>/dev/null; true'
 for _ in {1..60}; do
 	su_session alice
@@ -22,7 +22,7 @@ for _ in {1..60}; do
 done
 su_session alice
 check "alice gains access with a full database" gains alice
-check "it is said loudly" lab_wait_for 5 grep -qiE 'full|no space|disk' "$LAB_DIR/log/svm-svm-idfw.log"
+check "it is said loudly" lab_wait_for 30 grep -qiE 'full|no space|disk' "$LAB_DIR/log/svm-svm-idfw.log"
 check "status is not well" [ "$(lab_ctl status >/dev/null 2>&1; echo $?)" = 1 ]
 lab_in svm rm /var/lib/idfw/filler
 logins() { lab_ctl --json audit --user alice --limit 10000 | grep -c '"kind": *"login"'; }
@@ -30,6 +30,6 @@ recorded() { [ "$(logins)" -ge "$1" ]; }
 lab_well() { lab_ctl status >/dev/null 2>&1; }
 told=$(grep -c 'of alice (su-l, uid' "$LAB_DIR/log/jump01-gi-netagent.log")
 check "there were many logins ($told)" [ "$told" -ge 30 ]
-check "all $told are recorded after it has room again" lab_wait_for 20 recorded "$told"
+check "all $told are recorded after it has room again" lab_wait_for 30 recorded "$told"
 check "none twice" [ "$(logins)" = "$told" ]
-check "status is well again" lab_wait_for 5 lab_well
+check "status is well again" lab_wait_for 30 lab_well

@@ -52,7 +52,7 @@ drill 2 agent --vm jump01 && ok "no --for"
 lab_kill9 svm svm-idfw
 drill 2 mux --vm jump01 --for 1s && ok "not all is well before it"
 lab_daemon svm svm-idfw
-lab_wait_for 10 lab_in_sync || bad "not in sync"
+lab_wait_for 30 lab_in_sync || bad "not in sync"
 rc=0
 "$LAB_BUILD/idfwctl/idfwctl" drill mux --vm jump01 --for 1s >"$OUT" 2>&1 || rc=$?
 check "without a driver: status 2" [ $rc = 2 ]
@@ -61,7 +61,7 @@ check "and what to do" grep -q -- '--driver' "$OUT"
 echo "== interrupted: mended all the same"
 "$LAB_TOP/lab/lab" drill mux --vm jump01 --for 10m >"$OUT" 2>&1 &
 pid=$!
-lab_wait_for 20 lab_ended host gi-mux || bad "the mux is not broken"
+lab_wait_for 30 lab_ended host gi-mux || bad "the mux is not broken"
 kill -INT $pid
 rc=0
 wait $pid || rc=$?

@@ -89,8 +89,8 @@ fault() {
 	else
 		bad "$1 $2: infected content was given out $given times in the strict place"
 	fi
-	lab_wait_for 20 answered || bad "$1 $2: opens are not answered afterwards"
-	lab_wait_for 20 lab_scan_ready || bad "$1 $2: the file path does not come back"
+	lab_wait_for 30 answered || bad "$1 $2: opens are not answered afterwards"
+	lab_wait_for 30 lab_scan_ready || bad "$1 $2: the file path does not come back"
 }
 
 step "faults with openers waiting"
@@ -102,4 +102,4 @@ for part in worker service mux; do
 done
 check "and EICAR still disappears" lab_in web01 sh -c "printf %s%s '$EICAR_A' '$EICAR_B' >/home/strict/last.com"
 gone_at web01 /home/strict/last.com >/dev/null || bad "it is still there"
-lab_wait_for 10 lab_in_sync || bad "the identity path is not in sync"
+lab_wait_for 30 lab_in_sync || bad "the identity path is not in sync"

@@ -23,13 +23,13 @@ lab_in host install -d -o _idfw -m 755 "${EVIL%/*}"
 	echo "vm evil01 { listen \"unix:$EVIL\"; addresses 10.77.66.10; }"
 } | lab_put host /etc/idfw/gi-mux.conf
 lab_signal host gi-mux HUP
-lab_wait_for 5 lab_in host test -S "$EVIL"
+lab_wait_for 30 lab_in host test -S "$EVIL"
 {
 	cat "$LAB_TOP/lab/policy.idfw"
 	echo 'logins evil allow user carol on vm evil01;'
 } | lab_put svm /etc/idfw/policy.idfw
 lab_ctl policy commit /etc/idfw/policy.idfw >/dev/null
-lab_wait_for 10 lab_in_sync
+lab_wait_for 30 lab_in_sync
 
 hostile() { lab_in host /run/lab/build/tests/ns/hostile_guest --socket "$EVIL" "$@"; }
 logins_beside() { # COUNT - of bob on jump01, one after the other, each until it is enforced
@@ -69,7 +69,7 @@ mux_counter() { # NAME - of evil01, since gi-mux began
 	local was line
 	was=$(grep -c 'vm evil01: .* turned_away=' "$LAB_DIR/log/host-gi-mux.log" || true)
 	lab_signal host gi-mux USR1
-	lab_wait_for 5 more_lines "$was"
+	lab_wait_for 30 more_lines "$was"
 	line=$(grep 'vm evil01: .* turned_away=' "$LAB_DIR/log/host-gi-mux.log" | tail -n 1)
 	sed -n "s/.* $1=\([0-9]*\).*/\1/p" <<<"$line"
 }
@@ -89,7 +89,7 @@ lab_login alice jump01 alice
 reaches alice $DB 5432 "alice before it all"
 transfer alice jump01 alice
 logins_beside 1 >/dev/null # bob is known to the directory's cache from here on
-lab_wait_for 5 not_live bob 2>/dev/null
+lab_wait_for 30 not_live bob 2>/dev/null
 were=$(state)
 mux_was=$(pss host gi-mux) svm_was=$(pss svm svm-idfw)
 
@@ -107,7 +107,7 @@ attack() {
 	grep -h 'evil01' "$LAB_DIR/log/svm-svm-idfw.log" | tail -n 6 | cut -c 26-250 || true
 	check "bob's logins were enforced: $(sed 's/.*"p50/"p50/' "$LAB_DIR/bob.json")" \
 		grep -q '"n":20,.*"bad":0' "$LAB_DIR/bob.json"
-	check "nothing about the others has changed" lab_wait_for 10 same
+	check "nothing about the others has changed" lab_wait_for 30 same
 	cut -c 1-200 "$LAB_DIR/changed"
 	bounded host gi-mux "$mux_was"
 	bounded svm svm-idfw "$svm_was"
@@ -132,9 +132,9 @@ evil_limits() { # ITEMS
 }
 evil_row() { { lab_ctl --json status || true; } | grep -E '"type": *"vm".*"vm": *"evil01"' | grep -E -e "$1" >/dev/null; }
 evil_limits 'sessions-max 1000;'
-check "svm-idfw takes over its own limit" lab_wait_for 10 evil_row '"sessions": *1000,.*"own_sessions": *true'
+check "svm-idfw takes over its own limit" lab_wait_for 30 evil_row '"sessions": *1000,.*"own_sessions": *true'
 evil_limits 'sessions-max 0;'
-check "but no mistake" lab_wait_for 10 grep -q 'sessions-max must be between 1 and' "$LAB_DIR/log/svm-svm-idfw.log"
+check "but no mistake" lab_wait_for 30 grep -q 'sessions-max must be between 1 and' "$LAB_DIR/log/svm-svm-idfw.log"
 check "the old one goes on" evil_row '"sessions": *1000,.*"own_sessions": *true'
 attack snapshot 3000 --user carol --count 20000
 check "audited: too many sessions" audited_evil refused 'sessions-max 1000 of vm evil01'
@@ -143,7 +143,7 @@ attack rubbish 3000
 check "audited: why it was dropped" audited_evil guest-down 'length|frame|body|decode|may not|[Mm]alformed'
 attack connect 5000 --count 1000
 check "it was turned away" [ "$(mux_counter turned_away)" -gt 900 ]
-lab_wait_for 5 hostile --mode rubbish --for-ms 1500 >/dev/null # it comes in once more
+lab_wait_for 30 hostile --mode rubbish --for-ms 1500 >/dev/null # it comes in once more
 check "audited: that it was" audited_evil refused 'turned away by its mux'
 attack deaf 3000
 

@@ -39,12 +39,12 @@ with_rule 'allow from user "bob" to db service postgres' | commit
 check "the generation is higher" [ "$(generation)" -gt "$before" ]
 check "bob gains access" gains bob
 transfer bob jump01 bob
-check "all VMs run it" lab_wait_for 5 lab_in_sync
+check "all VMs run it" lab_wait_for 30 lab_in_sync
 
 echo "== it survives a kill of svm-idfw"
 lab_kill9 svm
 lab_daemon svm
-lab_wait_for 10 lab_in_sync || bad "not in sync after the restart"
+lab_wait_for 30 lab_in_sync || bad "not in sync after the restart"
 reaches bob $DB 5432 "bob, after the restart"
 
 echo "== the first policy again: bob's transfer is cut, alice's ran through all that"
@@ -71,7 +71,7 @@ reaches_not bob $DB 5432 "bob"
 reaches again $DB 5432 "alice"
 lines=$(lab_pulled jump01 alice)
 goes_on() { [ "$(lab_pulled jump01 alice)" -gt $((lines + 50)) ]; }
-check "alice's transfer goes on" lab_wait_for 10 goes_on
+check "alice's transfer goes on" lab_wait_for 30 goes_on
 unbroken jump01 alice "beside bob"
 
 echo "== root on jump01: the table is not his to change; a chain beside it that could bypass it is told"

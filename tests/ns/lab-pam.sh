@@ -20,7 +20,7 @@ through() {
 	check "access within" gains alice
 	check "known as a session of $service" known_by "$service"
 	lab_signal jump01 "by-$service" TERM
-	check "gone" lab_wait_for 5 not_live alice
+	check "gone" lab_wait_for 30 not_live alice
 	check "no access after" loses alice
 }
 known_by() { lab_ctl --json who alice | grep -E "\"service\": *\"$1\"" >/dev/null; }
@@ -52,10 +52,10 @@ rc=0
 lab_in jump01 su - bob -s /bin/sh -c true 2>/dev/null || rc=$?
 check "su is refused" [ $rc != 0 ]
 lab_daemon jump01
-lab_wait_for 10 lab_in_sync || bad "not in sync"
+lab_wait_for 30 lab_in_sync || bad "not in sync"
 check "su works again with the agent" lab_in jump01 su - bob -s /bin/sh -c true
 
 echo "== a user of the system is recorded, the directory is not asked"
 lab_spawn jump01 by-daemon su daemon -s /bin/sh -c 'exec sleep 600'
 by_system() { lab_ctl --json who daemon 2>/dev/null | grep -E '"directory": *"system"' >/dev/null; }
-check "daemon is system" lab_wait_for 5 by_system
+check "daemon is system" lab_wait_for 30 by_system

@@ -77,7 +77,7 @@ may c "alice, logged in again" ''
 left_may_not "left behind, while she is logged in again" ""
 lab_send c "tmux -L t new-window -d '$probe >tmux.out 2>&1; echo \$? >tmux.rc'"
 lab_answer c || bad "tmux is not there"
-lab_wait_for 10 lab_in jump01 test -s /home/alice/tmux.rc || bad "no answer out of tmux"
+lab_wait_for 30 lab_in jump01 test -s /home/alice/tmux.rc || bad "no answer out of tmux"
 check "the tmux of before is nobody's, whoever attaches to it" \
 	[ "$(lab_in jump01 cat /home/alice/tmux.rc)" != 0 ]
 
@@ -93,7 +93,7 @@ unbroken jump01 alice "through the other's logout"
 echo "== a daemon that she starts is in her session"
 lab_run c "sudo sh -c 'setsid /run/lab/stream.py until $DB 5432 shut 60000 >/home/alice/daemon.out 2>&1 &'"
 lab_logout c
-lab_wait_for 10 lab_in jump01 test -s /home/alice/daemon.out || bad "root's daemon still reaches $DB"
+lab_wait_for 30 lab_in jump01 test -s /home/alice/daemon.out || bad "root's daemon still reaches $DB"
 check "and ends with it: root's daemon has lost access" lab_in jump01 grep -q '^[0-9]' /home/alice/daemon.out
 
 echo "== a login of while all of the agent was down is found"
@@ -102,13 +102,13 @@ lab_login e jump01 alice
 may_not e "without the agent" ''
 lab_daemon jump01
 found() { lab_ctl --json who alice 2>/dev/null | grep -E '"service": *"found"' >/dev/null; }
-check "found" lab_wait_for 10 found
-lab_wait_for 5 lab_run e "$probe" >/dev/null || true
+check "found" lab_wait_for 30 found
+lab_wait_for 30 lab_run e "$probe" >/dev/null || true
 may e "alice, found" ''
 may e "alice, found, as root" sudo
 lab_logout e
 not_there() { ! lab_ctl --json who alice 2>/dev/null | grep -E '"vm": *"jump01"' >/dev/null; }
-check "and it ends" lab_wait_for 5 not_there
+check "and it ends" lab_wait_for 30 not_there
 
 echo "== services: a uid, a unit, as long as the policy names them"
 # commit EMERGENCY APPLICATION - the lab's policy with these rules in front, and three groups
@@ -117,7 +117,7 @@ commit() {
 		-e "/^section infrastructure/i section emergency { $1 }" \
 		-e "/^section application/a $2" "$LAB_TOP/lab/policy.idfw" | lab_put svm /run/lab/policy.idfw
 	lab_ctl policy commit /run/lab/policy.idfw >/dev/null
-	lab_wait_for 20 lab_in_sync || bad "the policy is not everywhere"
+	lab_wait_for 30 lab_in_sync || bad "the policy is not everywhere"
 }
 by_uid() { # UID CMD... - as that uid, outside all sessions
 	lab_in jump01 setpriv --reuid "$1" --regid "$1" --clear-groups "${@:2}"
@@ -139,7 +139,7 @@ uid_may 33 "uid 33"
 uid_may_not 7 "uid 7, whom no rule lets"
 no_one "a process of root beside it" env
 lab_spawn jump01 feed sh -c "$feed"
-check "the unit reaches $DB, as root" lab_wait_for 20 lab_in jump01 test -s /run/lab/feed.open
+check "the unit reaches $DB, as root" lab_wait_for 30 lab_in jump01 test -s /run/lab/feed.open
 uid_may 33 "uid 33, with the unit beside it"
 lab_login f jump01 alice
 may f "alice, with both beside her" ''
@@ -150,7 +150,7 @@ may f "alice, as everybody" ''
 may f "alice's sudo -u with uid 7: alice" sudo -u "'#7'"
 lab_signal jump01 feed KILL
 lab_ctl policy commit /etc/idfw/policy.idfw >/dev/null
-lab_wait_for 20 lab_in_sync || bad "the policy is not everywhere"
+lab_wait_for 30 lab_in_sync || bad "the policy is not everywhere"
 uid_may_not 33 "uid 33, not named any more"
 may f "alice, all the same" ''
 lab_logout f

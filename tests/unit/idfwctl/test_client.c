@@ -16,6 +16,8 @@
 #include <cmocka.h>
 
 #include "idfwctl/client.h"
+#include "lib/io/frame.h"
+#include "lib/io/loop.h"
 #include "lib/wire/wire.h"
 
 static char dir[] = "/tmp/idfwctl-test-XXXXXX";
@@ -92,10 +94,35 @@ static void test_ctl_client_open_failures_say_what_to_do(void **state)
 	assert_null(c);
 }
 
+/* what a client has sent: until when its request (its second message) is to be done */
+static uint64_t asked_until(int listener)
+{
+	uint8_t buf[4096];
+	const char *why = "";
+	Idfw__Envelope *e;
+	int fd = accept(listener, NULL, NULL);
+	ssize_t n = read(fd, buf, sizeof(buf));
+	size_t hello, len;
+	uint64_t until;
+
+	assert_true(n > 0);
+	assert_int_equal(io_frame_next(buf, (size_t)n, WIRE_FRAME_MAX, &hello), 0);
+	hello += IO_FRAME_HEAD;
+	assert_int_equal(io_frame_next(buf + hello, (size_t)n - hello, WIRE_FRAME_MAX, &len), 0);
+	assert_int_equal(wire_envelope_decode(
+				 buf + hello + IO_FRAME_HEAD, len, WIRE_CTL, WIRE_OPEN, &e, &why),
+		0);
+	until = e->ctl_request->until_ms;
+	wire_envelope_free(e);
+	close(fd);
+	return until;
+}
+
 static void test_ctl_client_call_silent_server_times_out(void **state)
 {
 	struct ctl_request rq = { .verb = "who" };
 	char path[64], endpoint[72], why[CTL_WHY_MAX];
+	uint64_t start = io_clock_mono_ms(), until;
 	struct ctl_client *c = NULL;
 	unsigned int status = 7;
 	int fd;
@@ -108,6 +135,8 @@ static void test_ctl_client_call_silent_server_times_out(void **state)
 	assert_int_equal(ctl_client_call(c, &rq, &sink, &status, why), -ETIMEDOUT);
 	assert_non_null(strstr(why, "does not answer"));
 	assert_int_equal(status, 7);
+	until = asked_until(fd);
+	assert_true(until >= start + 20 && until <= io_clock_mono_ms());
 	ctl_client_close(c);
 	close(fd);
 	unlink(path);
