@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "lib/wire/wire.h"
 #include "svm-idfw/dirqueue.h"
@@ -108,26 +109,41 @@ int dir_trust_copy(const struct idfw_principal *from, struct idfw_principal *to)
 	return err;
 }
 
-static bool trust_has(const struct idfw_principal *p, const char *sid)
+struct trust_sid { /* that the account has */
+	UT_hash_handle hh;
+};
+
+/* @s: of an array with room; false: it is there already. @sid is borrowed */
+static bool trust_sid_put(struct trust_sid **all, struct trust_sid *s, const char *sid)
 {
-	for (size_t i = 0; i < p->n_groups; i++)
-		if (strcmp(p->groups[i].sid, sid) == 0)
-			return true;
-	return false;
+	struct trust_sid *old = NULL;
+
+	HASH_FIND_STR(*all, sid, old);
+	if (old)
+		return false;
+	HASH_ADD_KEYPTR(hh, *all, sid, strlen(sid), s);
+	return true;
 }
 
 int dir_trust_add(
 	struct idfw_principal *p, const struct idfw_group *groups, size_t n, const char *domain)
 {
+	struct trust_sid *room = calloc(p->n_groups + n + 1, sizeof(*room)), *all = NULL;
 	char own[DIR_TRUST_DOMAIN_MAX];
-	int err = 0;
+	size_t i, used = 0;
+	int err = room ? 0 : -ENOMEM;
 
-	for (size_t i = 0; err == 0 && i < n; i++) {
+	for (i = 0; err == 0 && i < p->n_groups; i++)
+		used += trust_sid_put(&all, &room[used], p->groups[i].sid);
+	for (i = 0; err == 0 && i < n; i++) {
 		if (!dir_trust_domain(groups[i].sid, own) || (domain && strcmp(own, domain) != 0) ||
-			trust_has(p, groups[i].sid))
+			!trust_sid_put(&all, &room[used], groups[i].sid))
 			continue;
+		used++;
 		err = trust_group_add(p, &groups[i]);
 	}
+	HASH_CLEAR(hh, all);
+	free(room);
 	return err;
 }
 

@@ -10,9 +10,12 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "svm-idfw/dirqueue.h"
 #include "svm-idfw/dirset.h"
+#include "svm-idfw/dirtrust.h"
 
 static char *old_rule[] = { (char *)"*@old.example -> *@b.example" };
 
@@ -323,6 +326,76 @@ static void other_down(struct world *w, size_t at)
 	dir_set_foreign(w->set, at, "alice@b.example", &p);
 }
 
+/* b says what its domain controllers say of alice: groups of other domains of the forest as well */
+static void test_trusts_are_asked_for_the_account_s_own_domain(void **state)
+{
+	struct idfw_group groups[] = { g_own, g_local, g_users, g_third };
+	struct idfw_principal p = { .presence = IDFW_P_FOUND,
+		.name = (char *)"alice",
+		.sid = (char *)SID_B "9",
+		.groups = groups,
+		.n_groups = 4 };
+	struct world *w = *state;
+
+	w->d[1].trusts = (struct conf_list){ trusts, 2 };
+	look(w, "alice@b.example");
+	w->asked[0] = '\0';
+	dir_set_answer(w->set, 1, "alice@b.example", &p);
+	assert_string_equal(w->asked, "a<" SID_B "9 " SID_B "10: c<" SID_B "9 " SID_B "10: ");
+	other_has(w, 0, &g_local); /* a says so itself: once is enough */
+	other_has(w, 2, NULL);
+	assert_string_equal(w->said, "alice@b.example=found@b own local Users third ");
+}
+
+/* a wire's account has no domain's SID: its groups are nobody's to ask for */
+static void test_trusts_without_a_domain_are_not_asked(void **state)
+{
+	struct idfw_group groups[] = { g_own };
+	struct idfw_principal p = {
+		.presence = IDFW_P_FOUND, .sid = (char *)"S-1-5-18", .groups = groups, .n_groups = 1
+	};
+	struct world *w = *state;
+
+	w->d[1].trusts = (struct conf_list){ trusts, 2 };
+	look(w, "alice@b.example");
+	w->asked[0] = '\0';
+	dir_set_answer(w->set, 1, "alice@b.example", &p);
+	assert_string_equal(w->asked, "");
+	assert_string_equal(w->said, "alice@b.example=found@b own ");
+}
+
+#define MANY DIR_ASK_GROUPS_MAX
+
+/* half of what another domain says is known already, twice over: each group once, and in order */
+static void test_add_many_takes_each_once(void **state)
+{
+	struct idfw_group *g = calloc(MANY, sizeof(*g));
+	char(*sids)[48] = calloc(MANY, sizeof(*sids));
+	struct idfw_principal p = { .presence = IDFW_P_FOUND };
+
+	(void)state;
+	assert_non_null(g);
+	assert_non_null(sids);
+	for (size_t i = 0; i < MANY; i++) {
+		(void)snprintf(sids[i], sizeof(sids[i]), SID_A "%zu", i);
+		g[i] = (struct idfw_group){ .name = (char *)"g", .sid = sids[i] };
+	}
+	assert_int_equal(dir_trust_add(&p, g, MANY / 2, NULL), 0);
+	assert_int_equal(p.n_groups, MANY / 2);
+	assert_int_equal(dir_trust_add(&p, g, MANY, "S-1-5-21-9-9-9"), 0);
+	assert_int_equal(p.n_groups, MANY / 2);
+	assert_int_equal(dir_trust_add(&p, g, MANY, NULL), 0);
+	assert_int_equal(dir_trust_add(&p, g, MANY, NULL), 0);
+	assert_int_equal(p.n_groups, MANY);
+	for (size_t i = 0; i < MANY; i++)
+		assert_string_equal(p.groups[i].sid, sids[i]);
+	g[0].sid = (char *)SID_C "1";
+	assert_int_equal(dir_trust_add(&p, g, 1, NULL), -GI_ELIMIT);
+	dir_trust_fini(&p);
+	free(sids);
+	free(g);
+}
+
 /* known from before as b's, with groups in a and c */
 static void look_known(struct world *w)
 {
@@ -513,6 +586,9 @@ int main(void)
 		T(test_other_blocks_before_have_said_no),
 		T(test_other_few_at_a_time),
 		T(test_trusts_are_put_together),
+		T(test_trusts_are_asked_for_the_account_s_own_domain),
+		T(test_trusts_without_a_domain_are_not_asked),
+		cmocka_unit_test(test_add_many_takes_each_once),
 		T(test_trusts_unknown_and_down_is_unavailable),
 		T(test_trusts_known_and_down_stays_as_it_was),
 		T(test_trusts_known_as_somebody_else_is_not_him),
