@@ -114,6 +114,7 @@ static int ad_netbios(struct dir_back *b, const char *config, char why[DIR_WHY_M
 
 static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
+	uint64_t now = io_clock_mono_ms();
 	struct dir_ad_root r = { .b = b };
 	bool other;
 	int err;
@@ -140,6 +141,7 @@ static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WH
 	if (other) {
 		dir_cache_clear(b->cache);
 		b->usn = r.usn;
+		b->groups->looked_ms = now;
 	}
 	memcpy(b->server, r.server, sizeof(b->server));
 	dir_groups_connected(b->groups, b->usn);
@@ -389,20 +391,13 @@ static int ad_groups(struct dir_back *b, struct ad_token *t, char why[DIR_WHY_MA
 	return err;
 }
 
-/* as text: a base that is spelt in another way costs one more request */
-static bool ad_is_below(const char *dn, const char *base)
-{
-	size_t len = dn ? strlen(dn) : 0, have = strlen(base);
-
-	return len >= have && strcasecmp(dn + len - have, base) == 0;
-}
-
 static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 	struct dir_answer *ret, char why[DIR_WHY_MAX])
 {
 	struct ad_token t = { .answer = ret };
 	struct dir_name n;
 	char text[SID_TEXT_MAX], base[SID_TEXT_MAX + 8];
+	uint64_t began_ms = io_clock_mono_ms();
 	int err = 0;
 
 	ret->status = IDFW__DIR_RESULT__STATUS__OK;
@@ -418,7 +413,8 @@ static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, s
 		(void)snprintf(base, sizeof(base), "<SID=%s>", text);
 		err = ad_token(b, base, &t, why);
 	}
-	if (err == 0 && (t.found == 0 || t.wrong_name || !ad_is_below(ret->dn, b->conf->base))) {
+	if (err == 0 &&
+		(t.found == 0 || t.wrong_name || !dir_dn_is_below(ret->dn, b->conf->base))) {
 		t.account = NULL;
 		t.wrong_name = false;
 		err = ad_by_name(b, &n, &t, why);
@@ -428,7 +424,7 @@ static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, s
 	if (err == 0)
 		err = dir_answer_upn(ret, b);
 	if (err == 0 && ret->status == IDFW__DIR_RESULT__STATUS__OK && ret->has_guid)
-		dir_seen_add(b->seen, ret->guid);
+		dir_seen_add(b->seen, ret->guid, began_ms, io_clock_mono_ms());
 	free(t.sids);
 	if (err == -GI_ELIMIT) {
 		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,

@@ -4,18 +4,22 @@
  *
  * Runs in the directory child, on the watch connection. highestCommittedUSN of the root DSE; when
  * it moved, the objects with a higher uSNChanged are looked at: accounts concern themselves, groups
- * are read again (dirgroups.c). Each write takes one USN and an object shows its last one only, so
- * as many objects as USNs means that nothing is hidden. Fewer may mean a deletion, which an
- * ordinary account cannot see, or an object that was written twice: then the groups are compared
- * with what is known, and the known accounts are asked for.
- * Source: MS-ADTS 3.1.1.1.9 (USNs).
+ * are read again (dirgroups.c), a container that has another DN concerns everybody. Each write
+ * takes one USN and an object shows its last one only, so as many objects as USNs means that
+ * nothing is hidden. Fewer may mean a deletion, which an ordinary account cannot see, or an object
+ * that was written twice: then the groups are compared with what is known, and the known accounts
+ * are asked for. Source: MS-ADTS 3.1.1.1.9 (USNs).
  */
 #include "svm-idfw/dirad.h"
 #include "svm-idfw/dirgroups.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "lib/base/text.h"
+#include "lib/io/loop.h"
 
 #define AD_SCAN_MAX 20000 /* objects of one look; more: everybody, and all is compared */
 
@@ -23,7 +27,7 @@ struct ad_scan {
 	struct dir_back *b;
 	struct dir_changes *out;
 	uint64_t objects;
-	bool group, user, unit; /* of the entry at hand */
+	bool group, user, place; /* of the entry at hand */
 };
 
 static bool is_class(const uint8_t *value, size_t len, const char *name)
@@ -37,8 +41,29 @@ static int ad_scan_class(void *arg, const uint8_t *value, size_t len)
 
 	s->group |= is_class(value, len, "group");
 	s->user |= is_class(value, len, "user");
-	s->unit |= is_class(value, len, "organizationalUnit");
+	s->place |= is_class(value, len, "organizationalUnit") || is_class(value, len, "container");
 	return 0;
+}
+
+/* moved or renamed: the DNs below changed without a write; also when it cannot be told */
+static bool ad_scan_moved(struct ad_scan *s, struct dldap_entry *e, const uint8_t *id)
+{
+	struct dir_groups *g = s->b->groups;
+	uint64_t created = 0;
+	char text[32], *dn = NULL;
+	bool moved = true;
+
+	if (!id || dldap_entry_dn(e, &dn) < 0)
+		return true;
+	(void)dldap_entry_text(e, "uSNCreated", text, sizeof(text));
+	if (gi_text_u64(text, 0, UINT64_MAX, &created) == 0 && created > s->b->usn) {
+		dir_groups_place(g, id, dn); /* nothing was below it when we looked last */
+		moved = false;
+	} else {
+		moved = dir_groups_moved(g, id, dn);
+	}
+	free(dn);
+	return moved;
 }
 
 static int ad_scan_entry(void *arg, struct dldap_entry *e)
@@ -49,15 +74,18 @@ static int ad_scan_entry(void *arg, struct dldap_entry *e)
 	bool has_id;
 
 	s->objects++;
-	s->group = s->user = s->unit = false;
+	s->group = s->user = s->place = false;
 	(void)dldap_entry_each(e, "objectClass", ad_scan_class, s);
 	(void)dldap_entry_bytes(e, "objectSid", sid.bytes, sizeof(sid.bytes), &sid.len);
 	has_id = dir_entry_guid(e, &dir_schema_ad, id);
 	if (s->group && sid.len)
 		dir_cache_drop(s->b->cache, sid.bytes, sid.len);
-	if (s->unit) { /* moved or renamed: the DNs below changed without a write */
-		dir_cache_clear(s->b->cache);
-		s->out->all = true;
+	if (s->place) {
+		if (ad_scan_moved(s, e, has_id ? id : NULL)) {
+			dir_cache_clear(s->b->cache);
+			s->out->all = true;
+			dir_groups_compare(s->b->groups, false);
+		}
 	} else if (!has_id) {
 		s->out->all |= s->group || s->user;
 	} else if (s->group) {
@@ -72,7 +100,8 @@ static int ad_scan_entry(void *arg, struct dldap_entry *e)
 static int ad_scan(struct dir_back *b, const char *base, uint64_t last, struct ad_scan *s,
 	char why[DIR_WHY_MAX])
 {
-	static const char *const attrs[] = { "objectClass", "objectSid", "objectGUID", NULL };
+	static const char *const attrs[] = { "objectClass", "objectSid", "objectGUID", "uSNCreated",
+		NULL };
 	char filter[96];
 	const struct dldap_query q = { .base = base,
 		.filter = filter,
@@ -100,12 +129,16 @@ int dir_ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MA
 {
 	struct ad_scan s = { .b = b, .out = ret };
 	struct dir_ad_root r = { .b = NULL };
-	uint64_t moved;
+	uint64_t moved, now = io_clock_mono_ms();
 	size_t i;
 	int err = dir_ad_root_read(b->watch, &r, why);
 
-	if (err < 0 || r.usn == b->usn)
+	if (err < 0)
 		return err;
+	if (r.usn == b->usn) {
+		b->groups->looked_ms = now;
+		return 0;
+	}
 	if (r.usn < b->usn) {
 		ad_forget(b, ret);
 	} else {
@@ -128,5 +161,6 @@ int dir_ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MA
 	if (err < 0)
 		return err;
 	b->usn = r.usn;
+	b->groups->looked_ms = now;
 	return 0;
 }

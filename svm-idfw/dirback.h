@@ -15,6 +15,7 @@
 #include "svm-idfw/diracct.h"
 #include "svm-idfw/dircache.h"
 #include "svm-idfw/dirchanges.h"
+#include "svm-idfw/dircsn.h"
 #include "svm-idfw/dirldap.h"
 #include "svm-idfw/dirmemo.h"
 #include "svm-idfw/dirname.h"
@@ -69,8 +70,8 @@ struct dir_back {
 	char root[DIR_DN_MAX];		/* of the domain: groups may be outside of conf->base */
 	char *nc[DIR_NC_MAX];		/* owned: where changes may be */
 	size_t n_nc;
-	uint64_t usn;	/* AD: highest that was looked at */
-	char csn[1024]; /* OpenLDAP: all values, sorted as they came */
+	uint64_t usn;		   /* AD: highest that was looked at */
+	char csn[DIR_CSN_SET_MAX]; /* OpenLDAP: all is told up to there */
 	struct dir_cache *cache;
 	struct dir_memo *memo;	   /* OpenLDAP: what groups are in */
 	struct dir_groups *groups; /* the main thread's */

@@ -343,6 +343,7 @@ static void child_work(struct child *s)
 	} while (err == 0 && more && io_clock_mono_ms() - began < CHILD_WORK_MS);
 	if (err == 0 && s->back.told_by_fd) /* what came meanwhile is in libldap's hands */
 		child_watch_cb(&s->watch, IO_READ);
+	dir_groups_between(&s->back, &s->changes);
 	if (dir_changes_any(&s->changes)) {
 		dir_reply_changes(s->post, &s->back, &s->changes);
 		dir_changes_fini(&s->changes);

@@ -9,8 +9,8 @@
  * it was written twice, or says that it was written and is as before: an account may have joined
  * and left again, and have been looked up between the two. Invariants: a member that is new is
  * always reported, or everybody is; a group of which nothing is remembered, or what was never
- * compared, is reported with all its members. Source: MS-ADTS 3.1.1.3.1.3.3 (range), 3.1.1.3.4.1.5
- * (extended DN).
+ * compared, is reported with all its members; the picture moves on only when the whole difference
+ * is told. Source: MS-ADTS 3.1.1.3.1.3.3 (range), 3.1.1.3.4.1.5 (extended DN).
  */
 #include "svm-idfw/dirgroups.h"
 
@@ -33,7 +33,8 @@ struct grp { /* one entry, or all that runs over it */
 	struct dir_changes *out;
 	bool first, report, lists; /* of the first pass; somebody is told; only a list of groups */
 	bool doubt;		   /* as in struct dir_todo */
-	uint64_t since;
+	bool ahead; /* written after what was told: the next write is in it already */
+	uint64_t since, seen_ms;
 	struct dir_member_group head;
 	char *dn;			    /* owned */
 	const struct dir_member_group *old; /* to compare with; NULL: nothing */
@@ -56,7 +57,7 @@ static void grp_reset(struct grp *r)
 	r->dn = NULL;
 	r->old = NULL;
 	r->head = (struct dir_member_group){ .n = 0 };
-	r->too_many = false;
+	r->too_many = r->ahead = false;
 	r->next = 0;
 }
 
@@ -178,32 +179,6 @@ static int values(struct grp *r, struct dldap_entry *e)
 
 /* ---- what an entry says of itself ---- */
 
-/* 20221122104512.123456Z#...: digits that ascend with time, in 64 bits */
-static uint64_t csn_number(const char *text)
-{
-	uint64_t n = 0;
-	int digits = 0;
-
-	for (text += strlen(text) > 2 ? 2 : 0; *text && *text != '#' && digits < 18; text++) {
-		if (*text < '0' || *text > '9')
-			continue;
-		n = n * 10 + (uint64_t)(*text - '0');
-		digits++;
-	}
-	return n;
-}
-
-uint64_t dir_groups_csn(const char *csn)
-{
-	uint64_t max = 0, n;
-
-	for (; *csn; csn += strcspn(csn, " "), csn += strspn(csn, " ")) {
-		n = csn_number(csn);
-		max = n > max ? n : max;
-	}
-	return max;
-}
-
 static int head(struct grp *r, struct dldap_entry *e)
 {
 	const struct dir_members *m = &r->b->groups->m;
@@ -226,8 +201,10 @@ static int head(struct grp *r, struct dldap_entry *e)
 		(void)dldap_entry_text(e, "uSNChanged", text, sizeof(text));
 		if (gi_text_u64(text, 0, UINT64_MAX, &r->head.stamp) < 0)
 			r->head.stamp = 0;
+		r->ahead = r->head.stamp > r->b->usn;
 	} else if (dldap_entry_text(e, "entryCSN", text, sizeof(text))) {
-		r->head.stamp = csn_number(text);
+		r->head.stamp = dir_csn_number(text);
+		r->ahead = !dir_csn_covers(r->b->csn, text);
 	}
 	return 0;
 }
@@ -334,31 +311,48 @@ static void ids_move(struct dir_changes *to, const struct dir_changes *from)
 		dir_changes_sid(to, from->sids[i].bytes, from->sids[i].len);
 }
 
-/* the group is remembered as it is now; who is concerned is told */
-static int finish(struct grp *r, char why[DIR_WHY_MAX])
+/*
+ * As it was: somebody joined and left again, or left and joined again, and may have been looked up
+ * in between. So it may be behind a difference, when it was written more than once.
+ */
+static void between(struct grp *r)
 {
 	struct dir_groups *g = r->b->groups;
-	const struct dir_member_group *before = r->old;
-	bool named = !before || before->self != r->head.self, same;
-	size_t i, removed = 0;
-	int err;
 
-	r->head.quiet = !r->report;
-	err = dir_members_put(&g->m, &r->head, &r->list, &removed);
-	r->old = NULL;
-	if (err < 0 && err != -GI_ELIMIT)
-		return err;
-	if (!r->report)
-		return 0;
-	/* as it was: somebody joined and left again, and may have been looked up in between */
-	same = !r->n_texts && !r->too_many && !dir_changes_any(&r->added);
-	if (named || removed || same || r->doubt)
+	if (!g->doubt_ms || r->seen_ms < g->doubt_ms)
+		g->doubt_ms = r->seen_ms ? r->seen_ms : 1;
+}
+
+static int tell(struct grp *r, char why[DIR_WHY_MAX])
+{
+	size_t i, removed = dir_members_removed(&r->b->groups->m, r->head.id, &r->list);
+	bool named = !r->old || r->old->self != r->head.self;
+	bool same = !r->n_texts && !r->too_many && !dir_changes_any(&r->added);
+	bool doubt = r->doubt || r->ahead || (same && !named && !removed);
+	int err = 0;
+
+	if (named || removed || same || doubt)
 		dir_changes_group(r->out, r->head.id);
+	if (r->old && doubt)
+		between(r);
 	ids_move(r->out, &r->added);
 	r->out->all |= r->too_many;
-	for (i = 0, err = 0; err == 0 && !r->out->all && i < r->n_texts; i++)
+	for (i = 0; err == 0 && !r->out->all && i < r->n_texts; i++)
 		err = who(r, &r->texts[i], why);
 	return err;
+}
+
+/* who is concerned is told; then the group is remembered as it is now */
+static int finish(struct grp *r, char why[DIR_WHY_MAX])
+{
+	int err = r->report ? tell(r, why) : 0;
+
+	if (err < 0)
+		return err; /* it is read again, and compared with what it was */
+	r->head.quiet = !r->report;
+	r->old = NULL;
+	err = dir_members_put(&r->b->groups->m, &r->head, &r->list);
+	return err == -GI_ELIMIT ? 0 : err;
 }
 
 /* ---- reading ---- */
@@ -409,8 +403,8 @@ static int page_entry(void *arg, struct dldap_entry *e)
 		dir_members_mark(&g->m, o);
 	if (err < 0 || (!r->first && o && o->stamp == r->head.stamp && o->self == r->head.self))
 		return err;
-	if (!r->first) {
-		dir_groups_changed(g, r->head.id, is_ad(r->b) ? NULL : r->dn, r->out);
+	if (!r->first) { /* nobody has told of it: who knows how often it was written */
+		dir_groups_changed_often(g, r->head.id, is_ad(r->b) ? NULL : r->dn, r->out);
 		return 0;
 	}
 	if (o) /* it changed while this pass ran, and was read */
@@ -488,9 +482,12 @@ static int read_entry(void *arg, struct dldap_entry *e)
 int dir_groups_read(
 	struct dir_back *b, const struct dir_todo *t, struct dir_changes *ch, char why[DIR_WHY_MAX])
 {
-	struct grp r = {
-		.b = b, .out = ch, .report = !t->quiet, .doubt = t->doubt, .since = t->since
-	};
+	struct grp r = { .b = b,
+		.out = ch,
+		.report = !t->quiet,
+		.doubt = t->doubt,
+		.since = t->since,
+		.seen_ms = t->seen_ms };
 	const char *attrs[DIR_SCHEMA_ALL + 4];
 	char range[DLDAP_RANGE_MAX], base[48];
 	const struct dldap_query q = { .base = t->dn ? t->dn : base,

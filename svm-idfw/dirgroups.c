@@ -42,12 +42,23 @@ static void todo_free(struct dir_groups *g, struct dir_todo *t)
 	free(t);
 }
 
+static void places_free(struct dir_groups *g)
+{
+	struct dir_place *p, *next;
+
+	HASH_ITER (hh, g->places, p, next) {
+		HASH_DEL(g->places, p);
+		free(p);
+	}
+}
+
 void dir_groups_free(struct dir_groups *g)
 {
 	if (!g)
 		return;
 	while (g->todo)
 		todo_free(g, g->todo);
+	places_free(g);
 	dldap_cursor_fini(&g->cursor);
 	dir_members_fini(&g->m);
 	free(g);
@@ -78,7 +89,7 @@ static int todo_add(struct dir_groups *g, const uint8_t id[16], const char *dn, 
 	struct dir_todo *t;
 
 	HASH_FIND(hh, g->todo, id, 16, t);
-	if (t && !quiet)
+	if (t && !quiet && !t->quiet)
 		t->doubt = true;
 	if (t && (quiet || !t->quiet))
 		return 0;
@@ -95,7 +106,9 @@ static int todo_add(struct dir_groups *g, const uint8_t id[16], const char *dn, 
 	}
 	memcpy(t->id, id, sizeof(t->id));
 	t->quiet = quiet;
+	t->doubt = g->catching_up;
 	t->since = g->since;
+	t->seen_ms = g->looked_ms;
 	HASH_ADD(hh, g->todo, id, sizeof(t->id), t);
 	return 0;
 }
@@ -107,10 +120,53 @@ void dir_groups_changed(
 		ch->all = true;
 }
 
+void dir_groups_changed_often(
+	struct dir_groups *g, const uint8_t id[16], const char *dn, struct dir_changes *ch)
+{
+	struct dir_todo *t;
+
+	dir_groups_changed(g, id, dn, ch);
+	HASH_FIND(hh, g->todo, id, 16, t);
+	if (t)
+		t->doubt = true;
+}
+
 void dir_groups_doubt(struct dir_groups *g)
 {
 	for (struct dir_todo *t = g->todo; t; t = t->hh.next)
 		t->doubt = true;
+}
+
+bool dir_groups_moved(struct dir_groups *g, const uint8_t id[16], const char *dn)
+{
+	uint64_t hash = dir_member_hash(&g->m, 0, dn, strlen(dn));
+	struct dir_place *p;
+	bool same;
+
+	HASH_FIND(hh, g->places, id, 16, p);
+	if (!p) {
+		dir_groups_place(g, id, dn);
+		return true;
+	}
+	same = p->dn == hash;
+	p->dn = hash;
+	return !same;
+}
+
+void dir_groups_place(struct dir_groups *g, const uint8_t id[16], const char *dn)
+{
+	struct dir_place *p;
+
+	HASH_FIND(hh, g->places, id, 16, p);
+	if (!p && HASH_COUNT(g->places) < DIR_PLACES_MAX) {
+		p = calloc(1, sizeof(*p));
+		if (p) {
+			memcpy(p->id, id, sizeof(p->id));
+			HASH_ADD(hh, g->places, id, sizeof(p->id), p);
+		}
+	}
+	if (p)
+		p->dn = dir_member_hash(&g->m, 0, dn, strlen(dn));
 }
 
 void dir_groups_later(struct dir_groups *g, const uint8_t id[16], const char *dn)
@@ -148,8 +204,9 @@ static void gone_cb(void *arg, const uint8_t id[16])
 	dir_changes_group(arg, id);
 }
 
-static void pass_end(struct dir_groups *g, struct dir_changes *ch)
+static void pass_end(struct dir_back *b, struct dir_changes *ch)
 {
+	struct dir_groups *g = b->groups;
 	uint64_t now = io_clock_mono_ms();
 
 	g->passing = false;
@@ -163,6 +220,7 @@ static void pass_end(struct dir_groups *g, struct dir_changes *ch)
 		g->checking = true;
 	if (g->checking)
 		g->round++;
+	dir_seen_gone(b->seen, now);
 	g->whole = true;
 	g->compared_ms = io_clock_real_ms();
 }
@@ -212,7 +270,7 @@ static int work_page(struct dir_back *b, struct dir_changes *ch, char why[DIR_WH
 	if (err < 0)
 		return refused(g, err, why);
 	if (!g->cursor.more)
-		pass_end(g, ch);
+		pass_end(b, ch);
 	return 0;
 }
 
@@ -251,6 +309,16 @@ static void work_blind(struct dir_groups *g, struct dir_changes *ch)
 	g->blind = false;
 	g->blind_ms = now + GROUPS_BLIND_MS;
 	ch->all = true;
+}
+
+void dir_groups_between(struct dir_back *b, struct dir_changes *ch)
+{
+	struct dir_groups *g = b->groups;
+
+	if (g->doubt_ms)
+		dir_seen_since(b->seen, g->doubt_ms, io_clock_mono_ms(), ch);
+	g->doubt_ms = 0;
+	dir_seen_late(b->seen, ch);
 }
 
 int dir_groups_work(

@@ -21,19 +21,28 @@
 #define DIR_SEEN_ASK 100    /* accounts in one filter */
 #define DIR_COMPARE_GAP 10  /* after a comparison for a write that is hidden: so often its time */
 #define DIR_TODO_MAX 200000 /* groups that wait to be read again; more: all */
+#define DIR_PLACES_MAX 100000
 
 struct dir_todo {
 	uint8_t id[16];
-	char *dn;	/* owned; NULL: it is read by its id (AD) */
-	bool quiet;	/* of the first pass: nobody is told */
-	bool doubt;	/* written more than once, or it may be: what was between is not known */
-	uint64_t since; /* what was written after that was not looked at before */
+	char *dn;	  /* owned; NULL: it is read by its id (AD) */
+	bool quiet;	  /* of the first pass: nobody is told */
+	bool doubt;	  /* written more than once, or it may be: what was between is not known */
+	uint64_t since;	  /* what was written after that was not looked at before */
+	uint64_t seen_ms; /* who was looked up before that has seen what was told until then */
+	UT_hash_handle hh;
+};
+
+struct dir_place { /* an entry that others are below */
+	uint8_t id[16];
+	uint64_t dn; /* hash */
 	UT_hash_handle hh;
 };
 
 struct dir_groups {
 	struct dir_members m;
-	struct dir_todo *todo; /* owned; in order */
+	struct dir_place *places; /* owned */
+	struct dir_todo *todo;	  /* owned; in order */
 	struct dldap_cursor cursor;
 	bool whole;	   /* the first pass has come to its end */
 	bool passing;	   /* a pass runs: the first one, or a comparison */
@@ -44,7 +53,11 @@ struct dir_groups {
 	uint64_t blind_ms; /* monotonic: not before */
 	uint64_t round;
 	uint64_t since;	  /* groups written after were not looked at yet: uSNChanged, entryCSN */
-	uint64_t next_ms; /* no comparison for a hidden write before, monotonic */
+	bool catching_up; /* what is told happened before this connection: any number of writes */
+	uint64_t
+		looked_ms; /* monotonic: all that was written before is told, or on its way to be */
+	uint64_t doubt_ms; /* to be told: whose lookup ended since then; 0 nobody */
+	uint64_t next_ms;  /* no comparison for a hidden write before, monotonic */
 	uint64_t began_ms;
 	size_t done, total;   /* of this pass */
 	uint64_t compared_ms; /* real time: the last comparison was whole; 0 none */
@@ -52,15 +65,26 @@ struct dir_groups {
 
 GI_MUST_CHECK int dir_groups_new(struct dir_groups **ret);
 void dir_groups_free(struct dir_groups *g); /* NULL is fine */
-/* NULL is fine. The connection is new: a pass that ran begins again, or the first one begins */
+/* NULL is fine. The connection is new: a pass that ran begins again, or the first one begins.
+ * @since: what was written later was not looked at yet, as a number that ascends */
 void dir_groups_connected(struct dir_groups *g, uint64_t since);
 /* @id changed: it will be read again; @dn as in struct dir_todo, copied */
 void dir_groups_changed(
+	struct dir_groups *g, const uint8_t id[16], const char *dn, struct dir_changes *ch);
+/* the same, and nobody knows how often */
+void dir_groups_changed_often(
 	struct dir_groups *g, const uint8_t id[16], const char *dn, struct dir_changes *ch);
 /* there were more writes than changes: each group that is to be read may have had several */
 void dir_groups_doubt(struct dir_groups *g);
 /* it is gone */
 void dir_groups_gone(struct dir_groups *g, const uint8_t id[16], struct dir_changes *ch);
+/*
+ * dir_groups_moved - an entry that others are below changed: has it another DN, so that they have?
+ * Who was not known before has, for all we know. Then it is known, up to DIR_PLACES_MAX of them.
+ */
+bool dir_groups_moved(struct dir_groups *g, const uint8_t id[16], const char *dn);
+/* it is new, and nothing is below it */
+void dir_groups_place(struct dir_groups *g, const uint8_t id[16], const char *dn);
 /* its members are still to be read; nobody is told */
 void dir_groups_later(struct dir_groups *g, const uint8_t id[16], const char *dn);
 bool dir_groups_has(const struct dir_groups *g, const uint8_t id[16]);
@@ -73,6 +97,11 @@ void dir_groups_compare(struct dir_groups *g, bool hidden);
  */
 GI_MUST_CHECK int dir_groups_work(
 	struct dir_back *b, struct dir_changes *ch, bool *ret_more, char why[DIR_WHY_MAX]);
+/*
+ * dir_groups_between - a group may have changed back and forth: who was looked up meanwhile is told
+ * Before what was found is sent. Those whose lookup is still running are told when it has ended.
+ */
+void dir_groups_between(struct dir_back *b, struct dir_changes *ch);
 
 /* ---- dirgroupread.c ---- */
 
@@ -82,8 +111,6 @@ GI_MUST_CHECK int dir_groups_page(
 /* one group, all of its members; -GI_ENOTFOUND: it is not there */
 GI_MUST_CHECK int dir_groups_read(struct dir_back *b, const struct dir_todo *t,
 	struct dir_changes *ch, char why[DIR_WHY_MAX]);
-/* contextCSN values, or one entryCSN, as a number that ascends with time; 0 none */
-uint64_t dir_groups_csn(const char *csn);
 /* which of these accounts are there: clears their ids */
 GI_MUST_CHECK int dir_groups_ask(
 	struct dir_back *b, uint8_t (*ids)[16], size_t n, char why[DIR_WHY_MAX]);

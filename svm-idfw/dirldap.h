@@ -60,9 +60,14 @@ struct dldap_cursor { /* zero: before the first page */
 #define DLDAP_RANGE_MAX 64
 
 struct dldap_sync_ops { /* negative ends the reading */
-	int (*entry)(void *arg, struct dldap_entry *e, const uint8_t uuid[16]); /* new or changed */
+	/* changed, or (@new) added just now: of what happened before, one cannot know */
+	int (*entry)(void *arg, struct dldap_entry *e, const uint8_t uuid[16], bool new);
 	int (*deleted)(void *arg, const uint8_t uuid[16]);
 	int (*unsure)(void *arg); /* some may be gone, the server does not tell which */
+	void (*current)(
+		void *arg); /* what happened before the search is told; from now on it lives */
+	/* all up to here is told: where a later search may begin; not before current() */
+	void (*cookie)(void *arg, const char *cookie, size_t len);
 };
 
 /*

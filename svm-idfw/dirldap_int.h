@@ -20,7 +20,8 @@ struct dldap {
 	LDAP *ld;
 	unsigned int timeout_ms;
 	unsigned int requests;
-	int sync; /* message number of the search that goes on; 0 none */
+	int sync;	   /* message number of the search that goes on; 0 none */
+	bool sync_current; /* it has come to the present */
 };
 
 struct dldap_entry {

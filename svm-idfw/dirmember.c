@@ -109,13 +109,19 @@ static size_t removed(const struct dir_member_group *old, const struct dir_membe
 	return n;
 }
 
-int dir_members_put(struct dir_members *m, const struct dir_member_group *head,
-	struct dir_member_list *list, size_t *ret_removed)
+size_t dir_members_removed(
+	const struct dir_members *m, const uint8_t id[16], struct dir_member_list *list)
+{
+	list_sort(list);
+	return removed(dir_members_find(m, id), list);
+}
+
+int dir_members_put(
+	struct dir_members *m, const struct dir_member_group *head, struct dir_member_list *list)
 {
 	struct dir_member_group *old = dir_members_find(m, head->id), *g;
 
 	list_sort(list);
-	*ret_removed = removed(old, list);
 	if (old)
 		group_free(m, old);
 	if (m->n_values + list->n > DIR_MEMBERS_MAX ||

@@ -55,14 +55,16 @@ void dir_member_list_fini(struct dir_member_list *l);
 
 struct dir_member_group *dir_members_find(const struct dir_members *m, const uint8_t id[16]);
 bool dir_member_has(const struct dir_member_group *g, uint64_t hash); /* @g NULL: no */
+/* values that the group has and @list has not; @list: is sorted, each value once */
+size_t dir_members_removed(
+	const struct dir_members *m, const uint8_t id[16], struct dir_member_list *list);
 /*
  * dir_members_put - the group is like this now; seen in this pass
  * @list: is sorted, each value once; the group's own copy is made
- * @ret_removed: values that it had and has not any more
  * Errors: -ENOMEM, -GI_ELIMIT: the group is not known any more
  */
-GI_MUST_CHECK int dir_members_put(struct dir_members *m, const struct dir_member_group *head,
-	struct dir_member_list *list, size_t *ret_removed);
+GI_MUST_CHECK int dir_members_put(
+	struct dir_members *m, const struct dir_member_group *head, struct dir_member_list *list);
 void dir_members_drop(struct dir_members *m, const uint8_t id[16]);
 
 /* a pass over all groups: begin, then each that is seen is put or marked; end: the others are gone

@@ -96,3 +96,14 @@ int dir_base_domain(const char *base, char ret_domain[DIR_NAME_MAX + 1])
 	memcpy(ret_domain, out, len + 1);
 	return 0;
 }
+
+bool dir_dn_is_below(const char *dn, const char *base)
+{
+	size_t len = dn ? strlen(dn) : 0, have = strlen(base);
+
+	if (!dn || len < have || strcasecmp(dn + len - have, base) != 0)
+		return false;
+	/* "\\,OU=x" at the end of a name is part of that name */
+	return len == have ||
+	       (dn[len - have - 1] == ',' && (len == have + 1 || dn[len - have - 2] != '\\'));
+}

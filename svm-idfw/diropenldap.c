@@ -4,11 +4,13 @@
  *
  * Runs in the directory child; who is in which groups is dirclimb.c's. Where the server offers
  * syncrepl the watch connection is told of every entry that changed or went: accounts concern
- * themselves, groups are read again (dirgroups.c). Without it any write moves contextCSN (syncprov
- * overlay) and everyone is looked up again; without syncprov everyone is every OPENLDAP_BLIND_MS.
- * Failure direction: a cookie that the server does not know any more, or a message that leaves open
- * who went: syncrepl starts again, and everything is compared.
- * Source: slapo-syncprov(5), RFC 4533.
+ * themselves, groups are read again (dirgroups.c); an entry that others are below and that has
+ * another DN (modrdn moves all of them with one message) concerns everybody. Without syncrepl any
+ * write moves contextCSN (syncprov overlay) and everyone is looked up again; without syncprov
+ * everyone is every OPENLDAP_BLIND_MS. The next connection begins at the last cookie whose message
+ * was taken: slapd shows a contextCSN before it has told of what made it. Failure direction: a
+ * cookie that the server does not know any more, or a message that leaves open who went: syncrepl
+ * starts again, and everything is compared. Source: slapo-syncprov(5), RFC 4533.
  */
 #include "svm-idfw/dirclimb.h"
 #include "svm-idfw/dirgroups.h"
@@ -39,6 +41,8 @@ static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *
 	struct dir_name n;
 	int err;
 
+	uint64_t began_ms = io_clock_mono_ms();
+
 	(void)sid;
 	(void)sid_len;
 	ret->status = IDFW__DIR_RESULT__STATUS__OK;
@@ -52,7 +56,7 @@ static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *
 	if (err == 0)
 		err = dir_answer_upn(ret, b);
 	if (err == 0 && ret->status == IDFW__DIR_RESULT__STATUS__OK && ret->has_guid)
-		dir_seen_add(b->seen, ret->guid);
+		dir_seen_add(b->seen, ret->guid, began_ms, io_clock_mono_ms());
 	if (err == -GI_ELIMIT) {
 		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,
 			"\"%.100s\" is in more than %d groups, or more than the directory tells "
@@ -66,7 +70,7 @@ static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *
 /* ---- changes ---- */
 
 struct csn {
-	char text[1024];
+	char text[DIR_CSN_SET_MAX];
 	size_t len;
 	bool entry;
 };
@@ -165,14 +169,20 @@ static int openldap_groups_there(struct dir_back *b, char why[DIR_WHY_MAX])
 /* without a CSN every entry would come first; then polling has to do */
 static int openldap_sync(struct dir_back *b, const char *csn, char why[DIR_WHY_MAX])
 {
-	const char *attrs[DIR_SCHEMA_ALL];
+	const char *attrs[DIR_SCHEMA_ALL + 1];
 	int err = 0;
+	size_t n = 0;
 
 	if (b->offers_sync && csn) {
 		dir_schema_group_attrs(&b->schema, false, attrs);
+		while (attrs[n])
+			n++;
+		attrs[n++] = "hasSubordinates";
+		attrs[n] = NULL;
 		err = dldap_sync_start(b->watch, b->root, csn, attrs, why);
 		b->told_by_fd = err == 0;
 	}
+	b->groups->catching_up = b->told_by_fd;
 	if (b->told_by_fd)
 		gi_info("directory: %s tells of changes (syncrepl)", b->server);
 	else
@@ -194,17 +204,43 @@ static int told_class(void *arg, const uint8_t *value, size_t len)
 	return dir_schema_is_group(arg, value, len) ? 1 : 0;
 }
 
-static int told_entry(void *arg, struct dldap_entry *e, const uint8_t uuid[16])
+/* if it was renamed or moved, so is everything below it, and nothing tells of that */
+static void told_place(
+	struct told *t, struct dldap_entry *e, const uint8_t uuid[16], const char *dn, bool new)
+{
+	struct dir_groups *g = t->b->groups;
+	char below[8];
+
+	if (new) {
+		dir_groups_place(g, uuid, dn);
+		return;
+	}
+	/* a server that does not say whether there is something: there may be */
+	if (dldap_entry_text(e, "hasSubordinates", below, sizeof(below)) &&
+		strcasecmp(below, "FALSE") == 0)
+		return;
+	if (dir_groups_moved(g, uuid, dn)) {
+		gi_info("directory: what is below \"%.200s\" may have been moved: all is looked at",
+			dn);
+		dir_memo_clear(t->b->memo);
+		t->out->all = true;
+		dir_groups_compare(g, false);
+	}
+}
+
+static int told_entry(void *arg, struct dldap_entry *e, const uint8_t uuid[16], bool new)
 {
 	struct told *t = arg;
 	struct dir_back *b = t->b;
 	bool group = dldap_entry_each(e, "objectClass", told_class, &b->schema) != 0;
 	char *dn = NULL;
 	uint8_t id[16];
-	int err = 0;
+	int err = dldap_entry_dn(e, &dn);
 
-	(void)uuid;
 	t->any = true;
+	if (err < 0)
+		return err;
+	told_place(t, e, uuid, dn, new);
 	if (!dir_entry_guid(e, &b->schema, id)) {
 		t->out->all = true;
 	} else if (!group) {
@@ -213,12 +249,10 @@ static int told_entry(void *arg, struct dldap_entry *e, const uint8_t uuid[16])
 		dir_changes_account(t->out, id);
 	} else {
 		dir_memo_clear(b->memo); /* whatever it will turn out to be */
-		err = dldap_entry_dn(e, &dn);
-		if (err == 0)
-			dir_groups_changed(b->groups, id, dn, t->out);
+		dir_groups_changed(b->groups, id, dn, t->out);
 	}
 	free(dn);
-	return err;
+	return 0;
 }
 
 static int told_deleted(void *arg, const uint8_t uuid[16])
@@ -239,7 +273,22 @@ static int told_deleted(void *arg, const uint8_t uuid[16])
 		dir_seen_drop(b->seen, uuid);
 		dir_changes_account(t->out, uuid);
 	}
+	dir_seen_gone(b->seen, io_clock_mono_ms()); /* a lookup may be finding it just now */
 	return 0;
+}
+
+static void told_current(void *arg)
+{
+	struct told *t = arg;
+
+	t->b->groups->catching_up = false;
+}
+
+static void told_cookie(void *arg, const char *cookie, size_t len)
+{
+	struct told *t = arg;
+
+	dir_csn_cookie(t->b->csn, cookie, len);
 }
 
 static int told_unsure(void *arg)
@@ -253,9 +302,11 @@ static int told_unsure(void *arg)
 
 static int openldap_take(struct dir_back *b, struct dir_changes *ret, bool *ret_any)
 {
-	static const struct dldap_sync_ops ops = {
-		.entry = told_entry, .deleted = told_deleted, .unsure = told_unsure
-	};
+	static const struct dldap_sync_ops ops = { .entry = told_entry,
+		.deleted = told_deleted,
+		.unsure = told_unsure,
+		.current = told_current,
+		.cookie = told_cookie };
 	struct told t = { .b = b, .out = ret };
 	struct csn c = { .len = 0 };
 	char why[DIR_WHY_MAX] = "";
@@ -271,6 +322,10 @@ static int openldap_take(struct dir_back *b, struct dir_changes *ret, bool *ret_
 		gi_notice("directory: %s no longer tells of changes (%s): it is asked for them",
 			b->server, why);
 		b->told_by_fd = false;
+	}
+	if (err == -ENOMEM) { /* of one message nobody knows what it was */
+		ret->all = true;
+		dir_groups_compare(b->groups, false);
 	}
 	*ret_any = t.any || err < 0;
 	return err;
@@ -294,6 +349,7 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 		.max = 1,
 		.entry = context_entry,
 		.arg = b };
+	uint64_t now = io_clock_mono_ms();
 	struct csn c = { .len = 0 };
 	size_t dot;
 	bool all;
@@ -324,11 +380,13 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 	/* by syncrepl, what happened since the last connection is told on this one */
 	all = c.len == 0 || b->csn[0] == '\0' || (!b->offers_sync && strcmp(b->csn, c.text) != 0);
 	ret->all |= all;
-	if (all)
+	if (all) {
 		memcpy(b->csn, c.text, sizeof(b->csn));
+		b->groups->looked_ms = now;
+	}
 	b->usn = io_clock_mono_ms();
 	dir_why(b->server, "%s", b->conf->uri);
-	dir_groups_connected(b->groups, dir_groups_csn(b->csn));
+	dir_groups_connected(b->groups, dir_csn_number(b->csn));
 	return openldap_sync(b, c.len ? b->csn : NULL, why);
 }
 
@@ -336,22 +394,24 @@ static int openldap_poll(struct dir_back *b, struct dir_changes *ret, char why[D
 {
 	struct csn c = { .len = 0 };
 	bool told = b->told_by_fd, any = false;
+	uint64_t now = io_clock_mono_ms();
 	int err = csn_read(b, &c, why);
 
 	if (err < 0)
 		return err;
-	/* read first, then what came before it: only that far is everything known */
 	if (told) {
 		err = openldap_take(b, ret, &any);
 		ret->all |= any && !b->told_by_fd;
 		if (err < 0 && b->told_by_fd)
 			return err; /* the next connection is told of what this one was not */
 	}
-	if (b->told_by_fd) {
-		memcpy(b->csn, c.text, sizeof(b->csn));
+	if (b->told_by_fd) { /* a contextCSN may be ahead of what is told: the cookies count */
+		if (dir_csn_covers(b->csn, c.text))
+			b->groups->looked_ms = now;
 		return 0;
 	}
-	if (c.len == 0) { /* no syncprov: blind, so look again from time to time */
+	b->groups->looked_ms = now; /* everybody is looked up, if there is something */
+	if (c.len == 0) {	    /* no syncprov: blind, so look again from time to time */
 		if (io_clock_mono_ms() - b->usn >= OPENLDAP_BLIND_MS) {
 			ret->all = true;
 			b->usn = io_clock_mono_ms();

@@ -4,8 +4,10 @@
  *
  * Runs in the directory child, on the watch connection; called by diropenldap.c. The search begins
  * at a contextCSN, so nothing is sent but what is new; its messages name the entry by its entryUUID
- * and say whether it is there or gone. Invariant: what cannot be understood is told as unsure.
- * Source: RFC 4533 (2.2 Sync State, 2.5 Sync Info, 3.11 e-syncRefreshRequired).
+ * and say whether it is there or gone. What happened before it began comes first, in any order (the
+ * refresh stage); its end is told. Invariants: what cannot be understood is told as unsure; a
+ * cookie is handed on behind the message that it came with, and none of the refresh stage but its
+ * last. Source: RFC 4533 (2.2 Sync State, 2.5 Sync Info, 3.11 e-syncRefreshRequired).
  */
 #include "svm-idfw/dirldap_int.h"
 
@@ -50,6 +52,7 @@ int dldap_sync_start(struct dldap *d, const char *base, const char *csn, const c
 	rc = ldap_search_ext(d->ld, base, LDAP_SCOPE_SUBTREE, "(objectClass=*)",
 		(char **)(uintptr_t)attrs, 0, ask, NULL, NULL, LDAP_NO_LIMIT, &d->sync);
 	err = rc == LDAP_SUCCESS ? 0 : dldap_error(d, rc, "syncrepl", why);
+	d->sync_current = false;
 	if (err < 0)
 		d->sync = 0;
 out:
@@ -95,9 +98,10 @@ static int sync_entry(
 {
 	struct dldap_entry e = { .ld = d->ld, .msg = msg };
 	LDAPControl **ctls = NULL, *ctl = NULL;
-	struct berval uuid = { 0, NULL };
+	struct berval uuid = { 0, NULL }, cookie = { 0, NULL };
 	BerElement *ber = NULL;
 	ber_int_t state = -1;
+	ber_len_t len;
 	int err;
 
 	if (ldap_get_entry_controls(d->ld, msg, &ctls) == LDAP_SUCCESS)
@@ -111,32 +115,74 @@ static int sync_entry(
 	else if (state == LDAP_SYNC_PRESENT)
 		err = 0;
 	else
-		err = ops->entry(arg, &e, (const uint8_t *)uuid.bv_val);
+		err = ops->entry(arg, &e, (const uint8_t *)uuid.bv_val,
+			d->sync_current && state == LDAP_SYNC_ADD);
+	if (err == 0 && ber && d->sync_current && ber_peek_tag(ber, &len) == LDAP_TAG_SYNC_COOKIE &&
+		ber_scanf(ber, "m", &cookie) != LBER_ERROR)
+		ops->cookie(arg, cookie.bv_val, cookie.bv_len);
 	if (ber)
 		ber_free(ber, 1);
 	ldap_controls_free(ctls);
 	return err;
 }
 
-/* new cookies and the end of the refresh stage are no news; its present form leaves open who went
- */
+/* the end of the refresh stage, unless it says that more comes */
+static void sync_stage(
+	struct dldap *d, BerElement *ber, const struct dldap_sync_ops *ops, void *arg)
+{
+	struct berval cookie = { 0, NULL };
+	ber_int_t done = 1;
+	ber_len_t len;
+
+	if (ber_scanf(ber, "{") == LBER_ERROR)
+		return;
+	if (ber_peek_tag(ber, &len) == LDAP_TAG_SYNC_COOKIE)
+		(void)ber_scanf(ber, "m", &cookie);
+	if (ber_peek_tag(ber, &len) == LDAP_TAG_REFRESHDONE)
+		(void)ber_scanf(ber, "b", &done);
+	if (!done)
+		return;
+	d->sync_current = true;
+	ops->current(arg);
+	if (cookie.bv_val)
+		ops->cookie(arg, cookie.bv_val, cookie.bv_len);
+}
+
+/* a new cookie alone */
+static void sync_cookie(
+	struct dldap *d, BerElement *ber, const struct dldap_sync_ops *ops, void *arg)
+{
+	struct berval cookie = { 0, NULL };
+
+	if (d->sync_current && ber_scanf(ber, "m", &cookie) != LBER_ERROR)
+		ops->cookie(arg, cookie.bv_val, cookie.bv_len);
+}
+
+/* the present form of the refresh stage leaves open who went */
 static int sync_info(struct dldap *d, LDAPMessage *msg, const struct dldap_sync_ops *ops, void *arg)
 {
 	struct berval *data = NULL;
-	BerElement *ber;
+	BerElement *ber = NULL;
 	ber_tag_t tag = LBER_ERROR;
 	int err = 0;
 
 	if (ldap_parse_intermediate(d->ld, msg, NULL, &data, NULL, 0) == LDAP_SUCCESS && data &&
 		data->bv_len)
 		tag = (uint8_t)data->bv_val[0];
-	if (tag == LDAP_TAG_SYNC_ID_SET) {
+	if (tag != LBER_ERROR)
 		ber = ber_init(data);
-		err = ber ? sync_id_set(ber, ops, arg) : -ENOMEM;
-		ber_free(ber, 1);
-	} else if (tag == LBER_ERROR || tag == LDAP_TAG_SYNC_REFRESH_PRESENT) {
+	if (tag == LBER_ERROR || tag == LDAP_TAG_SYNC_REFRESH_PRESENT)
 		err = ops->unsure(arg);
-	}
+	if (!ber)
+		err = tag == LBER_ERROR ? err : -ENOMEM;
+	else if (err == 0 && tag == LDAP_TAG_SYNC_ID_SET)
+		err = sync_id_set(ber, ops, arg);
+	else if (err == 0 && tag == LDAP_TAG_SYNC_NEW_COOKIE)
+		sync_cookie(d, ber, ops, arg);
+	else if (err == 0)
+		sync_stage(d, ber, ops, arg);
+	if (ber)
+		ber_free(ber, 1);
 	ber_bvfree(data);
 	return err;
 }

@@ -204,6 +204,8 @@ says 'bob is out of it' ' bob Domain_Users Users$' bob
 concerns 'an account is deleted' dave delete "CN=dave,$P"
 says 'it is not there' ' not-found ' dave
 concerns 'so is one with a name that needs escaping' hans.müller delete "CN=R&D (East)\\, \\+,$G"
+sees 'an organizational unit gets another name: everybody' 20000 '^changed all' rename "$G" OU=Teams
+sees 'and its old one again' 20000 '^changed all' rename "OU=Teams,$LAB_BASE" OU=Groups
 
 echo '== a group of 40 members, seven at a time'
 dir_stop

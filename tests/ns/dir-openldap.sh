@@ -216,6 +216,22 @@ person 'Gone G' gone | modify -a
 ask gone
 concerns 'an account is deleted' gone delete "cn=Gone G,ou=people,$BASE"
 says 'it is not there' ' not-found ' gone
+{
+	printf 'dn: ou=moving,%s\nobjectClass: organizationalUnit\n\n' $BASE
+	printf 'dn: cn=Mo M,ou=moving,%s\nobjectClass: inetOrgPerson\nsn: x\nuid: mo\n\n' $BASE
+	printf 'dn: cn=movers,ou=moving,%s\nobjectClass: groupOfNames\nmember: cn=Mo M,ou=moving,%s\n\n' $BASE $BASE
+} | modify -a
+says 'an account and a group below an organizational unit' ' found - mo movers$' mo
+sees 'which gets another name: everybody' 30000 '^changed all' rename "ou=moving,$BASE" ou=moved
+movers() { printf 'dn: cn=movers,ou=moved,%s\nchangetype: modify\n%s\n' $BASE "$1" | modify; }
+comes 'what is below it is known by its new name' '^concerns .*mo' movers "replace: member
+member: cn=Mo M,ou=moved,$BASE"
+says 'and its groups' ' found - mo movers$' mo
+comes 'bob joins one of them' '^concerns .*bob' movers "add: member
+member: cn=Bob B,ou=people,$BASE"
+says 'bob is in it' ' bob .*movers' bob
+comes 'and leaves it' '^concerns .*bob' movers "delete: member
+member: cn=Bob B,ou=people,$BASE"
 
 echo '== the state of an account'
 dora() { # ATTRIBUTE [VALUE] - replaced, or gone
@@ -327,6 +343,13 @@ done <<-'E'
 	ipa ipa freeipa: memberOf of ipaUserGroup
 	own unique.unique-top names of its own
 E
+conf people "s/base \"/&ou=people,/"
+dir_start "$W/people.conf"
+wait_line 20 '^state up' || bad 'not up'
+says 'below base' ' found - pia ' pia
+concerns 'moved out of base' pia rename "cn=pia,ou=people,$BASE" cn=pia "$BASE"
+says 'an account that was moved out of base is not there' ' not-found ' pia
+dir_stop
 explains 'group-base that is not there' "$W/nobase.conf" 'group-base "ou=none,dc=corp,dc=example" is not there'
 
 echo '== everything is compared'

@@ -29,12 +29,13 @@ static size_t put(struct dir_members *m, unsigned int n, const char *members)
 {
 	struct dir_member_group head = { .stamp = n };
 	struct dir_member_list list = { .n = 0 };
-	size_t removed = 99;
+	size_t removed;
 
 	id_of(n, head.id);
 	for (; *members; members++)
 		assert_int_equal(dir_member_list_add(&list, dir_member_hash(m, 1, members, 1)), 0);
-	assert_int_equal(dir_members_put(m, &head, &list, &removed), 0);
+	removed = dir_members_removed(m, head.id, &list);
+	assert_int_equal(dir_members_put(m, &head, &list), 0);
 	dir_member_list_fini(&list);
 	return removed;
 }
@@ -154,8 +155,8 @@ static void test_seen_each_once_a_round(void **state)
 	assert_int_equal(dir_seen_new(5, &s), 0);
 	for (unsigned int i = 0; i < 6; i++) { /* the first makes room */
 		id_of(i, id);
-		dir_seen_add(s, id);
-		dir_seen_add(s, id);
+		dir_seen_add(s, id, 1, 2);
+		dir_seen_add(s, id, 3, 4);
 	}
 	assert_int_equal(dir_seen_count(s), 5);
 	assert_true(dir_seen_has(s, id));
@@ -164,7 +165,7 @@ static void test_seen_each_once_a_round(void **state)
 	assert_memory_equal(got[0], id, 16);
 	dir_seen_drop(s, id);
 	id_of(9, id);
-	dir_seen_add(s, id); /* behind those of this round: it was found after it began */
+	dir_seen_add(s, id, 5, 6); /* behind those of this round: it was found after it began */
 	assert_int_equal(dir_seen_next(s, 1, got, 4), 1);
 	assert_int_equal(dir_seen_next(s, 1, got, 4), 0);
 	assert_int_equal(dir_seen_next(s, 2, got, 4), 4);
@@ -172,6 +173,77 @@ static void test_seen_each_once_a_round(void **state)
 	assert_int_equal(dir_seen_next(s, 2, got, 4), 0);
 	dir_seen_free(s);
 	dir_seen_free(NULL);
+}
+
+/* the numbers of the accounts that were told, as digits in order of telling; none again */
+static unsigned int told(struct dir_changes *c)
+{
+	unsigned int sum = 0, n;
+
+	for (size_t i = 0; i < c->accounts.n; i++) {
+		memcpy(&n, c->accounts.list[i], sizeof(n));
+		sum = sum * 10 + n;
+	}
+	dir_changes_fini(c);
+	return sum;
+}
+
+static void found(struct dir_seen *s, unsigned int n, uint64_t began_ms, uint64_t now_ms)
+{
+	uint8_t id[16];
+
+	id_of(n, id);
+	dir_seen_add(s, id, began_ms, now_ms);
+}
+
+static void test_seen_since_tells_whose_lookup_ended_then(void **state)
+{
+	struct dir_changes c = { .all = false };
+	struct dir_seen *s;
+
+	(void)state;
+	assert_int_equal(dir_seen_new(8, &s), 0);
+	found(s, 1, 10, 20);
+	found(s, 2, 10, 30);
+	found(s, 3, 10, 40);
+	found(s, 1, 35, 50); /* once more */
+	dir_seen_since(s, 41, 60, &c);
+	assert_int_equal(told(&c), 1);
+	dir_seen_since(s, 30, 60, &c);
+	assert_int_equal(told(&c), 132);
+	dir_seen_since(s, 51, 60, &c);
+	assert_int_equal(told(&c), 0);
+	dir_seen_free(s);
+}
+
+static void test_seen_late_tells_whose_lookup_was_running(void **state)
+{
+	struct dir_changes c = { .all = false };
+	struct dir_seen *s;
+	uint8_t id[16];
+
+	(void)state;
+	assert_int_equal(dir_seen_new(8, &s), 0);
+	dir_seen_late(s, &c);
+	found(s, 1, 10, 20);
+	dir_seen_gone(s, 30);
+	dir_seen_late(s, &c);
+	assert_int_equal(told(&c), 0); /* had ended */
+	found(s, 2, 30, 40);	       /* was running */
+	found(s, 1, 25, 41);	       /* so was this one */
+	found(s, 3, 31, 42);	       /* began later */
+	dir_seen_late(s, &c);
+	assert_int_equal(told(&c), 12);
+	dir_seen_late(s, &c); /* each once */
+	assert_int_equal(told(&c), 0);
+	dir_seen_since(s, 100, 50, &c);
+	found(s, 3, 45, 55);
+	found(s, 2, 45, 56);
+	id_of(3, id);
+	dir_seen_drop(s, id); /* told otherwise */
+	dir_seen_late(s, &c);
+	assert_int_equal(told(&c), 2);
+	dir_seen_free(s);
 }
 
 int main(void)
@@ -182,6 +254,8 @@ int main(void)
 		cmocka_unit_test(test_sweep_tells_who_was_not_seen),
 		cmocka_unit_test(test_changes_over_the_limit_are_all),
 		cmocka_unit_test(test_seen_each_once_a_round),
+		cmocka_unit_test(test_seen_since_tells_whose_lookup_ended_then),
+		cmocka_unit_test(test_seen_late_tells_whose_lookup_was_running),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

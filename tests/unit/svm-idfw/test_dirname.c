@@ -127,6 +127,26 @@ static void test_base_domain(void **state)
 	assert_string_equal(d, "corp.example");
 }
 
+static void test_dn_is_below(void **state)
+{
+	static const struct {
+		const char *dn, *base;
+		bool below;
+	} cases[] = { { "CN=alice,OU=People,DC=corp,DC=example", "OU=People,DC=corp,DC=example",
+			      true },
+		{ "cn=alice,ou=people,dc=corp,dc=example", "OU=People,DC=corp,DC=example", true },
+		{ "OU=People,DC=corp,DC=example", "OU=People,DC=corp,DC=example", true },
+		{ "CN=alice,OU=Left,DC=corp,DC=example", "OU=People,DC=corp,DC=example", false },
+		{ "DC=corp,DC=example", "OU=People,DC=corp,DC=example", false },
+		{ "CN=x,OU=Ex-OU=People,DC=corp", "OU=People,DC=corp", false },
+		{ "CN=x\\,OU=People,DC=corp", "OU=People,DC=corp", false },
+		{ "", "DC=corp", false }, { NULL, "DC=corp", false } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(dir_dn_is_below(cases[i].dn, cases[i].base), cases[i].below);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +155,7 @@ int main(void)
 		cmocka_unit_test(test_filter_user_escapes_everything),
 		cmocka_unit_test(test_filter_escape_all_bytes),
 		cmocka_unit_test(test_base_domain),
+		cmocka_unit_test(test_dn_is_below),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

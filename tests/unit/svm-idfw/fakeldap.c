@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fakeldap.c - a directory in memory in place of svm-idfw/dirldap.c and dirsync.c, for
+ * test_dirgroups
+ *
+ * Whoever links this gets its dldap_*(); the library's are left out by the linker, which fails if
+ * one is missing here. Invariant: a search finds what a server would, in order of coming.
+ */
+#include "tests/unit/svm-idfw/fakeldap.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "svm-idfw/dirname.h"
+#include "svm-idfw/sid.h"
+
+#define ENTRIES_MAX 64
+#define VALUES_MAX 64
+#define MESSAGES_MAX 16
+
+struct entry {
+	unsigned int id; /* 0: none */
+	char *dn, *values[VALUES_MAX];
+	size_t n;
+};
+
+struct message {
+	enum fake_sync what;
+	unsigned int id;
+	char *cookie;
+};
+
+struct dldap_entry {
+	const struct entry *e;
+};
+
+struct fake fake;
+static struct entry entries[ENTRIES_MAX];
+static struct message messages[MESSAGES_MAX];
+static size_t n_messages;
+
+uint64_t __wrap_io_clock_mono_ms(void);
+uint64_t __wrap_io_clock_mono_ms(void)
+{
+	return fake.now_ms;
+}
+
+static void entry_clear(struct entry *e)
+{
+	while (e->n)
+		free(e->values[--e->n]);
+	free(e->dn);
+	*e = (struct entry){ .id = 0 };
+}
+
+static struct entry *entry_find(unsigned int id)
+{
+	for (size_t i = 0; i < ENTRIES_MAX; i++)
+		if (entries[i].id == id)
+			return &entries[i];
+	return NULL;
+}
+
+void fake_reset(void)
+{
+	for (size_t i = 0; i < ENTRIES_MAX; i++)
+		entry_clear(&entries[i]);
+	while (n_messages)
+		free(messages[--n_messages].cookie);
+	fake = (struct fake){ .now_ms = 1000 };
+}
+
+void fake_id(unsigned int id, uint8_t ret[16])
+{
+	memset(ret, 0, 16);
+	memcpy(ret, &id, sizeof(id));
+}
+
+void fake_entry(unsigned int id, const char *dn, ...)
+{
+	struct entry *e = entry_find(id);
+	const char *value;
+	va_list ap;
+
+	if (!e)
+		e = entry_find(0);
+	if (!e)
+		abort();
+	entry_clear(e);
+	e->id = id;
+	e->dn = strdup(dn);
+	va_start(ap, dn);
+	while ((value = va_arg(ap, const char *)) != NULL) {
+		if (e->n == VALUES_MAX)
+			abort();
+		e->values[e->n++] = strdup(value);
+	}
+	va_end(ap);
+}
+
+void fake_gone(unsigned int id)
+{
+	entry_clear(entry_find(id));
+}
+
+void fake_tell(enum fake_sync what, unsigned int id, const char *cookie)
+{
+	if (n_messages == MESSAGES_MAX)
+		abort();
+	messages[n_messages++] = (struct message){
+		.what = what, .id = id, .cookie = cookie ? strdup(cookie) : NULL
+	};
+}
+
+/* ---- values ---- */
+
+/* the next value of @attr behind @from; NULL none */
+static const char *value(const struct entry *e, const char *attr, size_t len, size_t *from)
+{
+	while (*from < e->n) {
+		const char *v = e->values[(*from)++];
+
+		if (strncasecmp(v, attr, len) == 0 && strncmp(v + len, ": ", 2) == 0)
+			return v + len + 2;
+	}
+	return NULL;
+}
+
+static bool is_id(const char *attr, size_t len)
+{
+	return (len == 10 && strncasecmp(attr, "objectGUID", 10) == 0) ||
+	       (len == 9 && strncasecmp(attr, "entryUUID", 9) == 0);
+}
+
+int dldap_entry_each(struct dldap_entry *e, const char *attr,
+	int (*cb)(void *arg, const uint8_t *value, size_t len), void *arg)
+{
+	size_t from = 0;
+	const char *v;
+	int rc = 0;
+
+	while (rc == 0 && (v = value(e->e, attr, strlen(attr), &from)) != NULL)
+		rc = cb(arg, (const uint8_t *)v, strlen(v));
+	return rc;
+}
+
+bool dldap_entry_bytes(
+	struct dldap_entry *e, const char *attr, void *buf, size_t size, size_t *ret_len)
+{
+	size_t from = 0;
+	const char *v = value(e->e, attr, strlen(attr), &from);
+
+	if (is_id(attr, strlen(attr)) && size >= 16) {
+		fake_id(e->e->id, buf);
+		*ret_len = 16;
+		return true;
+	}
+	if (v && strcmp(attr, "objectSid") == 0)
+		return sid_from_text(v, buf, ret_len) == 0;
+	*ret_len = v && strlen(v) <= size ? strlen(v) : 0;
+	if (*ret_len)
+		memcpy(buf, v, *ret_len);
+	return *ret_len != 0;
+}
+
+bool dldap_entry_text(struct dldap_entry *e, const char *attr, char *buf, size_t size)
+{
+	size_t from = 0;
+	const char *v = value(e->e, attr, strlen(attr), &from);
+
+	(void)snprintf(buf, size, "%s", v && strlen(v) < size ? v : "");
+	return buf[0] != '\0';
+}
+
+bool dldap_entry_range(
+	struct dldap_entry *e, const char *attr, char ret_name[DLDAP_RANGE_MAX], size_t *ret_next)
+{
+	(void)e;
+	(void)attr;
+	(void)ret_name;
+	(void)ret_next;
+	return false;
+}
+
+int dldap_entry_dn(struct dldap_entry *e, char **ret_dn)
+{
+	*ret_dn = strdup(e->e->dn);
+	return *ret_dn ? 0 : -ENOMEM;
+}
+
+/* ---- filters ---- */
+
+/* \2a as a byte */
+static size_t unescape(const char *text, size_t len, char *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		char hex[3] = { 0 };
+
+		if (text[i] == '\\' && i + 2 < len + 0) {
+			memcpy(hex, text + i + 1, 2);
+			ret[n++] = (char)strtoul(hex, NULL, 16);
+			i += 2;
+		} else {
+			ret[n++] = text[i];
+		}
+	}
+	return n;
+}
+
+static bool compares(const char *have, char op, const char *want, size_t len)
+{
+	if (op == '=')
+		return strlen(have) == len && strncasecmp(have, want, len) == 0;
+	if (op == '>')
+		return strtoull(have, NULL, 10) >= strtoull(want, NULL, 10);
+	return strtoull(have, NULL, 10) <= strtoull(want, NULL, 10);
+}
+
+static bool has_id(const struct entry *e, const char *want, size_t len)
+{
+	char text[40];
+	uint8_t id[16];
+
+	fake_id(e->id, id);
+	if (len == 16)
+		return memcmp(id, want, 16) == 0;
+	(void)snprintf(text, sizeof(text), "%02x%02x%02x%02x-0000-0000-0000-000000000000", id[0],
+		id[1], id[2], id[3]);
+	return strlen(text) == len && strncasecmp(text, want, len) == 0;
+}
+
+static bool item(const struct entry *e, const char *text, size_t len)
+{
+	size_t attr = strcspn(text, "=<>"), from = 0, n;
+	char op = text[attr], want[512];
+	const char *v, *at = text + attr + (op == '=' ? 1 : 2);
+
+	if (len >= sizeof(want))
+		abort();
+	n = unescape(at, (size_t)(text + len - at), want);
+	want[n] = '\0';
+	if (is_id(text, attr))
+		return has_id(e, want, n);
+	while ((v = value(e, text, attr, &from)) != NULL)
+		if (strcmp(want, "*") == 0 || compares(v, op, want, n))
+			return true;
+	return attr == 11 && strncasecmp(text, "objectClass", 11) == 0 && strcmp(want, "*") == 0;
+}
+
+/* @f: behind "("; leaves it behind ")" */
+static bool matches(const struct entry *e, const char **f)
+{
+	char op = **f;
+	bool rc = op == '&';
+	size_t len;
+
+	if (op != '&' && op != '|') {
+		len = strcspn(*f, ")");
+		rc = item(e, *f, len);
+		*f += len + 1;
+		return rc;
+	}
+	for (++*f; **f == '(';) {
+		bool one;
+
+		++*f;
+		one = matches(e, f);
+		rc = op == '&' ? rc && one : rc || one;
+	}
+	++*f;
+	return rc;
+}
+
+static bool within(const struct entry *e, const struct dldap_query *q)
+{
+	char guid[48];
+	uint8_t id[16];
+	size_t at, from = 0;
+	const char *sid = value(e, "objectSid", 9, &from);
+
+	if (sid && strncmp(q->base, "<SID=", 5) == 0)
+		return strncmp(q->base + 5, sid, strlen(sid)) == 0;
+	if (q->scope == DLDAP_SUBTREE)
+		return dir_dn_is_below(e->dn, q->base);
+	fake_id(e->id, id);
+	at = (size_t)snprintf(guid, sizeof(guid), "<GUID=");
+	for (size_t i = 0; i < 16; i++)
+		at += (size_t)snprintf(guid + at, sizeof(guid) - at, "%02x", id[i]);
+	(void)snprintf(guid + at, sizeof(guid) - at, ">");
+	return strcasecmp(e->dn, q->base) == 0 || strcmp(guid, q->base) == 0;
+}
+
+/* ---- searches ---- */
+
+int dldap_search(struct dldap *d, const struct dldap_query *q, char why[DIR_WHY_MAX])
+{
+	size_t used = strlen(fake.log);
+	unsigned int found = 0, bases = 0;
+	int err = 0;
+
+	(void)d;
+	fake.searches++;
+	(void)snprintf(fake.log + used, sizeof(fake.log) - used, "%s %s %s\n",
+		q->scope == DLDAP_BASE ? "base" : "sub", q->base, q->filter);
+	if (fake.fail_filter &&
+		(strstr(q->filter, fake.fail_filter) || strstr(q->base, fake.fail_filter))) {
+		dir_why(why, "fails");
+		return fake.fail_err;
+	}
+	if (fake.before)
+		fake.before(fake.arg);
+	for (size_t i = 0; err == 0 && i < ENTRIES_MAX; i++) {
+		struct dldap_entry e = { &entries[i] };
+		const char *f = q->filter + 1;
+
+		if (!entries[i].id || !within(&entries[i], q))
+			continue;
+		bases++;
+		if (matches(&entries[i], &f))
+			err = ++found > q->max ? -GI_ELIMIT : q->entry(q->arg, &e);
+	}
+	return err == 0 && q->scope == DLDAP_BASE && !bases ? -GI_ENOTFOUND : err;
+}
+
+/* all in one page */
+int dldap_search_page(
+	struct dldap *d, const struct dldap_query *q, struct dldap_cursor *c, char why[DIR_WHY_MAX])
+{
+	c->more = false;
+	return dldap_search(d, q, why);
+}
+
+void dldap_cursor_fini(struct dldap_cursor *c)
+{
+	c->more = false;
+}
+
+/* ---- syncrepl ---- */
+
+int dldap_sync_start(struct dldap *d, const char *base, const char *csn, const char *const *attrs,
+	char why[DIR_WHY_MAX])
+{
+	size_t used = strlen(fake.log);
+
+	(void)d;
+	(void)attrs;
+	(void)why;
+	(void)snprintf(fake.log + used, sizeof(fake.log) - used, "sync %s %s\n", base, csn);
+	return 0;
+}
+
+static int take(const struct message *m, const struct dldap_sync_ops *ops, void *arg)
+{
+	struct dldap_entry e = { entry_find(m->id) };
+	uint8_t id[16];
+	int err = 0;
+
+	fake_id(m->id, id);
+	if (m->what == FAKE_CURRENT)
+		ops->current(arg);
+	else if (m->what == FAKE_UNSURE)
+		err = ops->unsure(arg);
+	else if (m->what == FAKE_DELETED)
+		err = ops->deleted(arg, id);
+	else
+		err = ops->entry(arg, &e, id, m->what == FAKE_NEW);
+	if (err == 0 && m->cookie)
+		ops->cookie(arg, m->cookie, strlen(m->cookie));
+	return err;
+}
+
+int dldap_sync_read(
+	struct dldap *d, const struct dldap_sync_ops *ops, void *arg, char why[DIR_WHY_MAX])
+{
+	int err = 0;
+
+	(void)d;
+	(void)why;
+	for (size_t i = 0; i < n_messages; i++) {
+		if (err == 0)
+			err = take(&messages[i], ops, arg);
+		free(messages[i].cookie);
+	}
+	n_messages = 0;
+	return err;
+}
