@@ -6,9 +6,9 @@
  * mark of a subject that we know becomes an old epoch of it: its flows are judged again under
  * today's entitlement, without a gap. A mark whose subject is not known yet (the directory has
  * not answered, the other VM has not connected) lives on as it is, with what it lapses to, until
- * somebody claims it, for at most IDFW_ADOPT_MS; flows of its earlier marks wait for that claim:
- * what they may was to be judged again. Sessions that ended meanwhile are not adopted: their
- * flows die.
+ * somebody claims it, for at most IDFW_ADOPT_MS, or until the VM that has the address has nobody
+ * left who could; flows of its earlier marks wait for that claim: what they may was to be judged
+ * again. Sessions that ended meanwhile are not adopted: their flows die.
  * What the guest reports can only concern its own kernel (ADR 0008).
  */
 #include "svm-idfw/core.h"
@@ -189,25 +189,47 @@ void plan_orphans_drop(struct idfw_engine *e, struct idfw_vm *vm)
 	}
 }
 
+/* an address whose VM has told all, of whose sessions all is known: who has not claimed it will not
+ */
+static bool nobody_there(struct idfw_engine *e, const struct plan_orphan *o)
+{
+	struct gi_addr a = { .family = o->id[0] == FW_ADDR4_MARK ? 4 : 6 };
+	const struct idfw_vm *u;
+
+	if (of_session(o->id[0]))
+		return false;
+	memcpy(a.bytes, o->id + 2, sizeof(a.bytes));
+	u = idfw_addr_owner(e, &a);
+	if (!u || !u->connected || u->plan->phase != PLAN_RUNNING || !u->plan->snap_done)
+		return false;
+	for (const struct idfw_session *s = u->sessions; s; s = s->v_next)
+		if (s->principal && (s->principal->presence == IDFW_P_PENDING ||
+					    s->principal->presence == IDFW_P_UNAVAILABLE))
+			return false;
+	return true;
+}
+
+static void orphan_end(struct idfw_engine *e, struct idfw_vm *vm, struct plan_orphan *o)
+{
+	orphan_live(e, vm, true, o);
+	for (uint32_t i = 0; i < o->n_old && !of_session(o->id[0]); i++)
+		plan_retire_mark(e, vm, o->old[i]);
+	for (uint8_t i = 0; i < o->n_marks && !of_session(o->id[0]); i++)
+		plan_retire_mark(e, vm, o->marks[i]);
+	orphan_free(vm, o);
+}
+
 void plan_orphans_due(struct idfw_engine *e, struct idfw_vm *vm)
 {
+	uint64_t until = e->mono_ms + IDFW_ORPHAN_LOOK_MS;
 	struct idfw_plan *p = vm->plan;
 	struct plan_orphan *o, *next;
 
-	if (!p->orphans)
-		return;
-	if (e->mono_ms < p->orphans_until_ms) {
-		idfw_due(e, p->orphans_until_ms);
-		return;
-	}
-	HASH_ITER (hh, p->orphans, o, next) {
-		orphan_live(e, vm, true, o);
-		for (uint32_t i = 0; i < o->n_old && !of_session(o->id[0]); i++)
-			plan_retire_mark(e, vm, o->old[i]);
-		for (uint8_t i = 0; i < o->n_marks && !of_session(o->id[0]); i++)
-			plan_retire_mark(e, vm, o->marks[i]);
-		orphan_free(vm, o);
-	}
+	HASH_ITER (hh, p->orphans, o, next)
+		if (e->mono_ms >= p->orphans_until_ms || nobody_there(e, o))
+			orphan_end(e, vm, o);
+	if (p->orphans)
+		idfw_due(e, until < p->orphans_until_ms ? until : p->orphans_until_ms);
 }
 
 void plan_orphans_readd(struct idfw_engine *e, struct idfw_vm *vm)
@@ -382,7 +404,7 @@ void plan_adopt(struct idfw_engine *e, struct idfw_vm *vm)
 		for (size_t i = 0; i < n; i++)
 			owner_mark(e, vm, &owners[i]);
 		p->orphans_until_ms = e->mono_ms + IDFW_ADOPT_MS;
-		idfw_due(e, p->orphans_until_ms);
+		idfw_due(e, e->mono_ms + IDFW_ORPHAN_LOOK_MS);
 	}
 	free(owners);
 	free(p->reported.elems);

@@ -55,9 +55,10 @@
 #define IDFW_RESTART_MS 1000   /* between two whole states because a pusher restarted */
 #define IDFW_SNAP_WAIT_MS 1000 /* a snapshot waits for the events before it so long */
 #define IDFW_SNAP_BYTES_MAX (32u << 20)
-#define IDFW_MARKS_MAX 1000000 /* elements that a guest may report */
-#define IDFW_ADOPT_MS 10000    /* reported marks that nobody claims live so long */
-#define IDFW_HOLD_MS 1000      /* the database is full: a guest's events are refused so long */
+#define IDFW_MARKS_MAX 1000000	/* elements that a guest may report */
+#define IDFW_ADOPT_MS 10000	/* reported marks that nobody claims live so long */
+#define IDFW_ORPHAN_LOOK_MS 250 /* meanwhile: whether somebody is left who could */
+#define IDFW_HOLD_MS 1000	/* the database is full: a guest's events are refused so long */
 #define IDFW_HOLD_STORE "events could not be recorded; send them again"
 #define IDFW_RETRY_MS 5000	/* lookups that failed are asked again */
 #define IDFW_BACKOFF_MIN_MS 200 /* whole states after a refused one */
