@@ -21,10 +21,12 @@
 /*
  * Sent to the child for each of its connections: one is looked up, the others are there when it is
  * done, though we are not (at 1 ms each, 7 ms of our loop). More would only wait in the child,
- * where a new login cannot overtake them.
+ * where a new login cannot overtake them. Where several are looked up with one search
+ * (dirbatch.h): as many as are at once, twice.
  */
 #define DIR_INFLIGHT_EACH 8
-#define DIR_INFLIGHT_MAX (DIR_CONNECTIONS_MAX * DIR_INFLIGHT_EACH)
+#define DIR_BATCH_MAX 64
+#define DIR_INFLIGHT_MAX 512 /* of all its connections */
 #define DIR_QUEUE_MAX 200000
 #define DIR_REALMS_MAX 64
 #define DIR_TRUSTS_MAX 15	       /* the other blocks */
@@ -101,10 +103,13 @@ void idfw_dir_free(struct idfw_dir *d);
 /*
  * idfw_dir_lookup - one principal() follows, later; a key that waits already is not asked twice
  * @name: as PAM gave it; @key is handed back; @sid: text or "", spares one request. All copied
+ * @first: somebody waits for the answer, it comes before those for which nobody does
  * Errors: -GI_EFULL, -ENOMEM
  */
 GI_MUST_CHECK int idfw_dir_lookup(
-	struct idfw_dir *d, const char *key, const char *name, const char *sid);
+	struct idfw_dir *d, const char *key, const char *name, const char *sid, bool first);
+/* somebody waits for it now: before those that nobody waits for; no such key: nothing */
+void idfw_dir_hurry(struct idfw_dir *d, const char *key);
 
 /* where it is asked, for dirquery.h; borrowed from @d */
 struct idfw_dir_place {
@@ -143,7 +148,7 @@ void idfw_dir_info(const struct idfw_dir *d, struct idfw_dir_info *ret);
  * @members: SIDs as text with a blank between, up to WIRE_DIR_MEMBERS_MAX; @sid: whose they are
  */
 GI_MUST_CHECK int idfw_dir_foreign(struct idfw_dir *d, const char *key, const char *name,
-	const char *sid, const char *members);
+	const char *sid, const char *members, bool first);
 
 /*
  * the child's main: never returns but with its exit code; descriptor 3 is the parent

@@ -3,7 +3,7 @@
  * dirask.c - lookups of the directory: what is sent to the child, answered, asked again
  *
  * Runs in svm-idfw's loop, beside dir.c, which owns the children. Lookups wait in a bounded queue
- * (dirqueue.h), DIR_INFLIGHT_EACH a connection of them at the child. While the directory is down
+ * (dirqueue.h), some a connection of them at the child. While the directory is down
  * each is answered UNAVAILABLE from here; before the first state they wait. Invariant: one
  * principal() for each lookup taken, never from within idfw_dir_lookup(). Source:
  * docs/directory.md.
@@ -22,23 +22,41 @@ static int dir_ask_send(struct idfw_dir *d, const struct dir_ask *a);
 static void dir_answer_rest(struct idfw_dir *d, size_t n);
 static void dir_ask_unavailable(struct idfw_dir *d, struct dir_ask *a);
 
-int idfw_dir_lookup(struct idfw_dir *d, const char *key, const char *name, const char *sid)
+int idfw_dir_lookup(
+	struct idfw_dir *d, const char *key, const char *name, const char *sid, bool first)
 {
-	int err = dir_queue_put(&d->queue, key, name, sid);
+	int err = dir_queue_put(&d->queue, key, name, sid, first);
 
 	if (err == 0)
 		dir_pump(d);
 	return err;
 }
 
-int idfw_dir_foreign(
-	struct idfw_dir *d, const char *key, const char *name, const char *sid, const char *members)
+int idfw_dir_foreign(struct idfw_dir *d, const char *key, const char *name, const char *sid,
+	const char *members, bool first)
 {
-	int err = dir_queue_put_members(&d->queue, key, name, sid, members);
+	int err = dir_queue_put_members(&d->queue, key, name, sid, members, first);
 
 	if (err == 0)
 		dir_pump(d);
 	return err;
+}
+
+void idfw_dir_hurry(struct idfw_dir *d, const char *key)
+{
+	dir_queue_hurry(&d->queue, key);
+}
+
+/* at the child at one time */
+static size_t dir_inflight_max(const struct idfw_dir *d)
+{
+	size_t n = d->conf->connections, each = DIR_INFLIGHT_EACH;
+
+	if (strcmp(d->conf->type, "ad") != 0) {
+		each = 2 * DIR_BATCH_MAX;
+		return n * each > DIR_INFLIGHT_MAX ? DIR_INFLIGHT_MAX : n * each;
+	}
+	return n * each;
 }
 
 void dir_pump(struct idfw_dir *d)
@@ -120,8 +138,7 @@ static void dir_pump_cb(struct io_idle *w)
 		dir_answer_rest(d, d->queue.n_running + d->queue.n_waiting);
 		return;
 	}
-	while (d->state == DIR_UP && d->main->ready &&
-		d->queue.n_running < d->conf->connections * DIR_INFLIGHT_EACH) {
+	while (d->state == DIR_UP && d->main->ready && d->queue.n_running < dir_inflight_max(d)) {
 		a = dir_queue_start(&d->queue);
 		if (!a)
 			break;

@@ -38,6 +38,12 @@ struct dir_answer {
 	size_t n_groups, cap;
 };
 
+struct dir_many {	  /* one of several lookups */
+	const char *name; /* borrowed */
+	struct dir_answer *answer;
+	bool done; /* answered; else it is asked for alone */
+};
+
 struct dir_back;
 struct dir_groups;
 struct dir_seen;
@@ -48,6 +54,12 @@ struct dir_back_ops {
 	/* 0 with an answer of any status; negative: the connection is of no more use */
 	int (*lookup)(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 		struct dir_answer *ret, char why[DIR_WHY_MAX]);
+	/*
+	 * several of them at once, whoever can be; NULL: it has no way to. Negative: nobody is
+	 * done, and the connection is of no more use
+	 */
+	int (*lookup_many)(
+		struct dir_back *b, struct dir_many *list, size_t n, char why[DIR_WHY_MAX]);
 	/* groups that these SIDs of another domain are in (dirforeign.h); NULL: it has none */
 	int (*foreign)(struct dir_back *b, const ProtobufCBinaryData *sids, size_t n,
 		struct dir_answer *ret, char why[DIR_WHY_MAX]);
@@ -78,7 +90,9 @@ struct dir_back {
 	struct dir_seen *seen;	   /* accounts that were found */
 	struct dir_schema schema;  /* OpenLDAP */
 	bool offers_sync;	   /* OpenLDAP: syncrepl, says the root DSE */
-	bool told_by_fd;	   /* the server tells of changes on the watch connection */
+	/* OpenLDAP with matched values: what groups are read with then; dirmatch.h; else empty */
+	const char *values[DIR_SCHEMA_ALL];
+	bool told_by_fd; /* the server tells of changes on the watch connection */
 };
 
 extern const struct dir_back_ops dir_back_ad, dir_back_openldap;

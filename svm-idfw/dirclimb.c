@@ -11,33 +11,13 @@
  * Invariant: all groups or a failure; a missing group may be one that a drop rule names.
  * Source: RFC 2307, draft-howard-rfc2307bis-02, slapo-memberof(5), RFC 4530 (entryUUID).
  */
-#include "svm-idfw/dirclimb.h"
+#include "svm-idfw/dirclimb_int.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <uthash.h>
 
 #include "lib/io/loop.h"
-
-#define CLIMB_NAMESAKES_MAX 16 /* entries with the name that is looked for */
-#define CLIMB_ASK_MEMBERS 64   /* in one filter */
-#define CLIMB_FILTER_MAX (1u << 20)
-
-struct climb_dn {
-	bool taken; /* its entry is in the answer; else only pointed to */
-	UT_hash_handle hh;
-	char dn[]; /* as it came, and behind it in lower case: the key */
-};
-
-struct climb {
-	struct dir_answer *answer;
-	const struct dir_schema *schema;
-	unsigned int found; /* accounts */
-	struct gi_buf seed; /* (attr=value) of the first level: names and numbers of the account */
-	struct climb_dn *dns;	    /* owned: by text; in order of coming */
-	struct dir_memo_note *note; /* borrowed: what this search finds, for the memo; or NULL */
-};
 
 /* ---- what is known ---- */
 
@@ -90,7 +70,7 @@ static int climb_group_class(void *arg, const uint8_t *value, size_t len)
 	return dir_schema_is_group(arg, value, len) ? 1 : 0;
 }
 
-static bool climb_is_group(const struct climb *c, struct dldap_entry *e)
+bool climb_is_group(const struct climb *c, struct dldap_entry *e)
 {
 	return dldap_entry_each(
 		       e, "objectClass", climb_group_class, (void *)(uintptr_t)c->schema) != 0;
@@ -131,14 +111,15 @@ static int climb_note_point(void *arg, const uint8_t *value, size_t len)
 	return 0;
 }
 
-static int climb_note(struct climb *c, const struct dir_group *g, struct dldap_entry *e)
+int climb_note(struct dir_memo_note *note, const struct dir_schema *s, const struct dir_group *g,
+	struct dldap_entry *e)
 {
 	int err = 0;
 	size_t i;
 
-	dir_memo_note_group(c->note, g);
-	for (i = 0; err == 0 && c->schema->member_of[i]; i++)
-		err = dldap_entry_each(e, c->schema->member_of[i], climb_note_point, c->note);
+	dir_memo_note_group(note, g);
+	for (i = 0; err == 0 && s->member_of[i]; i++)
+		err = dldap_entry_each(e, s->member_of[i], climb_note_point, note);
 	return err;
 }
 
@@ -158,13 +139,13 @@ static int climb_group(void *arg, struct dldap_entry *e)
 	if (err == 0 && new)
 		err = climb_points(c, e);
 	if (err == 0 && c->note)
-		err = climb_note(c, &g, e);
+		err = climb_note(c->note, c->schema, &g, e);
 	dir_group_fini(&g);
 	return err;
 }
 
 /* as climb_group(), for what such a search found before */
-static int climb_known(struct climb *c, const struct dir_memo_note *note)
+int climb_known(struct climb *c, const struct dir_memo_note *note)
 {
 	const char *point;
 	struct dir_group g;
@@ -195,7 +176,7 @@ static int climb_seed(void *arg, const uint8_t *value, size_t len)
 	return gi_buf_error(&s->climb->seed);
 }
 
-static int climb_account(void *arg, struct dldap_entry *e)
+int climb_account(void *arg, struct dldap_entry *e)
 {
 	struct climb *c = arg;
 	const struct dir_schema *s = c->schema;
@@ -312,14 +293,34 @@ static int climb_ask(struct dir_back *b, struct climb *c, struct gi_buf *filter,
 	return err;
 }
 
-/* by its unique id, if it has one */
-static void climb_key(struct gi_buf *key, const struct dir_group *g)
+void climb_key(struct gi_buf *key, const struct dir_group *g)
 {
 	gi_buf_append(key, g->has_guid ? "#" : "", 1);
 	if (g->has_guid)
 		gi_buf_append(key, g->guid, sizeof(g->guid));
 	else
 		gi_buf_append(key, g->dn, strlen(g->dn) + 1);
+}
+
+/* a batch has found the groups of this one (dirbatch.c); @ret_err: of taking them */
+static bool climb_one_known(struct dir_back *b, struct climb *c, size_t at, int *ret_err)
+{
+	struct dir_memo_note note;
+	struct gi_buf key;
+	uint64_t epoch;
+	bool known;
+
+	if (!b->memo)
+		return false;
+	gi_buf_init(&key, CLIMB_FILTER_MAX);
+	dir_memo_note_init(&note);
+	climb_key(&key, &c->answer->groups[at]);
+	known = gi_buf_error(&key) == 0 && dir_memo_get(b->memo, key.data, key.len, &note, &epoch);
+	if (known)
+		*ret_err = climb_known(c, &note);
+	dir_memo_note_fini(&note);
+	gi_buf_fini(&key);
+	return known;
 }
 
 /* groups that name the account (@first) or one of the groups [from, to) as a member */
@@ -340,8 +341,11 @@ static int climb_members(struct dir_back *b, struct climb *c, bool first, size_t
 		n = attrs[0] || c->seed.len ? 1 : 0;
 	}
 	for (; err == 0 && attrs[0] && from < to; from++) {
-		const struct dir_group *g = &c->answer->groups[from];
+		const struct dir_group *g;
 
+		if (climb_one_known(b, c, from, &err))
+			continue;
+		g = &c->answer->groups[from];
 		dir_filter_groups_add(&filter, attrs, g->dn, strlen(g->dn));
 		climb_key(&key, g);
 		if (++n == CLIMB_ASK_MEMBERS) {
@@ -408,14 +412,30 @@ static int climb_all(struct dir_back *b, struct climb *c, char why[DIR_WHY_MAX])
 	return err;
 }
 
+void climb_init(struct climb *c, struct dir_answer *answer, const struct dir_schema *s)
+{
+	*c = (struct climb){ .answer = answer, .schema = s };
+	gi_buf_init(&c->seed, CLIMB_FILTER_MAX);
+}
+
+void climb_fini(struct climb *c)
+{
+	struct climb_dn *d, *next;
+
+	HASH_ITER (hh, c->dns, d, next) {
+		HASH_DELETE(hh, c->dns, d);
+		free(d);
+	}
+	gi_buf_fini(&c->seed);
+}
+
 int dir_climb(
 	struct dir_back *b, const struct dir_name *n, struct dir_answer *ret, char why[DIR_WHY_MAX])
 {
-	struct climb c = { .answer = ret, .schema = &b->schema };
-	struct climb_dn *d, *next;
+	struct climb c;
 	int err = 0;
 
-	gi_buf_init(&c.seed, CLIMB_FILTER_MAX);
+	climb_init(&c, ret, &b->schema);
 	if (n->form == DIR_NAME_UPN)
 		err = climb_find(b, n, true, &c, why);
 	if (err == 0 && c.found == 0 && dir_domain_is_ours(b, n->domain))
@@ -428,10 +448,6 @@ int dir_climb(
 			"more than one account \"%.100s\"", n->account);
 	else if (err == 0)
 		err = climb_all(b, &c, why);
-	HASH_ITER (hh, c.dns, d, next) {
-		HASH_DELETE(hh, c.dns, d);
-		free(d);
-	}
-	gi_buf_fini(&c.seed);
+	climb_fini(&c);
 	return err;
 }

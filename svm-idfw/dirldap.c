@@ -6,8 +6,8 @@
  * be made, dirsync.c is told of changes; they share dirldap_int.h, the only file that includes
  * ldap.h. Referrals are never followed. A search has a time limit a page, entries are handed on
  * as they come, and an answer that is over a limit is no answer. Source: ldap(3),
- * ldap_search_ext(3); RFC 4511, 2696 (pages); MS-ADTS 3.1.1.3.1.3.3 (ranges), 3.1.1.3.4.1.5
- * (extended DNs).
+ * ldap_search_ext(3); RFC 4511, 2696 (pages), 3876 (matched values); MS-ADTS 3.1.1.3.1.3.3
+ * (ranges), 3.1.1.3.4.1.5 (extended DNs).
  */
 #include "svm-idfw/dirldap_int.h"
 
@@ -201,20 +201,49 @@ static int dldap_take(struct dldap *d, const struct dldap_query *q, int id, unsi
 	return err;
 }
 
+/* the control that leaves out values; @ret: owned, ber_bvfree() */
+static int dldap_values(const char *filter, LDAPControl *ctl, struct berval **ret)
+{
+	BerElement *ber = ber_alloc_t(LBER_USE_DER);
+	int err = 0;
+
+	if (!ber)
+		return -ENOMEM;
+	if (ldap_put_vrFilter(ber, filter) == -1)
+		err = -EINVAL;
+	else if (ber_flatten(ber, ret) < 0)
+		err = -ENOMEM;
+	else
+		ctl->ldctl_value = **ret;
+	ber_free(ber, 1);
+	return err;
+}
+
 /* one request; @cookie: in and out, empty at the end */
 static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berval *cookie,
 	unsigned int *seen, char why[DIR_WHY_MAX])
 {
 	char oid[] = EXTENDED_DN;
 	LDAPControl extended = { .ldctl_oid = oid, .ldctl_iscritical = 1 };
-	LDAPControl *page = NULL, *ask[3] = { NULL, NULL, NULL };
+	char values_oid[] = LDAP_CONTROL_VALUESRETURNFILTER;
+	LDAPControl values = { .ldctl_oid = values_oid, .ldctl_iscritical = 1 };
+	LDAPControl *page = NULL, *ask[4] = { NULL, NULL, NULL, NULL };
+	struct berval *flat = NULL;
 	int rc, id = 0, err;
 	size_t n = 0;
 
+	if (q->values) {
+		err = dldap_values(q->values, &values, &flat);
+		if (err < 0)
+			return err;
+		ask[n++] = &values;
+	}
 	if (q->page) {
 		rc = ldap_create_page_control(d->ld, (ber_int_t)q->page, cookie, 0, &page);
-		if (rc != LDAP_SUCCESS)
+		if (rc != LDAP_SUCCESS) {
+			ber_bvfree(flat);
 			return -ENOMEM;
+		}
 		ask[n++] = page;
 	}
 	if (q->extended_dn)
@@ -231,6 +260,7 @@ static int dldap_page(struct dldap *d, const struct dldap_query *q, struct berva
 		(void)ldap_abandon_ext(d->ld, id, NULL, NULL);
 	if (page)
 		ldap_control_free(page);
+	ber_bvfree(flat);
 	return err < 0 ? err : 0;
 }
 

@@ -49,6 +49,8 @@ struct dldap_query {
 	int (*entry)(void *arg, struct dldap_entry *e); /* negative ends the search */
 	void *arg;
 	bool extended_dn; /* AD: DNs in values come as <GUID=hex>;<SID=hex>;DN */
+	/* ((attr=value)(other=*)...): of the attributes only values that match come (RFC 3876) */
+	const char *values;
 };
 
 struct dldap_cursor { /* zero: before the first page */

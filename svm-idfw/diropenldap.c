@@ -12,8 +12,10 @@
  * cookie that the server does not know any more, or a message that leaves open who went: syncrepl
  * starts again, and everything is compared. Source: slapo-syncprov(5), RFC 4533.
  */
+#include "svm-idfw/dirbatch.h"
 #include "svm-idfw/dirclimb.h"
 #include "svm-idfw/dirgroups.h"
+#include "svm-idfw/dirmatch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,7 @@ static bool openldap_told(struct dir_back *b, struct dir_changes *ret);
 
 const struct dir_back_ops dir_back_openldap = { .begin = openldap_begin,
 	.lookup = openldap_lookup,
+	.lookup_many = dir_batch,
 	.poll = openldap_poll,
 	.told = openldap_told };
 
@@ -110,6 +113,12 @@ static int csn_read(struct dir_back *b, struct csn *c, char why[DIR_WHY_MAX])
 	return dldap_search(b->watch, &q, why);
 }
 
+struct context { /* what the root DSE says */
+	struct dir_back *b;
+	char subschema[DIR_DN_MAX];
+	bool values; /* it can leave out values (RFC 3876) */
+};
+
 /* the naming context that conf->base is in: it has the contextCSN */
 static int context_value(void *arg, const uint8_t *value, size_t len)
 {
@@ -127,18 +136,23 @@ static int context_value(void *arg, const uint8_t *value, size_t len)
 
 static int context_control(void *arg, const uint8_t *value, size_t len)
 {
-	static const char sync[] = "1.3.6.1.4.1.4203.1.9.1.1";
-	struct dir_back *b = arg;
+	static const char sync[] = "1.3.6.1.4.1.4203.1.9.1.1", values[] = "1.2.826.0.1.3344810.2.3";
+	struct context *c = arg;
 
 	if (len == sizeof(sync) - 1 && memcmp(value, sync, len) == 0)
-		b->offers_sync = true;
+		c->b->offers_sync = true;
+	if (len == sizeof(values) - 1 && memcmp(value, values, len) == 0)
+		c->values = true;
 	return 0;
 }
 
 static int context_entry(void *arg, struct dldap_entry *e)
 {
-	(void)dldap_entry_each(e, "supportedControl", context_control, arg);
-	return dldap_entry_each(e, "namingContexts", context_value, arg);
+	struct context *c = arg;
+
+	(void)dldap_entry_text(e, "subschemaSubentry", c->subschema, sizeof(c->subschema));
+	(void)dldap_entry_each(e, "supportedControl", context_control, c);
+	return dldap_entry_each(e, "namingContexts", context_value, c->b);
 }
 
 static int any_entry(void *arg, struct dldap_entry *e)
@@ -341,14 +355,16 @@ static bool openldap_told(struct dir_back *b, struct dir_changes *ret)
 
 static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
-	static const char *const attrs[] = { "namingContexts", "supportedControl", NULL };
+	static const char *const attrs[] = { "namingContexts", "supportedControl",
+		"subschemaSubentry", NULL };
+	struct context root = { .b = b };
 	const struct dldap_query q = { .base = "",
 		.filter = "(objectClass=*)",
 		.scope = DLDAP_BASE,
 		.attrs = attrs,
 		.max = 1,
 		.entry = context_entry,
-		.arg = b };
+		.arg = &root };
 	uint64_t now = io_clock_mono_ms();
 	struct csn c = { .len = 0 };
 	size_t dot;
@@ -375,6 +391,8 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 	if (err < 0)
 		return err;
 	err = openldap_groups_there(b, why);
+	if (err == 0)
+		err = dir_match_known(b, root.values ? root.subschema : "", why);
 	if (err < 0)
 		return err;
 	/* by syncrepl, what happened since the last connection is told on this one */

@@ -34,19 +34,36 @@ void dir_queue_fini(struct dir_queue *q)
 		dir_ask_free(a);
 }
 
-int dir_queue_put(struct dir_queue *q, const char *key, const char *name, const char *sid)
+int dir_queue_put(
+	struct dir_queue *q, const char *key, const char *name, const char *sid, bool first)
 {
-	return dir_queue_put_members(q, key, name, sid, NULL);
+	return dir_queue_put_members(q, key, name, sid, NULL, first);
+}
+
+void dir_queue_hurry(struct dir_queue *q, const char *key)
+{
+	struct dir_ask *a = NULL;
+
+	HASH_FIND_STR(q->by_key, key, a);
+	if (!a || a->first)
+		return;
+	if (!a->id) {
+		DL_DELETE(q->waiting, a);
+		DL_APPEND(q->fresh, a);
+	}
+	a->first = true;
 }
 
 int dir_queue_put_members(struct dir_queue *q, const char *key, const char *name, const char *sid,
-	const char *members)
+	const char *members, bool first)
 {
 	struct dir_ask *a = NULL;
 
 	HASH_FIND_STR(q->by_key, key, a);
 	if (a) {
 		a->again |= a->id != 0;
+		if (first)
+			dir_queue_hurry(q, key);
 		return 0;
 	}
 	if (HASH_COUNT(q->by_key) >= q->max)
@@ -62,8 +79,9 @@ int dir_queue_put_members(struct dir_queue *q, const char *key, const char *name
 		dir_ask_free(a);
 		return -ENOMEM;
 	}
+	a->first = first;
 	HASH_ADD_KEYPTR(hh, q->by_key, a->key, strlen(a->key), a);
-	if (a->sid[0] == '\0')
+	if (a->first)
 		DL_APPEND(q->fresh, a);
 	else
 		DL_APPEND(q->waiting, a);
@@ -96,7 +114,8 @@ struct dir_ask *dir_queue_running(struct dir_queue *q, uint64_t id)
 int dir_queue_finish(struct dir_queue *q, struct dir_ask *a)
 {
 	ask_unlink(q, a);
-	return a->again ? dir_queue_put_members(q, a->key, a->name, a->sid, a->members) : 0;
+	return a->again ? dir_queue_put_members(q, a->key, a->name, a->sid, a->members, a->first)
+			: 0;
 }
 
 void dir_queue_again(struct dir_queue *q, struct dir_ask *a)
@@ -107,7 +126,7 @@ void dir_queue_again(struct dir_queue *q, struct dir_ask *a)
 	a->id = 0;
 	a->again = false;
 	ask_forget(a);
-	if (a->sid[0] == '\0')
+	if (a->first)
 		DL_PREPEND(q->fresh, a);
 	else
 		DL_PREPEND(q->waiting, a);
@@ -195,7 +214,7 @@ static void ask_unlink(struct dir_queue *q, struct dir_ask *a)
 /* out of the list in which it waits */
 static void ask_unlist(struct dir_queue *q, struct dir_ask *a)
 {
-	if (a->sid[0] == '\0')
+	if (a->first)
 		DL_DELETE(q->fresh, a);
 	else
 		DL_DELETE(q->waiting, a);

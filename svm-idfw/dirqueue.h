@@ -2,7 +2,7 @@
 /*
  * dirqueue.h - lookups that wait for the directory: bounded, one a principal, in order
  *
- * Pure; dir.c's memory. Accounts without a known SID go first: somebody has just logged in, while
+ * Pure; dir.c's memory. Those that somebody waits for go first: a login, while
  * the others are looked up again after a change, perhaps thousands of them. An entry is either
  * waiting or running (sent to the child, by number), and gathers the parts of its answer until the
  * last one.
@@ -21,6 +21,7 @@ struct dir_ask {
 	char *members;		/* owned; SIDs as text, a blank between; NULL: a lookup by name */
 	uint64_t id;		/* while it runs; 0: it waits */
 	uint64_t sent_us;	/* dirask.c's: monotonic */
+	bool first;		/* somebody waits for it */
 	bool again;		/* asked for once more while it ran */
 	bool tried;		/* went down with a server before: not a third time */
 	struct idfw_principal found; /* gathered parts; texts owned */
@@ -42,10 +43,12 @@ void dir_queue_init(struct dir_queue *q, size_t max);
 void dir_queue_fini(struct dir_queue *q);
 /* 0 (also when it is there already), -GI_EFULL, -ENOMEM */
 GI_MUST_CHECK int dir_queue_put(
-	struct dir_queue *q, const char *key, const char *name, const char *sid);
+	struct dir_queue *q, const char *key, const char *name, const char *sid, bool first);
 /* the same: which groups are these SIDs in? @members: see struct dir_ask */
 GI_MUST_CHECK int dir_queue_put_members(struct dir_queue *q, const char *key, const char *name,
-	const char *sid, const char *members);
+	const char *sid, const char *members, bool first);
+/* from now on somebody waits for it */
+void dir_queue_hurry(struct dir_queue *q, const char *key);
 /* oldest waiting one, now running; NULL: none waits. Borrowed */
 struct dir_ask *dir_queue_start(struct dir_queue *q);
 struct dir_ask *dir_queue_running(struct dir_queue *q, uint64_t id); /* borrowed or NULL */

@@ -55,16 +55,29 @@ static void on_state(void *arg, bool up, const char *why)
 	o->all->ops.state(o->all->arg, o->all->confs[o->at].label, up, why);
 }
 
-static int set_ask(void *arg, size_t at, const char *key, const char *name, const char *sid)
+static int set_ask(
+	void *arg, size_t at, const char *key, const char *name, const char *sid, bool first)
 {
 	struct idfw_dirs *d = arg;
 
-	return d->one[at].dir ? idfw_dir_lookup(d->one[at].dir, key, name, sid) : -ENOTCONN;
+	return d->one[at].dir ? idfw_dir_lookup(d->one[at].dir, key, name, sid, first) : -ENOTCONN;
+}
+
+static void set_hurry(void *arg, size_t at, const char *key)
+{
+	struct idfw_dirs *d = arg;
+	char own[DIRS_KEY_MAX];
+
+	if (!d->one[at].dir)
+		return;
+	idfw_dir_hurry(d->one[at].dir, key);
+	if ((size_t)snprintf(own, sizeof(own), DIRS_FOREIGN "%s", key) < sizeof(own))
+		idfw_dir_hurry(d->one[at].dir, own);
 }
 
 /* a key of its own: the account itself may be asked for there as well */
 static int set_ask_foreign(void *arg, size_t at, const char *key, const char *name, const char *sid,
-	const char *members)
+	const char *members, bool first)
 {
 	struct idfw_dirs *d = arg;
 	char own[DIRS_KEY_MAX];
@@ -72,7 +85,7 @@ static int set_ask_foreign(void *arg, size_t at, const char *key, const char *na
 	if (!d->one[at].dir ||
 		(size_t)snprintf(own, sizeof(own), DIRS_FOREIGN "%s", key) >= sizeof(own))
 		return -ENOTCONN;
-	return idfw_dir_foreign(d->one[at].dir, own, name, sid, members);
+	return idfw_dir_foreign(d->one[at].dir, own, name, sid, members, first);
 }
 
 static int set_ask_other(void *arg, size_t at, const char *key, const char *name)
@@ -83,7 +96,7 @@ static int set_ask_other(void *arg, size_t at, const char *key, const char *name
 	if (!d->one[at].dir ||
 		(size_t)snprintf(own, sizeof(own), DIRS_OTHER "%s", key) >= sizeof(own))
 		return -ENOTCONN;
-	return idfw_dir_lookup(d->one[at].dir, own, name, "");
+	return idfw_dir_lookup(d->one[at].dir, own, name, "", false);
 }
 
 static void set_collision(void *arg, const char *name, size_t first, const char *first_id,
@@ -109,7 +122,7 @@ int idfw_dirs_new(struct io_loop *l, const char *conf_file, const struct idfw_di
 {
 	static const struct idfw_dir_ops dir_ops = { on_principal, on_changed, on_state };
 	static const struct dir_set_ops set_ops = { set_ask, set_ask_foreign, set_ask_other,
-		set_collision, set_principal };
+		set_hurry, set_collision, set_principal };
 	struct idfw_dirs *d;
 	int err;
 
@@ -149,6 +162,11 @@ int idfw_dirs_lookup(
 	struct idfw_dirs *d, const char *key, const char *name, const struct idfw_principal *known)
 {
 	return dir_set_lookup(d->set, key, name, known);
+}
+
+void idfw_dirs_hurry(struct idfw_dirs *d, const char *key)
+{
+	dir_set_hurry(d->set, key);
 }
 
 size_t idfw_dirs_count(const struct idfw_dirs *d)

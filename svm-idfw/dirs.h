@@ -33,6 +33,8 @@ void idfw_dirs_free(struct idfw_dirs *d);
 /* as dir_set_lookup() */
 GI_MUST_CHECK int idfw_dirs_lookup(
 	struct idfw_dirs *d, const char *key, const char *name, const struct idfw_principal *known);
+/* as dir_set_hurry() */
+void idfw_dirs_hurry(struct idfw_dirs *d, const char *key);
 size_t idfw_dirs_count(const struct idfw_dirs *d);
 struct idfw_dir *idfw_dirs_get(struct idfw_dirs *d, size_t at); /* borrowed */
 

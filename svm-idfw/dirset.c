@@ -28,6 +28,7 @@ struct set_ask {
 	size_t at;    /* of the route: who is asked now */
 	int known;    /* block whose account it was; -1 none */
 	bool again;   /* looked up once more meanwhile */
+	bool first;   /* somebody waits for the answer */
 	bool refresh; /* one did not answer: only the account that is known is taken */
 	/* groups in other blocks */
 	uint32_t waiting, missing;   /* bits of blocks */
@@ -123,6 +124,20 @@ int dir_set_lookup(
 	return 0;
 }
 
+void dir_set_hurry(struct dir_set *s, const char *key)
+{
+	struct set_ask *a = NULL;
+
+	HASH_FIND_STR(s->asks, key, a);
+	if (!a || a->first)
+		return;
+	a->first = true;
+	s->ops.hurry(s->arg, a->route.at[a->at], key);
+	for (size_t i = 0; i < s->n; i++)
+		if (a->waiting & 1u << i)
+			s->ops.hurry(s->arg, i, key);
+}
+
 void dir_set_answer(
 	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found)
 {
@@ -192,6 +207,8 @@ static int set_ask_new(struct dir_set *s, const char *key, const char *name,
 	if (a->route.n == 0) /* no name of an account: who is asked first says so */
 		a->route.n = 1;
 	a->known = -1;
+	a->first = !known || known->waits ||
+		   (known->presence != IDFW_P_FOUND && known->presence != IDFW_P_NOT_FOUND);
 	if (known && known->directory && known->sid && *known->sid)
 		a->known = dir_route_index(s->dirs, s->n, known->directory);
 	a->key = strdup(key);
@@ -211,7 +228,7 @@ static int set_ask_send(struct dir_set *s, struct set_ask *a)
 {
 	size_t at = a->route.at[a->at];
 
-	return s->ops.ask(s->arg, at, a->key, a->name, a->known == (int)at ? a->sid : "");
+	return s->ops.ask(s->arg, at, a->key, a->name, a->known == (int)at ? a->sid : "", a->first);
 }
 
 /* true: another block is asked now; false: @found is the answer */
@@ -240,7 +257,7 @@ static bool set_ask_next(struct dir_set *s, struct set_ask *a, struct idfw_princ
 /* @a: takes */
 static void set_ask_done(struct dir_set *s, struct set_ask *a, const struct idfw_principal *found)
 {
-	struct idfw_principal known = { .sid = a->sid };
+	struct idfw_principal known = { .sid = a->sid, .presence = found->presence };
 
 	HASH_DEL(s->asks, a);
 	if (a->known >= 0)
@@ -275,8 +292,8 @@ static bool set_trusts_ask(struct dir_set *s, struct set_ask *a, struct idfw_pri
 
 		if (at < 0)
 			continue;
-		if (s->ops.ask_foreign(
-			    s->arg, (size_t)at, a->key, a->name, a->sid, gi_buf_str(&members)) < 0)
+		if (s->ops.ask_foreign(s->arg, (size_t)at, a->key, a->name, a->sid,
+			    gi_buf_str(&members), a->first) < 0)
 			a->missing |= 1u << at;
 		else
 			a->waiting |= 1u << at;

@@ -15,12 +15,16 @@ struct dir_set;
 
 struct dir_set_ops { /* all must be set; @arg first */
 	/* ask block @at; dir_set_answer() follows, later; negative: it is not asked */
-	int (*ask)(void *arg, size_t at, const char *key, const char *name, const char *sid);
+	/* @first: somebody waits for the answer */
+	int (*ask)(void *arg, size_t at, const char *key, const char *name, const char *sid,
+		bool first);
 	/* block @at: groups that these SIDs are in; the same with dir_set_foreign() */
 	int (*ask_foreign)(void *arg, size_t at, const char *key, const char *name, const char *sid,
-		const char *members);
+		const char *members, bool first);
 	/* block @at, behind an answer: does it have that name as well? Then dir_set_other() */
 	int (*ask_other)(void *arg, size_t at, const char *key, const char *name);
+	/* block @at has been asked; from now on somebody waits for it */
+	void (*hurry)(void *arg, size_t at, const char *key);
 	/* @name is an account of block @first, and, not asked, of @other too; borrowed */
 	void (*collision)(void *arg, const char *name, size_t first, const char *first_id,
 		size_t other, const char *other_id);
@@ -35,11 +39,14 @@ GI_MUST_CHECK int dir_set_new(const struct idfw_dir_conf *dirs, size_t n,
 void dir_set_free(struct dir_set *s);
 /*
  * dir_set_lookup - one principal() follows, later; a key that is being looked up is not twice
- * @known: borrows; what is known of it from before: directory and sid, "" or NULL when nothing
+ * @known: borrows; what is known of it from before: directory and sid, "" or NULL when nothing. An
+ * account that is known and that nobody waits for (waits) comes behind the others
  * Errors: -GI_EFULL, -ENOMEM, what ask() returned
  */
 GI_MUST_CHECK int dir_set_lookup(
 	struct dir_set *s, const char *key, const char *name, const struct idfw_principal *known);
+/* a login waits for it from now on; a key that is not looked up: nothing */
+void dir_set_hurry(struct dir_set *s, const char *key);
 /* what block @at says; a key that nobody waits for is nothing */
 void dir_set_answer(
 	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found);

@@ -9,77 +9,30 @@
  * A thread that hangs (TLS handshake, name service) cannot be ended: the others go on without it,
  * and the parent finds out by the lookup that it has (dir.c). Source: docs/directory.md, ADR 9.
  */
-#include "svm-idfw/dirwork.h"
+#include "svm-idfw/dirwork_int.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "lib/base/log.h"
 #include "lib/io/loop.h"
-#include "lib/io/sock.h"
 #include "svm-idfw/dirreply.h"
 
-#define WORK_WAITING_MAX (2 * DIR_INFLIGHT_MAX)
 #define WORK_BACKOFF_MAX_MS 30000 /* between openings that fail while others serve */
 #define WORK_SPARE_SEC 60	  /* a connection that is not needed stays so long */
 #define WORK_STACK (512u << 10)
 
-enum worker_state {
-	WORKER_NONE,	/* no thread yet */
-	WORKER_CLOSED,	/* no connection */
-	WORKER_OPENING, /* at it, or told to */
-	WORKER_IDLE,
-	WORKER_CALLED, /* for a lookup that waits; who is done earlier may take it away */
-	WORKER_BUSY
-};
-
-struct worker {
-	struct dir_work *work;
-	pthread_t thread;
-	pthread_cond_t cond;
-	enum worker_state state;
-	bool suspect; /* another one's connection broke: this one may be as dead */
-	uint64_t opening_ms;
-	uint64_t generation;  /* of back */
-	struct dir_back back; /* the thread's */
-};
-
-struct work_job {
-	Idfw__Envelope *e; /* owned */
-	bool again;	   /* it has lost a connection already */
-};
-
-struct dir_work {
-	struct dir_work_conf conf;
-	pthread_mutex_t lock; /* of all below */
-	bool stop, up, lost;
-	char why[DIR_WHY_MAX]; /* while not up */
-	struct dir_back back;  /* to be copied; no connection */
-	uint64_t generation;   /* of it */
-	uint64_t answers;
-	uint64_t open_ms; /* no further connection before */
-	struct io_backoff backoff;
-	struct work_job jobs[WORK_WAITING_MAX]; /* a ring */
-	size_t first, n_jobs;
-	struct worker workers[DIR_CONNECTIONS_MAX];
-};
-
 static void *worker_main(void *arg);
 static void worker_wait(struct worker *k);
 static void worker_open(struct worker *k);
-static void worker_close(struct worker *k);
 static void worker_lookup(struct worker *k);
 static bool worker_broken(
 	struct worker *k, struct work_job *job, int err, uint64_t answers, const char *why);
 static int worker_start(struct worker *k);
 static struct worker *work_in_state(struct dir_work *w, enum worker_state state, unsigned int *ret);
 static bool work_has_connection(struct dir_work *w);
-static void work_call(struct dir_work *w);
 static void work_open_one(struct dir_work *w);
-static void work_fail(struct dir_work *w, const char *why);
-static void work_suspect(struct dir_work *w, bool busy);
 
 int dir_work_new(const struct dir_work_conf *conf, struct dir_work **ret)
 {
@@ -169,6 +122,7 @@ void dir_work_up(struct dir_work *w, const struct dir_back *b, struct dldap *loo
 	w->back = *b;
 	w->back.look = w->back.watch = NULL;
 	w->generation++;
+	w->in_vain = 0;
 	w->up = true;
 	w->lost = false;
 	for (i = 0; look && i < w->conf.connections; i++) {
@@ -268,8 +222,7 @@ static bool work_has_connection(struct dir_work *w)
 	       work_in_state(w, WORKER_BUSY, NULL);
 }
 
-/* whoever is idle, for each lookup that waits; a connection more if that is not enough */
-static void work_call(struct dir_work *w)
+void work_call(struct dir_work *w)
 {
 	struct worker *k;
 	unsigned int called;
@@ -309,24 +262,28 @@ static void work_open_one(struct dir_work *w)
 }
 
 /* first the state, then the answers: the engine asks again when it is up */
-static void work_fail(struct dir_work *w, const char *why)
+void work_fail(struct dir_work *w, const char *why)
 {
 	w->up = false;
 	w->lost = true;
 	dir_why(w->why, "%s", why[0] ? why : "no connection");
 	dir_reply_state(w->conf.post, &w->back, false, w->why);
+	work_refuse(w);
+	work_suspect(w, true);
+	w->conf.lost(w->conf.arg);
+}
+
+void work_refuse(struct dir_work *w)
+{
 	for (; w->n_jobs; w->n_jobs--) {
 		struct work_job *job = &w->jobs[w->first++ % WORK_WAITING_MAX];
 
 		dir_reply_unavailable(w->conf.post, job->e->dir_lookup->id, w->why);
 		wire_envelope_free(job->e);
 	}
-	work_suspect(w, true);
-	w->conf.lost(w->conf.arg);
 }
 
-/* to be closed as soon as they can; @busy: those at a lookup as well, after it */
-static void work_suspect(struct dir_work *w, bool busy)
+void work_suspect(struct dir_work *w, bool busy)
 {
 	unsigned int i;
 
@@ -431,7 +388,7 @@ static void worker_open(struct worker *k)
 	work_call(w);
 }
 
-static void worker_close(struct worker *k)
+void worker_close(struct worker *k)
 {
 	struct dldap *look = k->back.look;
 
@@ -461,15 +418,14 @@ static void worker_lookup(struct worker *k)
 {
 	struct dir_answer a = { .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
 	struct dir_work *w = k->work;
-	struct work_job job = w->jobs[w->first % WORK_WAITING_MAX];
-	const Idfw__DirLookup *l = job.e->dir_lookup;
+	struct work_job job;
+	const Idfw__DirLookup *l;
 	uint64_t answers = w->answers, began = io_clock_mono_ms();
 	char why[DIR_WHY_MAX] = "";
 	bool answered = true;
+	size_t n;
 	int err;
 
-	w->first++;
-	w->n_jobs--;
 	k->state = WORKER_BUSY;
 	if (k->generation != w->generation) {
 		struct dldap *look = k->back.look;
@@ -478,6 +434,14 @@ static void worker_lookup(struct worker *k)
 		k->back.look = look;
 		k->generation = w->generation;
 	}
+	n = dir_work_share(w);
+	if (n > 1) {
+		dir_work_batch(k, n);
+		return;
+	}
+	job = w->jobs[w->first++ % WORK_WAITING_MAX];
+	l = job.e->dir_lookup;
+	w->n_jobs--;
 	(void)pthread_mutex_unlock(&w->lock);
 	err = worker_ask(&k->back, l, &a, why);
 	if (err == 0)

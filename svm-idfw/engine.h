@@ -93,6 +93,7 @@ struct idfw_principal {
 	bool ambiguous; /* in an answer: not found, since several fit */
 	bool stale;	/* the directory may know better: asked before the next login is served */
 	bool held;	/* cached groups wait for that answer */
+	bool waits;	/* a login waits for it */
 	bool is_unit;	/* a system service that the policy names, or named: no directory */
 	struct idfw_account account;
 	struct pol_set member_of;      /* under the present policy */
@@ -241,7 +242,7 @@ struct idfw_record {
 	const char *scanner;   /* CN of svm-scan's certificate, with @outbox */
 };
 
-struct idfw_out { /* all must be set; @arg first */
+struct idfw_out { /* all must be set but hurry; @arg first */
 	void *arg;
 	void (*send)(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e);
 	/* pushes: all of it is queued, or nothing and negative (tried again later as a whole state)
@@ -252,6 +253,8 @@ struct idfw_out { /* all must be set; @arg first */
 	void (*close_guest)(void *arg, struct idfw_vm *vm, const char *why);
 	/* answer, later: idfw_engine_principal(); negative: not asked, tried again */
 	int (*lookup)(void *arg, struct idfw_principal *p);
+	/* it is being looked up, and now a login waits for it; NULL: that makes no difference */
+	void (*hurry)(void *arg, const struct idfw_principal *p);
 	/* @r->session->db_id is set by the engine; negative (-GI_EFULL): not taken */
 	int (*store)(void *arg, const struct idfw_record *r);
 };

@@ -116,6 +116,14 @@ static int out_lookup(void *arg, struct idfw_principal *p)
 	return s->dirs ? idfw_dirs_lookup(s->dirs, p->key, p->key, p) : -GI_ENOTFOUND;
 }
 
+static void out_hurry(void *arg, const struct idfw_principal *p)
+{
+	struct svm *s = arg;
+
+	if (s->dirs)
+		idfw_dirs_hurry(s->dirs, p->key);
+}
+
 static void out_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e)
 {
 	idfw_guests_send(((struct svm *)arg)->guests, vm, e);
@@ -153,6 +161,7 @@ int svm_engine_start(struct svm *s, const uint64_t seed[2])
 		.send_delta = out_delta,
 		.close_guest = out_close,
 		.lookup = out_lookup,
+		.hurry = out_hurry,
 		.store = out_store };
 	int r = idfw_engine_new(&conf, &out, &s->engine);
 

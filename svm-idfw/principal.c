@@ -275,6 +275,18 @@ void idfw_principal_lookup(struct idfw_engine *e, struct idfw_principal *p)
 	}
 }
 
+/* behind a login of an account that is served, the answer may take its time */
+static void login_waits(struct idfw_engine *e, struct idfw_principal *p)
+{
+	bool hurry = p->lookup_running && !p->waits;
+
+	p->waits |= p->held || p->presence != IDFW_P_FOUND;
+	if (!p->lookup_running)
+		idfw_principal_lookup(e, p);
+	else if (hurry && p->waits && e->out.hurry)
+		e->out.hurry(e->out.arg, p);
+}
+
 void idfw_principal_login(struct idfw_engine *e, struct idfw_principal *p)
 {
 	bool serving = false;
@@ -288,8 +300,8 @@ void idfw_principal_login(struct idfw_engine *e, struct idfw_principal *p)
 		p->held = true;
 	if (p->presence != IDFW_P_FOUND && idfw_dir_of(e, p) == IDFW_DIR_DOWN)
 		p->presence = IDFW_P_UNAVAILABLE;
-	else if (!p->lookup_running)
-		idfw_principal_lookup(e, p);
+	else
+		login_waits(e, p);
 }
 
 bool idfw_principal_wanting(const struct idfw_principal *p)
@@ -416,7 +428,7 @@ void idfw_engine_principal(
 		return;
 	idfw_cause(e, "directory %s", p->key);
 	plan_drain_begin(e);
-	p->lookup_running = false;
+	p->lookup_running = p->waits = false;
 	if (found->presence == IDFW_P_FOUND || found->presence == IDFW_P_NOT_FOUND) {
 		take(e, p, found);
 	} else {

@@ -154,7 +154,8 @@ static void name_of(const struct load *l, unsigned int n, char ret[32])
 
 static void ask(struct load *l)
 {
-	struct idfw_principal known = { .sid = l->sids[l->asked] };
+	struct idfw_principal known = { .sid = l->sids[l->asked],
+		.presence = l->mode == LOAD_FLOOD ? IDFW_P_FOUND : IDFW_P_PENDING };
 	char name[32];
 
 	name_of(l, l->asked++, name);

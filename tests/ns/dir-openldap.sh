@@ -305,6 +305,33 @@ says 'so is the one that had the same' ' found - twin$' twin
 if [ "$(told)" -ge 2 ]; then ok 'told by syncrepl again'; else bad 'not told by syncrepl'; fi
 says 'and lookups work' ' found - alice eng$' alice
 
+echo '== the database is restored, and the server has lost count'
+restore() { # with bob in eng instead of alice, and without any of the old change numbers
+	slapd_kill
+	"$SLAPD" -T cat -o ldif_wrap=no -f "$W/slapd.conf" -l "$W/backup"
+	sed -i -e '/^entryCSN:/d; /^contextCSN:/d; /^memberOf:/d' \
+		-e '/^dn: cn=eng,/,/^$/s/^member: cn=Alice B,/member: cn=Bob B,/' "$W/backup"
+	rm "$W"/db/*
+	sleep 1.1 # slapd compares whole seconds
+	sed -i 's/^overlay syncprov$/&\nsyncprov-reloadhint TRUE/' "$W/slapd.conf"
+	"$SLAPD" -T add -q -w -f "$W/slapd.conf" -l "$W/backup"
+	slapd_start
+}
+n=$(told)
+sees 'everybody is looked up again' 30000 '^changed all' restore
+if grep -q ' lost count of its changes: all is compared' "$W/err"; then ok 'it said that it has'; else bad 'it did not say so'; fi
+again() { [ "$(told)" -ge $((n + 2)) ]; } # the old number, then the new one
+if lab_until again && [ "$(grep -c '^state down' <(tail -n +$((MARK + 1)) "$W/out"))" -le 1 ]; then
+	ok 'it began anew on the same connection'
+else
+	bad 'it did not begin anew on the same connection'
+fi
+says 'bob is in eng now' ' bob deep01 .*deep30 eng ghost' bob
+says 'alice is not' ' found - alice$' alice
+sees 'a change is told again' 30000 '^concerns .*alice' member add eng "cn=Alice B,ou=people,$BASE"
+says 'alice is in it again' ' found - alice eng$' alice
+sees 'and another' 30000 '^concerns .*bob' member delete eng "cn=Bob B,ou=people,$BASE"
+
 echo '== the server stalls'
 kill -STOP "$SLAPD_PID"
 stalled() { echo alice >&"$DIR_FD"; }
@@ -350,6 +377,57 @@ says 'below base' ' found - pia ' pia
 concerns 'moved out of base' pia rename "cn=pia,ou=people,$BASE" cn=pia "$BASE"
 says 'an account that was moved out of base is not there' ' not-found ' pia
 dir_stop
+
+echo '== many at once are as each alone'
+{
+	for i in {1..24}; do person "Batch $i" "b$i" $'objectClass: testAccount\ngidNumber: '"$((4720 + i % 3))"$'\n'; done
+	for i in {1..5}; do
+		printf 'dn: cn=team%s,ou=groups,%s\nobjectClass: groupOfNames\n' "$i" $BASE
+		for ((k = i; k <= 24; k += 5)); do printf 'member: cn=BATCH %s,ou=people,%s\n' "$k" $BASE; done
+		printf 'member: cn=team%s,ou=groups,%s\n\n' $((i % 5 + 1)) $BASE
+	done
+	group above 'cn=team1,ou=groups,dc=corp,dc=example'
+	printf '%s\nobjectClass: posixGroup\ngidNumber: 4720\nmemberUid: b7\nmemberUid: B8\nmemberUid: b9\n\n' "$(plain numbered plainGroup)"
+	printf '%s\nuniqueMember: cn=Batch 11,ou=people,%s\nuniqueMember: cn=team3,ou=groups,%s\n\n' \
+		"$(plain uniques groupOfUniqueNames)" $BASE $BASE
+} | modify -a
+batch() { # CONF NAME... - answers of all at once, and of each alone
+	local end name
+	dir_start "$W/$1.conf"
+	shift
+	wait_line 20 '^state up' || bad 'not up'
+	mark
+	printf '%s\n' "$@" >&"$DIR_FD"
+	end=$(($(now_ms) + 30000))
+	until [ "$(tail -n +$((MARK + 1)) "$W/out" | grep -c '^answer')" = $# ] || [ "$(now_ms)" -gt $end ]; do sleep 0.05; done
+	tail -n +$((MARK + 1)) "$W/out" | grep -E '^(answer|upn|account) ' | sort >"$W/at-once"
+	dir_stop
+	dir_start "$W/one.conf"
+	wait_line 20 '^state up' || bad 'not up'
+	for name in "$@"; do ask "$name"; done
+	grep -E '^(answer|upn|account) ' "$W/out" | sort >"$W/alone"
+	dir_stop
+}
+same() { # TEXT
+	if [ "$(grep -c ^answer "$W/at-once")" -ge 10 ] && cmp -s "$W/at-once" "$W/alone"; then ok "$1"; else
+		bad "$1"
+		diff "$W/at-once" "$W/alone" | head -5 || true
+	fi
+}
+conf one 's/poll/connections 1; &/'
+names=(alice bob twin triplet dora many pia 'o.h(ans)' nobody ghost 'CORP\b3' alice@corp.example 'b 1')
+batch one "${names[@]}" b{1..24}
+same 'accounts of all kinds'
+grep -q '^answer b7 found - b7 above numbered team1 team2 team3 team4 team5 uniques' "$W/at-once" && ok 'with all their groups' || bad "b7: $(grep '^answer b7 ' "$W/at-once")"
+conf one 's/poll/connections 1; schema rfc2307; &/'
+batch one "${names[@]}" b{1..24}
+same 'by name and number alone'
+# the letters of this one do not tell whose it is: then everybody is asked for alone
+modify -a < <(person 'M\C3\BCller' mueller && group umlaut "cn=M\\C3\\9CLLER,ou=people,$BASE")
+conf one 's/poll/connections 1; &/'
+batch one mueller b{1..24}
+same 'a DN that is spelt in two ways'
+grep -q '^answer mueller found - mueller umlaut$' "$W/at-once" && ok 'and its group' || bad "mueller: $(grep '^answer mueller ' "$W/at-once")"
 explains 'group-base that is not there' "$W/nobase.conf" 'group-base "ou=none,dc=corp,dc=example" is not there'
 
 echo '== everything is compared'

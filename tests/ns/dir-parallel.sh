@@ -135,9 +135,12 @@ says 'a lookup' ' found - user1 staff$' user1
 ways
 is 'one for changes, one for lookups' "$CONNS" 2
 proxy delay 20000
+before=$(searches)
 ask_many 200 1
 wait_answers 200 "$FOUND"
 is '200 accounts: all answered' "$(answers "$FOUND")" 200
+s=$(($(searches) - before - 1))
+if [ "$s" -lt 200 ]; then ok "several with one search: $s in all"; else bad "each by itself: $s searches"; fi
 ways
 is 'four are at work' "$CONNS" 5
 if [ "$BUSY_MAX" -ge 4 ]; then ok 'at one time'; else bad "at one time: only $BUSY_MAX"; fi
@@ -147,7 +150,7 @@ ask_many 400 1
 proxy hang 5
 wait_answers 400 'user'
 n=$(answers "$FOUND") u=$(answers 'user[0-9]+ unavailable')
-if [ $((n + u)) = 400 ] && [ "$u" = 1 ]; then
+if [ $((n + u)) = 400 ] && [ "$u" -le 1 ]; then # of several that it had each is asked for alone
 	ok "one stands still: $n are answered, what it had is unavailable"
 else
 	bad "one stands still: $n are answered, $u unavailable"

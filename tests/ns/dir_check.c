@@ -92,6 +92,7 @@ static void children_print(void);
 
 int main(int argc, char **argv)
 {
+	static char out[1u << 20];
 	static const struct idfw_dirs_ops ops = { on_principal, on_changed, on_state,
 		on_collision };
 	bool discover = argc >= 5 && strcmp(argv[1], "--directory-discover") == 0;
@@ -105,7 +106,7 @@ int main(int argc, char **argv)
 	int rc = 0;
 
 	gi_log_init("dir_check", GI_LOG_INFO);
-	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	(void)setvbuf(stdout, out, _IOLBF, sizeof(out)); /* a reader sees no half lines */
 	if (!file)
 		return 2;
 	d = conf_load(file, child ? argv[2] : argc > 3 ? argv[3] : NULL, &conf, &n);
@@ -184,7 +185,8 @@ static struct idfw_dir_conf *conf_load(
 static int ask(struct check *c, const char *name, char *sid)
 {
 	char *label = strchr(sid, ' ');
-	struct idfw_principal known = { .sid = sid };
+	struct idfw_principal known = { .sid = sid,
+		.presence = *sid ? IDFW_P_FOUND : IDFW_P_PENDING };
 
 	if (label)
 		*label++ = '\0';

@@ -19,9 +19,9 @@ static void test_queue_order_and_dedup(void **state)
 
 	(void)state;
 	dir_queue_init(&q, 10);
-	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
-	assert_int_equal(dir_queue_put(&q, "bob", "CORP\\bob", "S-1-5-18"), 0);
-	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", "", true), 0);
+	assert_int_equal(dir_queue_put(&q, "bob", "CORP\\bob", "S-1-5-18", false), 0);
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", "", true), 0);
 	assert_int_equal(q.n_waiting, 2);
 	a = dir_queue_start(&q);
 	b = dir_queue_start(&q); /* its SID is known: after alice in any case */
@@ -32,8 +32,8 @@ static void test_queue_order_and_dedup(void **state)
 	assert_ptr_equal(dir_queue_running(&q, a->id), a);
 	assert_null(dir_queue_running(&q, 99));
 	/* asked again while it runs: one more lookup after this one */
-	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
-	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", "", true), 0);
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", "", true), 0);
 	assert_int_equal(q.n_waiting, 0);
 	assert_int_equal(dir_queue_finish(&q, a), 0);
 	dir_ask_free(a);
@@ -53,10 +53,10 @@ static void test_queue_fresh_before_known(void **state)
 
 	(void)state;
 	dir_queue_init(&q, 10);
-	assert_int_equal(dir_queue_put(&q, "old1", "old1", "S-1-5-1"), 0);
-	assert_int_equal(dir_queue_put(&q, "new1", "new1", ""), 0);
-	assert_int_equal(dir_queue_put(&q, "old2", "old2", "S-1-5-2"), 0);
-	assert_int_equal(dir_queue_put(&q, "new2", "new2", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "old1", "old1", "S-1-5-1", false), 0);
+	assert_int_equal(dir_queue_put(&q, "new1", "new1", "", true), 0);
+	assert_int_equal(dir_queue_put(&q, "old2", "old2", "S-1-5-2", false), 0);
+	assert_int_equal(dir_queue_put(&q, "new2", "new2", "", true), 0);
 	assert_int_equal(q.n_waiting, 4);
 	for (i = 0; i < GI_ARRAY_SIZE(order); i++)
 		assert_string_equal(dir_queue_start(&q)->key, order[i]);
@@ -77,13 +77,13 @@ static void test_ask_late_is_the_oldest(void **state)
 	(void)state;
 	dir_queue_init(&d.queue, 10);
 	assert_false(dir_ask_late(&d, now));
-	assert_int_equal(dir_queue_put(&d.queue, "hangs", "hangs", ""), 0);
+	assert_int_equal(dir_queue_put(&d.queue, "hangs", "hangs", "", true), 0);
 	hangs = dir_queue_start(&d.queue);
-	assert_int_equal(dir_queue_put(&d.queue, "next", "next", ""), 0);
+	assert_int_equal(dir_queue_put(&d.queue, "next", "next", "", true), 0);
 	next = dir_queue_start(&d.queue);
 	assert_false(dir_ask_late(&d, now));
 	for (i = 0; i < 10; i++) { /* one a 100 ms */
-		assert_int_equal(dir_queue_put(&d.queue, "other", "other", ""), 0);
+		assert_int_equal(dir_queue_put(&d.queue, "other", "other", "", true), 0);
 		a = dir_queue_start(&d.queue);
 		now += 100;
 		assert_false(dir_ask_late(&d, now));
@@ -118,7 +118,7 @@ static void test_queue_logins_of_one_account_are_one(void **state)
 	dir_queue_init(&q, 1000);
 	for (i = 0; i < 5000; i++) {
 		(void)snprintf(name, sizeof(name), "user%zu", i % 500);
-		assert_int_equal(dir_queue_put(&q, name, name, ""), 0);
+		assert_int_equal(dir_queue_put(&q, name, name, "", true), 0);
 	}
 	assert_int_equal(q.n_waiting, 500);
 	for (; dir_queue_start(&q); lookups++)
@@ -133,12 +133,12 @@ static void test_queue_full_refuses(void **state)
 
 	(void)state;
 	dir_queue_init(&q, 2);
-	assert_int_equal(dir_queue_put(&q, "a", "a", ""), 0);
-	assert_int_equal(dir_queue_put(&q, "b", "b", ""), 0);
-	assert_int_equal(dir_queue_put(&q, "c", "c", ""), -GI_EFULL);
-	assert_int_equal(dir_queue_put(&q, "b", "b", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "a", "a", "", true), 0);
+	assert_int_equal(dir_queue_put(&q, "b", "b", "", true), 0);
+	assert_int_equal(dir_queue_put(&q, "c", "c", "", true), -GI_EFULL);
+	assert_int_equal(dir_queue_put(&q, "b", "b", "", true), 0);
 	assert_non_null(dir_queue_start(&q)); /* running ones count */
-	assert_int_equal(dir_queue_put(&q, "c", "c", ""), -GI_EFULL);
+	assert_int_equal(dir_queue_put(&q, "c", "c", "", true), -GI_EFULL);
 	dir_queue_fini(&q);
 }
 
@@ -154,20 +154,48 @@ static void test_queue_of_100000_is_bounded(void **state)
 	for (unsigned int twice = 0; twice < 2; twice++) {
 		for (unsigned int i = 0; i < 100000; i++) {
 			(void)snprintf(key, sizeof(key), "user%u", i);
-			assert_int_equal(dir_queue_put(&q, key, key, "S-1-5-18"), 0);
+			assert_int_equal(dir_queue_put(&q, key, key, "S-1-5-18", false), 0);
 		}
 		assert_int_equal(q.n_waiting, 100000); /* each once */
 	}
 	while (q.n_running < DIR_INFLIGHT_MAX)
 		assert_non_null(dir_queue_start(&q));
 	/* somebody logs in: he is the next */
-	assert_int_equal(dir_queue_put(&q, "login", "login", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "login", "login", "", true), 0);
 	a = q.running;
 	assert_int_equal(dir_queue_finish(&q, a), 0);
 	dir_ask_free(a);
 	assert_string_equal(dir_queue_start(&q)->key, "login");
 	assert_int_equal(q.n_running, DIR_INFLIGHT_MAX);
 	assert_int_equal(q.n_waiting, 100000 - DIR_INFLIGHT_MAX);
+	dir_queue_fini(&q);
+}
+
+/* looked up again with all the others, and then somebody logs in as one of them */
+static void test_queue_hurry(void **state)
+{
+	struct dir_queue q;
+	struct dir_ask *a;
+
+	(void)state;
+	dir_queue_init(&q, 10);
+	assert_int_equal(dir_queue_put(&q, "a", "a", "", false), 0);
+	assert_int_equal(dir_queue_put(&q, "b", "b", "", false), 0);
+	assert_int_equal(dir_queue_put(&q, "c", "c", "", false), 0);
+	assert_int_equal(dir_queue_put(&q, "d", "d", "", false), 0);
+	dir_queue_hurry(&q, "nobody");
+	dir_queue_hurry(&q, "c");
+	dir_queue_hurry(&q, "c");
+	assert_int_equal(dir_queue_put(&q, "d", "d", "", true), 0); /* or is asked for again */
+	a = dir_queue_start(&q);
+	assert_string_equal(a->key, "c");
+	assert_string_equal(dir_queue_start(&q)->key, "d");
+	assert_string_equal(dir_queue_start(&q)->key, "a");
+	dir_queue_hurry(&q, "a"); /* at work already */
+	dir_queue_again(&q, dir_queue_running(&q, 3));
+	assert_string_equal(dir_queue_start(&q)->key, "a"); /* before b from now on */
+	assert_int_equal(q.n_waiting, 1);
+	assert_int_equal(q.n_running, 3);
 	dir_queue_fini(&q);
 }
 
@@ -182,7 +210,7 @@ static void test_ask_part_gathers_groups(void **state)
 
 	(void)state;
 	dir_queue_init(&q, 2);
-	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", "", true), 0);
 	a = dir_queue_start(&q);
 	g1.name = eng;
 	g1.sid = (ProtobufCBinaryData){ .len = sizeof(sid), .data = sid };
@@ -228,7 +256,7 @@ static void test_ask_part_too_many_groups_refused(void **state)
 
 	(void)state;
 	dir_queue_init(&q, 2);
-	assert_int_equal(dir_queue_put(&q, "alice", "alice", ""), 0);
+	assert_int_equal(dir_queue_put(&q, "alice", "alice", "", true), 0);
 	a = dir_queue_start(&q);
 	for (i = 0; i < GI_ARRAY_SIZE(g); i++) {
 		idfw__dir_group__init(&g[i]);
@@ -247,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queue_order_and_dedup),
 		cmocka_unit_test(test_queue_fresh_before_known),
+		cmocka_unit_test(test_queue_hurry),
 		cmocka_unit_test(test_ask_late_is_the_oldest),
 		cmocka_unit_test(test_queue_logins_of_one_account_are_one),
 		cmocka_unit_test(test_queue_full_refuses),

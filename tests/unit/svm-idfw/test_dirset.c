@@ -26,6 +26,8 @@ struct world {
 	char asked[256];   /* "a:alice:SID b:alice: " */
 	char said[256];	   /* "alice=found@a " */
 	char others[256];  /* the same of names that another block has */
+	char hurried[256]; /* "a:alice " */
+	bool first;	   /* of the last one that was asked */
 	int refuse;	   /* block that is not asked; -1 none */
 	const char *again; /* looked up from within the answer; NULL nothing */
 };
@@ -41,7 +43,7 @@ static void put(char buf[256], const char *fmt, ...)
 	va_end(ap);
 }
 
-static int ask(void *arg, size_t at, const char *key, const char *name, const char *sid)
+static int ask(void *arg, size_t at, const char *key, const char *name, const char *sid, bool first)
 {
 	struct world *w = arg;
 
@@ -49,14 +51,16 @@ static int ask(void *arg, size_t at, const char *key, const char *name, const ch
 	if ((int)at == w->refuse)
 		return -GI_EFULL;
 	put(w->asked, "%s:%s:%s ", w->d[at].label, name, sid);
+	w->first = first;
 	return 0;
 }
 
 static int ask_foreign(void *arg, size_t at, const char *key, const char *name, const char *sid,
-	const char *members)
+	const char *members, bool first)
 {
 	struct world *w = arg;
 
+	w->first = first;
 	(void)key;
 	(void)name;
 	if ((int)at == w->refuse)
@@ -74,6 +78,13 @@ static int ask_other(void *arg, size_t at, const char *key, const char *name)
 		return -GI_EFULL;
 	put(w->others, "%s:%s ", w->d[at].label, name);
 	return 0;
+}
+
+static void hurry(void *arg, size_t at, const char *key)
+{
+	struct world *w = arg;
+
+	put(w->hurried, "%s:%s ", w->d[at].label, key);
 }
 
 static void collision(void *arg, const char *name, size_t first, const char *first_id, size_t other,
@@ -102,7 +113,8 @@ static void principal(void *arg, const char *key, const struct idfw_principal *f
 
 static int setup(void **state)
 {
-	static const struct dir_set_ops ops = { ask, ask_foreign, ask_other, collision, principal };
+	static const struct dir_set_ops ops = { ask, ask_foreign, ask_other, hurry, collision,
+		principal };
 	static struct world w;
 
 	w = (struct world){ .maps = { old_rule, 1 }, .refuse = -1 };
@@ -245,6 +257,33 @@ static void test_known_is_gone(void **state)
 	known(w);
 	answer(w, 2, "alice", IDFW_P_NOT_FOUND);
 	assert_string_equal(w->said, "alice=not-found@ ");
+}
+
+/* behind those that somebody waits for, until somebody logs in as one of them */
+static void test_known_is_in_no_hurry(void **state)
+{
+	struct idfw_principal p = { .presence = IDFW_P_FOUND };
+	struct world *w = *state;
+
+	assert_int_equal(dir_set_lookup(w->set, "bob", "bob", NULL), 0);
+	assert_true(w->first);
+	p.waits = true;
+	assert_int_equal(dir_set_lookup(w->set, "carol", "carol", &p), 0);
+	assert_true(w->first);
+	p.waits = false;
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", &p), 0);
+	assert_false(w->first);
+	p.presence = IDFW_P_NOT_FOUND; /* a local user */
+	assert_int_equal(dir_set_lookup(w->set, "root", "root", &p), 0);
+	assert_false(w->first);
+	assert_string_equal(w->hurried, "");
+	dir_set_hurry(w->set, "alice");
+	dir_set_hurry(w->set, "alice");
+	dir_set_hurry(w->set, "bob"); /* is waited for already */
+	dir_set_hurry(w->set, "nobody");
+	assert_string_equal(w->hurried, "a:alice ");
+	answer(w, 0, "alice", IDFW_P_NOT_FOUND);
+	assert_true(w->first); /* in the next block as well */
 }
 
 static void test_known_by_the_one_that_is_down(void **state)
@@ -578,6 +617,7 @@ int main(void)
 		T(test_known_is_asked_for_past_one_down),
 		T(test_known_is_somebody_else_now),
 		T(test_known_is_gone),
+		T(test_known_is_in_no_hurry),
 		T(test_known_by_the_one_that_is_down),
 		T(test_refused_question),
 		T(test_twice_is_asked_once_more),
