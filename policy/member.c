@@ -7,6 +7,7 @@
  * over the nesting edges adds the groups that hold those. Called for every session that svm-idfw
  * resolves, so it allocates the answer only.
  * Names are compared without case (ASCII); DNs also without white space around "=", "," and "+".
+ * A name with a domain (CORP\eng) is the name's key, and counts if the directory has that domain.
  */
 #include "policy/tree.h"
 
@@ -156,6 +157,7 @@ static const char kind_letter[POL_K_COUNT] = {
 	[POL_K_UID] = 'i',
 };
 
+/* without its domain */
 static int make_key(enum pol_kind kind, const char *text, char key[KEY_MAX])
 {
 	key[0] = kind_letter[kind];
@@ -176,25 +178,48 @@ static int key_cmp(const void *a, const void *b)
 	return c ? c : (int)ka->group - (int)kb->group;
 }
 
+static int key_part(const char *text, size_t len, char ret[POL_TEXT_MAX + 1])
+{
+	if (len > POL_TEXT_MAX)
+		return -GI_ELIMIT;
+	memcpy(ret, text, len);
+	ret[len] = '\0';
+	return 0;
+}
+
+static int add_key(struct pol_policy *p, const struct pol_member *m, uint16_t group)
+{
+	struct pol_name n = pol_name_split(m->kind, m->text);
+	struct pol_key *k = &p->keys[p->n_keys];
+	char key[KEY_MAX], part[POL_TEXT_MAX + 1];
+
+	/* limits cannot be: POL_TEXT_MAX is checked, KEY_MAX follows */
+	if (key_part(n.name, n.name_len, part) < 0 || make_key(m->kind, part, key) < 0)
+		return -GI_ELIMIT;
+	*k = (struct pol_key){ .text = pol_strdup(p, key), .group = group };
+	if (!k->text)
+		return -ENOMEM;
+	if (n.domain) {
+		if (key_part(n.domain, n.domain_len, part) < 0)
+			return -GI_ELIMIT;
+		k->domain = pol_strdup(p, part);
+		if (!k->domain)
+			return -ENOMEM;
+		k->upn = n.upn;
+	}
+	p->n_keys++;
+	return 0;
+}
+
 static int add_keys(struct pol_policy *p, uint16_t group)
 {
 	const struct pol_members *m = &p->groups[group].members;
-	char key[KEY_MAX];
+	int err = 0;
 
-	for (size_t i = 0; i < m->n; i++) {
-		struct pol_key *k = &p->keys[p->n_keys];
-
-		if (m->list[i].kind == POL_K_GROUP || m->list[i].kind == POL_K_NET)
-			continue;
-		if (make_key(m->list[i].kind, m->list[i].text, key) != 0)
-			return -GI_ELIMIT; /* cannot be: POL_TEXT_MAX is checked, KEY_MAX follows */
-		k->text = pol_strdup(p, key);
-		if (!k->text)
-			return -ENOMEM;
-		k->group = group;
-		p->n_keys++;
-	}
-	return 0;
+	for (size_t i = 0; err == 0 && i < m->n; i++)
+		if (m->list[i].kind != POL_K_GROUP && m->list[i].kind != POL_K_NET)
+			err = add_key(p, &m->list[i], group);
+	return err;
 }
 
 /* keys are sorted, so those of one kind stand together */
@@ -293,15 +318,45 @@ static size_t find_key(
 	return lo;
 }
 
-/* adds every group that has this direct member */
-static void lookup(
-	const struct pol_policy *p, enum pol_kind kind, const char *text, struct pol_set *s)
+struct place { /* where in which directory */
+	const struct pol_domains *domains;
+	const char *label, *dn;
+};
+
+/*
+ * A directory has no say about names of domains that are another one's, whatever it calls its own.
+ * The suffix of a principal name may be a domain of nobody: then the name alone decides.
+ */
+static bool of_domain(const struct pol_key *k, const struct place *at)
+{
+	const struct pol_domains *d = at ? at->domains : NULL;
+
+	if (!k->domain || (k->upn && (!d || !d->known(d->arg, k->domain))))
+		return true;
+	return d && at->label && at->label[0] &&
+	       d->has(d->arg, at->label, k->upn ? NULL : at->dn, k->domain);
+}
+
+/* adds every group that has this direct member; @at: NULL: no name of a directory */
+static void lookup(const struct pol_policy *p, enum pol_kind kind, const char *text,
+	const struct place *at, struct pol_set *s)
 {
 	char key[KEY_MAX];
 	size_t i = find_key(p, kind, text, key);
 
 	for (; i < p->n_keys && strcmp(p->keys[i].text, key) == 0; i++)
-		pol_set_add(s, p->keys[i].group);
+		if (of_domain(&p->keys[i], at))
+			pol_set_add(s, p->keys[i].group);
+}
+
+static void lookup_group(const struct pol_policy *p, const struct pol_principal *who,
+	const struct pol_dirgroup *g, struct pol_set *s)
+{
+	const struct place at = { who->domains, g->directory, g->dn };
+
+	lookup(p, POL_K_DIRECTORY, g->name, &at, s);
+	lookup(p, POL_K_DIRECTORY_DN, g->dn, &at, s);
+	lookup(p, POL_K_DIRECTORY_SID, g->sid, &at, s);
 }
 
 bool pol_vm_in(const struct pol_policy *p, const char *vm, const struct pol_set *s)
@@ -325,18 +380,86 @@ int pol_groups_of_principal(
 	if (err)
 		return err;
 	if (who) {
-		lookup(p, POL_K_USER, who->name, &s);
-		lookup(p, POL_K_USER, who->upn, &s);
-		lookup(p, POL_K_USER, who->sid, &s);
-		for (size_t i = 0; i < who->n_groups; i++) {
-			lookup(p, POL_K_DIRECTORY, who->groups[i].name, &s);
-			lookup(p, POL_K_DIRECTORY_DN, who->groups[i].dn, &s);
-			lookup(p, POL_K_DIRECTORY_SID, who->groups[i].sid, &s);
-		}
+		const struct place at = { who->domains, who->directory, who->dn };
+
+		lookup(p, POL_K_USER, who->name, &at, &s);
+		lookup(p, POL_K_USER, who->upn, &at, &s);
+		lookup(p, POL_K_USER, who->sid, &at, &s);
+		for (size_t i = 0; i < who->n_groups; i++)
+			lookup_group(p, who, &who->groups[i], &s);
 		pol_set_close(p, &s);
 	}
 	*ret = s;
 	return 0;
+}
+
+/* is it this one that the member means? */
+static bool means(const struct pol_policy *p, const struct pol_member *m, uint16_t group,
+	enum pol_kind kind, const char *text, const struct place *at)
+{
+	struct pol_name n = pol_name_split(m->kind, m->text);
+	char key[KEY_MAX], own[KEY_MAX], part[POL_TEXT_MAX + 1];
+	size_t i;
+
+	if (m->kind != kind || key_part(n.name, n.name_len, part) < 0 ||
+		make_key(kind, part, own) < 0)
+		return false;
+	for (i = find_key(p, kind, text, key); i < p->n_keys && !strcmp(p->keys[i].text, key); i++)
+		if (p->keys[i].group == group && !strcmp(own, key) && of_domain(&p->keys[i], at) &&
+			(p->keys[i].domain
+					? n.domain && n.domain_len == strlen(p->keys[i].domain) &&
+						  !strncmp(
+							  n.domain, p->keys[i].domain, n.domain_len)
+					: !n.domain))
+			return true;
+	return false;
+}
+
+static bool means_him(const struct pol_policy *p, const struct pol_member *m, uint16_t group,
+	const struct pol_principal *who)
+{
+	const struct place at = { who->domains, who->directory, who->dn };
+
+	if (means(p, m, group, POL_K_USER, who->name, &at) ||
+		means(p, m, group, POL_K_USER, who->upn, &at) ||
+		means(p, m, group, POL_K_USER, who->sid, &at))
+		return true;
+	for (size_t i = 0; i < who->n_groups; i++) {
+		const struct pol_dirgroup *g = &who->groups[i];
+		const struct place in = { who->domains, g->directory, g->dn };
+
+		if (means(p, m, group, POL_K_DIRECTORY, g->name, &in) ||
+			means(p, m, group, POL_K_DIRECTORY_DN, g->dn, &in) ||
+			means(p, m, group, POL_K_DIRECTORY_SID, g->sid, &in))
+			return true;
+	}
+	return false;
+}
+
+size_t pol_reasons(const struct pol_policy *p, const struct pol_principal *who, size_t group,
+	struct pol_reason *ret, size_t max)
+{
+	struct pol_set in;
+	size_t n = 0;
+
+	if (group >= p->n_groups || pol_set_init(&in, p->n_groups) < 0)
+		return 0;
+	pol_set_add(&in, group);
+	pol_set_open(p, &in);
+	for (size_t g = 0; g < p->n_groups; g++) {
+		const struct pol_members *m = &p->groups[g].members;
+
+		for (size_t i = 0; pol_set_has(&in, g) && i < m->n; i++) {
+			if (!m->list[i].text || !means_him(p, &m->list[i], (uint16_t)g, who))
+				continue;
+			if (n < max)
+				ret[n] = (struct pol_reason){ pol_kind_name(m->list[i].kind),
+					m->list[i].text };
+			n++;
+		}
+	}
+	pol_set_fini(&in);
+	return n;
 }
 
 static int groups_of(
@@ -347,7 +470,7 @@ static int groups_of(
 
 	if (err)
 		return err;
-	lookup(p, kind, text, &s);
+	lookup(p, kind, text, NULL, &s);
 	pol_set_close(p, &s);
 	*ret = s;
 	return 0;

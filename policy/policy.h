@@ -41,12 +41,31 @@ GI_MUST_CHECK int pol_parse(
 	const char *text, size_t len, struct conf_diags *diags, struct pol_policy **ret);
 void pol_free(struct pol_policy *p);
 
+/* ---- directories: whose is a name that says its domain (CORP\eng, eng@corp.example)? ---- */
+
+struct pol_domains { /* asked by whoever knows the directories; both must be set */
+	/* does any of them go by this domain? */
+	bool (*known)(const void *arg, const char *domain);
+	/* is what directory @label has of this domain? @dn: where it is there; NULL: anywhere */
+	bool (*has)(const void *arg, const char *label, const char *dn, const char *domain);
+	const void *arg;
+};
+
+/*
+ * pol_domains_check - each domain that the policy names must be one of a directory's
+ * Mistakes go to @diags, with positions: errors; but of `user "alice@corp.example"`, a principal
+ * name whose suffix may be any, warnings. Returns how many errors.
+ */
+size_t pol_domains_check(
+	const struct pol_policy *p, const struct pol_domains *d, struct conf_diags *diags);
+
 /* ---- what policy says about someone ---- */
 
-struct pol_dirgroup {	  /* borrowed texts; NULL or "" when unknown */
-	const char *name; /* sAMAccountName or cn; compared without case */
-	const char *dn;	  /* compared without case and white space around commas */
-	const char *sid;  /* "S-1-5-21-..." */
+struct pol_dirgroup {	       /* borrowed texts; NULL or "" when unknown */
+	const char *name;      /* sAMAccountName or cn; compared without case */
+	const char *dn;	       /* compared without case and white space around commas */
+	const char *sid;       /* "S-1-5-21-..." */
+	const char *directory; /* label; unknown: in no group that is named with a domain */
 };
 
 struct pol_principal {
@@ -56,6 +75,8 @@ struct pol_principal {
 	const char *dn;
 	const struct pol_dirgroup *groups;
 	size_t n_groups;
+	const char *directory;		   /* label; "" unknown */
+	const struct pol_domains *domains; /* NULL: no name with a domain is anybody's */
 };
 
 /* set of policy groups, one bit each, by policy group index */
@@ -74,6 +95,12 @@ const char *pol_group_name(
  * directory does not know */
 GI_MUST_CHECK int pol_groups_of_principal(
 	const struct pol_policy *p, const struct pol_principal *who, struct pol_set *ret);
+struct pol_reason { /* a member as the policy has it: directory "CORP\eng"; borrowed */
+	const char *kind, *text;
+};
+/* by which members, of this group or of one in it, is he in it? How many; the first @max in @ret */
+size_t pol_reasons(const struct pol_policy *p, const struct pol_principal *who, size_t group,
+	struct pol_reason *ret, size_t max);
 /* groups that the VM is in by name */
 GI_MUST_CHECK int pol_groups_of_vm(const struct pol_policy *p, const char *vm, struct pol_set *ret);
 /* groups that a system service is in, by the unit's name (or cgroup path) as the policy has it */

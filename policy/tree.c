@@ -223,6 +223,9 @@ static void check_member(
 			GI_NAME_MAX);
 	else if (kind == POL_K_UNIT)
 		check_unit(c, text, pos);
+	else if (pol_name_wrong(kind, text))
+		conf_diag_add(
+			c->diags, CONF_ERROR, pos, "\"%s\": %s", text, pol_name_wrong(kind, text));
 	else if (kind == POL_K_DIRECTORY_SID && !hex_sid(text))
 		conf_diag_add(c->diags, CONF_ERROR, pos,
 			"\"%s\" is not a SID; they look like "

@@ -143,9 +143,19 @@ struct pol_logins { /* logins NAME allow PEERS on PEERS */
 	struct pol_set holds; /* the place groups and all in them; bits on the arena */
 };
 
-struct pol_key {	  /* direct members by what a session or VM is looked up with */
-	const char *text; /* kind letter and folded name */
+struct pol_key {	    /* direct members by what a session or VM is looked up with */
+	const char *text;   /* kind letter and folded name */
+	const char *domain; /* NULL: of any */
 	uint16_t group;
+	bool upn; /* the text is all of it, the domain its suffix */
+};
+
+struct pol_name {	    /* of a directory: CORP\eng, eng@corp.example, eng */
+	const char *domain; /* borrowed, not ended by NUL; NULL: none is said */
+	size_t domain_len;
+	const char *name; /* the same; of a principal name all of it */
+	size_t name_len;
+	bool upn; /* `user "alice@corp.example"` */
 };
 
 struct pol_edge { /* @child is a member of @parent */
@@ -318,6 +328,12 @@ GI_MUST_CHECK int pol_warn(struct pol_policy *p, struct conf_diags *diags);
 int pol_member_cmp(const struct pol_member *a, const struct pol_member *b);
 /* index of a group with a name of its own, POL_NONE */
 uint16_t pol_group_find(const struct pol_policy *p, const char *name);
+
+/* ---- domain.c ---- */
+/* parts of what a member of this kind says; a part may be empty (an error), or have another "\\" */
+struct pol_name pol_name_split(enum pol_kind kind, const char *text);
+/* NULL, or what is wrong with it */
+const char *pol_name_wrong(enum pol_kind kind, const char *text);
 
 /* ---- member.c ---- */
 GI_MUST_CHECK int pol_member_index(struct pol_policy *p); /* fills keys, vms; -ENOMEM */

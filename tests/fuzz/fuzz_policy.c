@@ -90,13 +90,28 @@ static void sessions(const struct pol_policy *p, const struct pol_set *member_of
 	}
 }
 
+static bool known(const void *arg, const char *domain)
+{
+	(void)arg;
+	return domain[0] == 'x';
+}
+
+static bool has(const void *arg, const char *label, const char *dn, const char *domain)
+{
+	(void)dn;
+	return known(arg, domain) && label[0] == 'x';
+}
+
 static void use(const struct pol_policy *p)
 {
-	static const struct pol_dirgroup group = { "eng", "CN=eng,DC=x", "S-1-5-21-1-2-3-512" };
-	static const struct pol_principal who = { "alice", "alice@x", "S-1-5-1-1", NULL, &group,
-		1 };
+	static const struct pol_domains domains = { known, has, NULL };
+	static const struct pol_dirgroup group = { "eng", "CN=eng,DC=x", "S-1-5-21-1-2-3-512",
+		"x" };
+	static const struct pol_principal who = { "alice", "alice@x", "S-1-5-1-1", NULL, &group, 1,
+		"x", &domains };
 	struct gi_addr addrs[2];
 	struct pol_vm vms[2] = { { "db01", addrs, 2 }, { "x", NULL, 0 } };
+	struct conf_diags diags;
 	struct gi_buf out, again;
 	struct pol_set set;
 
@@ -115,6 +130,10 @@ static void use(const struct pol_policy *p)
 			memcmp(gi_buf_str(&out), gi_buf_str(&again), out.len) != 0)
 			abort();
 	}
+	conf_diags_init(&diags, "fuzz", "", 0);
+	if (pol_domains_check(p, &domains, &diags) != diags.n_errors && diags.n < CONF_DIAG_MAX)
+		abort();
+	conf_diags_fini(&diags);
 	if (pol_groups_of_principal(p, &who, &set) == 0) {
 		sessions(p, &set);
 		pol_set_fini(&set);
