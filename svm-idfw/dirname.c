@@ -71,6 +71,16 @@ void dir_filter_user(struct gi_buf *out, const struct dir_name *n, bool upn)
 	gi_buf_append(out, "))", 2);
 }
 
+/* up to the next comma that ends a part: "x\\,DC=y" is a name, and somebody may have chosen it */
+static size_t dn_part(const char *p)
+{
+	size_t n = 0;
+
+	while (p[n] != '\0' && p[n] != ',')
+		n += p[n] == '\\' && p[n + 1] != '\0' ? 2 : 1;
+	return n;
+}
+
 int dir_base_domain(const char *base, char ret_domain[DIR_NAME_MAX + 1])
 {
 	char out[DIR_NAME_MAX + 1] = "";
@@ -78,7 +88,7 @@ int dir_base_domain(const char *base, char ret_domain[DIR_NAME_MAX + 1])
 	const char *p = base;
 
 	while (*p != '\0') {
-		size_t part = strcspn(p, ",");
+		size_t part = dn_part(p);
 		const char *eq = memchr(p, '=', part);
 		size_t value = eq ? part - (size_t)(eq + 1 - p) : 0;
 
@@ -87,6 +97,8 @@ int dir_base_domain(const char *base, char ret_domain[DIR_NAME_MAX + 1])
 				return -EINVAL;
 			len += (size_t)snprintf(out + len, sizeof(out) - len, "%s%.*s",
 				len ? "." : "", (int)value, eq + 1);
+		} else {
+			len = 0; /* only what it ends with */
 		}
 		p += part;
 		p += strspn(p, ", ");

@@ -39,7 +39,7 @@ void dir_filter_escape(struct gi_buf *out, const void *value, size_t len);
  */
 void dir_filter_user(struct gi_buf *out, const struct dir_name *n, bool upn);
 
-/* "DC=corp,DC=example" or "OU=x,dc=corp,dc=example" -> "corp.example"; -EINVAL when it has no dc */
+/* the dc parts at the end: "OU=x,dc=corp,dc=example" -> "corp.example"; -EINVAL when it has none */
 GI_MUST_CHECK int dir_base_domain(const char *base, char ret_domain[DIR_NAME_MAX + 1]);
 /*
  * dir_dn_is_below - is @dn below @base, or @base itself? As text, without case; NULL is nowhere

@@ -121,6 +121,13 @@ static void test_base_domain(void **state)
 	assert_string_equal(d, "corp.example");
 	assert_int_equal(dir_base_domain("OU=People, dc=corp, dc=example", d), 0);
 	assert_string_equal(d, "corp.example");
+	assert_int_equal(dir_base_domain("CN=x\\,DC=eu,OU=DC\\=a,DC=corp,DC=example", d), 0);
+	assert_string_equal(d, "corp.example"); /* the first one is a name that somebody chose */
+	assert_int_equal(dir_base_domain("CN=x\\,DC=eu,DC=corp,DC=example", d), 0);
+	assert_string_equal(d, "corp.example");
+	assert_int_equal(dir_base_domain("DC=eu,CN=x,DC=corp,DC=example", d), 0);
+	assert_string_equal(d, "corp.example"); /* only what it ends with */
+	assert_int_equal(dir_base_domain("DC=corp,CN=x\\", d), -EINVAL);
 	assert_int_equal(dir_base_domain("O=Corp", d), -EINVAL);
 	assert_int_equal(dir_base_domain("", d), -EINVAL);
 	assert_int_equal(dir_base_domain("dc=", d), -EINVAL);
