@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include "idfwctl/show.h"
+#include "lib/base/text.h"
 
 /* ---- status ---- */
 
@@ -326,15 +327,26 @@ static int lookup_row(void *arg, json_t *row)
 
 int ctl_run_dir_lookup(struct ctl_cli *cli)
 {
-	const char *args[2] = { cli->pos[0], "trace" };
+	const char *vm = ctl_args_option(cli, "vm"), *args[3] = { cli->pos[0] };
+	char vm_arg[GI_NAME_MAX + 4];
+	size_t n = 1;
 	struct lookup l = { .color = cli->color,
 		.trace = ctl_args_option(cli, "trace") != NULL,
 		.cycles = json_array() };
 	char why[CTL_WHY_MAX];
 	int rc;
 
+	if (l.trace)
+		args[n++] = "trace";
+	if (vm && snprintf(vm_arg, sizeof(vm_arg), "vm=%s", vm) >= (int)sizeof(vm_arg)) {
+		fprintf(stderr, "idfwctl: --vm is no name of a VM\n");
+		json_decref(l.cycles);
+		return CTL_EXIT_USAGE;
+	}
+	if (vm)
+		args[n++] = vm_arg;
 	groups_init(&l);
-	rc = ctl_ask_rows(cli, "dir-lookup", args, l.trace ? 2 : 1, lookup_row, &l, NULL, why);
+	rc = ctl_ask_rows(cli, "dir-lookup", args, n, lookup_row, &l, NULL, why);
 	if (print_groups(&l) != 0)
 		rc = CTL_EXIT_SILENT;
 	ctl_complain(why);

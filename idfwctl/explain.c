@@ -52,6 +52,10 @@ static void put_account(const json_t *row)
 		 as_of = ctl_row_number(row, "as_of_ms");
 	char when[CTL_TIME_STRLEN], span[CTL_TIME_STRLEN];
 
+	if (ctl_row_text(row, "account_in")[0])
+		ctl_putf("  its account is of directory %s%s%s\n", ctl_row_text(row, "account_in"),
+			ctl_row_text(row, "account_sid")[0] ? ": " : "",
+			ctl_row_text(row, "account_sid"));
 	if (ctl_row_text(row, "account_why")[0] && !ctl_row_true(row, "account_revoked"))
 		ctl_putf("  %s; its groups are kept\n", ctl_row_text(row, "account_why"));
 	if (expires)
@@ -62,6 +66,20 @@ static void put_account(const json_t *row)
 		ctl_putf("  its groups as of %s, %s ago: not confirmed since\n",
 			ctl_time_format(as_of, when),
 			ctl_span_format(ctl_row_number(row, "age_s") * 1000, span));
+}
+
+/* what of the policy has put it into the group */
+static void put_reasons(const json_t *g)
+{
+	const char *name = ctl_row_text(g, "group");
+	struct gi_buf text;
+
+	if (!json_array_size(json_object_get(g, "by")))
+		return;
+	gi_buf_init(&text, 4096);
+	ctl_row_list(g, "by", &text);
+	ctl_putf("%s: by %s\n", name[0] == '_' ? "(a list in a rule)" : name, gi_buf_str(&text));
+	gi_buf_fini(&text);
 }
 
 static int shown(void *arg, json_t *row)
@@ -87,6 +105,7 @@ static int shown(void *arg, json_t *row)
 	if (i)
 		err = ctl_table_print(&t, cli->color, stdout);
 	ctl_table_fini(&t);
+	json_array_foreach(list, i, it) put_reasons(it);
 	if (ctl_row_number(row, "more"))
 		ctl_putf("and %" PRIu64 " groups more\n", ctl_row_number(row, "more"));
 	list = json_object_get(row, "drains_ms");

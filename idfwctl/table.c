@@ -12,6 +12,13 @@
 
 #define CELL_MAX (64u << 10)
 
+/* what turns the direction of the text around it, or ends a line: "nimda" may be read as admin */
+static bool turns(uint32_t cp)
+{
+	return cp == 0x61c || cp == 0x200e || cp == 0x200f || (cp >= 0x2028 && cp <= 0x202e) ||
+	       (cp >= 0x2066 && cp <= 0x2069);
+}
+
 void ctl_clean(struct gi_buf *out, const char *text, size_t len, bool lines)
 {
 	for (size_t i = 0; i < len;) {
@@ -19,7 +26,7 @@ void ctl_clean(struct gi_buf *out, const char *text, size_t len, bool lines)
 		size_t n = gi_text_utf8(text + i, len - i, &cp);
 		bool space = lines && n == 1 && (text[i] == '\n' || text[i] == '\t');
 
-		if (n && (space || !gi_text_is_control(cp)))
+		if (n && (space || !(gi_text_is_control(cp) || turns(cp))))
 			gi_buf_append(out, text + i, n);
 		else
 			gi_buf_append(out, "?", 1);

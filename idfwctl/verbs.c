@@ -131,7 +131,10 @@ static const struct ctl_verb verbs[] = {
 		"alice@corp.example), shows the account, its groups, the policy groups that\n"
 		"follow from them, and whether svm-idfw knows the same. Logins do not wait for\n"
 		"it. Exit code 4 when there is no such account.\n",
-		1, 1, { { "trace", NULL, "how each group is reached: alice -> app-dev -> eng" } },
+		1, 1,
+		{ { "trace", NULL, "how each group is reached: alice -> app-dev -> eng" },
+			{ "vm", "VM",
+				"as a login on VM: bare names may be of another directory" } },
 		ctl_run_dir_lookup, false },
 	{ "scan status", "[VM]", "is all well: engines, workers, each VM's counters",
 		"Shows svm-scan's state, then each VM's verdicts, and why files were let through\n"

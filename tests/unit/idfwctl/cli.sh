@@ -39,6 +39,26 @@ for file in "$golden"/*.case; do
 done
 [ "$n" -gt 0 ] || exit 99
 
+# the same answers with texts that others may have written made hostile: a colour, C1's CSI, text from
+# right to left. None of it may come out, nor make it fail in another way
+keys='name|upn|dn|sid|user|vm|why|directory|uri|server|group|rhost|tty|service|id|asked|domain|text|account_why|error|by|reason|what|path|leader|kind|closed|peer'
+hostile=0
+for file in "$golden"/*.case; do
+	grep -q '^row ' "$file" && ! grep -q '^args .*--json' "$file" || continue
+	sed -E 's/"('"$keys"')":"/&\\u001b[31m\\u009b2J\\u202e/g; s/":\["/&\\u001b[31m\\u009b2J\\u202e/g' "$file" >hostile.case
+	eval "args=($(sed -n 's/^args //p' "$file"))"
+	timeout 20 "$build/tests/unit/idfwctl/fake_svm" "$dir/sock" hostile.case request \
+		"$build/idfwctl/idfwctl" -s "$dir/sock" --scan-socket "$dir/sock" "${args[@]}" >out 2>&1 </dev/null
+	rc=$?
+	if [ $rc -ge 5 ] || grep -qaP '\x1b|\xc2\x9b|\xe2\x80\xae' out; then
+		echo "FAIL: ${file##*/}: hostile names come out, or exit $rc"
+		cat -v out
+		failed=1
+	fi
+	grep -qF '?[31m' out && hostile=$((hostile + 1))
+done
+[ $hostile -ge 25 ] || { echo "FAIL: hostile names are shown in $hostile cases only"; failed=1; }
+
 # colours: on a terminal only, and not when the user wants none
 on_terminal() { # VARIABLE=VALUE...
 	env "$@" "$build/tests/unit/idfwctl/fake_svm" "$dir/sock" "$golden/status-well.case" request \

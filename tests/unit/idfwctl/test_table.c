@@ -61,6 +61,18 @@ static void test_ctl_clean_replaces_controls(void **state)
 		{ "a\nb\tc", 5, false, "a?b?c" },
 		{ "a\nb\tc", 5, true, "a\nb\tc" },
 		{ "\033[2J\x07", 5, true, "?[2J?" },
+		/* C1's CSI; right to left, isolates, marks, ends of lines; what joins letters stays
+		 */
+		{ "a\xc2\x9b"
+		  "2Jb",
+			6, true, "a?2Jb" },
+		{ "a\xe2\x80\xae"
+		  "bc",
+			6, false, "a?bc" },
+		{ "\xe2\x81\xa6x\xe2\x81\xa9", 7, true, "?x?" },
+		{ "\xd8\x9cx\xe2\x80\x8f", 6, true, "?x?" },
+		{ "\xe2\x80\xa8\xe2\x80\xa9", 6, true, "??" },
+		{ "\xe2\x80\x8d", 3, true, "\xe2\x80\x8d" },
 		{ "\xc2\x9b"
 		  "1m",
 			4, true, "?1m" }, /* C1: CSI as one character */
