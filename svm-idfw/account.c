@@ -47,7 +47,7 @@ const char *idfw_account_words(uint32_t state, char buf[IDFW_ACCT_WHY_MAX])
 
 const char *idfw_account_why(const struct idfw_principal *p, char buf[IDFW_ACCT_WHY_MAX])
 {
-	const char *name = *p->name ? p->name : p->key;
+	const char *name = *p->name ? p->name : p->user;
 	size_t at = 0;
 
 	buf[0] = '\0';
@@ -185,7 +185,7 @@ static void account_record(struct idfw_engine *e, const struct idfw_principal *p
 	struct idfw_record r = { .kind = IDFW_REC_ACCOUNT,
 		.time_ms = e->real_ms,
 		.vm = "",
-		.user = *p->name ? p->name : p->key };
+		.user = *p->name ? p->name : p->user };
 	char words[IDFW_ACCT_WHY_MAX], why[IDFW_ACCT_WHY_MAX];
 	struct gi_buf *b = &e->json;
 

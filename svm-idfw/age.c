@@ -188,7 +188,7 @@ void age_record(struct idfw_engine *e, const struct idfw_principal *p)
 	struct idfw_record r = { .kind = IDFW_REC_ACCOUNT,
 		.time_ms = e->real_ms,
 		.vm = "",
-		.user = *p->name ? p->name : p->key };
+		.user = *p->name ? p->name : p->user };
 	uint64_t age = age_of(e, p);
 	struct gi_buf *b = &e->json;
 	size_t n = 0;

@@ -180,6 +180,17 @@ static char *id_of(const struct idfw_principal *p)
 	return *p->sid ? p->sid : p->dn;
 }
 
+/* when directories have its domain, a policy means only accounts of these by it */
+static bool means_both(const struct idfw_engine *e, const char *upn, const char *a, const char *b)
+{
+	const struct pol_domains *d = &e->conf.domains;
+	const char *at = strrchr(upn, '@');
+
+	if (!at || !d->known || !d->known(d->arg, at + 1))
+		return true;
+	return d->has(d->arg, a, NULL, at + 1) && d->has(d->arg, b, NULL, at + 1);
+}
+
 void idfw_collide_upn(struct idfw_engine *e, const struct idfw_principal *p)
 {
 	const struct idfw_principal *other;
@@ -199,7 +210,8 @@ void idfw_collide_upn(struct idfw_engine *e, const struct idfw_principal *p)
 	free(upn);
 	other = strcmp(u->key, p->key) ? idfw_principal_find(e, u->key) : p;
 	if (other && other->presence == IDFW_P_FOUND && !strcasecmp(other->upn, p->upn)) {
-		if (!same_account(other, p))
+		if (!same_account(other, p) &&
+			means_both(e, p->upn, other->directory, p->directory))
 			idfw_engine_collision(e, IDFW_COLLIDE_UPN, p->upn,
 				(struct idfw_place[2]){ { other->directory, id_of(other) },
 					{ p->directory, id_of(p) } });
@@ -239,6 +251,7 @@ static size_t policy_size(struct idfw_engine *e, const struct pol_dirgroup *g)
 
 static void listing_add(void *arg, const struct idfw_group *g)
 {
+	/* of no directory: one that is named with its domain is not looked for */
 	const struct pol_dirgroup by_name = { .name = g->name, .dn = "", .sid = "" };
 	const struct idfw_group **grown;
 	struct listing *l = arg;
@@ -273,8 +286,6 @@ static bool same_group(const struct idfw_group *a, const struct idfw_group *b)
 static void listing_groups(
 	struct listing *l, void (*cb)(void *arg, const struct idfw_collision *c), void *arg)
 {
-	static char none[] = "";
-
 	for (size_t i = 0, k; i < l->n; i = k) {
 		struct idfw_collision c = { .kind = IDFW_COLLIDE_GROUP,
 			.first_ms = l->e->real_ms,
@@ -287,7 +298,8 @@ static void listing_groups(
 			for (size_t m = i; m < k && !known; m++)
 				known = same_group(l->list[m], g);
 			if (!known && c.n < IDFW_COLLIDE_PLACES)
-				c.at[c.n++] = (struct idfw_place){ none, *g->dn ? g->dn : g->sid };
+				c.at[c.n++] = (struct idfw_place){ g->directory,
+					*g->dn ? g->dn : g->sid };
 		}
 		c.name = l->list[i]->name;
 		if (c.n > 1)

@@ -7,6 +7,7 @@
  *   snapshot.c   all sessions of a guest as of an event
  *   addr.c       whose address is it
  *   session.c    sessions begin and end
+ *   identity.c   whose a session is: principal and subject
  *   principal.c  directory accounts: cache, lookups
  *   age.c        how long ago the directory confirmed them
  *   account.c    their state: disabled, expired, locked; what that takes away, and when
@@ -43,6 +44,7 @@
 #include "svm-idfw/dirstates.h"
 #include "svm-idfw/account.h"
 #include "svm-idfw/engine.h"
+#include "svm-idfw/identity.h"
 #include "svm-idfw/intern.h"
 #include "svm-idfw/news.h"
 
@@ -370,6 +372,9 @@ void idfw_session_recount(struct idfw_session *s);
 void idfw_session_kicks_again(struct idfw_engine *e, struct idfw_vm *vm); /* a guest is back */
 void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, const char *reason);
 
+/* what the directory says of its account, as far as it is known now; @reason: of the record */
+void idfw_session_resolve(struct idfw_engine *e, struct idfw_session *s, const char *reason);
+
 /* ---- alarm.c ---- */
 void idfw_alarm_heard(struct idfw_engine *e, struct idfw_vm *vm, const Idfw__Alarm *m);
 void idfw_alarms_drop(struct idfw_vm *vm); /* another boot */
@@ -424,8 +429,9 @@ void idfw_outboxes_free(struct idfw_engine *e);
 
 /* ---- principal.c ---- */
 struct idfw_principal *idfw_principal_find(struct idfw_engine *e, const char *key);
+/* @names_in: directory that a name without a domain is one of; "" none */
 GI_MUST_CHECK int idfw_principal_get(
-	struct idfw_engine *e, const char *user, struct idfw_principal **ret);
+	struct idfw_engine *e, const char *user, const char *names_in, struct idfw_principal **ret);
 void idfw_principal_free(struct idfw_engine *e, struct idfw_principal *p);
 void idfw_principal_lookup(struct idfw_engine *e, struct idfw_principal *p);
 /* is a login of this account served from what is known, or must the directory be asked first? */

@@ -29,8 +29,10 @@ struct idfw_ctl_ops {
 	/* optional: directory @i, 0 first, or NULL; borrowed until the loop's next round */
 	struct idfw_dir *(*directory)(void *arg, size_t i);
 	/* with directory: which of them are asked for a name, and by which name; as dirroute.h */
-	int (*route)(void *arg, const char *name, char ret_name[DIR_NAME_MAX + 1],
-		struct dir_route *ret);
+	int (*route)(void *arg, const char *name, const char *names_in,
+		char ret_name[DIR_NAME_MAX + 1], struct dir_route *ret);
+	/* optional: whose names with a domain are; borrowed as long as the process lives */
+	const struct pol_domains *(*domains)(void *arg);
 };
 
 /*

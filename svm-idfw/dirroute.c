@@ -144,15 +144,22 @@ bool dir_route_claims(const struct idfw_dir_conf *dir, const char *domain)
 	return dir_base_domain(dir->base, own) == 0 && strcasecmp(own, domain) == 0;
 }
 
-void dir_route(const struct idfw_dir_conf *dirs, size_t n, const char *name, struct dir_route *ret)
+void dir_route(const struct idfw_dir_conf *dirs, size_t n, const char *name, const char *names_in,
+	struct dir_route *ret)
 {
 	struct dir_name parsed;
 	bool some = false, mine;
+	int only;
 
 	*ret = (struct dir_route){ .n = 0 };
 	if (dir_name_parse(name, &parsed) < 0)
 		return;
 	ret->bare = parsed.form == DIR_NAME_PLAIN;
+	only = ret->bare && *names_in ? dir_route_index(dirs, n, names_in) : -1;
+	if (only >= 0) {
+		ret->at[ret->n++] = (uint8_t)only;
+		return;
+	}
 	for (int any = 0; any < 2 && !some; any++) {
 		for (size_t i = 0; i < n && ret->n < DIR_SET_MAX; i++) {
 			mine = ret->bare ? dirs[i].is_default
@@ -162,6 +169,50 @@ void dir_route(const struct idfw_dir_conf *dirs, size_t n, const char *name, str
 			some |= mine;
 		}
 	}
+}
+
+static bool route_claimed(const struct idfw_dir_conf *dirs, size_t n, const char *domain)
+{
+	for (size_t i = 0; i < n; i++)
+		if (dir_route_claims(&dirs[i], domain))
+			return true;
+	return false;
+}
+
+bool dir_route_known(const struct idfw_dir_conf *dirs, size_t n, const char *domain)
+{
+	bool known = route_claimed(dirs, n, domain);
+
+	for (size_t i = 0; i < n && !known; i++)
+		known = strcasecmp(dirs[i].label, domain) == 0;
+	return known;
+}
+
+/* is @domain @home, or below it? */
+static bool route_below(const char *domain, const char *home)
+{
+	size_t len = strlen(domain), have = strlen(home);
+
+	return len >= have && strcasecmp(domain + len - have, home) == 0 &&
+	       (len == have || domain[len - have - 1] == '.');
+}
+
+bool dir_route_has(const struct idfw_dir_conf *dirs, size_t n, const char *label, const char *dn,
+	const char *domain)
+{
+	char home[DIR_NAME_MAX + 1], own[DIR_NAME_MAX + 1];
+	int at = dir_route_index(dirs, n, label);
+
+	if (at < 0)
+		return false;
+	if (!route_claimed(dirs, n, domain))
+		return strcasecmp(label, domain) == 0;
+	if (!dir_route_claims(&dirs[at], domain))
+		return false;
+	if (!dn || strcmp(dirs[at].type, "ad") != 0 || dir_base_domain(dirs[at].base, home) < 0 ||
+		dir_base_domain(dn, own) < 0)
+		return true;
+	return strcasecmp(own, route_below(domain, home) ? domain : home) == 0;
 }
 
 int dir_route_index(const struct idfw_dir_conf *dirs, size_t n, const char *label)

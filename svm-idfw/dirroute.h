@@ -5,7 +5,8 @@
  * Pure; dirset.c's decisions, in svm-idfw's process. A name with a domain (CORP\alice,
  * alice@corp.example) goes to the blocks that claim that domain: by `realm`, `netbios` or the dc
  * parts of `base`; when none does, to all, each of which knows its own names. A bare name goes to
- * the blocks with `default yes`, or to all. Asked in the order of the configuration.
+ * the block that its VM has for them, else to those with `default yes`, or to all. Asked in the
+ * order of the configuration.
  * Source: docs/directory.md "Several directories".
  */
 #ifndef SVM_IDFW_DIRROUTE_H
@@ -35,11 +36,25 @@ int dir_map_check(const char *text, char ret_why[CONF_WHY_MAX]);
 GI_MUST_CHECK int dir_map_apply(
 	const struct conf_list *rules, const char *name, char ret_name[DIR_NAME_MAX + 1]);
 
-/* @ret: n 0 when @name is no name of an account at all */
-void dir_route(const struct idfw_dir_conf *dirs, size_t n, const char *name, struct dir_route *ret);
+/*
+ * @names_in: label of the block that names without a domain are of; "", or none that there is: as
+ * the blocks say. @ret: n 0 when @name is no name of an account at all
+ */
+void dir_route(const struct idfw_dir_conf *dirs, size_t n, const char *name, const char *names_in,
+	struct dir_route *ret);
 
 /* does this block claim the domain part of a name, without case? */
 bool dir_route_claims(const struct idfw_dir_conf *dir, const char *domain);
+
+/*
+ * dir_route_known - does any block go by this domain? dir_route_has() - is what block @label has at
+ * @dn (NULL: anywhere) of it? For names in a policy: as blocks claim them; a domain that none
+ * claims may be the label of one. A block that has several domains of a forest (Global Catalog) has
+ * it where its dc parts say so; by its netbios, or another name, the one of its base.
+ */
+bool dir_route_known(const struct idfw_dir_conf *dirs, size_t n, const char *domain);
+bool dir_route_has(const struct idfw_dir_conf *dirs, size_t n, const char *label, const char *dn,
+	const char *domain);
 
 /* are @label's groups asked for, of this block's accounts? */
 bool dir_route_trusts(const struct idfw_dir_conf *dir, const char *label);

@@ -12,7 +12,7 @@
 
 #define DIRS_FOREIGN "\001" /* no name begins so */
 #define DIRS_OTHER "\002"
-#define DIRS_KEY_MAX (DIR_NAME_MAX + 2)
+#define DIRS_KEY_MAX (IDFW_KEY_MAX + 2)
 
 struct dirs_one {
 	struct idfw_dirs *all;
@@ -158,10 +158,10 @@ void idfw_dirs_free(struct idfw_dirs *d)
 	free(d);
 }
 
-int idfw_dirs_lookup(
-	struct idfw_dirs *d, const char *key, const char *name, const struct idfw_principal *known)
+int idfw_dirs_lookup(struct idfw_dirs *d, const char *key, const char *name, const char *names_in,
+	const struct idfw_principal *known)
 {
-	return dir_set_lookup(d->set, key, name, known);
+	return dir_set_lookup(d->set, key, name, names_in, known);
 }
 
 void idfw_dirs_hurry(struct idfw_dirs *d, const char *key)

@@ -31,8 +31,8 @@ GI_MUST_CHECK int idfw_dirs_new(struct io_loop *l, const char *conf_file,
 	const struct idfw_dirs_ops *ops, void *arg, struct idfw_dirs **ret);
 void idfw_dirs_free(struct idfw_dirs *d);
 /* as dir_set_lookup() */
-GI_MUST_CHECK int idfw_dirs_lookup(
-	struct idfw_dirs *d, const char *key, const char *name, const struct idfw_principal *known);
+GI_MUST_CHECK int idfw_dirs_lookup(struct idfw_dirs *d, const char *key, const char *name,
+	const char *names_in, const struct idfw_principal *known);
 /* as dir_set_hurry() */
 void idfw_dirs_hurry(struct idfw_dirs *d, const char *key);
 size_t idfw_dirs_count(const struct idfw_dirs *d);

@@ -23,7 +23,8 @@
 #define SET_OTHERS_RUNNING 16 /* at a time; others at their next lookup */
 
 struct set_ask {
-	char *key, *name, *sid; /* owned; sid: known from before, or "" */
+	char *key, *name, *sid; /* owned; name: as is asked for; sid: known from before, or "" */
+	char *login, *names_in; /* owned; as was asked */
 	struct dir_route route;
 	size_t at;    /* of the route: who is asked now */
 	int known;    /* block whose account it was; -1 none */
@@ -58,7 +59,7 @@ struct dir_set {
 };
 
 static void set_ask_free(struct set_ask *a);
-static int set_ask_new(struct dir_set *s, const char *key, const char *name,
+static int set_ask_new(struct dir_set *s, const char *key, const char *name, const char *names_in,
 	const struct idfw_principal *known, struct set_ask **ret);
 static int set_ask_send(struct dir_set *s, struct set_ask *a);
 static bool set_ask_next(struct dir_set *s, struct set_ask *a, struct idfw_principal *found);
@@ -99,8 +100,8 @@ void dir_set_free(struct dir_set *s)
 	free(s);
 }
 
-int dir_set_lookup(
-	struct dir_set *s, const char *key, const char *name, const struct idfw_principal *known)
+int dir_set_lookup(struct dir_set *s, const char *key, const char *name, const char *names_in,
+	const struct idfw_principal *known)
 {
 	struct set_ask *a = NULL;
 	int err;
@@ -112,7 +113,7 @@ int dir_set_lookup(
 	}
 	if (HASH_COUNT(s->asks) >= DIR_QUEUE_MAX)
 		return -GI_EFULL;
-	err = set_ask_new(s, key, name, known, &a);
+	err = set_ask_new(s, key, name, names_in, known, &a);
 	if (err < 0)
 		return err;
 	err = set_ask_send(s, a);
@@ -152,6 +153,8 @@ void dir_set_answer(
 		return;
 	at = a->route.at[a->at];
 	p.directory = p.presence == IDFW_P_FOUND ? s->dirs[at].label : (char *)(uintptr_t) "";
+	for (size_t i = 0; i < p.n_groups; i++)
+		p.groups[i].directory = s->dirs[at].label;
 	if (a->refresh && p.presence == IDFW_P_FOUND && strcmp(p.sid ? p.sid : "", a->sid) != 0)
 		p.presence = IDFW_P_UNAVAILABLE;
 	if (p.presence == IDFW_P_FOUND && dir_trust_domain(p.sid, domain))
@@ -173,7 +176,8 @@ void dir_set_foreign(
 		return;
 	a->waiting &= ~(1u << at);
 	if (found->presence != IDFW_P_FOUND ||
-		dir_trust_add(&a->found, found->groups, found->n_groups, NULL) < 0)
+		dir_trust_add(&a->found, found->groups, found->n_groups, NULL, s->dirs[at].label) <
+			0)
 		a->missing |= 1u << at;
 	else if (found->n_groups && dir_trust_domain(found->groups[0].sid, domain))
 		memcpy(s->domain[at], domain, sizeof(domain));
@@ -188,12 +192,14 @@ static void set_ask_free(struct set_ask *a)
 	free(a->key);
 	free(a->name);
 	free(a->sid);
+	free(a->login);
+	free(a->names_in);
 	dir_trust_fini(&a->found);
 	dir_trust_fini(&a->prior);
 	free(a);
 }
 
-static int set_ask_new(struct dir_set *s, const char *key, const char *name,
+static int set_ask_new(struct dir_set *s, const char *key, const char *name, const char *names_in,
 	const struct idfw_principal *known, struct set_ask **ret)
 {
 	char mapped[DIR_NAME_MAX + 1];
@@ -201,9 +207,11 @@ static int set_ask_new(struct dir_set *s, const char *key, const char *name,
 
 	if (!a)
 		return -ENOMEM;
+	a->login = strdup(name);
+	a->names_in = strdup(names_in);
 	if (dir_map_apply(s->maps, name, mapped) == 0)
 		name = mapped;
-	dir_route(s->dirs, s->n, name, &a->route);
+	dir_route(s->dirs, s->n, name, names_in, &a->route);
 	if (a->route.n == 0) /* no name of an account: who is asked first says so */
 		a->route.n = 1;
 	a->known = -1;
@@ -214,7 +222,7 @@ static int set_ask_new(struct dir_set *s, const char *key, const char *name,
 	a->key = strdup(key);
 	a->name = strdup(name);
 	a->sid = strdup(a->known >= 0 ? known->sid : "");
-	if (!a->key || !a->name || !a->sid ||
+	if (!a->key || !a->name || !a->sid || !a->login || !a->names_in ||
 		(a->known >= 0 && s->dirs[a->known].trusts.n &&
 			dir_trust_prior(&a->prior, known) < 0)) {
 		set_ask_free(a);
@@ -263,7 +271,7 @@ static void set_ask_done(struct dir_set *s, struct set_ask *a, const struct idfw
 	if (a->known >= 0)
 		known.directory = s->dirs[a->known].label;
 	/* before the answer: whoever asks again from within waits for the same */
-	if (a->again && dir_set_lookup(s, a->key, a->name, &known) < 0)
+	if (a->again && dir_set_lookup(s, a->key, a->login, a->names_in, &known) < 0)
 		a->again = false; /* this answer is the last then */
 	s->ops.principal(s->arg, a->key, found);
 	set_ask_free(a);
@@ -309,7 +317,8 @@ static bool set_prior(struct dir_set *s, struct set_ask *a, size_t at)
 {
 	return s->domain[at][0] && a->known == a->route.at[a->at] &&
 	       strcmp(a->sid, a->found.sid) == 0 &&
-	       dir_trust_add(&a->found, a->prior.groups, a->prior.n_groups, s->domain[at]) == 0;
+	       dir_trust_add(&a->found, a->prior.groups, a->prior.n_groups, s->domain[at],
+		       s->dirs[at].label) == 0;
 }
 
 static void set_trusts_done(struct dir_set *s, struct set_ask *a)

@@ -39,12 +39,13 @@ GI_MUST_CHECK int dir_set_new(const struct idfw_dir_conf *dirs, size_t n,
 void dir_set_free(struct dir_set *s);
 /*
  * dir_set_lookup - one principal() follows, later; a key that is being looked up is not twice
+ * @names_in: label of the block that is asked for a name without a domain; "" as the blocks say
  * @known: borrows; what is known of it from before: directory and sid, "" or NULL when nothing. An
  * account that is known and that nobody waits for (waits) comes behind the others
  * Errors: -GI_EFULL, -ENOMEM, what ask() returned
  */
-GI_MUST_CHECK int dir_set_lookup(
-	struct dir_set *s, const char *key, const char *name, const struct idfw_principal *known);
+GI_MUST_CHECK int dir_set_lookup(struct dir_set *s, const char *key, const char *name,
+	const char *names_in, const struct idfw_principal *known);
 /* a login waits for it from now on; a key that is not looked up: nothing */
 void dir_set_hurry(struct dir_set *s, const char *key);
 /* what block @at says; a key that nobody waits for is nothing */

@@ -46,10 +46,18 @@ static size_t dir_count(const struct idfw_engine *e, enum idfw_dir_state state)
 	return n;
 }
 
+/* who has it, or is the only one that is asked; "": anybody */
+static const char *dir_label(const struct idfw_principal *p)
+{
+	return *p->directory ? p->directory : p->names_in;
+}
+
 enum idfw_dir_state idfw_dir_of(const struct idfw_engine *e, const struct idfw_principal *p)
 {
-	for (size_t i = 0; *p->directory && i < e->n_dirs; i++)
-		if (strcmp(e->dirs[i].label, p->directory) == 0)
+	const char *label = dir_label(p);
+
+	for (size_t i = 0; *label && i < e->n_dirs; i++)
+		if (strcmp(e->dirs[i].label, label) == 0)
 			return e->dirs[i].state;
 	if (e->n_dirs && dir_count(e, IDFW_DIR_DOWN) == e->n_dirs)
 		return IDFW_DIR_DOWN;
@@ -78,7 +86,7 @@ void idfw_dir_stats(const struct idfw_engine *e, struct idfw_stats *ret)
 
 static bool dir_concerns(const char *label, const struct idfw_principal *p)
 {
-	return !*label || !*p->directory || strcmp(label, p->directory) == 0;
+	return !*label || !*dir_label(p) || strcmp(label, dir_label(p)) == 0;
 }
 
 static void dir_down(struct idfw_engine *e, const char *label)
@@ -89,12 +97,12 @@ static void dir_down(struct idfw_engine *e, const char *label)
 	HASH_ITER (hh, e->principals, p, next) {
 		idfw_account_schedule(e, p);
 		if (!p->sessions || !(p->held || p->presence == IDFW_P_PENDING) ||
-			!dir_concerns(label, p) || (!*p->directory && !all))
+			!dir_concerns(label, p) || (!*dir_label(p) && !all))
 			continue;
 		p->held = false;
 		if (p->presence == IDFW_P_PENDING)
 			p->presence = IDFW_P_UNAVAILABLE;
-		idfw_cause(e, "directory down, cached %s", p->key);
+		idfw_cause(e, "directory down, cached %s", p->user);
 		idfw_principal_served(e, p);
 	}
 }

@@ -62,9 +62,11 @@ static void trust_group_fini(struct idfw_group *g)
 	free(g->name);
 	free(g->dn);
 	free(g->sid);
+	free(g->directory);
 }
 
-static int trust_group_add(struct idfw_principal *p, const struct idfw_group *g)
+/* @label: NULL: as @g has it */
+static int trust_group_add(struct idfw_principal *p, const struct idfw_group *g, const char *label)
 {
 	struct idfw_group copy = *g;
 	struct idfw_group *grown;
@@ -80,7 +82,8 @@ static int trust_group_add(struct idfw_principal *p, const struct idfw_group *g)
 	copy.name = trust_text(g->name);
 	copy.dn = trust_text(g->dn);
 	copy.sid = trust_text(g->sid);
-	if (!copy.name || !copy.dn || !copy.sid) {
+	copy.directory = trust_text(label ? label : g->directory);
+	if (!copy.name || !copy.dn || !copy.sid || !copy.directory) {
 		trust_group_fini(&copy);
 		return -ENOMEM;
 	}
@@ -103,7 +106,7 @@ int dir_trust_copy(const struct idfw_principal *from, struct idfw_principal *to)
 	if (!to->name || !to->upn || !to->dn || !to->sid)
 		err = -ENOMEM;
 	for (size_t i = 0; err == 0 && i < from->n_groups; i++)
-		err = trust_group_add(to, &from->groups[i]);
+		err = trust_group_add(to, &from->groups[i], NULL);
 	if (err < 0)
 		dir_trust_fini(to);
 	return err;
@@ -125,8 +128,8 @@ static bool trust_sid_put(struct trust_sid **all, struct trust_sid *s, const cha
 	return true;
 }
 
-int dir_trust_add(
-	struct idfw_principal *p, const struct idfw_group *groups, size_t n, const char *domain)
+int dir_trust_add(struct idfw_principal *p, const struct idfw_group *groups, size_t n,
+	const char *domain, const char *label)
 {
 	struct trust_sid *room = calloc(p->n_groups + n + 1, sizeof(*room)), *all = NULL;
 	char own[DIR_TRUST_DOMAIN_MAX];
@@ -140,7 +143,7 @@ int dir_trust_add(
 			!trust_sid_put(&all, &room[used], groups[i].sid))
 			continue;
 		used++;
-		err = trust_group_add(p, &groups[i]);
+		err = trust_group_add(p, &groups[i], label);
 	}
 	HASH_CLEAR(hh, all);
 	free(room);
@@ -156,7 +159,7 @@ int dir_trust_prior(struct idfw_principal *p, const struct idfw_principal *known
 		return 0;
 	for (size_t i = 0; err == 0 && i < known->n_in; i++)
 		if (dir_trust_domain(known->in[i]->sid, own) && strcmp(own, home) != 0)
-			err = trust_group_add(p, known->in[i]);
+			err = trust_group_add(p, known->in[i], NULL);
 	return err;
 }
 

@@ -24,11 +24,11 @@ GI_MUST_CHECK int dir_trust_members(const struct idfw_principal *p, struct gi_bu
 GI_MUST_CHECK int dir_trust_copy(const struct idfw_principal *from, struct idfw_principal *to);
 /*
  * dir_trust_add - further groups, copied; those that @p has already, by SID, are not taken twice
- * @domain: only those of it; NULL: all
+ * @domain: only those of it; NULL: all. @label: of the block that has them; NULL: as they say
  * Errors: -ENOMEM, -GI_ELIMIT
  */
-GI_MUST_CHECK int dir_trust_add(
-	struct idfw_principal *p, const struct idfw_group *groups, size_t n, const char *domain);
+GI_MUST_CHECK int dir_trust_add(struct idfw_principal *p, const struct idfw_group *groups, size_t n,
+	const char *domain, const char *label);
 /* the same of the engine's principal, but only groups of other domains than its own */
 GI_MUST_CHECK int dir_trust_prior(struct idfw_principal *p, const struct idfw_principal *known);
 void dir_trust_fini(struct idfw_principal *p);

@@ -48,8 +48,9 @@ struct plan_ready;
 
 struct idfw_group {
 	char *name, *dn,
-		*sid;	/* owned (in the engine: interned); "" when unknown; sid as S-1-... text */
-	uint8_t id[16]; /* objectGUID, entryUUID; all zero: unknown */
+		*sid;	 /* owned (in the engine: interned); "" when unknown; sid as S-1-... text */
+	char *directory; /* the same: label of the block that has it; NULL in a child's answer */
+	uint8_t id[16];	 /* objectGUID, entryUUID; all zero: unknown */
 };
 
 enum idfw_presence { IDFW_P_PENDING, IDFW_P_FOUND, IDFW_P_NOT_FOUND, IDFW_P_UNAVAILABLE };
@@ -75,10 +76,16 @@ struct idfw_account {
 	struct idfw_principal *child, *next, *previous; /* pairing heap: previous or parent */
 };
 
+/* between the name and the directory in a key: no user's name has it */
+#define IDFW_KEY_IN '\x1f'
+#define IDFW_KEY_MAX (WIRE_USER_MAX + 1 + GI_NAME_MAX)
+
 /* a directory account; shared by all its sessions; keyed by the name that PAM gave, folded to lower
- * case */
+ * case, and the directory that bare names on the VM are of */
 struct idfw_principal {
 	char *key;		     /* owned */
+	char *user;		     /* owned: of the key, the name */
+	const char *names_in;	     /* of the key, the directory; "" the configuration's order */
 	char *name, *upn, *dn, *sid; /* owned; "" while unknown */
 	char *directory; /* owned; label of the block that has it; "" none, or unknown */
 	uint8_t guid[16];
@@ -179,10 +186,11 @@ struct idfw_vm {
 	char last_error[256];			/* of the last failed application, "" */
 	struct idfw_session *sessions;		/* list by v_next */
 	size_t n_sessions;
-	uint32_t sessions_max, events_max;	   /* that count for it; events_max 0: any */
-	bool own_sessions_max, own_events_max;	   /* given for this VM */
-	struct idfw_isolation *isolations;	   /* owned; list */
-	const struct idfw_isolation *isolation;	   /* the one of all of it, or NULL */
+	uint32_t sessions_max, events_max;	/* that count for it; events_max 0: any */
+	bool own_sessions_max, own_events_max;	/* given for this VM */
+	const char *directory;			/* of names without a domain; interned; "" none */
+	struct idfw_isolation *isolations;	/* owned; list */
+	const struct idfw_isolation *isolation; /* the one of all of it, or NULL */
 	struct idfw_alarm alarms[IDFW_ALARMS_MAX]; /* that stand, oldest first */
 	size_t n_alarms;
 	struct fw_state *want; /* what its kernel is to hold */
@@ -259,9 +267,10 @@ struct idfw_out { /* all must be set but hurry; @arg first */
 	int (*store)(void *arg, const struct idfw_record *r);
 };
 
-struct idfw_limits { /* of one VM; 0: as for everybody */
+struct idfw_limits { /* what one VM has of its own; 0: as for everybody */
 	const char *vm;
 	uint32_t sessions_max, events_max;
+	const char *directory; /* of names without a domain there; NULL or "": as for everybody */
 };
 
 struct idfw_engine_conf {
@@ -276,6 +285,7 @@ struct idfw_engine_conf {
 	const char *const *never_isolate; /* borrowed; names of VMs */
 	size_t n_never_isolate;
 	uint64_t seed[2]; /* random: keys the hash tables and where marks begin; 0 0 in tests */
+	struct pol_domains domains; /* of the directories; without: no name with one is anybody's */
 };
 
 struct idfw_store_recent { /* a session that is over, as the database has it */
@@ -296,10 +306,14 @@ uint64_t idfw_engine_tick(
 /* at the end of each loop round: gathered changes go out, one delta a VM; acknowledgements too */
 void idfw_engine_flush(struct idfw_engine *e);
 
-/* other limits from here on, of VMs that are connected too; sessions that are live stay.
+/* other limits from here on, of VMs that are connected too; sessions that are live stay, and are of
+ * the account that their name means on that VM now.
  * @vms: borrowed until the next call; instead of those in idfw_engine_conf */
 void idfw_engine_limits(struct idfw_engine *e, uint32_t sessions_max, uint32_t events_max,
 	const struct idfw_limits *vms, size_t n);
+
+/* the directory of names without a domain on this VM: "" none; NULL: nobody knows such a VM */
+const char *idfw_engine_names_in(struct idfw_engine *e, const char *vm);
 
 /* start: what the database knew (before the first guest) */
 GI_MUST_CHECK int idfw_engine_restore_vm(
@@ -412,15 +426,16 @@ GI_MUST_CHECK int idfw_engine_kick(struct idfw_engine *e, uint64_t db_id, const 
 struct idfw_vm *idfw_engine_vms(struct idfw_engine *e); /* uthash head, by name */
 struct idfw_vm *idfw_engine_vm(struct idfw_engine *e, const char *name);
 struct idfw_principal *idfw_engine_principals(struct idfw_engine *e); /* uthash head */
-/* the account that sessions of @user have; NULL: none is known */
+/* the account that sessions of @user have where bare names are @names_in's; NULL: none is known */
 const struct idfw_principal *idfw_engine_principal_of(
-	const struct idfw_engine *e, const char *user);
+	const struct idfw_engine *e, const char *user, const char *names_in);
 const struct pol_policy *idfw_engine_policy_now(
 	const struct idfw_engine *e, uint64_t *ret_generation);
 
 /* ---- explain.c: what is open to a session by its groups, and until when ---- */
 struct idfw_open {
 	const char *group; /* borrowed; of the policy */
+	size_t index;	   /* the same */
 	bool forbids;	   /* rules with it only forbid: it stays as long as anything does */
 	uint32_t lease_s;  /* as it counts for this session; 0: for good */
 	uint32_t step;	   /* which of the session's marks it goes with: 0 first */
@@ -431,6 +446,9 @@ struct idfw_open {
 /* how many there are; up to @max of them in @ret */
 size_t idfw_engine_opens(
 	struct idfw_engine *e, struct idfw_session *s, struct idfw_open *ret, size_t max);
+/* as pol_reasons(), of the account that the session, or the one it was opened in, has */
+size_t idfw_engine_reasons(struct idfw_engine *e, const struct idfw_session *s, size_t group,
+	struct pol_reason *ret, size_t max);
 /* the same: until when (real time) what was taken away and still runs may finish */
 size_t idfw_engine_drains(struct idfw_engine *e, struct idfw_session *s, uint64_t *ret, size_t max);
 /* real time since which its VM's leases are not renewed, at the latest; 0: they are */

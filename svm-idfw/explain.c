@@ -74,6 +74,7 @@ size_t idfw_engine_opens(
 		struct idfw_open *o = &ret[i];
 
 		*o = (struct idfw_open){ .group = pol_group_name(e->policy, policy_group),
+			.index = policy_group,
 			.forbids = p->lease[g] == UINT32_MAX,
 			.step = step_of(su, p->lease[g]),
 			.lost = lease_lost(e, s->vm, policy_group) };

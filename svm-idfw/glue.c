@@ -113,7 +113,7 @@ static int out_lookup(void *arg, struct idfw_principal *p)
 {
 	struct svm *s = arg;
 
-	return s->dirs ? idfw_dirs_lookup(s->dirs, p->key, p->key, p) : -GI_ENOTFOUND;
+	return s->dirs ? idfw_dirs_lookup(s->dirs, p->key, p->user, p->names_in, p) : -GI_ENOTFOUND;
 }
 
 static void out_hurry(void *arg, const struct idfw_principal *p)
@@ -144,6 +144,20 @@ static void out_close(void *arg, struct idfw_vm *vm, const char *why)
 	idfw_guests_close(((struct svm *)arg)->guests, vm, why);
 }
 
+static bool domain_known(const void *arg, const char *domain)
+{
+	const struct svm_conf *c = &((const struct svm *)arg)->conf;
+
+	return dir_route_known(c->directories.elems, c->directories.n, domain);
+}
+
+static bool domain_has(const void *arg, const char *label, const char *dn, const char *domain)
+{
+	const struct svm_conf *c = &((const struct svm *)arg)->conf;
+
+	return dir_route_has(c->directories.elems, c->directories.n, label, dn, domain);
+}
+
 int svm_engine_start(struct svm *s, const uint64_t seed[2])
 {
 	struct idfw_engine_conf conf = { .min_uid = (uint32_t)s->conf.min_uid,
@@ -154,7 +168,8 @@ int svm_engine_start(struct svm *s, const uint64_t seed[2])
 		.isolate_max = (uint32_t)s->conf.isolate_max,
 		.never_isolate = (const char *const *)s->conf.never_isolate.items,
 		.n_never_isolate = s->conf.never_isolate.n,
-		.seed = { seed[0], seed[1] } };
+		.seed = { seed[0], seed[1] },
+		.domains = { domain_known, domain_has, s } };
 	struct idfw_out out = { .arg = s,
 		.send = out_send,
 		.send_state = out_state,
@@ -265,6 +280,14 @@ const struct idfw_dirs_ops svm_dirs_ops = { .principal = dir_principal,
 
 /* ---- policy ---- */
 
+static const struct pol_domains *ctl_domains(void *arg)
+{
+	struct svm *s = arg;
+
+	s->domains = (struct pol_domains){ domain_known, domain_has, s };
+	return &s->domains;
+}
+
 static void policy_record(
 	struct svm *s, uint64_t generation, const char *by, const struct pol_policy *p)
 {
@@ -296,14 +319,20 @@ static int policy_use(struct svm *s, struct pol_policy *p, uint64_t generation, 
 	return 0;
 }
 
-static int policy_parse(
-	const char *name, const char *text, size_t len, struct gi_buf *out, struct pol_policy **ret)
+/* @taken: it was in force before: a domain that no directory has any more is nobody's, and told */
+static int policy_parse(struct svm *s, const char *name, const char *text, size_t len, bool taken,
+	struct gi_buf *out, struct pol_policy **ret)
 {
 	struct conf_diags diags;
 	int r;
 
 	conf_diags_init(&diags, name, text, len);
 	r = pol_parse(text, len, &diags, ret);
+	if (r == 0 && pol_domains_check(*ret, ctl_domains(s), &diags) && !taken) {
+		pol_free(*ret);
+		*ret = NULL;
+		r = -GI_ESYNTAX;
+	}
 	conf_diags_render(&diags, out);
 	conf_diags_fini(&diags);
 	return r;
@@ -339,7 +368,7 @@ static int ctl_policy_commit(void *arg, const char *text, size_t len, const char
 	struct gi_buf *out, uint64_t *ret_generation)
 {
 	struct pol_policy *p = NULL;
-	int r = policy_parse("policy", text, len, out, &p);
+	int r = policy_parse(arg, "policy", text, len, false, out, &p);
 
 	if (r < 0)
 		return r;
@@ -361,14 +390,14 @@ static struct idfw_dir *ctl_directory(void *arg, size_t i)
 	return s->dirs ? idfw_dirs_get(s->dirs, i) : NULL;
 }
 
-static int ctl_route(
-	void *arg, const char *name, char ret_name[DIR_NAME_MAX + 1], struct dir_route *ret)
+static int ctl_route(void *arg, const char *name, const char *names_in,
+	char ret_name[DIR_NAME_MAX + 1], struct dir_route *ret)
 {
 	const struct svm_conf *c = &((struct svm *)arg)->conf;
 	int err = dir_map_apply(&c->name_maps, name, ret_name);
 
 	if (err == 0)
-		dir_route(c->directories.elems, c->directories.n, ret_name, ret);
+		dir_route(c->directories.elems, c->directories.n, ret_name, names_in, ret);
 	return err;
 }
 
@@ -376,7 +405,8 @@ const struct idfw_ctl_ops svm_ctl_ops = { .round = svm_round,
 	.policy_commit = ctl_policy_commit,
 	.links = ctl_links,
 	.directory = ctl_directory,
-	.route = ctl_route };
+	.route = ctl_route,
+	.domains = ctl_domains };
 
 static int policy_from_file(struct svm *s, struct gi_buf *out)
 {
@@ -389,7 +419,7 @@ static int policy_from_file(struct svm *s, struct gi_buf *out)
 		gi_err("%s: %s", s->conf.policy, gi_strerror(r));
 		return r;
 	}
-	r = policy_parse(s->conf.policy, text, len, out, &p);
+	r = policy_parse(s, s->conf.policy, text, len, false, out, &p);
 	if (r == 0) {
 		r = commit(s, p, text, len, s->conf.policy, NULL);
 		if (r < 0)
@@ -411,7 +441,9 @@ int svm_policy_start(struct svm *s)
 	gi_buf_init(&out, DIAG_MAX);
 	r = idfw_store_get_policy(s->store, &generation, &text, &len);
 	if (r == 0) {
-		r = policy_parse("committed policy", text, len, &out, &p);
+		r = policy_parse(s, "committed policy", text, len, true, &out, &p);
+		if (r == 0 && out.len)
+			gi_warn("the committed policy:\n%s", gi_buf_str(&out));
 		if (r == 0)
 			r = policy_use(s, p, generation, "the database");
 		if (r < 0)

@@ -20,13 +20,13 @@ struct idfw_group_id {
 };
 
 struct idfw_shared_group {
-	struct idfw_group g; /* first; the key: three interned texts and the id, no padding */
+	struct idfw_group g; /* first; the key: four interned texts and the id, no padding */
 	uint32_t refs;
 	struct idfw_group_id *id; /* NULL: it has none */
 	UT_hash_handle hh;
 };
 
-_Static_assert(sizeof(struct idfw_group) == 3 * sizeof(char *) + 16, "a key has no padding");
+_Static_assert(sizeof(struct idfw_group) == 4 * sizeof(char *) + 16, "a key has no padding");
 
 static struct idfw_shared_group *shared(const struct idfw_group *g)
 {
@@ -38,6 +38,7 @@ static void texts_put(struct idfw_group_table *t, const struct idfw_group *g)
 	idfw_str_put(t->strings, g->name);
 	idfw_str_put(t->strings, g->dn);
 	idfw_str_put(t->strings, g->sid);
+	idfw_str_put(t->strings, g->directory);
 }
 
 static struct idfw_group_id *id_find(const struct idfw_group_table *t, const uint8_t id[16])
@@ -111,8 +112,10 @@ const struct idfw_group *idfw_group_get(struct idfw_group_table *t, const struct
 	key.name = (char *)(uintptr_t)idfw_str_get(t->strings, like->name);
 	key.dn = (char *)(uintptr_t)idfw_str_get(t->strings, like->dn);
 	key.sid = (char *)(uintptr_t)idfw_str_get(t->strings, like->sid);
+	key.directory =
+		(char *)(uintptr_t)idfw_str_get(t->strings, like->directory ? like->directory : "");
 	memcpy(key.id, like->id, sizeof(key.id));
-	if (key.name && key.dn && key.sid) {
+	if (key.name && key.dn && key.sid && key.directory) {
 		h = idfw_hashv(t->strings->key, &key, sizeof(key));
 		HASH_FIND_BYHASHVALUE(hh, t->all, &key, sizeof(key), h, s);
 		if (s) {

@@ -18,19 +18,34 @@
 #define BURST_S 4
 #define NOTE_MS 60000 /* held back: one record a VM in so long */
 
+static const struct idfw_limits *own_of(const struct idfw_engine *e, const char *vm)
+{
+	for (size_t i = 0; i < e->conf.n_vm_limits; i++)
+		if (!strcmp(e->conf.vm_limits[i].vm, vm))
+			return &e->conf.vm_limits[i];
+	return NULL;
+}
+
+const char *idfw_engine_names_in(struct idfw_engine *e, const char *vm)
+{
+	const struct idfw_limits *own = own_of(e, vm);
+
+	if (own)
+		return own->directory ? own->directory : "";
+	return idfw_engine_vm(e, vm) ? "" : NULL;
+}
+
 void idfw_limit_init(struct idfw_engine *e, struct idfw_vm *vm)
 {
-	const struct idfw_limits *own = NULL;
+	const struct idfw_limits *own = own_of(e, vm->name);
 
-	for (size_t i = 0; !own && i < e->conf.n_vm_limits; i++)
-		if (!strcmp(e->conf.vm_limits[i].vm, vm->name))
-			own = &e->conf.vm_limits[i];
 	vm->own_sessions_max = own && own->sessions_max;
 	vm->own_events_max = own && own->events_max;
 	vm->sessions_max = vm->own_sessions_max ? own->sessions_max : e->conf.sessions_max;
 	vm->events_max = vm->own_events_max ? own->events_max : e->conf.events_max;
 	if (!vm->sessions_max)
 		vm->sessions_max = IDFW_SESSIONS_VM_MAX;
+	idfw_identity_vm(e, vm, own ? own->directory : NULL);
 }
 
 void idfw_engine_limits(struct idfw_engine *e, uint32_t sessions_max, uint32_t events_max,

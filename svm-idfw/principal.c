@@ -2,17 +2,20 @@
 /*
  * principal.c - directory accounts: the cache, when to ask, what an answer changes
  *
- * Runs in svm-idfw's engine. One principal an account name, shared by its sessions; one lookup at
- * a time for each, asked again when something changed while it ran. Failure directions:
- *   directory down: what is cached serves; an unknown account gets no group until it is back
- *   answer "not found": groups are gone at once, running sessions lose access
- *   cached, but the directory may know better: a first login waits for the answer
+ * Runs in svm-idfw's engine. One principal an account name (and directory, where the VM has one
+ * for bare names), shared by its sessions; one lookup at a time for each, asked again when
+ * something changed while it ran. Failure directions: directory down: what is cached serves; an
+ * unknown account gets no group until it is back answer "not found": groups are gone at once,
+ * running sessions lose access cached, but the directory may know better: a first login waits for
+ * the answer
  */
 #include "svm-idfw/core.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static int principal_at(struct idfw_engine *e, const char *key, struct idfw_principal **ret);
 
 static void fold(const char *user, char *out, size_t size)
 {
@@ -33,11 +36,23 @@ struct idfw_principal *idfw_principal_find(struct idfw_engine *e, const char *ke
 	return p;
 }
 
-const struct idfw_principal *idfw_engine_principal_of(const struct idfw_engine *e, const char *user)
+/* alice, or of a VM whose names are of directory lab: alice, IDFW_KEY_IN, lab */
+static void key_make(const char *user, const char *names_in, char key[IDFW_KEY_MAX + 1])
 {
-	char key[WIRE_USER_MAX + 1];
+	size_t len;
 
-	fold(user, key, sizeof(key));
+	fold(user, key, WIRE_USER_MAX + 1);
+	len = strlen(key);
+	if (*names_in)
+		(void)snprintf(key + len, IDFW_KEY_MAX + 1 - len, "%c%s", IDFW_KEY_IN, names_in);
+}
+
+const struct idfw_principal *idfw_engine_principal_of(
+	const struct idfw_engine *e, const char *user, const char *names_in)
+{
+	char key[IDFW_KEY_MAX + 1];
+
+	key_make(user, names_in, key);
 	return idfw_principal_find(
 		(struct idfw_engine *)(uintptr_t)e, key); /* finding does not write */
 }
@@ -71,6 +86,7 @@ void idfw_principal_free(struct idfw_engine *e, struct idfw_principal *p)
 	fields_free(e, p);
 	pol_set_fini(&p->member_of);
 	idfw_str_put(&e->strings, p->key);
+	idfw_str_put(&e->strings, p->user);
 	free(p);
 }
 
@@ -135,15 +151,21 @@ static int account_new(struct idfw_engine *e, const char *key, struct idfw_princ
 {
 	static const struct idfw_principal empty;
 	struct idfw_principal *p = calloc(1, sizeof(*p));
+	const char *in = strchr(key, IDFW_KEY_IN);
+	char user[WIRE_USER_MAX + 1];
 	int r;
 
 	if (!p)
 		return -ENOMEM;
 	p->key = intern(e, key);
 	p->presence = IDFW_P_PENDING;
-	r = p->key ? fields_copy(e, p, &empty) : -ENOMEM;
+	(void)snprintf(user, sizeof(user), "%.*s", (int)(in ? in - key : WIRE_USER_MAX), key);
+	p->user = intern(e, user);
+	p->names_in = p->key && in ? p->key + (in - key) + 1 : "";
+	r = p->key && p->user ? fields_copy(e, p, &empty) : -ENOMEM;
 	if (r < 0) {
 		idfw_str_put(&e->strings, p->key);
+		idfw_str_put(&e->strings, p->user);
 		free(p);
 		return r;
 	}
@@ -151,15 +173,21 @@ static int account_new(struct idfw_engine *e, const char *key, struct idfw_princ
 	return 0;
 }
 
-int idfw_principal_get(struct idfw_engine *e, const char *user, struct idfw_principal **ret)
+int idfw_principal_get(
+	struct idfw_engine *e, const char *user, const char *names_in, struct idfw_principal **ret)
 {
-	char key[WIRE_USER_MAX + 1];
-	struct idfw_principal *p;
+	char key[IDFW_KEY_MAX + 1];
+
+	key_make(user, names_in, key);
+	return principal_at(e, key, ret);
+}
+
+static int principal_at(struct idfw_engine *e, const char *key, struct idfw_principal **ret)
+{
+	struct idfw_principal *p = idfw_principal_find(e, key);
 	unsigned int h;
 	int r;
 
-	fold(user, key, sizeof(key));
-	p = idfw_principal_find(e, key);
 	if (p) {
 		*ret = p;
 		return 0;
@@ -226,10 +254,52 @@ bool idfw_principal_grants(const struct idfw_principal *p)
 	       (!p->is_unit || in_any(&p->member_of));
 }
 
+/* @ret: borrows the texts of @p; *ret_groups: to be freed */
+static int who_is(const struct idfw_engine *e, const struct idfw_principal *p,
+	struct pol_principal *ret, struct pol_dirgroup **ret_groups)
+{
+	struct pol_dirgroup *g = calloc(p->n_in + 1, sizeof(*g));
+
+	if (!g)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n_in; i++)
+		g[i] = (struct pol_dirgroup){ .name = p->in[i]->name,
+			.dn = p->in[i]->dn,
+			.sid = p->in[i]->sid,
+			.directory = p->in[i]->directory };
+	*ret = (struct pol_principal){ .name = p->name,
+		.upn = p->upn,
+		.sid = p->sid,
+		.dn = p->dn,
+		.groups = g,
+		.n_groups = p->n_in,
+		.directory = p->directory,
+		.domains = e->conf.domains.known ? &e->conf.domains : NULL };
+	*ret_groups = g;
+	return 0;
+}
+
+size_t idfw_engine_reasons(struct idfw_engine *e, const struct idfw_session *s, size_t group,
+	struct pol_reason *ret, size_t max)
+{
+	struct idfw_session *outer = idfw_session_outer(
+		e, (struct idfw_session *)(uintptr_t)s); /* finding does not write */
+	const struct idfw_principal *p = outer ? outer->principal : NULL;
+	struct pol_principal who;
+	struct pol_dirgroup *g;
+	size_t n;
+
+	if (!p || p->is_unit || !e->policy || who_is(e, p, &who, &g) < 0)
+		return 0;
+	n = pol_reasons(e->policy, &who, group, ret, max);
+	free(g);
+	return n;
+}
+
 int idfw_principal_groups(const struct idfw_engine *e, const struct pol_policy *pol,
 	const struct idfw_principal *p, struct pol_set *ret)
 {
-	struct pol_principal who = { .name = p->name, .upn = p->upn, .sid = p->sid, .dn = p->dn };
+	struct pol_principal who;
 	struct pol_dirgroup *g;
 	int r;
 
@@ -239,15 +309,9 @@ int idfw_principal_groups(const struct idfw_engine *e, const struct pol_policy *
 		return pol_groups_of_unit(pol, p->key, ret);
 	if (p->presence != IDFW_P_FOUND || idfw_account_cut(p))
 		return pol_groups_of_principal(pol, NULL, ret);
-	g = calloc(p->n_in + 1, sizeof(*g));
-	if (!g)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->n_in; i++)
-		g[i] = (struct pol_dirgroup){
-			.name = p->in[i]->name, .dn = p->in[i]->dn, .sid = p->in[i]->sid
-		};
-	who.groups = g;
-	who.n_groups = p->n_in;
+	r = who_is(e, p, &who, &g);
+	if (r < 0)
+		return r;
 	r = pol_groups_of_principal(pol, &who, ret);
 	if (r == 0)
 		age_trim(e, pol, p, ret);
@@ -338,7 +402,7 @@ static void sync_all(
 		if (login)
 			idfw_cause(e, "login %s@%s", s->user, s->vm->name);
 		else
-			idfw_cause(e, "directory %s", p->key);
+			idfw_cause(e, "directory %s", p->user);
 		service_login(e, s);
 		e->ready = login ? s->ready : NULL;
 		idfw_session_sync(e, s, had);
@@ -374,7 +438,7 @@ static void judge(struct idfw_engine *e, struct idfw_principal *p, int r)
 	if (r == 0)
 		r = idfw_principal_groups(e, e->policy, p, &has);
 	if (r < 0) {
-		gi_err("groups of %s: %s; what was known serves", p->key, gi_strerror(r));
+		gi_err("groups of %s: %s; what was known serves", p->user, gi_strerror(r));
 		p->stale = true;
 		sync_all(e, p, &p->member_of, false);
 		return;
@@ -388,7 +452,7 @@ static void judge(struct idfw_engine *e, struct idfw_principal *p, int r)
 
 void idfw_principal_judge(struct idfw_engine *e, struct idfw_principal *p)
 {
-	idfw_cause(e, "account %s", p->key);
+	idfw_cause(e, "account %s", p->user);
 	plan_drain_begin(e);
 	judge(e, p, 0);
 	plan_event_end(e);
@@ -426,7 +490,7 @@ void idfw_engine_principal(
 
 	if (!p)
 		return;
-	idfw_cause(e, "directory %s", p->key);
+	idfw_cause(e, "directory %s", p->user);
 	plan_drain_begin(e);
 	p->lookup_running = p->waits = false;
 	if (found->presence == IDFW_P_FOUND || found->presence == IDFW_P_NOT_FOUND) {
@@ -453,7 +517,13 @@ int idfw_engine_restore_principal(struct idfw_engine *e, const struct idfw_princ
 {
 	struct idfw_principal *p;
 	uint64_t resolved = found->resolved_ms;
-	int r = idfw_principal_get(e, found->key, &p);
+	char key[IDFW_KEY_MAX + 1];
+	int r;
+
+	/* a label has small and capital letters */
+	if (gi_text_copy(key, sizeof(key), found->key) < 0)
+		return -GI_ELIMIT;
+	r = principal_at(e, key, &p);
 
 	if (r < 0)
 		return r;

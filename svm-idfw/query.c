@@ -46,7 +46,7 @@ static const struct query_verb verbs[] = {
 	{ "release", 1, 2, false, query_release_begin, query_text_step },
 	{ "fim", 0, 7, false, fim_begin, audit_step },
 	{ "dir-status", 0, 0, false, query_dir_status_begin, query_dir_step },
-	{ "dir-lookup", 1, 2, false, query_dir_lookup_begin, query_dir_step },
+	{ "dir-lookup", 1, 3, false, query_dir_lookup_begin, query_dir_step },
 	{ "dir-collisions", 0, 0, false, query_collisions_begin, query_collisions_step },
 };
 

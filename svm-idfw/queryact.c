@@ -61,6 +61,9 @@ void query_check_begin(struct query *q)
 	gi_buf_init(&q->text, QUERY_TEXT_MAX);
 	conf_diags_init(&diags, "policy", gi_buf_str(&source), source.len);
 	err = pol_parse(gi_buf_str(&source), source.len, &diags, &p);
+	if (err == 0 && q->env.ops->domains &&
+		pol_domains_check(p, q->env.ops->domains(q->env.arg), &diags))
+		err = -GI_ESYNTAX;
 	conf_diags_render(&diags, &q->text);
 	if (err < 0)
 		query_fail(q, 1, "the policy has errors");

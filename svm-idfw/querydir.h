@@ -22,6 +22,8 @@ struct query_dir {
 	size_t n, at, cap, held;
 	/* a lookup */
 	char name[DIR_NAME_MAX + 1]; /* as directories know it */
+	char names_in[GI_NAME_MAX +
+		      1]; /* directory of names without a domain; "" as the blocks say */
 	struct dir_route route;
 	size_t route_at;
 	const char *label; /* of who is asked now; borrowed from the configuration */

@@ -25,12 +25,37 @@ static void lookup_result(void *arg, const Idfw__DirResult *r);
 static void lookup_report(void *arg, const Idfw__DirReport *r);
 static void lookup_failed(void *arg, const char *why);
 
+/* false: no such VM, and said */
+static bool lookup_arguments(struct query_dir *d)
+{
+	const struct query *q = d->q;
+	const char *names_in;
+
+	for (size_t i = 1; i < q->n_args; i++) {
+		if (strcmp(q->args[i], "trace") == 0) {
+			d->trace = true;
+			continue;
+		}
+		names_in = idfw_engine_names_in(q->env.engine, q->args[i] + 3);
+		if (!names_in) {
+			query_fail(d->q, 4, "no VM \"%.100s\"", q->args[i] + 3);
+			return false;
+		}
+		if (!strpbrk(q->args[0], "\\@"))
+			(void)snprintf(d->names_in, sizeof(d->names_in), "%s", names_in);
+	}
+	return true;
+}
+
 void query_dir_lookup_begin(struct query *q)
 {
 	struct query_dir *d;
 
-	if (q->n_args > 1 && strcmp(q->args[1], "trace") != 0) {
-		query_fail(q, 2, "dir-lookup: \"%.100s\" is not \"trace\"", q->args[1]);
+	for (size_t i = 1; i < q->n_args; i++) {
+		if (strcmp(q->args[i], "trace") == 0 || strncmp(q->args[i], "vm=", 3) == 0)
+			continue;
+		query_fail(q, 2, "dir-lookup: \"%.100s\" is neither \"trace\" nor \"vm=VM\"",
+			q->args[i]);
 		return;
 	}
 	if (!q->env.ops->directory || !q->env.ops->directory(q->env.arg, 0)) {
@@ -40,8 +65,10 @@ void query_dir_lookup_begin(struct query *q)
 	d = query_dir_of(q);
 	if (!d)
 		return;
-	d->trace = q->n_args > 1;
-	if (q->env.ops->route(q->env.arg, q->args[0], d->name, &d->route) < 0 || !d->route.n)
+	if (!lookup_arguments(d))
+		return;
+	if (q->env.ops->route(q->env.arg, q->args[0], d->names_in, d->name, &d->route) < 0 ||
+		!d->route.n)
 		query_fail(q, 4, "\"%.100s\" is no name of an account", q->args[0]);
 	else
 		(void)lookup_next(d);
@@ -148,7 +175,7 @@ static void put_cached(struct query_dir *d)
 	json_t *gone, *new;
 	bool same;
 
-	had = idfw_engine_principal_of(d->q->env.engine, d->q->args[0]);
+	had = idfw_engine_principal_of(d->q->env.engine, d->q->args[0], d->names_in);
 	if (!had || !had->resolved_ms) {
 		query_dir_row(d, json_pack("{s:s,s:b}", "type", "cached", "known", 0));
 		return;
@@ -171,9 +198,10 @@ static void put_cached(struct query_dir *d)
 
 /* ---- what the policy says ---- */
 
-static int policy_groups(
-	const struct pol_policy *p, const struct idfw_principal *who, struct pol_set *ret)
+static int policy_groups(const struct query_dir *d, const struct pol_policy *p,
+	const struct idfw_principal *who, struct pol_set *ret)
 {
+	const struct query_env *env = &d->q->env;
 	struct pol_principal w = { .name = NULL };
 	struct pol_dirgroup *g;
 	int err;
@@ -181,7 +209,12 @@ static int policy_groups(
 	if (!who)
 		return pol_groups_of_principal(p, NULL, ret);
 	w = (struct pol_principal){
-		.name = who->name, .upn = who->upn, .sid = who->sid, .dn = who->dn
+		.name = who->name,
+		.upn = who->upn,
+		.sid = who->sid,
+		.dn = who->dn,
+		.directory = d->label,
+		.domains = env->ops->domains ? env->ops->domains(env->arg) : NULL,
 	};
 	g = calloc(who->n_groups + 1, sizeof(*g));
 	if (!g)
@@ -189,7 +222,8 @@ static int policy_groups(
 	for (size_t i = 0; i < who->n_groups; i++)
 		g[i] = (struct pol_dirgroup){ .name = who->groups[i].name,
 			.dn = who->groups[i].dn,
-			.sid = who->groups[i].sid };
+			.sid = who->groups[i].sid,
+			.directory = d->label };
 	w.groups = g;
 	w.n_groups = who->n_groups;
 	err = pol_groups_of_principal(p, &w, ret);
@@ -205,8 +239,8 @@ static void put_policy(struct query_dir *d)
 	size_t n = 0;
 
 	/* one that is disabled or the like is in no group, as the engine has it */
-	if (!p || policy_groups(p, idfw_account_cut(&d->answer->found) ? NULL : &d->answer->found,
-			  &set) < 0)
+	if (!p || policy_groups(d, p,
+			  idfw_account_cut(&d->answer->found) ? NULL : &d->answer->found, &set) < 0)
 		return;
 	list = json_array();
 	for (size_t i = 0; i < pol_group_count(p); i++) {

@@ -134,16 +134,17 @@ json_t *query_row_vm(const struct idfw_vm *vm)
 	for (i = 0; i < vm->n_addrs; i++)
 		(void)json_array_append_new(
 			addrs, json_string(gi_addr_format(&vm->addrs[i], text)));
-	return json_pack("{s:s,s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:s,s:o,s:b,s:o}",
-		"type", "vm", "vm", vm->name, "connected", (int)vm->connected, "mux",
-		row_text(vm->mux), "transport", row_text(vm->transport), "connected_ms",
-		row_time(vm->connected_ms), "sessions", (json_int_t)vm->n_sessions, "addresses",
-		addrs, "want_generation", (json_int_t)vm->want_generation, "want_version",
-		(json_int_t)vm->want_version, "have_generation", (json_int_t)vm->have_generation,
-		"have_version", (json_int_t)vm->have_version, "in_sync",
+	return json_pack(
+		"{s:s,s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:s,s:o,s:b,s:o,s:s}", "type",
+		"vm", "vm", vm->name, "connected", (int)vm->connected, "mux", row_text(vm->mux),
+		"transport", row_text(vm->transport), "connected_ms", row_time(vm->connected_ms),
+		"sessions", (json_int_t)vm->n_sessions, "addresses", addrs, "want_generation",
+		(json_int_t)vm->want_generation, "want_version", (json_int_t)vm->want_version,
+		"have_generation", (json_int_t)vm->have_generation, "have_version",
+		(json_int_t)vm->have_version, "in_sync",
 		vm->connected ? json_boolean(query_vm_in_sync(vm)) : json_null(), "error",
 		vm->last_error, "limits", row_limits(vm), "isolated", vm->isolation != NULL,
-		"alarms", row_alarms(vm));
+		"alarms", row_alarms(vm), "directory", vm->directory);
 }
 
 bool query_vm_in_sync(const struct idfw_vm *vm)
@@ -212,7 +213,8 @@ static json_t *row_account(const struct query_env *env, json_t *row, const struc
 		(void)idfw_account_why(p, why);
 		as_of = idfw_engine_confirmed(env->engine, p, &age);
 	}
-	more = json_pack("{s:s,s:s,s:b,s:o,s:o,s:I}", "account", words, "account_why", why,
+	more = json_pack("{s:s,s:s,s:s,s:s,s:b,s:o,s:o,s:I}", "account_in", p ? p->directory : "",
+		"account_sid", p ? p->sid : "", "account", words, "account_why", why,
 		"account_revoked", p && idfw_account_cut(p), "expires_ms",
 		row_time(p ? p->account.expires_ms : 0), "as_of_ms", row_time(as_of), "age_s",
 		(json_int_t)age / 1000);
@@ -230,7 +232,7 @@ json_t *query_row_session(const struct query_env *env, const struct idfw_session
 	if (s->peer.family)
 		(void)gi_addr_format(&s->peer, peer);
 	row = json_pack("{s:I,s:s,s:o,s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:s,s:o,s:b,s:o,s:s,s:I,"
-			"s:o,s:b,s:b,s:b,s:s}",
+			"s:o,s:b,s:b,s:b}",
 		"session", (json_int_t)s->db_id, "user", s->user, "name",
 		row_text(s->principal ? s->principal->name : ""), "vm", s->vm->name, "uid",
 		(json_int_t)s->uid, "service", s->service, "tty", s->tty, "rhost", s->rhost, "peer",
@@ -239,8 +241,7 @@ json_t *query_row_session(const struct query_env *env, const struct idfw_session
 		row_groups(env, s), "kicked", (int)s->kicked, "isolated", row_isolated(s), "kind",
 		s->is_unit ? "service" : "login", "cgroup", (json_int_t)s->cgroup, "parent",
 		row_parent(env, s), "found", (int)s->found, "lost",
-		(int)idfw_session_lost(env->engine, s), "refused", (int)s->refused, "account_in",
-		s->principal ? s->principal->directory : "");
+		(int)idfw_session_lost(env->engine, s), "refused", (int)s->refused);
 	return row_account(env, row, s);
 }
 
@@ -268,6 +269,27 @@ static const char *row_closed(const struct idfw_session *s, char buf[IDFW_ACCT_W
 }
 
 #define ROW_OPENS_MAX 256 /* a row must fit a frame */
+#define ROW_REASONS_OF 32 /* groups that they are told of: the row must fit */
+#define ROW_REASONS_MAX 2
+#define ROW_REASON_MAX 64 /* bytes */
+
+/* ["directory CORP\eng", ...], the first few */
+static json_t *row_reasons(const struct query_env *env, const struct idfw_session *s, size_t group)
+{
+	struct pol_reason by[ROW_REASONS_MAX];
+	size_t n = idfw_engine_reasons(env->engine, s, group, by, ROW_REASONS_MAX);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n && i < ROW_REASONS_MAX; i++)
+		(void)json_array_append_new(
+			list, strlen(by[i].text) > ROW_REASON_MAX
+				      ? json_sprintf("%s (a long one)", by[i].kind)
+				      : json_sprintf("%s %s", by[i].kind, by[i].text));
+	if (n > ROW_REASONS_MAX)
+		(void)json_array_append_new(list, json_string("..."));
+	return list;
+}
+
 #define ROW_DRAINS_MAX 16
 
 json_t *query_row_explain(const struct query_env *env, struct idfw_session *s)
@@ -281,11 +303,13 @@ json_t *query_row_explain(const struct query_env *env, struct idfw_session *s)
 
 	for (size_t i = 0; i < n && i < ROW_OPENS_MAX; i++)
 		(void)json_array_append_new(list,
-			json_pack("{s:s,s:I,s:I,s:o,s:b,s:b,s:b}", "group", opens[i].group,
+			json_pack("{s:s,s:I,s:I,s:o,s:b,s:b,s:b,s:o}", "group", opens[i].group,
 				"lease_s", (json_int_t)opens[i].lease_s, "step",
 				(json_int_t)opens[i].step, "ends_ms", row_time(opens[i].ends_ms),
 				"ended", (int)opens[i].ended, "forbids", (int)opens[i].forbids,
-				"lost", (int)opens[i].lost));
+				"lost", (int)opens[i].lost, "by",
+				i < ROW_REASONS_OF ? row_reasons(env, s, opens[i].index)
+						   : json_array()));
 	for (size_t i = 0; i < n_drains && i < ROW_DRAINS_MAX; i++)
 		(void)json_array_append_new(until, json_integer((json_int_t)drains[i]));
 	return row_account(env,

@@ -3,9 +3,9 @@
  * reload.c - SIGHUP: the limits of VMs are read from the configuration anew
  *
  * Runs in svm-idfw's main process. sessions-max, events-max and the blocks vm NAME are taken over
- * at once, for VMs that are connected too; all else needs a restart, and is said when it differs.
- * A configuration with a mistake anywhere changes nothing. Invariant: s->limits and the names in
- * s->conf.vms are what the engine borrows.
+ * at once, for VMs that are connected too (whose live sessions may be other accounts' then); all
+ * else needs a restart, and is said when it differs. A configuration with a mistake anywhere
+ * changes nothing. Invariant: s->limits and the names in s->conf.vms are what the engine borrows.
  */
 #include "svm-idfw/svm.h"
 
@@ -24,7 +24,8 @@ int svm_limits_apply(struct svm *s)
 	for (size_t i = 0; i < s->conf.vms.n; i++)
 		limits[i] = (struct idfw_limits){ .vm = vms[i].label,
 			.sessions_max = (uint32_t)vms[i].sessions_max,
-			.events_max = (uint32_t)vms[i].events_max };
+			.events_max = (uint32_t)vms[i].events_max,
+			.directory = vms[i].directory };
 	idfw_engine_limits(s->engine, (uint32_t)s->conf.sessions_max, (uint32_t)s->conf.events_max,
 		limits, s->conf.vms.n);
 	free(s->limits);
@@ -61,6 +62,14 @@ static void take(struct svm *s, struct svm_conf *new)
 {
 	const struct svm_conf old = s->conf;
 	const char *other = other_item(&old, new);
+	char why[CONF_WHY_MAX];
+
+	if (svm_vms_check(new->vms.elems, new->vms.n, &old, why) < 0) {
+		gi_err("reload: %s among those of the start, restart for it; the old configuration "
+		       "goes on",
+			why);
+		return;
+	}
 
 	if (other)
 		gi_warn("reload: %s differs: only sessions-max, events-max and vm blocks are taken "
@@ -69,6 +78,7 @@ static void take(struct svm *s, struct svm_conf *new)
 	s->conf.sessions_max = new->sessions_max;
 	s->conf.events_max = new->events_max;
 	s->conf.vms = new->vms;
+	svm_round(s);
 	if (svm_limits_apply(s) < 0) {
 		gi_err("reload: out of memory; the old limits go on");
 		s->conf = old;

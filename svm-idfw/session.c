@@ -104,81 +104,12 @@ static struct idfw_session *session_make(struct idfw_engine *e, struct idfw_vm *
 	return s;
 }
 
-/* the session joins its subject: its cgroup's, or its uid's; -ENOMEM */
-static int subject_link(struct idfw_engine *e, struct idfw_session *s)
-{
-	struct fw_elem el = s->cgroup ? fw_elem_cgroup(s->cgroup, 0) : fw_elem_uid(s->uid, 0);
-	struct plan_subject *su = plan_user(e, s->vm, &el.key);
-
-	if (!su)
-		return -ENOMEM;
-	s->subject = su;
-	s->s_prev = NULL;
-	s->s_next = su->sessions;
-	if (s->s_next)
-		s->s_next->s_prev = s;
-	su->sessions = s;
-	if (!su->isolation)
-		idfw_isolate_subject(e, s->vm, su, idfw_isolation_for(s));
-	return 0;
-}
-
-#define UNLINK(s, head, prev, next)                  \
-	do {                                         \
-		if ((s)->prev)                       \
-			(s)->prev->next = (s)->next; \
-		else                                 \
-			(head) = (s)->next;          \
-		if ((s)->next)                       \
-			(s)->next->prev = (s)->prev; \
-	} while (0)
-
-/* whose it is and what the kernel knows it by; nested and system users' sessions have neither */
-static int identity_link(struct idfw_engine *e, struct idfw_session *s)
-{
-	struct idfw_principal *p = NULL;
-	int r;
-
-	if (s->parent || (s->uid < e->conf.min_uid && !s->is_unit))
-		return 0;
-	r = s->is_unit ? idfw_unit_get(e, s->user, &p) : idfw_principal_get(e, s->user, &p);
-	if (r == 0)
-		r = subject_link(e, s);
-	if (r < 0)
-		return r;
-	s->principal = p;
-	s->p_prev = NULL;
-	s->p_next = p->sessions;
-	if (s->p_next)
-		s->p_next->p_prev = s;
-	p->sessions = s;
-	p->n_sessions++;
-	if (!p->is_unit)
-		idfw_account_joins(e, s);
-	return 0;
-}
-
-static void identity_unlink(struct idfw_engine *e, struct idfw_session *s)
-{
-	if (!s->principal)
-		return;
-	UNLINK(s, s->subject->sessions, s_prev, s_next);
-	if (!s->subject->sessions && !s->subject->remains)
-		plan_user_drop(e, s->vm, s->subject);
-	else if (s->subject->isolation)
-		idfw_isolate_again(e, s->vm, s->subject);
-	UNLINK(s, s->principal->sessions, p_prev, p_next);
-	s->principal->n_sessions--;
-	s->subject = NULL;
-	s->principal = NULL;
-}
-
 /* into the tables and lists; -ENOMEM: it is not */
 static int session_link(struct idfw_engine *e, struct idfw_session *s)
 {
 	struct idfw_vm *vm = s->vm;
 	unsigned int h = idfw_hashv(e->conf.seed, s, SESSION_KEY_LEN);
-	int r = identity_link(e, s);
+	int r = idfw_identity_link(e, s);
 
 	if (r < 0)
 		return r;
@@ -196,8 +127,8 @@ static int session_link(struct idfw_engine *e, struct idfw_session *s)
 void idfw_session_free(struct idfw_engine *e, struct idfw_session *s)
 {
 	ready_session_gone(e, s);
-	identity_unlink(e, s);
-	UNLINK(s, s->vm->sessions, v_prev, v_next);
+	idfw_identity_unlink(e, s);
+	IDFW_UNLINK(s, s->vm->sessions, v_prev, v_next);
 	s->vm->n_sessions--;
 	HASH_DEL(e->sessions, s);
 	uid_update(e, s->vm, s->uid);
@@ -262,7 +193,7 @@ void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, 
 
 	gi_buf_reset(b);
 	gi_buf_printf(b, "{\"principal\":");
-	idfw_json(b, *p->name ? p->name : p->key);
+	idfw_json(b, *p->name ? p->name : p->user);
 	gi_buf_printf(b, ",\"directory\":\"%s\",\"dn\":", words[p->presence]);
 	idfw_json(b, p->dn);
 	if (*p->directory) {
@@ -289,7 +220,7 @@ void idfw_session_decision(struct idfw_engine *e, const struct idfw_session *s, 
 }
 
 /* what the directory says about a new session, as far as it is known now */
-static void resolve(struct idfw_engine *e, struct idfw_session *s)
+void idfw_session_resolve(struct idfw_engine *e, struct idfw_session *s, const char *reason)
 {
 	struct idfw_principal *p = s->principal;
 
@@ -301,13 +232,13 @@ static void resolve(struct idfw_engine *e, struct idfw_session *s)
 		idfw_principal_login(e, p);
 	service_login(e, s);
 	if (idfw_principal_grants(p)) {
-		idfw_session_decision(e, s, "login");
+		idfw_session_decision(e, s, reason);
 		e->ready = s->ready;
 		idfw_session_sync(e, s, &p->member_of);
 		e->ready = NULL;
 		ready_resolved(e, s, false);
 	} else if (p->presence == IDFW_P_UNAVAILABLE) {
-		idfw_session_decision(e, s, "login");
+		idfw_session_decision(e, s, reason);
 		ready_resolved(e, s, true);
 	} /* else the answer comes later: principal.c */
 }
@@ -400,7 +331,7 @@ int idfw_session_open(
 	if (seq && ready_new(e, s) < 0)
 		gi_warn("%s: nobody hears when session %llu is enforced: out of memory", vm->name,
 			(unsigned long long)s->db_id);
-	resolve(e, s);
+	idfw_session_resolve(e, s, "login");
 	return 0;
 }
 
@@ -432,11 +363,11 @@ int idfw_session_move(
 	s->kicked = true; /* what it had was another subject's */
 	if (s->principal)
 		idfw_session_sync(e, s, &s->principal->member_of);
-	identity_unlink(e, s);
+	idfw_identity_unlink(e, s);
 	s->kicked = kicked;
 	s->cgroup = cgroup;
 	s->parent = parent;
-	r = identity_link(e, s);
+	r = idfw_identity_link(e, s);
 	uid_update(e, s->vm, s->uid);
 	if (r < 0)
 		return r; /* it gives nothing */

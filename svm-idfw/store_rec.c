@@ -203,9 +203,9 @@ char *store_groups_text(const struct idfw_group *groups, size_t n)
 		char id[2 * sizeof(g->id) + 1];
 
 		rec_hex(g->id, id);
-		if (json_array_append_new(
-			    list, json_pack("[s,s,s,s]", g->name ? g->name : "", g->dn ? g->dn : "",
-					  g->sid ? g->sid : "", id)) < 0)
+		if (json_array_append_new(list, json_pack("[s,s,s,s,s]", g->name ? g->name : "",
+							g->dn ? g->dn : "", g->sid ? g->sid : "",
+							id, g->directory ? g->directory : "")) < 0)
 			goto out;
 	}
 	if (list)
@@ -233,7 +233,8 @@ int store_groups_parse(const char *json, struct idfw_group **ret, size_t *ret_n)
 		g[i].dn = strdup(rec_member(row, 1));
 		g[i].sid = strdup(rec_member(row, 2));
 		rec_unhex(rec_member(row, 3), g[i].id);
-		if (!g[i].name || !g[i].dn || !g[i].sid)
+		g[i].directory = strdup(rec_member(row, 4)); /* older rows have none: "" */
+		if (!g[i].name || !g[i].dn || !g[i].sid || !g[i].directory)
 			err = -ENOMEM;
 	}
 	json_decref(list);
@@ -254,6 +255,7 @@ void store_groups_free(struct idfw_group *groups, size_t n)
 		free(groups[i].name);
 		free(groups[i].dn);
 		free(groups[i].sid);
+		free(groups[i].directory);
 	}
 	free(groups);
 }

@@ -60,6 +60,8 @@ static const struct conf_item vm_items[] = {
 		"its sessions at a time, instead of what holds for all" },
 	{ "events-max", CONF_T_NUMBER, VM_ITEM(events_max), "", 1, 1000000,
 		"its events a second, instead of what holds for all" },
+	{ "directory", CONF_T_STRING, VM_ITEM(directory), "", 1, GI_NAME_MAX,
+		"directory block that names without a domain are looked up in, for its logins" },
 };
 
 static const struct conf_section sections[] = {
@@ -69,6 +71,19 @@ static const struct conf_section sections[] = {
 	{ "vm", vm_items, GI_ARRAY_SIZE(vm_items), sizeof(struct svm_vm_conf), ITEM(vms),
 		SVM_VMS_MAX },
 };
+
+int svm_vms_check(const struct svm_vm_conf *vms, size_t n, const struct svm_conf *c,
+	char ret_why[CONF_WHY_MAX])
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!vms[i].directory || svm_conf_directory(c, vms[i].directory))
+			continue;
+		(void)snprintf(ret_why, CONF_WHY_MAX, "vm %.48s: there is no directory \"%.48s\"",
+			vms[i].label, vms[i].directory);
+		return -EINVAL;
+	}
+	return 0;
+}
 
 /* what the table cannot say */
 static int conf_check(const void *conf, char ret_why[256])
@@ -90,6 +105,8 @@ static int conf_check(const void *conf, char ret_why[256])
 				c->never_isolate.items[i]);
 			return -EINVAL;
 		}
+	if (svm_vms_check(c->vms.elems, c->vms.n, c, ret_why) < 0)
+		return -EINVAL;
 	if (dir_route_check(d, c->directories.n, ret_why) < 0)
 		return -EINVAL;
 	for (size_t i = 0; i < c->directories.n; i++) {

@@ -11,6 +11,7 @@
 struct svm_vm_conf { /* 0: as for all */
 	char *label;
 	uint64_t sessions_max, events_max;
+	char *directory; /* label: of names without a domain; NULL: as for all */
 };
 
 struct svm_conf {
@@ -26,6 +27,9 @@ struct svm_conf {
 
 extern const struct conf_table svm_conf_table;
 
+/* the directories that @vms name are blocks of @c; else words, and -EINVAL */
+GI_MUST_CHECK int svm_vms_check(const struct svm_vm_conf *vms, size_t n, const struct svm_conf *c,
+	char ret_why[CONF_WHY_MAX]);
 /* block with this label, or NULL */
 struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label);
 

@@ -58,6 +58,7 @@ void idfw_vm_free(struct idfw_engine *e, struct idfw_vm *vm)
 	idfw_isolations_free(vm);
 	fw_state_free(vm->want);
 	pol_compiled_free(vm->compiled);
+	idfw_str_put(&e->strings, vm->directory);
 	free(vm->name);
 	free(vm->mux);
 	free(vm->transport);

@@ -160,7 +160,7 @@ static void ask(struct load *l)
 
 	name_of(l, l->asked++, name);
 	l->due_us = io_clock_mono_us();
-	must(idfw_dirs_lookup(l->dirs, name, name, &known) == 0, "a lookup is refused");
+	must(idfw_dirs_lookup(l->dirs, name, name, "", &known) == 0, "a lookup is refused");
 }
 
 static void turn_begin(struct load *l)
@@ -238,7 +238,7 @@ static void out_close(void *arg, struct idfw_vm *vm, const char *why)
 
 static int out_lookup(void *arg, struct idfw_principal *p)
 {
-	return idfw_dirs_lookup(((struct load *)arg)->dirs, p->key, p->key, p);
+	return idfw_dirs_lookup(((struct load *)arg)->dirs, p->key, p->user, p->names_in, p);
 }
 
 static int out_store(void *arg, const struct idfw_record *r)
@@ -356,7 +356,7 @@ static void login(struct load *l, unsigned int n)
 
 	name_of(l, who, user);
 	(void)snprintf(vm, sizeof(vm), "vm%u", n % N_VMS);
-	if (idfw_principal_get(l->e, user, &p) == 0)
+	if (idfw_principal_get(l->e, user, "", &p) == 0)
 		l->hits += p->presence == IDFW_P_FOUND && !p->stale;
 	s.id = ev.seq = n / N_VMS + 1;
 	s.user = user;

@@ -79,8 +79,8 @@ static void answer(struct world *w, uint8_t arg, uint8_t bits)
 
 	for (size_t i = 0; i < 4; i++)
 		if (bits >> i & 1)
-			groups[p.n_groups++] =
-				(struct idfw_group){ names[i], empty, empty, { (uint8_t)(i + 1) } };
+			groups[p.n_groups++] = (struct idfw_group){ names[i], empty, empty, empty,
+				{ (uint8_t)(i + 1) } };
 	idfw_engine_principal(w->e, users[arg & 3], &p);
 }
 

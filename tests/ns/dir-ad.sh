@@ -232,6 +232,9 @@ conf good
 dir_start /etc/idfw/dir-good.conf
 wait_line 20 '^state up' || bad 'not up again'
 
+# shellcheck source=tests/ns/dir-ad-names.sh
+. "$top_srcdir/tests/ns/dir-ad-names.sh"
+
 echo '== the server dies and comes back'
 sees 'killed: down' 30000 '^state down .*dc1.corp.example refuses connections on port 636' lab_signal dc samba KILL
 says 'lookups are answered at once' ' unavailable ' alice

@@ -15,6 +15,7 @@ clean() {
 	trap '' HUP INT TERM
 	[ $rc = 0 ] || tail -n 30 "$W"/{out,err} >&2 || true
 	dir_stop
+	[ -z "${SVM_PID:-}" ] || kill -KILL "$SVM_PID" 2>/dev/null || true
 	for d in "${!SAMBA_PID[@]}"; do samba_kill "$d"; done
 	[ -z "$SLAPD_PID" ] || kill -KILL "$SLAPD_PID" 2>/dev/null || true
 	rm -rf "$W"
@@ -119,7 +120,7 @@ block() { # LABEL TYPE IP BASE BIND-USER PASSWORD-FILE [MORE]
 		}
 	E
 }
-block_a() { block a ad $A DC=a,DC=example administrator@a.example password; }
+block_a() { block a ad $A DC=a,DC=example administrator@a.example password "${1:-}"; }
 block_b() { block b ad $B DC=b,DC=example administrator@b.example password "${1:-}"; }
 block_l() { block l openldap $L $LBASE "cn=admin,$LBASE" l.password; }
 # is TEXT LABEL GROUP NAME [SID [LABEL]] - found there, in such a group
@@ -176,6 +177,11 @@ is 'with what a filter and a DN are made of, OpenLDAP' l eng '#a*(b)+c,"d=e"'
 says 'a wildcard is a name' ' not-found ' '#a*'
 says 'a name is no domain' ' not-found ' '#a*(b)\c'
 
+says 'a bare name on a VM of the second one' '^answer alice\|b found [^ ]+ alice Domain_Users Users$' 'in b alice'
+says 'and on one of the third' '^answer alice\|l found - alice$' 'in l alice'
+says 'whom that one does not have is not another one'\''s' '^answer lena\|b not-found ' 'in b lena'
+says 'a name with a domain there' '^answer alice@a.example\|b found [^ ]+ alice .* eng$' 'in b alice@a.example'
+
 echo '== one of them is down'
 gone() { samba_kill a.example; }
 sees 'the first is killed' 20000 '^state @a down' gone
@@ -189,6 +195,9 @@ says 'its own are unavailable' '^answer alice@a.example unavailable ' alice@a.ex
 sees 'it comes back' 30000 '^state @a up' samba_run a.example $A
 is 'and answers' a eng alice
 dir_stop
+
+# shellcheck source=tests/ns/dir-several-svm.sh
+. "$top_srcdir/tests/ns/dir-several-svm.sh"
 
 echo '== default'
 {

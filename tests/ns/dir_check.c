@@ -4,7 +4,8 @@
  *
  *   dir_check -c FILE [LABEL]
  * FILE has `directory LABEL { ... }` blocks and map-names; all of them, or the one. Standard
- * input: "NAME", "NAME SID" or "NAME SID LABEL" a line is a lookup; its end ends the program.
+ * input: "NAME", "NAME SID", "NAME SID LABEL" or "in LABEL NAME" a line is a lookup (%20 in NAME is
+ * a blank; the last one is NAME|LABEL in what is printed); its end ends the program.
  * Standard output, one line each, as it happens:
  *   state up|down WHY
  *   changed all | changed SID... account=ID... group=ID...
@@ -191,7 +192,35 @@ static int ask(struct check *c, const char *name, char *sid)
 	if (label)
 		*label++ = '\0';
 	known.directory = label ? label : c->first;
-	return idfw_dirs_lookup(c->dirs, name, name, &known);
+	return idfw_dirs_lookup(c->dirs, name, name, "", &known);
+}
+
+/* "in LABEL NAME": a VM whose names without a domain are of that block */
+static int ask_in(struct check *c, char *label)
+{
+	char *name = strchr(label, ' '), key[IDFW_KEY_MAX + 1];
+
+	if (!name)
+		return -EINVAL;
+	*name++ = '\0';
+	(void)snprintf(key, sizeof(key), "%s|%s", name, label);
+	return idfw_dirs_lookup(c->dirs, key, name, label, NULL);
+}
+
+/* %20 is a blank, and so on */
+static void unescape(char *s)
+{
+	char *to = s;
+	unsigned int byte;
+
+	for (; *s; s++, to++) {
+		*to = *s;
+		if (*s != '%' || sscanf(s + 1, "%2x", &byte) != 1)
+			continue;
+		*to = (char)byte;
+		s += 2;
+	}
+	*to = '\0';
 }
 
 /* ---- trace NAME ---- */
@@ -296,7 +325,10 @@ static void on_input(struct io_fd *w, unsigned int events)
 			*sid++ = '\0';
 		if (sid && strcmp(c->line, "trace") == 0)
 			trace(c, sid);
-		else if (ask(c, c->line, sid ? sid : c->line + strlen(c->line)) < 0)
+		else if (sid && strcmp(c->line, "in") == 0)
+			(void)ask_in(c, sid);
+		else if (unescape(c->line),
+			ask(c, c->line, sid ? sid : c->line + strlen(c->line)) < 0)
 			(void)printf("refused %s\n", c->line);
 		c->len -= (size_t)(end + 1 - c->line);
 		memmove(c->line, end + 1, c->len + 1);

@@ -14,9 +14,11 @@
  * - open VM SEQ ID USER UID [cg=N] [in=ID] [found=yes] [service=yes] [at=MS]; close VM SEQ ID
  *   [REASON [at=MS]] (at: by the guest's own clock); address VM SEQ A,B|-
  * - snapshot VM SEQ [addr=A,B] [sessions=ID:USER:UID,...] [first=no] [last=no]
- * - found KEY [GROUP,GROUP|-] [sid=S] [id=I] [state=disabled,expired,locked,must-change]
- *   [revokes=the same] [expires=MS]; notfound KEY; unavailable KEY; changed
- *   all|SID|account=ID|group=ID...: an id is the name, GROUP#ID is a group that was called so
+ * - directory claims LABEL DOMAIN
+ * - found KEY [GROUP[|LABEL],...|-] [in=LABEL] [name=N] [upn=U] [sid=S] [id=I]
+ * [state=disabled,expired,locked,must-change] [revokes=the same] [expires=MS]; notfound KEY;
+ * unavailable KEY; changed all|SID|account=ID|group=ID...: an id is the name, GROUP#ID is a group
+ * that was called so
  * - directory up|down; acks on|off; ack VM ok|stale|failed|restarted; durable VM SEQ [boot=other]
  * - store|pushes|lookups full|ok; kick DBID; restart [lost]; pass MS;
  *   clock MS: our real time jumps there; lapse VM S: its kernel ends marks with leases up to S s
@@ -188,12 +190,10 @@ static bool answer(struct run *r, enum idfw_presence presence)
 {
 	static char empty[] = "";
 	struct idfw_group groups[LIST_MAX];
-	char *names[LIST_MAX], copy[512], dn[LIST_MAX][96], dn_user[128], *id;
-	struct idfw_principal p = { .presence = presence,
-		.name = r->words[1],
-		.upn = empty,
-		.sid = empty,
-		.groups = groups };
+	char *names[LIST_MAX], copy[512], dn[LIST_MAX][96], dn_user[128], *id, *in, name[256];
+	struct idfw_principal p = {
+		.presence = presence, .name = name, .upn = empty, .sid = empty, .groups = groups
+	};
 
 	snprintf(copy, sizeof(copy), "%s",
 		r->n > 2 && !strchr(r->words[2], '=') ? r->words[2] : "-");
@@ -204,6 +204,9 @@ static bool answer(struct run *r, enum idfw_presence presence)
 	p.stale = replay_option(r, "stale") != NULL;
 	if (replay_option(r, "in"))
 		p.directory = (char *)(uintptr_t)replay_option(r, "in");
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(r->words[1], "|"), r->words[1]);
+	if (replay_option(r, "name"))
+		p.name = (char *)(uintptr_t)replay_option(r, "name");
 	if (replay_option(r, "upn"))
 		p.upn = (char *)(uintptr_t)replay_option(r, "upn");
 	if (replay_option(r, "sid"))
@@ -216,8 +219,15 @@ static bool answer(struct run *r, enum idfw_presence presence)
 		unique_id(id ? id + 1 : names[i], groups[i].id);
 		if (id)
 			*id = '\0';
+		in = strchr(names[i], '|');
+		groups[i].directory = in ? in + 1 : p.directory;
+		if (in)
+			*in = '\0';
 		snprintf(dn[i], sizeof(dn[i]), "CN=%s,OU=Groups,DC=corp,DC=example", names[i]);
 	}
+	in = strchr(r->words[1], '|');
+	if (in)
+		*in = IDFW_KEY_IN;
 	idfw_engine_principal(r->w.e, r->words[1], &p);
 	return true;
 }
@@ -269,6 +279,15 @@ static bool do_directory(struct run *r)
 {
 	bool up = !strcmp(r->words[1], "up");
 
+	if (!strcmp(r->words[1], "claims")) {
+		if (r->n < 4 || r->w.n_claims == WORLD_VMS)
+			return replay_fail(r, "not: directory claims LABEL DOMAIN");
+		snprintf(r->w.claims[r->w.n_claims].label, sizeof(r->w.claims->label), "%s",
+			r->words[2]);
+		snprintf(r->w.claims[r->w.n_claims++].domain, sizeof(r->w.claims->domain), "%s",
+			r->words[3]);
+		return true;
+	}
 	if (!strcmp(r->words[1], "add"))
 		return idfw_engine_directory_add(r->w.e, r->words[2]) == 0 ||
 		       replay_fail(r, "too many directories");

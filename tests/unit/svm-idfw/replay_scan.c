@@ -115,23 +115,22 @@ bool replay_not_isolate(struct run *r)
 	return isolating(r, r->words[0][0] == 'r', &err) && (err < 0 || replay_fail(r, "was done"));
 }
 
-/* NAME:SESSIONS:EVENTS, or "-": no VM has its own any more */
+/* NAME:SESSIONS:EVENTS[:DIRECTORY], or "-": no VM has its own any more */
 static bool own_limits(struct run *r, const char *text)
 {
 	unsigned int sessions, events;
 	struct idfw_limits *l = r->w.limits;
 
-	for (size_t i = 0; i < r->w.n_limits; i++)
-		free((char *)(uintptr_t)l[i].vm);
-	r->w.n_limits = 0;
+	world_limits_free(&r->w);
 	for (const char *p = text; p && *p != '-'; p = strchr(p, ',')) {
-		char name[64];
+		char name[64], directory[64] = "";
 
 		p += *p == ',';
 		if (r->w.n_limits == WORLD_VMS ||
-			sscanf(p, "%63[^:]:%u:%u", name, &sessions, &events) != 3)
-			return replay_fail(r, "not VM:SESSIONS:EVENTS");
-		l[r->w.n_limits++] = (struct idfw_limits){ strdup(name), sessions, events };
+			sscanf(p, "%63[^:]:%u:%u:%63[^,]", name, &sessions, &events, directory) < 3)
+			return replay_fail(r, "not VM:SESSIONS:EVENTS[:DIRECTORY]");
+		l[r->w.n_limits++] =
+			(struct idfw_limits){ strdup(name), sessions, events, strdup(directory) };
 	}
 	return true;
 }

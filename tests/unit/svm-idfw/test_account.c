@@ -109,7 +109,8 @@ static void answer(struct model *m, struct user *u)
 	u->confirmed_ms = m->w.mono_ms;
 	for (size_t g = 0; g < 3; g++)
 		if (u->groups >> g & 1)
-			groups[p.n_groups++] = (struct idfw_group){ names[g], empty, empty, { 0 } };
+			groups[p.n_groups++] =
+				(struct idfw_group){ .name = names[g], .dn = empty, .sid = empty };
 	p.account = (struct idfw_account){
 		.state = u->state, .revokes = u->revokes, .expires_ms = u->expires_ms
 	};

@@ -261,7 +261,8 @@ static void do_answer(struct model *m)
 	p.presence = how == 0 ? IDFW_P_NOT_FOUND : how == 1 ? IDFW_P_UNAVAILABLE : IDFW_P_FOUND;
 	for (size_t i = 0; i < N_GROUPS; i++)
 		if (bits >> i & 1)
-			groups[p.n_groups++] = (struct idfw_group){ names[i], empty, empty, { 0 } };
+			groups[p.n_groups++] =
+				(struct idfw_group){ .name = names[i], .dn = empty, .sid = empty };
 	idfw_engine_principal(m->w.e, key, &p);
 }
 

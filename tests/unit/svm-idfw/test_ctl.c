@@ -391,7 +391,7 @@ static void find_alice(struct fix *f)
 {
 	char eng[] = "eng", none[] = "", alice[] = "alice", sid[] = "S-1-5-21-1";
 	char upn[] = "alice@corp.example";
-	struct idfw_group groups[] = { { eng, none, none, { 0 } } };
+	struct idfw_group groups[] = { { eng, none, none, none, { 0 } } };
 	struct idfw_principal p = { .key = alice,
 		.name = alice,
 		.upn = upn,

@@ -36,7 +36,7 @@ static const char *order(const struct idfw_dir_conf *d, const char *name, char b
 	struct dir_route r;
 	size_t at = 0;
 
-	dir_route(d, 3, name, &r);
+	dir_route(d, 3, name, "", &r);
 	buf[0] = '\0';
 	for (size_t i = 0; i < r.n; i++)
 		at += (size_t)snprintf(buf + at, 64 - at, "%s ", d[r.at[i]].label);
@@ -179,6 +179,109 @@ static void test_map_check_bad_refused(void **state)
 		assert_int_equal(dir_map_check(good[i], why), 0);
 }
 
+/* ---- names with a domain in a policy ---- */
+
+static void test_known_domains_are_those_of_blocks(void **state)
+{
+	static const struct {
+		const char *domain;
+		bool known;
+	} t[] = { { "AA", true }, { "aa", true }, { "a.example", true }, { "A.Example", true },
+		{ "shared.example", true }, { "b.example", true }, { "ad.b.example", true },
+		{ "l.example", true }, { "ldap", true }, { "LDAP", true }, { "b", true },
+		{ "example", false }, { "x.a.example", false }, { "BB", false }, { "", false } };
+	struct idfw_dir_conf d[3];
+
+	(void)state;
+	blocks(d);
+	for (size_t i = 0; i < GI_ARRAY_SIZE(t); i++)
+		assert_int_equal(dir_route_known(d, 3, t[i].domain), t[i].known);
+}
+
+static void test_has_is_by_claim_then_by_label(void **state)
+{
+	static const struct {
+		const char *label, *dn, *domain;
+		bool has;
+	} t[] = {
+		{ "a", NULL, "aa", true },
+		{ "b", NULL, "aa", false },
+		{ "b", NULL, "Shared.example", true },
+		{ "a", NULL, "shared.example", false },
+		{ "ldap", "cn=eng,ou=groups,o=elsewhere", "l.example", true },
+		{ "ldap", "cn=eng,dc=l,dc=example", "LDAP", true },
+		{ "b", "CN=eng,DC=ad,DC=b,DC=example", "b", true }, /* its label */
+		{ "a", NULL, "b", false },
+		{ "", NULL, "aa", false },
+		{ "x", NULL, "x", false },
+		/* several domains in one block: of a forest */
+		{ "a", "CN=eng,DC=a,DC=example", "a.example", true },
+		{ "a", "CN=eng,CN=Builtin,DC=a,DC=example", "AA", true },
+		{ "a", "CN=eng,DC=eu,DC=a,DC=example", "a.example", false },
+		{ "a", "CN=eng,DC=eu,DC=a,DC=example", "AA", false },
+		{ "a", "CN=eng\\,DC=a,DC=eu,DC=a,DC=example", "a.example", false },
+		/* another name of its own domain */
+		{ "b", "CN=eng,DC=ad,DC=b,DC=example", "shared.example", true },
+		{ "b", "CN=eng,DC=eu,DC=ad,DC=b,DC=example", "shared.example", false },
+	};
+	struct idfw_dir_conf d[3];
+
+	(void)state;
+	blocks(d);
+	for (size_t i = 0; i < GI_ARRAY_SIZE(t); i++)
+		if (dir_route_has(d, 3, t[i].label, t[i].dn, t[i].domain) != t[i].has)
+			fail_msg("%s %s %s", t[i].label, t[i].dn ? t[i].dn : "-", t[i].domain);
+}
+
+/* a claim is more than a label: whoever calls his block CORP does not get CORP's groups */
+static void test_has_label_gives_way_to_a_claim(void **state)
+{
+	struct idfw_dir_conf d[3];
+
+	(void)state;
+	blocks(d);
+	d[2].label = (char *)"aa";
+	assert_true(dir_route_has(d, 3, "a", NULL, "aa"));
+	assert_false(dir_route_has(d, 3, "aa", NULL, "aa"));
+}
+
+/* the Global Catalog: one block, its realm says which domains are meant */
+static void test_has_below_the_base(void **state)
+{
+	static char *realm[] = { (char *)"eu.a.example" };
+	struct idfw_dir_conf d[3];
+
+	(void)state;
+	blocks(d);
+	d[0].realm = (struct conf_list){ realm, 1 };
+	assert_true(dir_route_has(d, 3, "a", "CN=eng,DC=eu,DC=a,DC=example", "EU.a.example"));
+	assert_false(dir_route_has(d, 3, "a", "CN=eng,DC=a,DC=example", "eu.a.example"));
+	/* a group of a.example that somebody called "x,DC=eu" */
+	assert_false(dir_route_has(d, 3, "a", "CN=x\\,DC=eu,DC=a,DC=example", "eu.a.example"));
+	assert_true(dir_route_has(d, 3, "a", "CN=x\\,DC=eu,DC=a,DC=example", "a.example"));
+	assert_true(dir_route_has(d, 3, "a", NULL, "eu.a.example"));
+}
+
+static void test_route_names_in(void **state)
+{
+	struct idfw_dir_conf d[3];
+	struct dir_route r;
+
+	(void)state;
+	blocks(d);
+	d[0].is_default = true;
+	dir_route(d, 3, "alice", "ldap", &r);
+	assert_int_equal(r.n, 1);
+	assert_int_equal(r.at[0], 2);
+	dir_route(d, 3, "alice", "gone", &r); /* refused in a configuration */
+	assert_int_equal(r.at[0], 0);
+	dir_route(d, 3, "AA\\alice", "ldap", &r);
+	assert_int_equal(r.n, 1);
+	assert_int_equal(r.at[0], 0);
+	dir_route(d, 3, "", "ldap", &r);
+	assert_int_equal(r.n, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +291,11 @@ int main(void)
 		cmocka_unit_test(test_map_apply_first_that_fits),
 		cmocka_unit_test(test_map_apply_too_long),
 		cmocka_unit_test(test_map_check_bad_refused),
+		cmocka_unit_test(test_known_domains_are_those_of_blocks),
+		cmocka_unit_test(test_has_is_by_claim_then_by_label),
+		cmocka_unit_test(test_has_label_gives_way_to_a_claim),
+		cmocka_unit_test(test_has_below_the_base),
+		cmocka_unit_test(test_route_names_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,7 @@ struct world {
 	char hurried[256]; /* "a:alice " */
 	bool first;	   /* of the last one that was asked */
 	int refuse;	   /* block that is not asked; -1 none */
+	bool labels;	   /* show which block has a group */
 	const char *again; /* looked up from within the answer; NULL nothing */
 };
 
@@ -105,10 +106,11 @@ static void principal(void *arg, const char *key, const struct idfw_principal *f
 	put(w->said, "%s=%s@%s %s", key, word[found->presence], found->directory,
 		found->stale ? "stale " : "");
 	for (size_t i = 0; i < found->n_groups; i++)
-		put(w->said, "%s ", found->groups[i].name);
+		put(w->said, "%s%s%s ", found->groups[i].name, w->labels ? "/" : "",
+			w->labels ? found->groups[i].directory : "");
 	w->again = NULL;
 	if (again)
-		assert_int_equal(dir_set_lookup(w->set, again, again, NULL), 0);
+		assert_int_equal(dir_set_lookup(w->set, again, again, "", NULL), 0);
 }
 
 static int setup(void **state)
@@ -134,7 +136,7 @@ static int teardown(void **state)
 
 static void look(struct world *w, const char *name)
 {
-	assert_int_equal(dir_set_lookup(w->set, name, name, NULL), 0);
+	assert_int_equal(dir_set_lookup(w->set, name, name, "", NULL), 0);
 	assert_string_equal(w->said, "");
 }
 
@@ -226,7 +228,7 @@ static void known(struct world *w)
 {
 	struct idfw_principal p = { .sid = (char *)"S-1-5-7", .directory = (char *)"c" };
 
-	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", &p), 0);
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", "", &p), 0);
 	answer(w, 0, "alice", IDFW_P_UNAVAILABLE);
 	assert_string_equal(w->asked, "a:alice: c:alice:S-1-5-7 ");
 }
@@ -265,16 +267,16 @@ static void test_known_is_in_no_hurry(void **state)
 	struct idfw_principal p = { .presence = IDFW_P_FOUND };
 	struct world *w = *state;
 
-	assert_int_equal(dir_set_lookup(w->set, "bob", "bob", NULL), 0);
+	assert_int_equal(dir_set_lookup(w->set, "bob", "bob", "", NULL), 0);
 	assert_true(w->first);
 	p.waits = true;
-	assert_int_equal(dir_set_lookup(w->set, "carol", "carol", &p), 0);
+	assert_int_equal(dir_set_lookup(w->set, "carol", "carol", "", &p), 0);
 	assert_true(w->first);
 	p.waits = false;
-	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", &p), 0);
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", "", &p), 0);
 	assert_false(w->first);
 	p.presence = IDFW_P_NOT_FOUND; /* a local user */
-	assert_int_equal(dir_set_lookup(w->set, "root", "root", &p), 0);
+	assert_int_equal(dir_set_lookup(w->set, "root", "root", "", &p), 0);
 	assert_false(w->first);
 	assert_string_equal(w->hurried, "");
 	dir_set_hurry(w->set, "alice");
@@ -291,7 +293,7 @@ static void test_known_by_the_one_that_is_down(void **state)
 	struct idfw_principal p = { .sid = (char *)"S-1-5-7", .directory = (char *)"a" };
 	struct world *w = *state;
 
-	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", &p), 0);
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", "", &p), 0);
 	assert_string_equal(w->asked, "a:alice:S-1-5-7 ");
 	answer(w, 0, "alice", IDFW_P_UNAVAILABLE);
 	assert_string_equal(w->said, "alice=unavailable@ ");
@@ -302,7 +304,7 @@ static void test_refused_question(void **state)
 	struct world *w = *state;
 
 	w->refuse = 0;
-	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", NULL), -GI_EFULL);
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", "", NULL), -GI_EFULL);
 	w->refuse = 1;
 	look(w, "alice");
 	answer(w, 0, "alice", IDFW_P_NOT_FOUND);
@@ -419,17 +421,17 @@ static void test_add_many_takes_each_once(void **state)
 		(void)snprintf(sids[i], sizeof(sids[i]), SID_A "%zu", i);
 		g[i] = (struct idfw_group){ .name = (char *)"g", .sid = sids[i] };
 	}
-	assert_int_equal(dir_trust_add(&p, g, MANY / 2, NULL), 0);
+	assert_int_equal(dir_trust_add(&p, g, MANY / 2, NULL, NULL), 0);
 	assert_int_equal(p.n_groups, MANY / 2);
-	assert_int_equal(dir_trust_add(&p, g, MANY, "S-1-5-21-9-9-9"), 0);
+	assert_int_equal(dir_trust_add(&p, g, MANY, "S-1-5-21-9-9-9", NULL), 0);
 	assert_int_equal(p.n_groups, MANY / 2);
-	assert_int_equal(dir_trust_add(&p, g, MANY, NULL), 0);
-	assert_int_equal(dir_trust_add(&p, g, MANY, NULL), 0);
+	assert_int_equal(dir_trust_add(&p, g, MANY, NULL, NULL), 0);
+	assert_int_equal(dir_trust_add(&p, g, MANY, NULL, NULL), 0);
 	assert_int_equal(p.n_groups, MANY);
 	for (size_t i = 0; i < MANY; i++)
 		assert_string_equal(p.groups[i].sid, sids[i]);
 	g[0].sid = (char *)SID_C "1";
-	assert_int_equal(dir_trust_add(&p, g, 1, NULL), -GI_ELIMIT);
+	assert_int_equal(dir_trust_add(&p, g, 1, NULL, NULL), -GI_ELIMIT);
 	dir_trust_fini(&p);
 	free(sids);
 	free(g);
@@ -444,7 +446,8 @@ static void look_known(struct world *w)
 	};
 
 	w->asked[0] = w->said[0] = '\0';
-	assert_int_equal(dir_set_lookup(w->set, "alice@b.example", "alice@b.example", &known), 0);
+	assert_int_equal(
+		dir_set_lookup(w->set, "alice@b.example", "alice@b.example", "", &known), 0);
 }
 
 static void test_trusts_are_put_together(void **state)
@@ -462,6 +465,76 @@ static void test_trusts_are_put_together(void **state)
 	assert_string_equal(w->said, "");
 	other_has(w, 2, &g_own); /* has it already */
 	assert_string_equal(w->said, "alice@b.example=found@b own Users local ");
+}
+
+static void test_trusts_groups_are_the_blocks_that_have_them(void **state)
+{
+	struct world *w = *state;
+
+	w->d[1].trusts = (struct conf_list){ trusts, 2 };
+	w->labels = true;
+	look(w, "alice@b.example");
+	b_has(w);
+	other_has(w, 0, &g_local);
+	other_has(w, 2, &g_third);
+	assert_string_equal(w->said, "alice@b.example=found@b own/b Users/b local/a third/c ");
+	look_known(w); /* the same from before, while they are away */
+	b_has(w);
+	other_down(w, 0);
+	other_down(w, 2);
+	assert_string_equal(
+		w->said, "alice@b.example=found@b stale own/b Users/b local/a other/a third/c ");
+}
+
+/* ---- names without a domain are of one block ---- */
+
+static void test_lookup_bare_name_of_the_vms_block(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(dir_set_lookup(w->set, "alice|b", "alice", "b", NULL), 0);
+	assert_string_equal(w->asked, "b:alice: ");
+	answer(w, 1, "alice|b", IDFW_P_NOT_FOUND); /* nobody else is asked */
+	assert_string_equal(w->said, "alice|b=not-found@ ");
+	assert_string_equal(w->others, "");
+}
+
+static void test_lookup_name_with_domain_is_its_domains_also_there(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(dir_set_lookup(w->set, "k", "alice@c.example", "b", NULL), 0);
+	assert_string_equal(w->asked, "c:alice@c.example: ");
+	w->asked[0] = '\0';
+	/* what map-names makes of it has the last word */
+	assert_int_equal(dir_set_lookup(w->set, "m", "alice@old.example", "a", NULL), 0);
+	assert_string_equal(w->asked, "b:alice@b.example: ");
+}
+
+static void test_lookup_same_name_in_two_blocks_at_once(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(dir_set_lookup(w->set, "alice|b", "alice", "b", NULL), 0);
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", "", NULL), 0);
+	assert_string_equal(w->asked, "b:alice: a:alice: ");
+	answer(w, 0, "alice", IDFW_P_FOUND);
+	answer(w, 1, "alice|b", IDFW_P_FOUND);
+	assert_string_equal(w->said, "alice=found@a alice|b=found@b ");
+}
+
+/* asked again while it runs: by the name of the login, so that it is mapped once, not twice */
+static void test_lookup_again_maps_the_login_name(void **state)
+{
+	static char *swap[] = { (char *)"*@x.example -> *@b.example",
+		(char *)"*@b.example -> *@c.example" };
+	struct world *w = *state;
+
+	w->maps = (struct conf_list){ swap, 2 };
+	look(w, "alice@x.example");
+	look(w, "alice@x.example");
+	answer(w, 1, "alice@x.example", IDFW_P_FOUND);
+	assert_string_equal(w->asked, "b:alice@b.example: b:alice@b.example: ");
 }
 
 static void test_trusts_unknown_and_down_is_unavailable(void **state)
@@ -625,6 +698,11 @@ int main(void)
 		T(test_other_the_same_account_is_none),
 		T(test_other_blocks_before_have_said_no),
 		T(test_other_few_at_a_time),
+		T(test_trusts_groups_are_the_blocks_that_have_them),
+		T(test_lookup_bare_name_of_the_vms_block),
+		T(test_lookup_name_with_domain_is_its_domains_also_there),
+		T(test_lookup_same_name_in_two_blocks_at_once),
+		T(test_lookup_again_maps_the_login_name),
 		T(test_trusts_are_put_together),
 		T(test_trusts_are_asked_for_the_account_s_own_domain),
 		T(test_trusts_without_a_domain_are_not_asked),

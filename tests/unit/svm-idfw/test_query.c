@@ -237,7 +237,7 @@ static void test_isolate_a_vm(void **state)
 	(void)ask(f, "status", NULL, NULL);
 	HAS(f, "\"isolated_sessions\":0,\"isolated_vms\":1,");
 	HAS(f, "\"vm\":\"jump01\",\"connected\":true");
-	HAS(f, "\"isolated\":true,\"alarms\":[]}");
+	HAS(f, "\"isolated\":true,\"alarms\":[],\"directory\":\"\"}");
 	assert_int_equal(ask(f, "release", "vm=jump01", NULL), 0);
 	assert_int_equal(ask(f, "release", "vm=jump01", NULL), 4);
 	assert_int_equal(ask(f, "release", "vm=nosuch", NULL), 4);
@@ -245,13 +245,14 @@ static void test_isolate_a_vm(void **state)
 
 static void test_status_names_the_limits_that_count(void **state)
 {
-	static const struct idfw_limits own[] = { { "jump01", 7, 0 } };
+	static const struct idfw_limits own[] = { { "jump01", 7, 0, "lab" } };
 	struct fix *f = *state;
 
 	idfw_engine_limits(f->w.e, 4096, 500, own, 1);
 	(void)ask(f, "status", NULL, NULL);
 	HAS(f, "\"limits\":{\"sessions\":7,\"events\":500,\"own_sessions\":true,"
 	       "\"own_events\":false},\"isolated\":false");
+	HAS(f, "\"alarms\":[],\"directory\":\"lab\"}");
 	HAS(f, "\"limits\":{\"sessions\":4096,\"events\":500,\"own_sessions\":false,"
 	       "\"own_events\":false}"); /* dc1 */
 	idfw_engine_limits(f->w.e, 4096, 500, NULL, 0);
@@ -323,7 +324,7 @@ static void test_explain_says_what_is_open_until_when(void **state)
 	(void)ask(f, "explain", "1", NULL);
 	HAS(f, "\"closed\":\"\",\"beat_ms\":null");
 	HAS(f, "{\"group\":\"eng\",\"lease_s\":10,\"step\":0,\"ends_ms\":null,\"ended\":false,"
-	       "\"forbids\":false,\"lost\":false}");
+	       "\"forbids\":false,\"lost\":false,\"by\":[\"directory eng\"]}");
 	HAS(f, "{\"group\":\"ops\",\"lease_s\":60,\"step\":1,\"ends_ms\":null");
 	HAS(f, "{\"group\":\"bad\",\"lease_s\":60,\"step\":1,\"ends_ms\":null,\"ended\":false,"
 	       "\"forbids\":true");
@@ -345,8 +346,8 @@ static void test_explain_says_what_is_open_until_when(void **state)
 	(void)snprintf(text, sizeof(text), "\"step\":0,\"ends_ms\":%llu,\"ended\":true",
 		(unsigned long long)f->w.real_ms - 1000);
 	HAS(f, text);
-	HAS(f, "\"ended\":true,\"forbids\":false,\"lost\":true}");
-	HAS(f, "\"ended\":false,\"forbids\":false,\"lost\":false}"); /* ops */
+	HAS(f, "\"ended\":true,\"forbids\":false,\"lost\":true,");
+	HAS(f, "\"ended\":false,\"forbids\":false,\"lost\":false,"); /* ops */
 	assert_int_equal(ask(f, "explain", "99", NULL), 4);
 	SAID(f, "no live session 99");
 	assert_int_equal(ask(f, "explain", "x", NULL), 2);

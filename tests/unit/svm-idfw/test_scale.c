@@ -254,7 +254,7 @@ static void answer(struct sink *k, unsigned int u)
 		snprintf(dns[i], sizeof(dns[i]), "CN=group-%u,OU=Groups,DC=corp,DC=example", g);
 		snprintf(sids[i], sizeof(sids[i]), "S-1-5-21-1111111111-2222222222-3333333333-9%u",
 			g);
-		groups[i] = (struct idfw_group){ names[i], dns[i], sids[i],
+		groups[i] = (struct idfw_group){ names[i], dns[i], sids[i], (char *)"corp",
 			{ (uint8_t)(g + 1), (uint8_t)((g + 1) >> 8) } };
 	}
 	idfw_engine_principal(k->e, key, &p);

@@ -274,9 +274,10 @@ static int loaded_principal(void *arg, const struct idfw_principal *p)
 	size_t at = strlen(l->text);
 
 	(void)snprintf(l->text + at, sizeof(l->text) - at,
-		"principal %s@%s %s %s %zu %s %s %d state %u/%u %llu\n", p->key, p->directory,
-		p->name, p->sid, p->n_groups, p->groups[1].name, p->groups[0].sid, p->presence,
-		p->account.state, p->account.revokes, (unsigned long long)p->account.expires_ms);
+		"principal %s@%s %s %s %zu %s@%s %s@%s %d state %u/%u %llu\n", p->key, p->directory,
+		p->name, p->sid, p->n_groups, p->groups[1].name, p->groups[1].directory,
+		p->groups[0].sid, p->groups[0].directory, p->presence, p->account.state,
+		p->account.revokes, (unsigned long long)p->account.expires_ms);
 	return 0;
 }
 
@@ -318,9 +319,9 @@ static void test_store_restart_loads_live_state(void **state)
 	struct fix *f = *state;
 	struct idfw_session a = session(1, "alice"), b = session(2, "bob"), c = session(3, "cy");
 	char eng[] = "eng", ops[] = "R&D (\"East\")", sid[] = "S-1-5-18", none[] = "",
-	     alice[] = "alice";
-	struct idfw_group groups[] = { { eng, none, sid, { 0xe1, [15] = 0x0e } },
-		{ ops, none, none, { 0 } } };
+	     alice[] = "alice", lab[] = "lab";
+	struct idfw_group groups[] = { { eng, none, sid, lab, { 0xe1, [15] = 0x0e } },
+		{ ops, none, none, NULL, { 0 } } };
 	struct idfw_principal p = { .key = alice,
 		.name = alice,
 		.upn = none,
@@ -352,7 +353,7 @@ static void test_store_restart_loads_live_state(void **state)
 		"vm vm01 0a 4\n"
 		"vm vm02 0b 9\n"
 		"as of 1893456000000 3\n"
-		"principal alice@corp alice S-1-5-18 2 R&D (\"East\") S-1-5-18 1 "
+		"principal alice@corp alice S-1-5-18 2 R&D (\"East\")@ S-1-5-18@lab 1 "
 		"state 5/3 1893456000000\n"
 		"session vm01 alice 0a 501 1 2001 0 pts/0 4 2001\n"
 		"session vm01 bob 0a 502 2 2002 1 pts/0 4 2001\n");

@@ -222,7 +222,7 @@ static int out_lookup(void *arg, struct idfw_principal *p)
 
 	if (w->lookup_full)
 		return -GI_EFULL;
-	log_line(w, "lookup %s", p->key);
+	log_line(w, "lookup %s%s%s", p->user, *p->names_in ? "|" : "", p->names_in);
 	return 0;
 }
 
@@ -262,7 +262,8 @@ static int engine_start(struct world *w)
 		.isolate_max = w->isolate_max,
 		.never_isolate = &w->spared,
 		.n_never_isolate = w->spared ? 1 : 0,
-		.seed = { w->seed[0], w->seed[1] } };
+		.seed = { w->seed[0], w->seed[1] },
+		.domains = world_domains(w) };
 	struct idfw_out out = { .arg = w,
 		.send = out_send,
 		.send_state = out_state,
@@ -292,8 +293,7 @@ void world_fini(struct world *w)
 	}
 	idfw_engine_free(w->e);
 	world_log_clear(w);
-	for (size_t i = 0; i < w->n_limits; i++)
-		free((char *)(uintptr_t)w->limits[i].vm);
+	world_limits_free(w);
 	free(w->log);
 	free(w->policy);
 }

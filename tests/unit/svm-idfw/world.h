@@ -7,6 +7,7 @@
  * 0003 says. What comes out of the engine is also a log of text lines that tests look into:
  *   record KIND VM user=U session=N seq=N DETAIL     VM ready ID enforced     VM helloack N
  *   VM eventack N    VM kick ID REASON    VM refused TEXT    VM closed WHY    lookup KEY
+ *   (KEY with a | between a name and the directory of bare names on its VM)
  *   VM state gG vV N elements    VM delta gG vV N ops
  */
 #ifndef TESTS_SVM_WORLD_H
@@ -58,6 +59,10 @@ struct world {
 	uint32_t sessions_max, events_max;    /* 0: none */
 	struct idfw_limits limits[WORLD_VMS]; /* of single VMs; names owned */
 	size_t n_limits;
+	struct {
+		char label[48], domain[64];
+	} claims[WORLD_VMS]; /* of directories, for names in the policy */
+	size_t n_claims;
 	uint64_t push_deadline_ms; /* 0: none */
 	uint64_t turned_away;	   /* what the next guest_up says */
 	const char *spared;	   /* never-isolate: this VM; or NULL */
@@ -69,6 +74,9 @@ struct world {
 
 void world_init(struct world *w);
 void world_fini(struct world *w);
+/* world_names.c */
+void world_limits_free(struct world *w);
+struct pol_domains world_domains(const struct world *w);    /* whose are names with a domain? */
 struct agent *world_agent(struct world *w, const char *vm); /* or makes it */
 /* ends a step: tick, flush, agents answer (unless no_ack), everything is checked; NULL or what is
  * wrong */
