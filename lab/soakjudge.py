@@ -143,9 +143,11 @@ class Judge:
         cut_uids = left_uids | {(r["vm"], r["uid"]) for r in rows if not r["cgroup"] and r["session"] in cut}
         units = policy.units()
         # a uid says who somebody is outside of all sessions, and where no person is known by it alone or refused
-        inside = {(r["vm"], r["cgroup"]) for r in self.shown if r["cgroup"]}
+        # (in a session that does not count, of somebody refused or kicked, too: docs/policy.md)
+        shut = {(r["vm"], r["cgroup"]) for r in self.shown if r["refused"] or r["kicked"]}
+        inside = {(r["vm"], r["cgroup"]) for r in self.shown if r["cgroup"]} - shut
         persons = {(r["vm"], r["uid"]) for r in self.shown if r["kind"] == "login" and
-                   (not r["cgroup"] or (r["refused"] and r["directory"] == "found"))}
+                   (not r["cgroup"] or ((r["refused"] or r["kicked"]) and r["directory"] == "found"))}
         users, self.by_uid_cut = {}, set()
         for name, (machine, login) in lab.actors.items():
             one, answer = lab.logins.get(login), answers.get(name) or {}

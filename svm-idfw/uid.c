@@ -77,11 +77,13 @@ const struct pol_set *uid_groups(const struct idfw_engine *e, const struct plan_
 
 /*
  * a person's: the kernel could not tell the service from him. Without a cgroup, nested or not; or
- * refused by `logins`: then his cgroup leads to no mark, and he must not get the service's
+ * refused by `logins`, or kicked: then his cgroup leads to no mark, and he must not get the
+ * service's
  */
 static bool is_persons(const struct idfw_session *s)
 {
-	return !s->cgroup || (s->refused && s->principal && s->principal->presence == IDFW_P_FOUND);
+	return !s->cgroup || ((s->refused || s->kicked) && s->principal &&
+				     s->principal->presence == IDFW_P_FOUND);
 }
 
 static bool held(const struct idfw_engine *e, const struct idfw_vm *vm, uint32_t uid)

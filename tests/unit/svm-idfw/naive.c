@@ -149,7 +149,7 @@ static bool person_has(const struct world *world, const struct idfw_vm *w, uint3
 {
 	for (const struct idfw_session *s = w->sessions; s; s = s->v_next)
 		if (s->uid == uid && uid >= world->e->conf.min_uid &&
-			(!s->cgroup || (s->refused && s->principal &&
+			(!s->cgroup || ((s->refused || s->kicked) && s->principal &&
 					       s->principal->presence == IDFW_P_FOUND)))
 			return true;
 	return false;
