@@ -5,9 +5,9 @@
  * Runs in svm-idfw's engine. While the directory answers, an account that nothing was said about is
  * confirmed: changes would have been told. From the moment that it is gone, or that an account may
  * have changed and was not looked up yet, its age grows, by the monotonic clock, restarts included
- * (the mark: until when all live accounts were confirmed, in the database). A policy may end
- * memberships of a certain age (`on-stale`): such a group is taken out of member_of at its
- * millisecond. The kernels need not know: a lease is about us, this is about the directory.
+ * (the mark of each directory: until when all its live accounts were confirmed, in the database). A
+ * policy may end memberships of a certain age (`on-stale`): such a group is taken out of member_of
+ * at its millisecond. The kernels need not know: a lease is about us, this is about the directory.
  * Invariant: member_of of an account with sessions has no lapsed group.
  * Source: docs/directory.md "Age", docs/adr/0017-account-state-and-age.md.
  */
@@ -73,10 +73,15 @@ void age_restore(struct idfw_engine *e, struct idfw_principal *p, uint64_t resol
 void age_restore_live(struct idfw_engine *e, const struct idfw_session *s)
 {
 	struct idfw_principal *p = s->principal;
-	int64_t mark = mono_of(e, e->as_of.real_ms);
 
-	if (s->db_id < e->as_of.next_db_id && p->resolved_ms && mark > p->account.confirmed_ms)
-		p->account.confirmed_ms = mark;
+	for (size_t i = 0; p->resolved_ms && i < e->n_as_of; i++) {
+		const struct idfw_as_of *a = &e->as_of[i];
+		int64_t at = mono_of(e, a->real_ms);
+
+		if ((!*a->directory || strcmp(a->directory, p->directory) == 0) &&
+			s->db_id < a->next_db_id && at > p->account.confirmed_ms)
+			p->account.confirmed_ms = at;
+	}
 }
 
 /* ---- the mark ---- */
@@ -89,17 +94,46 @@ static bool any_up(const struct idfw_engine *e)
 	return false;
 }
 
+/* NULL: too many */
+static struct idfw_as_of *as_of_get(struct idfw_engine *e, const char *directory)
+{
+	struct idfw_as_of *a;
+
+	for (size_t i = 0; i < e->n_as_of; i++)
+		if (strcmp(e->as_of[i].directory, directory) == 0)
+			return &e->as_of[i];
+	a = e->n_as_of < IDFW_AS_OF_MAX ? &e->as_of[e->n_as_of] : NULL;
+	if (!a || gi_text_copy(a->directory, sizeof(a->directory), directory) < 0)
+		return NULL;
+	e->n_as_of++;
+	return a;
+}
+
+/* of each directory that answers; who is late holds up his own: older after a restart, the safe
+ * side
+ */
 static void mark(struct idfw_engine *e)
 {
+	uint64_t oldest[IDFW_DIRS_MAX] = { 0 }, age;
 	const struct idfw_principal *p;
-	uint64_t oldest = 0, age;
+	struct idfw_as_of *a;
 
 	for (p = e->principals; p; p = p->hh.next) {
 		age = p->sessions && p->presence == IDFW_P_FOUND ? age_of(e, p) : 0;
-		oldest = age > oldest ? age : oldest;
+		for (size_t i = 0; age && i < e->n_dirs; i++)
+			if (age > oldest[i] &&
+				(!*p->directory || !strcmp(p->directory, e->dirs[i].label)))
+				oldest[i] = age;
 	}
-	if (oldest <= AGE_LATE_MS) /* else: older for all, after a restart; the safe side */
-		e->as_of = (struct idfw_as_of){ e->real_ms - oldest, e->next_db_id };
+	for (size_t i = 0; i < e->n_dirs; i++) {
+		if (e->dirs[i].state != IDFW_DIR_UP || oldest[i] > AGE_LATE_MS)
+			continue;
+		a = as_of_get(e, e->dirs[i].label);
+		if (a) {
+			a->real_ms = e->real_ms - oldest[i];
+			a->next_db_id = e->next_db_id;
+		}
+	}
 }
 
 void age_tick(struct idfw_engine *e)
@@ -131,14 +165,31 @@ void age_directory(struct idfw_engine *e, const struct idfw_directory *d, bool u
 			age_confirm(e, p);
 }
 
-struct idfw_as_of idfw_engine_as_of(const struct idfw_engine *e)
+const struct idfw_as_of *idfw_engine_as_of(const struct idfw_engine *e, size_t *ret_n)
 {
+	*ret_n = e->n_as_of;
 	return e->as_of;
 }
 
-void idfw_engine_restore_as_of(struct idfw_engine *e, struct idfw_as_of as_of)
+void idfw_engine_restore_as_of(struct idfw_engine *e, const struct idfw_as_of *as_of)
 {
-	e->as_of = as_of;
+	struct idfw_as_of *a = as_of_get(e, as_of->directory);
+
+	if (a)
+		*a = *as_of;
+}
+
+static uint64_t as_of_ms(const struct idfw_engine *e, const char *label)
+{
+	uint64_t ms = 0;
+
+	for (size_t i = 0; i < e->n_as_of; i++) {
+		const struct idfw_as_of *a = &e->as_of[i];
+
+		if ((!*a->directory || strcmp(a->directory, label) == 0) && a->real_ms > ms)
+			ms = a->real_ms;
+	}
+	return ms;
 }
 
 /* ---- on-stale ---- */
@@ -226,7 +277,13 @@ void idfw_engine_ages(const struct idfw_engine *e, struct idfw_ages *ret)
 {
 	const struct idfw_principal *p;
 
-	*ret = (struct idfw_ages){ .as_of_ms = e->as_of.real_ms };
+	*ret = (struct idfw_ages){ .as_of_ms = 0 };
+	for (size_t i = 0; i < e->n_dirs; i++) {
+		uint64_t ms = as_of_ms(e, e->dirs[i].label);
+
+		if (i == 0 || ms < ret->as_of_ms)
+			ret->as_of_ms = ms;
+	}
 	for (p = e->principals; p; p = p->hh.next) {
 		uint64_t age = age_of(e, p);
 

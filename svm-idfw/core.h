@@ -303,7 +303,8 @@ struct idfw_engine {
 	uint32_t drain_s; /* while the policy or the directory takes access away: for so long; or 0
 			   */
 	bool watch_all;	  /* which services matter to which VM may have changed */
-	struct idfw_as_of as_of;	     /* age.c */
+	struct idfw_as_of as_of[IDFW_AS_OF_MAX]; /* age.c */
+	size_t n_as_of;
 	uint64_t mark_ms;		     /* monotonic: when it is moved on */
 	struct idfw_principal *accounts_due; /* heap: whose state is another one by itself next */
 	uint64_t retry_ms;		     /* failed lookups are tried again; 0 none */

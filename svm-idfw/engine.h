@@ -464,14 +464,19 @@ bool idfw_account_cut(const struct idfw_principal *p);
  */
 uint64_t idfw_engine_confirmed(
 	const struct idfw_engine *e, const struct idfw_principal *p, uint64_t *ret_age_ms);
-/* until when all live accounts were confirmed: those with sessions before this one; 0 never */
+/* until when all live accounts of a directory were confirmed: those with sessions before this one
+ */
 struct idfw_as_of {
+	char directory[GI_NAME_MAX + 1]; /* label; "" of all (databases before version 6) */
 	uint64_t real_ms, next_db_id;
 };
-struct idfw_as_of idfw_engine_as_of(const struct idfw_engine *e); /* to be kept for a restart */
-void idfw_engine_restore_as_of(struct idfw_engine *e, struct idfw_as_of as_of); /* first */
+#define IDFW_AS_OF_MAX (2 * IDFW_DIRS_MAX) /* of blocks that are not configured any more, too */
+/* to be kept for a restart; borrowed, each stays where it is in the list */
+const struct idfw_as_of *idfw_engine_as_of(const struct idfw_engine *e, size_t *ret_n);
+/* first of all; over IDFW_AS_OF_MAX: not taken, accounts are older then */
+void idfw_engine_restore_as_of(struct idfw_engine *e, const struct idfw_as_of *as_of);
 struct idfw_ages {	    /* of accounts with sessions */
-	uint64_t as_of_ms;  /* real time; 0 never */
+	uint64_t as_of_ms;  /* real time, of the directory that was confirmed first; 0 never */
 	uint64_t oldest_ms; /* age */
 	size_t unconfirmed;
 	size_t old;	/* for IDFW_AGE_OLD_MS, and no on-stale will end that */

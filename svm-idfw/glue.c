@@ -60,10 +60,12 @@ static void hold_cb(struct io_timer *w)
 /* for a restart while the directory is away: how old is what it said? */
 static void keep_as_of(struct svm *s)
 {
-	struct idfw_as_of as_of = idfw_engine_as_of(s->engine);
+	size_t n;
+	const struct idfw_as_of *a = idfw_engine_as_of(s->engine, &n);
 
-	if (as_of.real_ms != s->as_of_ms && idfw_store_put_as_of(s->store, as_of) == 0)
-		s->as_of_ms = as_of.real_ms;
+	for (size_t i = 0; i < n; i++)
+		if (a[i].real_ms != s->as_of_ms[i] && idfw_store_put_as_of(s->store, &a[i]) == 0)
+			s->as_of_ms[i] = a[i].real_ms;
 }
 
 static void flush_cb(struct io_idle *w)

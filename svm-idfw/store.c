@@ -157,7 +157,7 @@ int idfw_store_put_principal(struct idfw_store *s, const struct idfw_principal *
 	return err < 0 ? err : store_put(s, copy);
 }
 
-int idfw_store_put_as_of(struct idfw_store *s, struct idfw_as_of as_of)
+int idfw_store_put_as_of(struct idfw_store *s, const struct idfw_as_of *as_of)
 {
 	struct store_rec *copy;
 	int err = store_rec_as_of(as_of, &copy);

@@ -38,8 +38,8 @@ GI_MUST_CHECK int idfw_store_load(struct idfw_store *s,
 /* copies; -GI_EFULL: not taken (the caller counts; the agent sends the event again later) */
 GI_MUST_CHECK int idfw_store_put(struct idfw_store *s, const struct idfw_record *r);
 GI_MUST_CHECK int idfw_store_put_principal(struct idfw_store *s, const struct idfw_principal *p);
-/* until when all live accounts were confirmed: idfw_engine_as_of() */
-GI_MUST_CHECK int idfw_store_put_as_of(struct idfw_store *s, struct idfw_as_of as_of);
+/* until when all live accounts of a directory were confirmed: idfw_engine_as_of() */
+GI_MUST_CHECK int idfw_store_put_as_of(struct idfw_store *s, const struct idfw_as_of *as_of);
 /* synchronous, rare: a committed policy must be on disk before it is used */
 GI_MUST_CHECK int idfw_store_put_policy(struct idfw_store *s, uint64_t generation, const char *by,
 	uint64_t time_ms, const char *text, size_t len);

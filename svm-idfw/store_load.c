@@ -12,7 +12,7 @@ static int load_vm(void *arg, const char *name, const uint8_t boot_id[16], uint6
 	return idfw_engine_restore_vm(arg, name, boot_id, seq);
 }
 
-static void load_as_of(void *arg, struct idfw_as_of as_of)
+static void load_as_of(void *arg, const struct idfw_as_of *as_of)
 {
 	idfw_engine_restore_as_of(arg, as_of);
 }

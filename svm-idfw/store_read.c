@@ -213,8 +213,10 @@ static int load_vm(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg
 
 static int load_as_of(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
 {
-	if (ops->as_of)
-		ops->as_of(arg, (struct idfw_as_of){ col_int(st, 0), col_int(st, 1) });
+	struct idfw_as_of a = { .real_ms = col_int(st, 1), .next_db_id = col_int(st, 2) };
+
+	if (ops->as_of && gi_text_copy(a.directory, sizeof(a.directory), col_text(st, 0)) == 0)
+		ops->as_of(arg, &a);
 	return 0;
 }
 
@@ -339,8 +341,7 @@ int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void 
 		int (*row)(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg);
 	} steps[] = {
 		{ "SELECT name,boot_id,seq FROM vm", load_vm },
-		{ "SELECT a.value,b.value FROM meta a,meta b WHERE a.key='as_of_ms'"
-		  " AND b.key='as_of_session'",
+		{ "SELECT directory,real_ms,next_session FROM as_of ORDER BY real_ms DESC",
 			load_as_of },
 		{ "SELECT "
 		  "key,name,upn,dn,sid,guid,presence,resolved_ms,groups,account_state,revokes,"

@@ -89,17 +89,19 @@ int store_rec_new(const struct idfw_record *r, struct store_rec **ret)
 	return 0;
 }
 
-int store_rec_as_of(struct idfw_as_of as_of, struct store_rec **ret)
+int store_rec_as_of(const struct idfw_as_of *as_of, struct store_rec **ret)
 {
-	struct store_rec *c = calloc(1, sizeof(*c));
+	size_t bytes = sizeof(struct store_rec) + rec_len(as_of->directory), at = 0;
+	struct store_rec *c = calloc(1, bytes);
 
 	if (!c)
 		return -ENOMEM;
-	c->bytes = sizeof(*c);
+	c->bytes = bytes;
 	c->as_of = true;
 	c->vm = c->detail = c->user = "";
-	c->resolved_ms = as_of.real_ms;
-	c->db_id = as_of.next_db_id;
+	c->directory = rec_put(c, &at, as_of->directory);
+	c->resolved_ms = as_of->real_ms;
+	c->db_id = as_of->next_db_id;
 	*ret = c;
 	return 0;
 }

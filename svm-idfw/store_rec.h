@@ -15,7 +15,7 @@ struct store_rec {
 	struct store_rec *next; /* the queue's */
 	size_t bytes;		/* of this allocation */
 	bool principal;		/* else an audit record */
-	bool as_of;		/* or resolved_ms and db_id alone: struct idfw_as_of */
+	bool as_of;		/* or resolved_ms, db_id and directory alone: struct idfw_as_of */
 
 	/* record; texts point behind the struct and are never NULL */
 	enum idfw_record_kind kind;
@@ -50,7 +50,7 @@ struct store_rec {
 
 /* owned, free(); -ENOMEM */
 GI_MUST_CHECK int store_rec_new(const struct idfw_record *r, struct store_rec **ret);
-GI_MUST_CHECK int store_rec_as_of(struct idfw_as_of as_of, struct store_rec **ret);
+GI_MUST_CHECK int store_rec_as_of(const struct idfw_as_of *as_of, struct store_rec **ret);
 GI_MUST_CHECK int store_rec_principal(const struct idfw_principal *p, struct store_rec **ret);
 
 const char *store_kind_word(enum idfw_record_kind kind);

@@ -87,8 +87,17 @@ static const char store_schema_5[] =
 	"ALTER TABLE principal ADD COLUMN directory TEXT NOT NULL DEFAULT '';"
 	"PRAGMA user_version=5;";
 
+/* until when all live accounts were confirmed: of each directory; '' of all, from before */
+static const char store_schema_6[] =
+	"CREATE TABLE as_of(directory TEXT PRIMARY KEY, real_ms INTEGER NOT NULL,"
+	" next_session INTEGER NOT NULL) WITHOUT ROWID;"
+	"INSERT INTO as_of SELECT '',a.value,b.value FROM meta a,meta b"
+	" WHERE a.key='as_of_ms' AND b.key='as_of_session';"
+	"DELETE FROM meta WHERE key IN ('as_of_ms','as_of_session');"
+	"PRAGMA user_version=6;";
+
 static const char *const store_schemas[] = { store_schema_1, store_schema_2, store_schema_3,
-	store_schema_4, store_schema_5 };
+	store_schema_4, store_schema_5, store_schema_6 };
 
 enum store_stmt {
 	S_BEGIN,
@@ -128,8 +137,8 @@ static const char *const store_stmts[S_WRITER_COUNT] = {
 	[S_PRINCIPAL] = "INSERT OR REPLACE INTO principal(key,name,upn,dn,sid,guid,presence,"
 			"resolved_ms,groups,account_state,revokes,expires_ms,directory)"
 			" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
-	[S_AS_OF] = "INSERT INTO meta(key,value) VALUES('as_of_ms',?1),('as_of_session',?2)"
-		    " ON CONFLICT(key) DO UPDATE SET value=excluded.value",
+	[S_AS_OF] = "INSERT OR REPLACE INTO as_of(directory,real_ms,next_session)"
+		    " VALUES(?1,?2,?3)",
 	[S_ISOLATE] = "INSERT OR REPLACE INTO isolation(vm,uid,session,user,since_ms,automatic,by,"
 		      "why,spares) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
 	[S_RELEASE] = "DELETE FROM isolation WHERE vm=?1 AND uid=?2 AND session=?3",

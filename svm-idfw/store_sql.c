@@ -250,8 +250,9 @@ static int sql_record(struct store_sql *db, const struct store_rec *r)
 	if (r->principal)
 		return sql_principal(db->st[S_PRINCIPAL], r);
 	if (r->as_of) {
-		sql_int(db->st[S_AS_OF], 1, r->resolved_ms);
-		sql_int(db->st[S_AS_OF], 2, r->db_id);
+		sql_text(db->st[S_AS_OF], 1, r->directory);
+		sql_int(db->st[S_AS_OF], 2, r->resolved_ms);
+		sql_int(db->st[S_AS_OF], 3, r->db_id);
 		return sql_run(db->st[S_AS_OF]);
 	}
 	if (r->has_session && r->kind == IDFW_REC_LOGIN) {

@@ -11,7 +11,7 @@
 #include "svm-idfw/store.h"
 #include "svm-idfw/store_rec.h"
 
-#define STORE_VERSION 5 /* user_version that this program writes */
+#define STORE_VERSION 6 /* user_version that this program writes */
 #define STORE_WHY_MAX 256
 
 struct store_sql;
@@ -53,7 +53,8 @@ struct store_load_ops { /* each: 0, or negative to stop */
 	int (*session)(void *arg, const char *vm, const Idfw__Session *s, const uint8_t boot_id[16],
 		uint64_t db_id, uint64_t seen_ms, bool kicked);
 	/* NULL: not wanted */
-	void (*as_of)(void *arg, struct idfw_as_of as_of); /* before principals and sessions */
+	/* before principals and sessions; the latest first */
+	void (*as_of)(void *arg, const struct idfw_as_of *as_of);
 	int (*isolation)(void *arg, const char *vm, const struct idfw_isolation *i);
 	/* the last IDFW_RECENT_MAX that are over, oldest first */
 	int (*recent)(void *arg, const char *vm, const struct idfw_store_recent *r);

@@ -31,10 +31,10 @@ struct svm {
 	struct idfw_guests *guests;
 	struct idfw_dirs *dirs; /* NULL: none is configured */
 	struct idfw_ctl *ctl;
-	struct pol_domains domains; /* of the directories, for names in a policy */
-	uint64_t tick_at_ms;	    /* monotonic; 0 none */
-	uint64_t as_of_ms;	    /* in the database */
-	bool store_full;	    /* said already */
+	struct pol_domains domains;	   /* of the directories, for names in a policy */
+	uint64_t tick_at_ms;		   /* monotonic; 0 none */
+	uint64_t as_of_ms[IDFW_AS_OF_MAX]; /* in the database */
+	bool store_full;		   /* said already */
 };
 
 /* the engine's clock is now; its flush comes at the end of this round */

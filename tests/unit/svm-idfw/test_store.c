@@ -294,13 +294,13 @@ static int loaded_session(void *arg, const char *vm, const Idfw__Session *s,
 	return 0;
 }
 
-static void loaded_as_of(void *arg, struct idfw_as_of as_of)
+static void loaded_as_of(void *arg, const struct idfw_as_of *as_of)
 {
 	struct loaded *l = arg;
 	size_t at = strlen(l->text);
 
-	(void)snprintf(l->text + at, sizeof(l->text) - at, "as of %llu %llu\n",
-		(unsigned long long)as_of.real_ms, (unsigned long long)as_of.next_db_id);
+	(void)snprintf(l->text + at, sizeof(l->text) - at, "as of %s %llu %llu\n", as_of->directory,
+		(unsigned long long)as_of->real_ms, (unsigned long long)as_of->next_db_id);
 }
 
 static void loaded_next(void *arg, uint64_t next)
@@ -318,6 +318,8 @@ static void test_store_restart_loads_live_state(void **state)
 {
 	struct fix *f = *state;
 	struct idfw_session a = session(1, "alice"), b = session(2, "bob"), c = session(3, "cy");
+	static const struct idfw_as_of as_of[] = { { "corp", 7, 1 }, { "lab", 8, 2 },
+		{ "corp", 1893456000000, 3 } };
 	char eng[] = "eng", ops[] = "R&D (\"East\")", sid[] = "S-1-5-18", none[] = "",
 	     alice[] = "alice", lab[] = "lab";
 	struct idfw_group groups[] = { { eng, none, sid, lab, { 0xe1, [15] = 0x0e } },
@@ -343,16 +345,16 @@ static void test_store_restart_loads_live_state(void **state)
 	assert_int_equal(put(f, IDFW_REC_KICK, 0, &b, "{}"), 0);
 	assert_int_equal(put(f, IDFW_REC_LOGOUT, 4, &c, ""), 0);
 	assert_int_equal(idfw_store_put_principal(f->store, &p), 0);
-	assert_int_equal(idfw_store_put_as_of(f->store, (struct idfw_as_of){ 7, 1 }), 0);
-	assert_int_equal(
-		idfw_store_put_as_of(f->store, (struct idfw_as_of){ 1893456000000, 3 }), 0);
+	for (size_t i = 0; i < GI_ARRAY_SIZE(as_of); i++)
+		assert_int_equal(idfw_store_put_as_of(f->store, &as_of[i]), 0);
 	assert_int_equal(idfw_store_put(f->store, &other), 0);
 	fix_reopen(f); /* close flushes */
 	assert_int_equal(idfw_store_read(f->store, &load_ops, &l), 0);
 	assert_string_equal(l.text,
 		"vm vm01 0a 4\n"
 		"vm vm02 0b 9\n"
-		"as of 1893456000000 3\n"
+		"as of corp 1893456000000 3\n"
+		"as of lab 8 2\n"
 		"principal alice@corp alice S-1-5-18 2 R&D (\"East\")@ S-1-5-18@lab 1 "
 		"state 5/3 1893456000000\n"
 		"session vm01 alice 0a 501 1 2001 0 pts/0 4 2001\n"

@@ -463,6 +463,43 @@ static void test_store_version_3_is_migrated(void **state)
 	assert_int_equal(got.expires_ms, 0);
 }
 
+static void as_of_text(void *arg, const struct idfw_as_of *a)
+{
+	char *text = arg;
+	size_t at = strlen(text);
+
+	(void)snprintf(text + at, 256 - at, "%s %llu %llu\n", *a->directory ? a->directory : "-",
+		(unsigned long long)a->real_ms, (unsigned long long)a->next_db_id);
+}
+
+/* the one mark counts for every directory, until each has its own */
+static void test_store_version_5_is_migrated(void **state)
+{
+	static const struct store_load_ops with_as_of = { .vm = ignored_vm,
+		.as_of = as_of_text,
+		.session = loaded_session,
+		.next_db_id = ignored_next };
+	static const struct idfw_as_of corp = { "corp", 1893456000001, 8 };
+	struct fix *f = *state;
+	char text[256] = "";
+
+	sql(f, store_schema_1);
+	sql(f, store_schema_2);
+	sql(f, store_schema_3);
+	sql(f, store_schema_4);
+	sql(f, store_schema_5);
+	sql(f, "INSERT INTO meta(key,value) VALUES('as_of_ms',1893456000000),('as_of_session',7)");
+	fix_open(f);
+	assert_int_equal(idfw_store_read(f->store, &with_as_of, text), 0);
+	assert_string_equal(text, "- 1893456000000 7\n");
+	assert_int_equal(idfw_store_put_as_of(f->store, &corp), 0);
+	idfw_store_close(f->store); /* flushes */
+	fix_open(f);
+	text[0] = '\0';
+	assert_int_equal(idfw_store_read(f->store, &with_as_of, text), 0);
+	assert_string_equal(text, "corp 1893456000001 8\n- 1893456000000 7\n");
+}
+
 static void test_store_session_keeps_cgroup_parent_and_kind(void **state)
 {
 	struct fix *f = *state;
@@ -527,6 +564,7 @@ int main(void)
 		T(test_store_version_1_is_migrated),
 		T(test_store_version_2_is_migrated),
 		T(test_store_version_3_is_migrated),
+		T(test_store_version_5_is_migrated),
 		T(test_store_session_keeps_cgroup_parent_and_kind),
 		T(test_store_fim_index_is_used),
 	};

@@ -382,14 +382,17 @@ int world_restart(struct world *w, bool lost)
 	struct idfw_engine *old = w->e;
 	struct idfw_vm *vm, *vm_next;
 	struct idfw_principal *p, *p_next;
+	const struct idfw_as_of *as_of;
+	size_t n_as_of;
 	int r;
 
 	for (size_t i = 0; i < w->n_agents; i++)
 		pushes_drop(&w->agents[i]);
 	w->e = NULL;
 	r = engine_start(w);
-	if (r == 0 && !lost)
-		idfw_engine_restore_as_of(w->e, idfw_engine_as_of(old));
+	as_of = idfw_engine_as_of(old, &n_as_of);
+	for (size_t i = 0; r == 0 && !lost && i < n_as_of; i++)
+		idfw_engine_restore_as_of(w->e, &as_of[i]);
 	HASH_ITER (hh, old->vms, vm, vm_next) {
 		if (lost)
 			break;
