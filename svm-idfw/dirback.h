@@ -92,6 +92,7 @@ struct dir_back {
 	bool offers_sync;	   /* OpenLDAP: syncrepl, says the root DSE */
 	/* OpenLDAP with matched values: what groups are read with then; dirmatch.h; else empty */
 	const char *values[DIR_SCHEMA_ALL];
+	bool no_scan;	 /* OpenLDAP: it does not find entries by entryCSN (in time) */
 	bool told_by_fd; /* the server tells of changes on the watch connection */
 };
 

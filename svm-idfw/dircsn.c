@@ -93,6 +93,14 @@ bool dir_csn_covers(const char *set, const char *csn)
 	return true;
 }
 
+bool dir_csn_follows(const char *now, const char *before)
+{
+	return strcspn(before, " ") == CSN_LEN &&
+	       before[CSN_LEN + strspn(before + CSN_LEN, " ")] == 0 &&
+	       strcspn(now, " ") == CSN_LEN && now[CSN_LEN + strspn(now + CSN_LEN, " ")] == 0 &&
+	       dir_csn_covers(now, before);
+}
+
 /* digits up to the microsecond, without the century: they fit 64 bits */
 static uint64_t csn_number(const char *text)
 {

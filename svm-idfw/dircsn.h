@@ -23,6 +23,8 @@
 void dir_csn_cookie(char set[DIR_CSN_SET_MAX], const char *cookie, size_t len);
 /* @csn: one number or a set; true: @set has all of it, or what is newer. What is none: false */
 bool dir_csn_covers(const char *set, const char *csn);
+/* each is one number, both of one server, and @now is not the older one */
+bool dir_csn_follows(const char *now, const char *before);
 /* the latest of a set, as a number that ascends with time; 0 none */
 uint64_t dir_csn_number(const char *set);
 

@@ -6,8 +6,9 @@
  * syncrepl the watch connection is told of every entry that changed or went: accounts concern
  * themselves, groups are read again (dirgroups.c); an entry that others are below and that has
  * another DN (modrdn moves all of them with one message) concerns everybody. Without syncrepl any
- * write moves contextCSN (syncprov overlay) and everyone is looked up again; without syncprov
- * everyone is every OPENLDAP_BLIND_MS. The next connection begins at the last cookie whose message
+ * write moves contextCSN (syncprov overlay): what changed is searched by its entryCSN, who is gone
+ * is found by comparing, as with AD; where that cannot be (numbers of several servers) everyone is
+ * looked up again. Without syncprov everyone is every OPENLDAP_BLIND_MS. The next connection begins at the last cookie whose message
  * was taken: slapd shows a contextCSN before it has told of what made it. Failure direction: a
  * cookie that the server does not know any more, or a message that leaves open who went: syncrepl
  * starts again, and everything is compared. Source: slapo-syncprov(5), RFC 4533.
@@ -17,6 +18,7 @@
 #include "svm-idfw/dirgroups.h"
 #include "svm-idfw/dirmatch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -25,6 +27,7 @@
 #include "lib/io/loop.h"
 
 #define OPENLDAP_BLIND_MS 10000
+#define OPENLDAP_SCAN_MAX 1000 /* entries that changed at one look; more: everybody */
 
 static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
 static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
@@ -373,7 +376,7 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 
 	dir_schema_init(&b->schema, b->conf);
 	b->root[0] = '\0';
-	b->told_by_fd = b->offers_sync = false;
+	b->told_by_fd = b->offers_sync = b->no_scan = false;
 	err = dldap_search(b->watch, &q, why);
 	if (err < 0)
 		return err;
@@ -408,6 +411,78 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 	return openldap_sync(b, c.len ? b->csn : NULL, why);
 }
 
+static int scan_entry(void *arg, struct dldap_entry *e)
+{
+	struct told *t = arg;
+	char csn[64];
+	uint8_t id[16];
+
+	if (dldap_entry_text(e, "entryCSN", csn, sizeof(csn)) && dir_csn_covers(t->b->csn, csn))
+		return 0; /* the last one of before */
+	if (!dir_entry_guid(e, &t->b->schema, id)) {
+		t->out->all = true;
+		return 0;
+	}
+	return told_entry(t, e, id, false);
+}
+
+/*
+ * What was written since b->csn. It does not say how often, nor who is gone: each group that
+ * changed is in doubt, and everything is compared, which takes a tenth of the time at most.
+ */
+static int openldap_scan(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
+{
+	struct told t = { .b = b, .out = ret };
+	const char *attrs[DIR_SCHEMA_ALL + 2];
+	char filter[80];
+	const struct dldap_query q = { .base = b->root,
+		.filter = filter,
+		.scope = DLDAP_SUBTREE,
+		.attrs = attrs,
+		.page = b->page,
+		.max = OPENLDAP_SCAN_MAX,
+		.entry = scan_entry,
+		.arg = &t };
+	size_t n = 0;
+	int err;
+
+	(void)snprintf(
+		filter, sizeof(filter), "(entryCSN>=%.*s)", (int)strcspn(b->csn, " "), b->csn);
+	dir_schema_group_attrs(&b->schema, false, attrs);
+	while (attrs[n])
+		n++;
+	attrs[n++] = "hasSubordinates";
+	attrs[n++] = "entryCSN";
+	attrs[n] = NULL;
+	err = dldap_search(b->watch, &q, why);
+	if (err == -ECONNRESET)
+		return err;
+	if (err < 0) {
+		ret->all = true;
+		b->no_scan = err != -GI_ELIMIT;
+	}
+	if (b->no_scan)
+		gi_notice("directory: %s does not say what changed (%s): each change concerns all",
+			b->server, why);
+	dir_memo_clear(b->memo);
+	dir_groups_doubt(b->groups);
+	dir_groups_compare(b->groups, true);
+	return 0;
+}
+
+/* without syncrepl: contextCSN is @c now */
+static int openldap_moved(
+	struct dir_back *b, const struct csn *c, struct dir_changes *ret, char why[DIR_WHY_MAX])
+{
+	bool scan = !ret->all && !b->no_scan && dir_csn_follows(c->text, b->csn);
+
+	if (strcmp(b->csn, c->text) == 0)
+		return 0;
+	if (!scan)
+		ret->all = true;
+	return scan ? openldap_scan(b, ret, why) : 0;
+}
+
 static int openldap_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
 	struct csn c = { .len = 0 };
@@ -428,15 +503,17 @@ static int openldap_poll(struct dir_back *b, struct dir_changes *ret, char why[D
 			b->groups->looked_ms = now;
 		return 0;
 	}
-	b->groups->looked_ms = now; /* everybody is looked up, if there is something */
-	if (c.len == 0) {	    /* no syncprov: blind, so look again from time to time */
+	if (c.len == 0) { /* no syncprov: blind, so look again from time to time */
 		if (io_clock_mono_ms() - b->usn >= OPENLDAP_BLIND_MS) {
 			ret->all = true;
 			b->usn = io_clock_mono_ms();
 		}
 		return 0;
 	}
-	ret->all |= strcmp(b->csn, c.text) != 0;
+	err = openldap_moved(b, &c, ret, why);
+	if (err < 0)
+		return err;
 	memcpy(b->csn, c.text, sizeof(b->csn));
+	b->groups->looked_ms = now;
 	return 0;
 }

@@ -212,10 +212,12 @@ static size_t unescape(const char *text, size_t len, char *ret)
 	return n;
 }
 
-static bool compares(const char *have, char op, const char *want, size_t len)
+static bool compares(const char *attr, const char *have, char op, const char *want, size_t len)
 {
 	if (op == '=')
 		return strlen(have) == len && strncasecmp(have, want, len) == 0;
+	if (strncasecmp(attr, "entryCSN", 8) == 0) /* CSNs are in the order of their text */
+		return strcmp(have, want) >= 0;
 	if (op == '>')
 		return strtoull(have, NULL, 10) >= strtoull(want, NULL, 10);
 	return strtoull(have, NULL, 10) <= strtoull(want, NULL, 10);
@@ -247,7 +249,7 @@ static bool item(const struct entry *e, const char *text, size_t len)
 	if (is_id(text, attr))
 		return has_id(e, want, n);
 	while ((v = value(e, text, attr, &from)) != NULL)
-		if (strcmp(want, "*") == 0 || compares(v, op, want, n))
+		if (strcmp(want, "*") == 0 || compares(text, v, op, want, n))
 			return true;
 	return attr == 11 && strncasecmp(text, "objectClass", 11) == 0 && strcmp(want, "*") == 0;
 }

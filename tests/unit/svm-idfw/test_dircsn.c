@@ -88,6 +88,19 @@ static void test_covers_all_of_a_set(void **state)
 		assert_int_equal(dir_csn_covers(cases[i].set, cases[i].csn), cases[i].covers);
 }
 
+static void test_follows_of_one_server(void **state)
+{
+	(void)state;
+	assert_true(dir_csn_follows(A2 " ", A1 " "));
+	assert_true(dir_csn_follows(A1, A1 " "));
+	assert_false(dir_csn_follows(A1 " ", A2 " "));
+	assert_false(dir_csn_follows(A2 " " B2 " ", A1 " "));
+	assert_false(dir_csn_follows(A2 " ", A1 " " B1 " "));
+	assert_false(dir_csn_follows(A2 " ", B1 " "));
+	assert_false(dir_csn_follows(A2 " ", ""));
+	assert_false(dir_csn_follows("", ""));
+}
+
 static void test_number_ascends_with_time(void **state)
 {
 	(void)state;
@@ -104,6 +117,7 @@ int main(void)
 		cmocka_unit_test(test_cookie_of_another_kind_says_nothing),
 		cmocka_unit_test(test_cookie_that_does_not_fit_is_told_again),
 		cmocka_unit_test(test_covers_all_of_a_set),
+		cmocka_unit_test(test_follows_of_one_server),
 		cmocka_unit_test(test_number_ascends_with_time),
 	};
 

@@ -458,6 +458,93 @@ static void test_accounts_that_were_not_asked_for_are_next(void **state)
 	assert_string_equal(told(t), "a11 ");
 }
 
+/* ---- without syncrepl ---- */
+
+static int setup_polled(void **state)
+{
+	struct t *t;
+
+	(void)setup(state);
+	t = *state;
+	fake_entry(ROOT, "", "namingContexts: dc=corp", NULL);
+	begin(t);
+	assert_false(t->b.told_by_fd);
+	look(t);
+	assert_int_equal(work(t), 0);
+	assert_string_equal(told(t), "");
+	return 0;
+}
+
+static void written(unsigned int id, const char *name, const char *csn)
+{
+	char dn[64], text[64];
+
+	(void)snprintf(dn, sizeof(dn), "cn=%s," PEOPLE, name);
+	(void)snprintf(text, sizeof(text), "entryCSN: %s", csn);
+	fake_entry(id, dn, "objectClass: inetOrgPerson", "hasSubordinates: FALSE", text, NULL);
+}
+
+static void test_polled_tells_what_was_written(void **state)
+{
+	struct t *t = *state;
+
+	written(BOB, "bob", CSN(2));
+	server(CSN(2));
+	look(t);
+	assert_int_equal(work(t), 0);
+	assert_string_equal(told(t), "a11 ");
+	fake.now_ms += 10;
+	looked_up(t, ALICE); /* nobody knows how often it was written */
+	group(ENG, "eng", CSN(3), "alice", "carl");
+	server(CSN(3));
+	look(t);
+	assert_int_equal(work(t), 0);
+	assert_string_equal(told(t), "a10 a12 g20 ");
+}
+
+static void test_polled_finds_who_is_gone(void **state)
+{
+	struct t *t = *state;
+
+	looked_up(t, BOB);
+	looked_up(t, CARL);
+	fake_gone(BOB);
+	fake_gone(OPS);
+	server(CSN(2));
+	look(t);
+	assert_int_equal(work(t), 0);
+	assert_string_equal(told(t), "a11 g21 ");
+}
+
+static void test_polled_numbers_of_several_servers_are_all(void **state)
+{
+	struct t *t = *state;
+
+	fake_entry(CONTEXT, "dc=corp", "objectClass: domain", "contextCSN: " CSN(1),
+		"contextCSN: 20260101000000.000001Z#000000#001#000000", NULL);
+	look(t);
+	assert_int_equal(work(t), 0);
+	assert_string_equal(told(t), "all");
+}
+
+/* not again and again: everybody, as before */
+static void test_polled_where_nobody_says_what_was_written(void **state)
+{
+	struct t *t = *state;
+	unsigned int n;
+
+	fake.fail_filter = "entryCSN";
+	fake.fail_err = -ETIMEDOUT;
+	server(CSN(2));
+	look(t);
+	assert_string_equal(told(t), "all");
+	server(CSN(3));
+	n = fake.searches;
+	look(t);
+	assert_int_equal(fake.searches, n + 1); /* contextCSN */
+	assert_string_equal(told(t), "all");
+}
+
 /* ---- Active Directory ---- */
 
 #define AD_PEOPLE "OU=People,DC=corp,DC=example"
@@ -608,6 +695,7 @@ static void test_ad_moved_out_of_base_is_not_found(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define P(name) cmocka_unit_test_setup_teardown(name, setup_polled, teardown)
 #define A(name) cmocka_unit_test_setup_teardown(name, setup_ad, teardown)
 
 int main(void)
@@ -627,6 +715,10 @@ int main(void)
 		T(test_gone_before_the_first_pass_is_whole),
 		T(test_comparison_that_is_refused_is_tried_again),
 		T(test_accounts_that_were_not_asked_for_are_next),
+		P(test_polled_tells_what_was_written),
+		P(test_polled_finds_who_is_gone),
+		P(test_polled_numbers_of_several_servers_are_all),
+		P(test_polled_where_nobody_says_what_was_written),
 		A(test_ad_container_that_moved_concerns_everybody),
 		A(test_ad_container_that_is_new_concerns_nobody),
 		A(test_ad_left_and_joined_tells_who_was_looked_up),
