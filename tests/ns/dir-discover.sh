@@ -8,10 +8,6 @@ set -euo pipefail
 	echo 'needs root (namespaces)'
 	exit 77
 }
-command -v samba-tool >/dev/null || {
-	echo 'needs samba'
-	exit 77
-}
 # a network, mount and process space of our own: what is started here ends with this script
 if [ -z "${DIR_TEST_INSIDE:-}" ]; then
 	exec env DIR_TEST_INSIDE=1 unshare --mount --net --uts --pid --fork --kill-child --mount-proc bash "$0"
@@ -21,6 +17,8 @@ W=$(mktemp -d) DIR_PID=''
 DIR_CHECK=${top_builddir:?}/tests/ns/dir_check DIR_RUN=(env "DIR_CHECK_STATE=$W/state")
 # shellcheck source=tests/ns/dir-lib.sh
 . "${top_srcdir:?}/tests/ns/dir-lib.sh"
+# shellcheck source=tests/ns/samba-lib.sh
+. "$top_srcdir/tests/ns/samba-lib.sh"
 D=/var/lib/samba BASE=DC=corp,DC=example PASS=Adm1n-Passw0rd
 declare -A DC_PID=()
 
@@ -75,43 +73,7 @@ certificate web DNS:web.corp.example
 # shellcheck disable=SC2016
 ON_DC=(unshare --mount --propagation private sh -c 'mount --bind "$1" /etc/hosts && shift && exec "$@"' _ "$W/hosts")
 dc_conf() { # N
-	local d=$D/dc$1
-	mkdir -p "$d"/{private,state,lock,cache,log,bind-dns,run/ncalrpc,run/winbindd,run/ntp_signd}
-	cat >"$d/smb.conf" <<-E
-		[global]
-			netbios name = DC$1
-			realm = CORP.EXAMPLE
-			workgroup = CORP
-			server role = active directory domain controller
-			server services = rpc, ldap, cldap, kdc, drepl, dns
-			interfaces = 10.78.0.$1/32
-			bind interfaces only = yes
-			private dir = $d/private
-			state directory = $d/state
-			lock directory = $d/lock
-			cache directory = $d/cache
-			pid directory = $d/run
-			ncalrpc dir = $d/run/ncalrpc
-			winbindd socket directory = $d/run/winbindd
-			ntp signd socket directory = $d/run/ntp_signd
-			binddns dir = $d/bind-dns
-			logging = file
-			log file = $d/log/samba.log
-			tls enabled = yes
-			tls certfile = $W/dc$1.crt
-			tls keyfile = $W/dc$1.key
-			tls cafile = $W/ca.crt
-			ldb:nosync = true
-			vfs objects = dfs_samba4 acl_xattr xattr_tdb
-			load printers = no
-			disable spoolss = yes
-		[sysvol]
-			path = $d/state/sysvol
-			read only = no
-		[netlogon]
-			path = $d/state/sysvol/corp.example/scripts
-			read only = no
-	E
+	samba_conf "$D/dc$1" "DC$1" corp.example CORP 'rpc, ldap, cldap, kdc, drepl, dns' "10.78.0.$1/32" "$W/dc$1.crt" "$W/dc$1.key"
 }
 dc_start() { # N
 	"${ON_DC[@]}" samba -s $D/dc"$1"/smb.conf -F --no-process-group -M single >>"$W/dc$1.log" 2>&1 &
@@ -173,7 +135,7 @@ dc_provision() {
 dc_all() {
 	local key cache=$top_builddir/dir-discover.tar start
 	start=$(now_ms)
-	key=$({ cat "$0" "$top_srcdir/lab/directory.py" && samba --version; } | sha256sum)
+	key=$({ cat "$0" "$top_srcdir/tests/ns/samba-lib.sh" "$top_srcdir/lab/directory.py" && samba --version; } | sha256sum)
 	for n in 1 2; do dc_conf $n; done
 	if [ "$(cat "$cache.key" 2>/dev/null)" = "$key" ]; then
 		tar -C $D -xf "$cache"

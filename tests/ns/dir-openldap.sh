@@ -22,7 +22,6 @@ trap 'exit 1' HUP INT TERM
 
 # ---- the server ----
 slapd_certificate IP:127.0.0.1
-mkdir "$W/db"
 # posixGroup as RFC 2307bis has it (auxiliary), beside a structural one as RFC 2307 has it
 cat >"$W/posix.schema" <<-'E'
 	attributetype ( 1.3.6.1.1.1.1.12 NAME 'memberUid' EQUALITY caseExactIA5Match
@@ -45,37 +44,19 @@ cat >"$W/posix.schema" <<-'E'
 	 shadowExpire $ krbPrincipalExpiration ) )
 	objectclass ( 2.16.840.1.113730.3.8.4.11 NAME 'ipaUserGroup' SUP top AUXILIARY )
 E
-cat >"$W/slapd.conf" <<-E
-	include /etc/ldap/schema/core.schema
-	include /etc/ldap/schema/cosine.schema
-	include /etc/ldap/schema/inetorgperson.schema
-	include $W/posix.schema
-	modulepath /usr/lib/ldap
-	moduleload back_mdb
-	moduleload memberof
-	moduleload syncprov
-	moduleload ppolicy
-	TLSCACertificateFile $W/ca.crt
-	TLSCertificateFile $W/srv.crt
-	TLSCertificateKeyFile $W/srv.key
-	security simple_bind=112
-	access to attrs=userPassword by anonymous auth by * none
-	access to * by users read by anonymous auth
-	database mdb
-	suffix "$BASE"
-	rootdn "cn=admin,$BASE"
-	rootpw admin
-	directory $W/db
-	maxsize 67108864
-	dbnosync
-	index objectClass,uid,member,uniqueMember,memberUid,gidNumber,entryCSN,entryUUID eq
-	limits dn.exact="cn=svc,ou=people,$BASE" size=unlimited
-	overlay memberof
-	memberof-refint TRUE
-	overlay syncprov
-	overlay ppolicy
-	ppolicy_default "cn=passwords,$BASE"
-E
+{
+	slapd_head memberof syncprov ppolicy | sed "/inetorgperson/a include $W/posix.schema"
+	slapd_database $BASE "$W/db"
+	cat <<-E
+		index objectClass,uid,member,uniqueMember,memberUid,gidNumber,entryCSN,entryUUID eq
+		limits dn.exact="cn=svc,ou=people,$BASE" size=unlimited
+		overlay memberof
+		memberof-refint TRUE
+		overlay syncprov
+		overlay ppolicy
+		ppolicy_default "cn=passwords,$BASE"
+	E
+} >"$W/slapd.conf"
 slapd_start() {
 	"$SLAPD" -d 0 -f "$W/slapd.conf" -h "ldap://127.0.0.1 ldaps://127.0.0.1 ldaps://127.0.0.2" >>"$W/slapd.log" 2>&1 &
 	SLAPD_PID=$!
@@ -435,6 +416,23 @@ conf compare 's/poll/compare 1s; &/'
 dir_start "$W/compare.conf"
 sees 'connects' 30000 '^changed all' true
 sees 'and after a while everybody is looked up again' 30000 '^changed all' true
+dir_stop
+
+echo '== without syncrepl'
+slapd_kill
+sed -i '/^security/a access to dn.base="" attrs=supportedControl by * none' "$W/slapd.conf"
+slapd_start
+: >"$W/err"
+dir_start "$W/good.conf"
+wait_line 20 '^state up' || bad 'not up'
+if lab_until known && grep -q 'is asked for changes (contextCSN)' "$W/err"; then ok 'it is asked'; else bad "$(tail -n 3 "$W/err")"; fi
+for n in alice bob 'o.h(ans)' dora; do ask "$n"; done
+# behind this look all that was written before is known
+concerns 'an account is written' dora dora description written
+concerns 'bob joins eng: who is in it now and before' 'alice bob' member add eng "cn=Bob B,ou=people,$BASE"
+says 'bob is in it' ' bob .* eng ' bob
+concerns 'bob leaves it' 'alice bob' member delete eng "cn=Bob B,ou=people,$BASE"
+concerns 'an account is deleted' dora delete "cn=Dora D,ou=people,$BASE"
 dir_stop
 
 echo '== StartTLS'

@@ -24,32 +24,11 @@ trap 'exit 1' HUP INT TERM
 
 # ---- the server, and the way to it ----
 slapd_certificate IP:127.0.0.1
-mkdir "$W/db"
-cat >"$W/slapd.conf" <<-E
-	include /etc/ldap/schema/core.schema
-	include /etc/ldap/schema/cosine.schema
-	include /etc/ldap/schema/inetorgperson.schema
-	modulepath /usr/lib/ldap
-	moduleload back_mdb
-	moduleload back_monitor
-	moduleload syncprov
-	TLSCACertificateFile $W/ca.crt
-	TLSCertificateFile $W/srv.crt
-	TLSCertificateKeyFile $W/srv.key
-	security simple_bind=112
-	access to attrs=userPassword by anonymous auth by * none
-	access to * by users read by anonymous auth
-	database mdb
-	suffix "$BASE"
-	rootdn "cn=admin,$BASE"
-	rootpw admin
-	directory $W/db
-	maxsize 67108864
-	dbnosync
-	index objectClass,uid,member eq
-	overlay syncprov
-	database monitor
-E
+{
+	slapd_head back_monitor syncprov
+	slapd_database $BASE "$W/db"
+	printf '%s\n' 'index objectClass,uid,member eq' 'overlay syncprov' 'database monitor'
+} >"$W/slapd.conf"
 person() { printf 'dn: cn=%s,%s\nobjectClass: inetOrgPerson\nsn: x\nuid: %s\n%s\n' "$1" $BASE "$1" "${2:-}"; }
 {
 	printf 'dn: %s\nobjectClass: domain\ndc: corp\n\n' $BASE

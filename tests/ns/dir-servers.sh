@@ -20,7 +20,7 @@ trap clean EXIT
 trap 'exit 1' HUP INT TERM
 
 # ---- the servers ----
-slapd_certificate "IP:$A" "IP:$B"
+slapd_certificate "IP:$A" "IP:$B" DNS:corp.example DNS:ldap1.corp.example DNS:ldap2.corp.example
 for ip in $A $B; do
 	slapd_start "$ip"
 	slapd_fill "$ip"
@@ -63,6 +63,31 @@ child_kill() { kill -KILL "$(pgrep -P "$DIR_PID" -f "ldaps://$B\$")" || true; }
 kill -CONT "${SLAPD_PID[$A]}"
 comes 'the child of the second is killed: the first' "^state up ldaps://$A answers" child_kill
 says 'by it' " found - alice on-$A\$" alice
+dir_stop
+
+echo '== servers by DNS: _ldaps._tcp, the certificate has the domain'"'"'s name'
+cat >"$W/dns" <<-E
+	SRV _ldaps._tcp.corp.example 1 10 0 636 ldap2.corp.example
+	SRV _ldaps._tcp.corp.example 1 5 0 636 ldap1.corp.example
+	SRV _ldaps._tcp.corp.example 1 1 0 636 ldap3.elsewhere.example
+	A ldap1.corp.example 1 $A
+	A ldap2.corp.example 1 $B
+E
+/usr/bin/python3 "$top_srcdir/tests/ns/dns_answers.py" 127.0.0.53 "$W/dns" >"$W/dns.out" 2>&1 &
+dns_ready() { grep -q ready "$W/dns.out"; }
+end=$(($(now_ms) + 30000))
+until dns_ready || [ "$(now_ms)" -gt $end ]; do sleep 0.02; done
+conf dns '"ldaps://none"'
+sed -i 's/uri .*/discover corp.example; dns-server 127.0.0.53;/' "$W/dns.conf"
+sed 's/discover c/discover-tls starttls; &/' "$W/dns.conf" >"$W/dns-none.conf"
+comes 'the one with the lower priority answers' '^state up ldaps://ldap1.corp.example:636 answers$' dir_start "$W/dns.conf"
+says 'by it' " found - alice on-$A\$" alice
+if grep -q 'DNS names 1 servers that are not below corp.example' "$W/err"; then ok 'who is not below the domain is not asked'; else bad "$LINE"; fi
+logins 'it is killed: the other one' "^state up ldaps://ldap2.corp.example:636 answers; ldaps://ldap1.corp.example:636 left out" slapd_kill $A
+says 'by that' " found - alice on-$B\$" alice
+dir_stop
+comes 'without _ldap._tcp there is nobody for StartTLS' '^state down .*corp.example' dir_start "$W/dns-none.conf"
+if grep -qx 'SRV _ldap._tcp.corp.example' "$W/dns.asked"; then ok 'that is what is asked for then'; else bad "$(sort -u "$W/dns.asked")"; fi
 dir_stop
 
 echo '== mistakes in the configuration'

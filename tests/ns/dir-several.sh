@@ -31,25 +31,10 @@ first=$!
 samba_provision b.example $B BEE
 wait $first
 slapd_modify() { timeout 20 ldapmodify -x -H ldaps://$L -D "cn=admin,$LBASE" -w admin "$@" >/dev/null; }
-mkdir "$W/l"
-cat >"$W/slapd.conf" <<-E
-	include /etc/ldap/schema/core.schema
-	include /etc/ldap/schema/cosine.schema
-	include /etc/ldap/schema/inetorgperson.schema
-	modulepath /usr/lib/ldap
-	moduleload back_mdb
-	TLSCACertificateFile $W/ca.crt
-	TLSCertificateFile $W/srv.crt
-	TLSCertificateKeyFile $W/srv.key
-	access to * by users read by anonymous auth
-	database mdb
-	suffix "$LBASE"
-	rootdn "cn=admin,$LBASE"
-	rootpw admin
-	directory $W/l
-	maxsize 16777216
-	dbnosync
-E
+{
+	slapd_head
+	slapd_database "$LBASE" "$W/l"
+} >"$W/slapd.conf"
 "$SLAPD" -d 0 -f "$W/slapd.conf" -h ldaps://$L >>"$W/slapd.log" 2>&1 9>&- &
 SLAPD_PID=$!
 samba_run a.example $A

@@ -10,21 +10,18 @@ export LDAPTLS_CACERT=$W/ca.crt
 declare -A SAMBA_PID=() SAMBA_IP=()
 SAMBA_PASS=Adm1n-Passw0rd
 
-# samba_provision DOMAIN IP [NETBIOS] - a new domain; several may be made at one time
-samba_provision() {
-	local dom=$1 ip=$2 d=$W/$1 nb=${3:-}
-	nb=${nb:-${dom%%.*}} nb=${nb^^}
+# samba_conf DIR NAME DOMAIN NETBIOS SERVICES INTERFACE CERTIFICATE KEY - DIR/smb.conf, all its state below DIR
+samba_conf() {
+	local d=$1
 	mkdir -p "$d"/{private,state,lock,cache,bind-dns,run/ncalrpc,run/winbindd,run/ntp_signd}
-	cp "$W/srv.key" "$d/srv.key"
-	chmod 600 "$d/srv.key"
 	cat >"$d/smb.conf" <<-E
 		[global]
-			netbios name = DC-$nb
-			realm = ${dom^^}
-			workgroup = $nb
+			netbios name = $2
+			realm = ${3^^}
+			workgroup = $4
 			server role = active directory domain controller
-			server services = ldap
-			interfaces = $ip/8
+			server services = $5
+			interfaces = $6
 			bind interfaces only = yes
 			private dir = $d/private
 			state directory = $d/state
@@ -38,8 +35,8 @@ samba_provision() {
 			logging = file
 			log file = $d/samba.log
 			tls enabled = yes
-			tls certfile = $W/srv.crt
-			tls keyfile = $d/srv.key
+			tls certfile = $7
+			tls keyfile = $8
 			tls cafile = $W/ca.crt
 			ldb:nosync = true
 			vfs objects = dfs_samba4 acl_xattr xattr_tdb
@@ -49,9 +46,19 @@ samba_provision() {
 			path = $d/state/sysvol
 			read only = no
 		[netlogon]
-			path = $d/state/sysvol/$dom/scripts
+			path = $d/state/sysvol/$3/scripts
 			read only = no
 	E
+}
+
+# samba_provision DOMAIN IP [NETBIOS] - a new domain; several may be made at one time
+samba_provision() {
+	local dom=$1 ip=$2 d=$W/$1 nb=${3:-}
+	nb=${nb:-${dom%%.*}} nb=${nb^^}
+	mkdir -p "$d"
+	cp "$W/srv.key" "$d/srv.key"
+	chmod 600 "$d/srv.key"
+	samba_conf "$d" "DC-$nb" "$dom" "$nb" ldap "$ip/8" "$W/srv.crt" "$d/srv.key"
 	timeout 200 samba-tool domain provision -s "$d/smb.conf" --realm="${dom^^}" --domain="$nb" \
 		--host-name="dc-${nb,,}" --host-ip="$ip" --adminpass="$SAMBA_PASS" --server-role=dc \
 		--dns-backend=NONE >"$d/provision.log" 2>&1 || {

@@ -33,3 +33,35 @@ slapd_certificate() {
 	openssl x509 -req -in "$W/srv.csr" -CA "$W/ca.crt" -CAkey "$W/ca.key" -CAcreateserial -days 3 \
 		-extfile <(echo "subjectAltName=$names") -out "$W/srv.crt" 2>/dev/null
 }
+
+# slapd_head [MODULE...] - the first lines of a slapd.conf: schemas, modules, TLS, who may read
+slapd_head() {
+	cat <<-E
+		include /etc/ldap/schema/core.schema
+		include /etc/ldap/schema/cosine.schema
+		include /etc/ldap/schema/inetorgperson.schema
+		modulepath /usr/lib/ldap
+	E
+	printf 'moduleload %s\n' back_mdb "$@"
+	cat <<-E
+		TLSCACertificateFile $W/ca.crt
+		TLSCertificateFile $W/srv.crt
+		TLSCertificateKeyFile $W/srv.key
+		security simple_bind=112
+		access to attrs=userPassword by anonymous auth by * none
+		access to * by users read by anonymous auth
+	E
+}
+# slapd_database SUFFIX DIR - the next ones: a database, empty; its overlays and indexes may follow
+slapd_database() {
+	mkdir -p "$2"
+	cat <<-E
+		database mdb
+		suffix "$1"
+		rootdn "cn=admin,$1"
+		rootpw admin
+		directory $2
+		maxsize 67108864
+		dbnosync
+	E
+}

@@ -11,31 +11,11 @@ modify() { # IP LDAPMODIFY-ARGS
 	LDAPTLS_CACERT=$W/ca.crt timeout 20 ldapmodify -x -H "ldaps://$1" -D "cn=admin,$BASE" -w admin "${@:2}" >/dev/null
 }
 slapd_start() { # IP
-	mkdir -p "$W/db.$1"
-	cat >"$W/slapd.$1.conf" <<-E
-		include /etc/ldap/schema/core.schema
-		include /etc/ldap/schema/cosine.schema
-		include /etc/ldap/schema/inetorgperson.schema
-		modulepath /usr/lib/ldap
-		moduleload back_mdb
-		moduleload memberof
-		moduleload syncprov
-		TLSCACertificateFile $W/ca.crt
-		TLSCertificateFile $W/srv.crt
-		TLSCertificateKeyFile $W/srv.key
-		security simple_bind=112
-		access to attrs=userPassword by anonymous auth by * none
-		access to * by users read by anonymous auth
-		database mdb
-		suffix "$BASE"
-		rootdn "cn=admin,$BASE"
-		rootpw admin
-		directory $W/db.$1
-		maxsize 16777216
-		dbnosync
-		overlay memberof
-		overlay syncprov
-	E
+	{
+		slapd_head memberof syncprov
+		slapd_database $BASE "$W/db.$1"
+		printf 'overlay %s\n' memberof syncprov
+	} >"$W/slapd.$1.conf"
 	"${SLAPD:?}" -d 0 -f "$W/slapd.$1.conf" -h "ldaps://$1" >>"$W/slapd.$1.log" 2>&1 &
 	SLAPD_PID[$1]=$!
 	local end=$(($(now_ms) + 20000))
