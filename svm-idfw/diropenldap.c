@@ -8,10 +8,11 @@
  * another DN (modrdn moves all of them with one message) concerns everybody. Without syncrepl any
  * write moves contextCSN (syncprov overlay): what changed is searched by its entryCSN, who is gone
  * is found by comparing, as with AD; where that cannot be (numbers of several servers) everyone is
- * looked up again. Without syncprov everyone is every OPENLDAP_BLIND_MS. The next connection begins at the last cookie whose message
- * was taken: slapd shows a contextCSN before it has told of what made it. Failure direction: a
- * cookie that the server does not know any more, or a message that leaves open who went: syncrepl
- * starts again, and everything is compared. Source: slapo-syncprov(5), RFC 4533.
+ * looked up again. Without syncprov everyone is every OPENLDAP_BLIND_MS. The next connection begins
+ * at the last cookie whose message was taken: slapd shows a contextCSN before it has told of what
+ * made it. Failure direction: a cookie that the server does not know any more, or a message that
+ * leaves open who went: syncrepl starts again, and everything is compared. Source:
+ * slapo-syncprov(5), RFC 4533.
  */
 #include "svm-idfw/dirbatch.h"
 #include "svm-idfw/dirclimb.h"
