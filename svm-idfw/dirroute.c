@@ -12,6 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/text.h"
+
 #define MAP_ARROW " -> "
 
 struct map_rule {
@@ -128,6 +130,49 @@ static int map_write(
 		memcpy(ret + head + len, star + 1, tail);
 	ret[head + len + tail] = '\0';
 	return 0;
+}
+
+/* ---- VMs of one directory ---- */
+
+int dir_vm_check(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	char name[GI_NAME_MAX + 2];
+	struct map_rule r;
+	size_t n = 0;
+	bool good = map_split(text, &r) && r.from_len <= GI_NAME_MAX &&
+		    map_stars(r.from, r.from_len) <= 1 && gi_text_is_name(r.to, GI_NAME_MAX);
+
+	name[n++] = 'x'; /* what stands behind a star need not begin like a name */
+	for (size_t i = 0; good && i < r.from_len; i++)
+		if (r.from[i] != '*')
+			name[n++] = r.from[i];
+	name[n] = '\0';
+	if (good && gi_text_is_name(name, GI_NAME_MAX + 1))
+		return 0;
+	(void)snprintf(ret_why, CONF_WHY_MAX,
+		"\"%.80s\": write VM -> LABEL, as in \"lab-* -> lab\", with one * at most", text);
+	return -EINVAL;
+}
+
+const char *dir_vm_rule(const struct conf_list *rules, const char *vm)
+{
+	size_t len = strlen(vm);
+
+	for (size_t i = 0; i < rules->n; i++) {
+		const char *star;
+		struct map_rule r;
+		size_t head, tail;
+
+		if (!map_split(rules->items[i], &r))
+			continue;
+		star = memchr(r.from, '*', r.from_len);
+		head = star ? (size_t)(star - r.from) : r.from_len;
+		tail = star ? r.from_len - head - 1 : 0;
+		if (len >= head + tail && (star || len == head) && strncmp(vm, r.from, head) == 0 &&
+			(!star || strncmp(vm + len - tail, star + 1, tail) == 0))
+			return r.to;
+	}
+	return NULL;
 }
 
 /* ---- who answers ---- */

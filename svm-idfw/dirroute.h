@@ -16,8 +16,9 @@
 #include "svm-idfw/dir.h"
 #include "svm-idfw/dirname.h"
 
-#define DIR_SET_MAX 16	/* directory blocks */
-#define DIR_MAPS_MAX 64 /* rules of map-names */
+#define DIR_SET_MAX 16	     /* directory blocks */
+#define DIR_MAPS_MAX 64	     /* rules of map-names */
+#define DIR_VM_RULES_MAX 256 /* of vm-directory */
 
 struct dir_route {
 	uint8_t at[DIR_SET_MAX]; /* indexes of blocks, in the order in which they are asked */
@@ -27,6 +28,15 @@ struct dir_route {
 
 /* for the configuration's table: one rule "FROM -> TO"; negative with words in @ret_why */
 int dir_map_check(const char *text, char ret_why[CONF_WHY_MAX]);
+
+/*
+ * dir_vm_check - for the configuration's table: one rule "VM -> LABEL", a * in VM stands for any
+ * characters; negative with words in @ret_why
+ * dir_vm_rule - the label of the first rule that fits the name of a VM; borrowed from @rules, or
+ * NULL
+ */
+int dir_vm_check(const char *text, char ret_why[CONF_WHY_MAX]);
+const char *dir_vm_rule(const struct conf_list *rules, const char *vm);
 
 /*
  * dir_map_apply - the name that the first rule that fits makes of @name; without one: @name

@@ -286,6 +286,10 @@ struct idfw_engine_conf {
 	size_t n_never_isolate;
 	uint64_t seed[2]; /* random: keys the hash tables and where marks begin; 0 0 in tests */
 	struct pol_domains domains; /* of the directories; without: no name with one is anybody's */
+	/* optional: directory of names without a domain on a VM that has none of its own; NULL none
+	 */
+	const char *(*vm_directory)(const void *arg, const char *vm);
+	const void *vm_directory_arg;
 };
 
 struct idfw_store_recent { /* a session that is over, as the database has it */

@@ -160,6 +160,11 @@ static bool domain_has(const void *arg, const char *label, const char *dn, const
 	return dir_route_has(c->directories.elems, c->directories.n, label, dn, domain);
 }
 
+static const char *vm_directory(const void *arg, const char *vm)
+{
+	return dir_vm_rule(&((const struct svm *)arg)->conf.vm_rules, vm);
+}
+
 int svm_engine_start(struct svm *s, const uint64_t seed[2])
 {
 	struct idfw_engine_conf conf = { .min_uid = (uint32_t)s->conf.min_uid,
@@ -171,7 +176,9 @@ int svm_engine_start(struct svm *s, const uint64_t seed[2])
 		.never_isolate = (const char *const *)s->conf.never_isolate.items,
 		.n_never_isolate = s->conf.never_isolate.n,
 		.seed = { seed[0], seed[1] },
-		.domains = { domain_known, domain_has, s } };
+		.domains = { domain_known, domain_has, s },
+		.vm_directory = vm_directory,
+		.vm_directory_arg = s };
 	struct idfw_out out = { .arg = s,
 		.send = out_send,
 		.send_state = out_state,

@@ -26,13 +26,23 @@ static const struct idfw_limits *own_of(const struct idfw_engine *e, const char 
 	return NULL;
 }
 
+/* NULL: none */
+static const char *directory_of(
+	const struct idfw_engine *e, const char *vm, const struct idfw_limits *own)
+{
+	if (own && own->directory && *own->directory)
+		return own->directory;
+	return e->conf.vm_directory ? e->conf.vm_directory(e->conf.vm_directory_arg, vm) : NULL;
+}
+
 const char *idfw_engine_names_in(struct idfw_engine *e, const char *vm)
 {
 	const struct idfw_limits *own = own_of(e, vm);
+	const char *directory = directory_of(e, vm, own);
 
-	if (own)
-		return own->directory ? own->directory : "";
-	return idfw_engine_vm(e, vm) ? "" : NULL;
+	if (directory)
+		return directory;
+	return own || idfw_engine_vm(e, vm) ? "" : NULL;
 }
 
 void idfw_limit_init(struct idfw_engine *e, struct idfw_vm *vm)
@@ -45,7 +55,7 @@ void idfw_limit_init(struct idfw_engine *e, struct idfw_vm *vm)
 	vm->events_max = vm->own_events_max ? own->events_max : e->conf.events_max;
 	if (!vm->sessions_max)
 		vm->sessions_max = IDFW_SESSIONS_VM_MAX;
-	idfw_identity_vm(e, vm, own ? own->directory : NULL);
+	idfw_identity_vm(e, vm, directory_of(e, vm->name, own));
 }
 
 void idfw_engine_limits(struct idfw_engine *e, uint32_t sessions_max, uint32_t events_max,

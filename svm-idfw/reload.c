@@ -2,10 +2,11 @@
 /*
  * reload.c - SIGHUP: the limits of VMs are read from the configuration anew
  *
- * Runs in svm-idfw's main process. sessions-max, events-max and the blocks vm NAME are taken over
- * at once, for VMs that are connected too (whose live sessions may be other accounts' then); all
- * else needs a restart, and is said when it differs. A configuration with a mistake anywhere
- * changes nothing. Invariant: s->limits and the names in s->conf.vms are what the engine borrows.
+ * Runs in svm-idfw's main process. sessions-max, events-max, vm-directory and the blocks vm NAME
+ * are taken over at once, for VMs that are connected too (whose live sessions may be other
+ * accounts' then); all else needs a restart, and is said when it differs. A configuration with a
+ * mistake anywhere changes nothing. Invariant: s->limits and the names in s->conf.vms are what the
+ * engine borrows.
  */
 #include "svm-idfw/svm.h"
 
@@ -42,7 +43,8 @@ static const char *other_item(const struct svm_conf *a, const struct svm_conf *b
 		const struct conf_item *item = &top->items[i];
 
 		if (strcmp(item->name, "sessions-max") != 0 &&
-			strcmp(item->name, "events-max") != 0 && !conf_item_same(item, a, b))
+			strcmp(item->name, "events-max") != 0 &&
+			strcmp(item->name, "vm-directory") != 0 && !conf_item_same(item, a, b))
 			return item->name;
 	}
 	if (a->directories.n != b->directories.n)
@@ -64,7 +66,7 @@ static void take(struct svm *s, struct svm_conf *new)
 	const char *other = other_item(&old, new);
 	char why[CONF_WHY_MAX];
 
-	if (svm_vms_check(new->vms.elems, new->vms.n, &old, why) < 0) {
+	if (svm_vms_check(new, &old, why) < 0) {
 		gi_err("reload: %s among those of the start, restart for it; the old configuration "
 		       "goes on",
 			why);
@@ -72,12 +74,13 @@ static void take(struct svm *s, struct svm_conf *new)
 	}
 
 	if (other)
-		gi_warn("reload: %s differs: only sessions-max, events-max and vm blocks are taken "
-			"over; restart for the rest",
+		gi_warn("reload: %s differs: only sessions-max, events-max, vm-directory and vm "
+			"blocks are taken over; restart for the rest",
 			other);
 	s->conf.sessions_max = new->sessions_max;
 	s->conf.events_max = new->events_max;
 	s->conf.vms = new->vms;
+	s->conf.vm_rules = new->vm_rules;
 	svm_round(s);
 	if (svm_limits_apply(s) < 0) {
 		gi_err("reload: out of memory; the old limits go on");
@@ -85,6 +88,7 @@ static void take(struct svm *s, struct svm_conf *new)
 		return;
 	}
 	new->vms = old.vms; /* freed with it */
+	new->vm_rules = old.vm_rules;
 	gi_notice("reload: %zu VMs have limits of their own", s->conf.vms.n);
 }
 

@@ -49,6 +49,10 @@ static const struct conf_item top_items[] = {
 	{ "map-names", CONF_T_LIST, ITEM(name_maps), "", 0, DIR_MAPS_MAX,
 		"what directories are asked for instead of a login's name: "
 		"\"*@old.example -> *@corp.example\"; the first that fits" },
+	{ "vm-directory", CONF_T_LIST, ITEM(vm_rules), "", 0, DIR_VM_RULES_MAX,
+		"directory of names without a domain, by the VM's name: \"lab-* -> lab\"; the "
+		"first "
+		"that fits; what a vm block says counts before" },
 	{ "ready-timeout", CONF_T_NUMBER, ITEM(ready_timeout_ms), "2s", 50, 60000,
 		"a login that is not enforced by then is reported as degraded" },
 };
@@ -72,17 +76,29 @@ static const struct conf_section sections[] = {
 		SVM_VMS_MAX },
 };
 
-int svm_vms_check(const struct svm_vm_conf *vms, size_t n, const struct svm_conf *c,
+static int vm_check(const char *what, const char *name, const char *label, const struct svm_conf *c,
 	char ret_why[CONF_WHY_MAX])
 {
-	for (size_t i = 0; i < n; i++) {
-		if (!vms[i].directory || svm_conf_directory(c, vms[i].directory))
-			continue;
-		(void)snprintf(ret_why, CONF_WHY_MAX, "vm %.48s: there is no directory \"%.48s\"",
-			vms[i].label, vms[i].directory);
-		return -EINVAL;
+	if (!label || svm_conf_directory(c, label))
+		return 0;
+	(void)snprintf(ret_why, CONF_WHY_MAX, "%s%.80s: there is no directory \"%.48s\"", what,
+		name, label);
+	return -EINVAL;
+}
+
+int svm_vms_check(const struct svm_conf *vms, const struct svm_conf *c, char ret_why[CONF_WHY_MAX])
+{
+	const struct svm_vm_conf *vm = vms->vms.elems;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < vms->vms.n; i++)
+		err = vm_check("vm ", vm[i].label, vm[i].directory, c, ret_why);
+	for (size_t i = 0; err == 0 && i < vms->vm_rules.n; i++) {
+		const char *rule = vms->vm_rules.items[i];
+
+		err = vm_check("vm-directory: ", rule, strrchr(rule, ' ') + 1, c, ret_why);
 	}
-	return 0;
+	return err;
 }
 
 /* what the table cannot say */
@@ -105,7 +121,7 @@ static int conf_check(const void *conf, char ret_why[256])
 				c->never_isolate.items[i]);
 			return -EINVAL;
 		}
-	if (svm_vms_check(c->vms.elems, c->vms.n, c, ret_why) < 0)
+	if (svm_vms_check(c, c, ret_why) < 0)
 		return -EINVAL;
 	if (dir_route_check(d, c->directories.n, ret_why) < 0)
 		return -EINVAL;
@@ -118,7 +134,8 @@ static int conf_check(const void *conf, char ret_why[256])
 	return 0;
 }
 
-static const struct conf_check checks[] = { { "map-names", dir_map_check } };
+static const struct conf_check checks[] = { { "map-names", dir_map_check },
+	{ "vm-directory", dir_vm_check } };
 
 const struct conf_table svm_conf_table = { .sections = sections,
 	.n_sections = GI_ARRAY_SIZE(sections),

@@ -21,15 +21,16 @@ struct svm_conf {
 	char *state_dir, *policy, *control_socket, *control_group, *user;
 	uint64_t min_uid, ready_timeout_ms;
 	struct conf_list name_maps;    /* rules of dirroute.h */
+	struct conf_list vm_rules;     /* the same */
 	struct conf_array directories; /* struct idfw_dir_conf */
 	struct conf_array vms;	       /* struct svm_vm_conf */
 };
 
 extern const struct conf_table svm_conf_table;
 
-/* the directories that @vms name are blocks of @c; else words, and -EINVAL */
-GI_MUST_CHECK int svm_vms_check(const struct svm_vm_conf *vms, size_t n, const struct svm_conf *c,
-	char ret_why[CONF_WHY_MAX]);
+/* the directories that @vms' blocks and rules name are blocks of @c; else words, and -EINVAL */
+GI_MUST_CHECK int svm_vms_check(
+	const struct svm_conf *vms, const struct svm_conf *c, char ret_why[CONF_WHY_MAX]);
 /* block with this label, or NULL */
 struct idfw_dir_conf *svm_conf_directory(const struct svm_conf *c, const char *label);
 

@@ -122,6 +122,11 @@ svm_conf 'vm plain { directory x; } vm bee { directory b; }'
 kill -HUP "$SVM_PID"
 until_true 'a directory that is none is refused' grep -q 'vm plain: there is no directory "x"' "$W/err"
 who_is 2 l '' && who_is 1 b 'b-alice' && ok 'and changes nothing' || bad "changed: $(ctl who)"
+svm_conf 'vm-directory "pl* -> a", "*n -> b", "be* -> b"; vm bee { directory l; }'
+kill -HUP "$SVM_PID"
+until_true 'by the names of VMs' who_is 1 a 'all-eng a-eng a-alice'
+its 'the same for one that has never been there' b b-alice alice --vm green
+who_is 2 l '' && ok 'a vm block counts before' || bad "not l: $(ctl who)"
 svm_conf ''
 kill -HUP "$SVM_PID"
 until_true 'without a directory the order of the blocks decides' who_is 2 a 'all-eng a-eng a-alice'

@@ -262,6 +262,45 @@ static void test_has_below_the_base(void **state)
 	assert_true(dir_route_has(d, 3, "a", NULL, "eu.a.example"));
 }
 
+static void test_vm_rule_first_that_fits(void **state)
+{
+	static char *rules[] = { (char *)"lab-* -> lab", (char *)"*-lab -> b", (char *)"x*y -> c",
+		(char *)"db01 -> d", (char *)"z* -> e" };
+	static const struct {
+		const char *vm, *label;
+	} t[] = { { "lab-1", "lab" }, { "lab-", "lab" }, { "lab", NULL }, { "LAB-1", NULL },
+		{ "a-lab", "b" }, { "lab-lab", "lab" }, { "xy", "c" }, { "x1y", "c" },
+		{ "x", NULL }, { "db01", "d" }, { "db011", NULL }, { "db0", NULL }, { "z", "e" },
+		{ "", NULL } };
+	const struct conf_list list = { rules, 5 };
+	char why[CONF_WHY_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(t); i++) {
+		const char *got = dir_vm_rule(&list, t[i].vm);
+
+		if (!!got != !!t[i].label || (got && strcmp(got, t[i].label) != 0))
+			fail_msg("%s: %s", t[i].vm, got ? got : "none");
+	}
+	for (size_t i = 0; i < list.n; i++)
+		assert_int_equal(dir_vm_check(rules[i], why), 0);
+}
+
+static void test_vm_check_bad_refused(void **state)
+{
+	static const char *const bad[] = { "", "lab", "lab ->", "-> lab", " -> lab", "a*b* -> lab",
+		"lab-* -> ", "lab-* -> la b", "lab.* -> lab", "lab -> lab -> lab", "a@b -> lab",
+		"lab-*->lab", "a -> 1" };
+	char why[CONF_WHY_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(bad); i++) {
+		why[0] = '\0';
+		if (dir_vm_check(bad[i], why) == 0 || why[0] == '\0')
+			fail_msg("\"%s\" is taken", bad[i]);
+	}
+}
+
 static void test_route_names_in(void **state)
 {
 	struct idfw_dir_conf d[3];
@@ -295,6 +334,8 @@ int main(void)
 		cmocka_unit_test(test_has_is_by_claim_then_by_label),
 		cmocka_unit_test(test_has_label_gives_way_to_a_claim),
 		cmocka_unit_test(test_has_below_the_base),
+		cmocka_unit_test(test_vm_rule_first_that_fits),
+		cmocka_unit_test(test_vm_check_bad_refused),
 		cmocka_unit_test(test_route_names_in),
 	};
 
