@@ -187,9 +187,14 @@ static int dldap_take(struct dldap *d, const struct dldap_query *q, int id, unsi
 
 		e.msg = NULL;
 		type = left ? ldap_result(d->ld, id, LDAP_MSG_ONE, &tv, &e.msg) : 0;
-		if (type <= 0)
+		if (type <= 0) {
+			bool none =
+				type == 0 && !e.msg; /* else one of type 0, which there is not */
+
+			ldap_msgfree(e.msg);
 			return dldap_error(
-				d, type == 0 ? LDAP_TIMEOUT : LDAP_SERVER_DOWN, q->filter, why);
+				d, none ? LDAP_TIMEOUT : LDAP_SERVER_DOWN, q->filter, why);
+		}
 		if (type == LDAP_RES_SEARCH_ENTRY)
 			err = ++*seen > q->max ? -GI_ELIMIT : q->entry(q->arg, &e);
 		else if (type == LDAP_RES_SEARCH_RESULT)

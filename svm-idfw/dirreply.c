@@ -70,10 +70,11 @@ void dir_reply_state(struct dir_post *p, const struct dir_back *b, bool up, cons
 {
 	Idfw__DirState st = IDFW__DIR_STATE__INIT;
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
-	char empty[] = "";
+	char empty[] = "", server[DIR_WHY_MAX];
 
+	dir_why(server, "%s", b->server); /* its own word */
 	st.up = up;
-	st.server = (char *)(uintptr_t)b->server;
+	st.server = server;
 	st.text = up ? empty : (char *)(uintptr_t)why;
 	st.usn = b->usn;
 	e.body_case = IDFW__ENVELOPE__BODY_DIR_STATE;

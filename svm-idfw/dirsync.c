@@ -73,10 +73,12 @@ int dldap_sync_read(
 		int type = ldap_result(d->ld, d->sync, LDAP_MSG_ONE, &now, &msg);
 		int code = LDAP_OTHER;
 
-		if (type == 0)
+		if (type == 0 && !msg)
 			return 0;
-		if (type < 0)
+		if (type <= 0) { /* one of type 0 there is not */
+			ldap_msgfree(msg);
 			return dldap_error(d, LDAP_SERVER_DOWN, "syncrepl", why);
+		}
 		if (type == LDAP_RES_INTERMEDIATE) {
 			err = sync_info(d, msg, ops, arg);
 		} else if (type == LDAP_RES_SEARCH_ENTRY) {
