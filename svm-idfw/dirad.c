@@ -28,12 +28,15 @@ static const char *const ad_group_attrs[] = { "objectGUID", "objectSid", "sAMAcc
 	NULL };
 
 static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
+static int ad_same(const struct dir_back *b, struct dldap *d, char why[DIR_WHY_MAX]);
 static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 	struct dir_answer *ret, char why[DIR_WHY_MAX]);
 
-const struct dir_back_ops dir_back_ad = {
-	.begin = ad_begin, .lookup = ad_lookup, .foreign = dir_ad_foreign, .poll = dir_ad_poll
-};
+const struct dir_back_ops dir_back_ad = { .begin = ad_begin,
+	.same = ad_same,
+	.lookup = ad_lookup,
+	.foreign = dir_ad_foreign,
+	.poll = dir_ad_poll };
 
 /* ---- what the server says about itself ---- */
 
@@ -146,6 +149,25 @@ static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WH
 	memcpy(b->server, r.server, sizeof(b->server));
 	dir_groups_connected(b->groups, b->usn);
 	return 0;
+}
+
+/* by the name of its settings in the configuration of the forest: one a domain controller */
+static int ad_same(const struct dir_back *b, struct dldap *d, char why[DIR_WHY_MAX])
+{
+	static const char *const attrs[] = { "dsServiceName", NULL };
+	struct dir_ad_root r = { .b = NULL };
+	const struct dldap_query q = { .base = "",
+		.filter = "(objectClass=*)",
+		.scope = DLDAP_BASE,
+		.attrs = attrs,
+		.max = 1,
+		.entry = ad_root_entry,
+		.arg = &r };
+	int err = dldap_search(d, &q, why);
+
+	if (err < 0 || strcmp(b->server, r.server) == 0)
+		return err;
+	return dir_other_server(b, b->server, r.server, why);
 }
 
 /* ---- an account and its groups ---- */

@@ -165,6 +165,16 @@ bool dir_domain_is_ours(const struct dir_back *b, const char *domain)
 	       dir_route_claims(b->conf, domain);
 }
 
+int dir_other_server(
+	const struct dir_back *b, const char *one, const char *other, char why[DIR_WHY_MAX])
+{
+	dir_why(why,
+		"%.80s is several servers: changes are looked for at %.100s, a further connection "
+		"comes to %.100s; name each of them in uri",
+		b->conf->uri, one, other);
+	return -GI_ESTATE;
+}
+
 /* a copy, "" when a message could not carry it */
 static char *back_text(const char *s, size_t max)
 {

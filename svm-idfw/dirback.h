@@ -51,6 +51,11 @@ struct dir_seen;
 struct dir_back_ops {
 	/* both connections are new: read what the server says about itself; changes since before */
 	int (*begin)(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
+	/*
+	 * @d, another connection: is it at the server that begin() spoke to? There may be several
+	 * behind one name, and what one tells of another has not got yet. -GI_ESTATE: it is not
+	 */
+	int (*same)(const struct dir_back *b, struct dldap *d, char why[DIR_WHY_MAX]);
 	/* 0 with an answer of any status; negative: the connection is of no more use */
 	int (*lookup)(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 		struct dir_answer *ret, char why[DIR_WHY_MAX]);
@@ -77,6 +82,8 @@ struct dir_back {
 	struct dldap *look, *watch;	  /* the child's; NULL while down */
 	unsigned int page;
 	char server[DIR_WHY_MAX];	/* who answered, "" never */
+	char peer[DLDAP_PEER_MAX];	/* address of @watch */
+	bool moved;			/* it is another one than before */
 	char domain[DIR_NAME_MAX + 1];	/* corp.example */
 	char netbios[DIR_NAME_MAX + 1]; /* CORP; "" unknown */
 	char root[DIR_DN_MAX];		/* of the domain: groups may be outside of conf->base */
@@ -118,6 +125,9 @@ GI_MUST_CHECK int dir_group_read(
 void dir_group_fini(struct dir_group *g);
 /* 16 bytes, or those of a UUID's text, of the first attribute that has such */
 bool dir_entry_guid(struct dldap_entry *e, const struct dir_schema *s, uint8_t ret_guid[16]);
+/* the words for same(); returns -GI_ESTATE */
+int dir_other_server(
+	const struct dir_back *b, const char *one, const char *other, char why[DIR_WHY_MAX]);
 /* "<GUID=...>", the base of an entry of AD; a DN as text may be spelt in several ways */
 void dir_guid_base(const uint8_t guid[16], char ret_base[48]);
 /* "", true when one of the two is without the domain part or it is ours, without case;

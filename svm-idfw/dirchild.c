@@ -14,6 +14,7 @@
 #include "svm-idfw/dir.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -36,6 +37,7 @@
 
 #define CHILD_BACKOFF_MAX_MS 5000
 #define CHILD_WORK_MS 50     /* on groups, before others have their turn */
+#define CHILD_OPEN_TRIES 4   /* behind one name, for the server that is meant */
 #define CHILD_TOLD_GAP_MS 50 /* between two looks that the server asked for */
 
 struct child {
@@ -54,7 +56,7 @@ struct child {
 	uint64_t compared_ms; /* when everything was last looked at, monotonic */
 	struct io_backoff backoff;
 	uint64_t retry_ms; /* not before, monotonic */
-	bool up;
+	bool up, same;	   /* @same: first to the address that it was connected to */
 	char why[DIR_WHY_MAX];
 	struct dir_changes changes; /* found, not told yet */
 	atomic_bool ended, failed;  /* the parent is gone; it or we did something wrong */
@@ -64,7 +66,10 @@ static int child_start(struct child *s);
 static int child_stop(struct child *s, int err);
 static bool child_message(void *arg, Idfw__Envelope *e);
 static void child_ended(void *arg, bool failed);
-static int child_open(void *arg, char why[DIR_WHY_MAX], struct dldap **ret);
+static int child_open(
+	const struct child *s, const char *peer, char why[DIR_WHY_MAX], struct dldap **ret);
+static int child_open_look(
+	void *arg, const struct dir_back *b, char why[DIR_WHY_MAX], struct dldap **ret);
 static void child_lost(void *arg);
 static void child_news_cb(struct io_wake *w);
 static int child_memory(void);
@@ -111,7 +116,7 @@ static int child_start(struct child *s)
 	static const struct dir_post_ops ops = { .message = child_message, .ended = child_ended };
 	struct dir_work_conf work = { .connections = (unsigned int)s->conf.connections,
 		.deadline_ms = s->conf.deadline_ms,
-		.open = child_open,
+		.open = child_open_look,
 		.lost = child_lost,
 		.arg = s };
 	int err;
@@ -209,21 +214,51 @@ static void child_ended(void *arg, bool failed)
 	io_wake_send(s->loop, &s->news);
 }
 
-/* a lookup's; that there is nothing but the configuration in it makes it safe */
-static int child_open(void *arg, char why[DIR_WHY_MAX], struct dldap **ret)
+/* @peer: address that is tried first; "" none. In any thread: only the configuration is read */
+static int child_open(
+	const struct child *s, const char *peer, char why[DIR_WHY_MAX], struct dldap **ret)
 {
-	char addresses[DIR_SRV_ADDRESSES_MAX];
-	const struct child *s = arg;
+	char kept[DIR_SRV_ADDRESSES_MAX], addresses[DIR_SRV_ADDRESSES_MAX + DLDAP_PEER_MAX];
 	struct dldap_conf conf;
 
 	idfw_dir_conf_ldap(&s->conf, child_timeout(s), &conf);
 	conf.cert_domain = s->trust == DIR_SRV_DOMAIN ? s->conf.discover : NULL;
-	dir_kept_addresses(&s->conf, s->conf.uri, addresses);
+	dir_kept_addresses(&s->conf, s->conf.uri, kept);
+	(void)snprintf(addresses, sizeof(addresses), "%s%s%s", peer, peer[0] ? "," : "", kept);
 	conf.addresses = addresses;
 	if (s->conf.dns_server.n && /* the resolver's settings are the thread's */
 		dir_dns_use(s->conf.dns_server.items, s->conf.dns_server.n) < 0)
 		return -EIO;
 	return dldap_open(&conf, why, ret);
+}
+
+/*
+ * A lookup's: at the server whose changes are looked for. Of several behind one name another one
+ * may know less: an account that is looked up there because of a change would be as before it.
+ */
+static int child_open_look(
+	void *arg, const struct dir_back *b, char why[DIR_WHY_MAX], struct dldap **ret)
+{
+	char peer[DLDAP_PEER_MAX];
+	struct dldap *d = NULL;
+	int err = -GI_ESTATE;
+
+	/* at the same address there may be another one each time */
+	for (int i = 0; err == -GI_ESTATE && i < CHILD_OPEN_TRIES; i++) {
+		err = child_open(arg, b->peer, why, &d);
+		if (err < 0)
+			return err;
+		dldap_peer(d, peer);
+		err = b->ops->same(b, d, why);
+		if (err == 0) {
+			*ret = d;
+			return 0;
+		}
+		dldap_close(d);
+		if (strcmp(peer, b->peer) != 0)
+			break;
+	}
+	return err;
 }
 
 static void child_lost(void *arg)
@@ -303,6 +338,7 @@ static void child_reconnect(struct child *s)
 {
 	child_disconnect(s);
 	s->why[0] = '\0';
+	s->same = true;
 	s->retry_ms = 0;
 	child_send_state(s);
 	io_timer_start(s->loop, &s->poll, 0, s->conf.poll_ms, child_poll_cb, s);
@@ -375,15 +411,21 @@ static void child_watch_cb(struct io_fd *w, unsigned int events)
 
 static void child_connect(struct child *s)
 {
+	char peer[DLDAP_PEER_MAX];
 	struct dldap *look = NULL;
-	int err = child_open(s, s->why, &s->back.watch);
+	int err = child_open(s, s->same ? s->back.peer : "", s->why, &s->back.watch);
 
-	if (err == 0 && !dir_work_connected(s->work))
-		err = child_open(s, s->why, &look);
-	if (err == 0)
+	if (err == 0) {
+		memcpy(peer, s->back.peer, sizeof(peer));
+		dldap_peer(s->back.watch, s->back.peer);
+		s->back.moved |= peer[0] && strcmp(peer, s->back.peer) != 0;
 		err = s->back.ops->begin(&s->back, &s->changes, s->why);
+	}
 	if (err == 0)
 		err = dir_base_check(&s->back, s->back.watch, NULL, s->why);
+	if (err == 0 && !dir_work_connected(s->work))
+		err = child_open_look(s, &s->back, s->why, &look);
+	s->same = false;
 	if (err < 0) {
 		if (s->why[0] == '\0')
 			dir_why(s->why, "%s: %s", s->conf.uri, gi_strerror(err));
@@ -394,6 +436,7 @@ static void child_connect(struct child *s)
 		return;
 	}
 	s->up = true;
+	s->back.moved = false;
 	if (!s->compared_ms) /* everybody is looked up now, and all groups are read */
 		s->compared_ms = io_clock_mono_ms();
 	if (s->back.told_by_fd)

@@ -131,6 +131,10 @@ GI_MUST_CHECK int dldap_sync_read(
 /* readable: something has come; -1 none */
 int dldap_fd(struct dldap *d);
 
+#define DLDAP_PEER_MAX 64
+/* address of the server that it is connected to, as text; "" unknown */
+void dldap_peer(struct dldap *d, char ret[DLDAP_PEER_MAX]);
+
 unsigned int dldap_requests(const struct dldap *d); /* sent by searches up to now */
 /* copies the entry's DN; -ENOMEM */
 GI_MUST_CHECK int dldap_entry_dn(struct dldap_entry *e, char **ret_dn);

@@ -31,12 +31,14 @@
 #define OPENLDAP_SCAN_MAX 1000 /* entries that changed at one look; more: everybody */
 
 static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
+static int openldap_same(const struct dir_back *b, struct dldap *d, char why[DIR_WHY_MAX]);
 static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *sid, size_t sid_len,
 	struct dir_answer *ret, char why[DIR_WHY_MAX]);
 static int openldap_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX]);
 static bool openldap_told(struct dir_back *b, struct dir_changes *ret);
 
 const struct dir_back_ops dir_back_openldap = { .begin = openldap_begin,
+	.same = openldap_same,
 	.lookup = openldap_lookup,
 	.lookup_many = dir_batch,
 	.poll = openldap_poll,
@@ -72,6 +74,15 @@ static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *
 		err = 0;
 	}
 	return err;
+}
+
+/* it says nothing that tells it from another one: its address has to */
+static int openldap_same(const struct dir_back *b, struct dldap *d, char why[DIR_WHY_MAX])
+{
+	char peer[DLDAP_PEER_MAX];
+
+	dldap_peer(d, peer);
+	return strcmp(peer, b->peer) == 0 ? 0 : dir_other_server(b, b->peer, peer, why);
 }
 
 /* ---- changes ---- */
@@ -400,12 +411,15 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 	if (err < 0)
 		return err;
 	/* by syncrepl, what happened since the last connection is told on this one */
-	all = c.len == 0 || b->csn[0] == '\0' || (!b->offers_sync && strcmp(b->csn, c.text) != 0);
+	all = c.len == 0 || b->moved || b->csn[0] == '\0' ||
+	      (!b->offers_sync && strcmp(b->csn, c.text) != 0);
 	ret->all |= all;
 	if (all) {
 		memcpy(b->csn, c.text, sizeof(b->csn));
 		b->groups->looked_ms = now;
 	}
+	if (b->moved)
+		dir_groups_compare(b->groups, false);
 	b->usn = io_clock_mono_ms();
 	dir_why(b->server, "%s", b->conf->uri);
 	dir_groups_connected(b->groups, dir_csn_number(b->csn));

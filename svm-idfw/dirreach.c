@@ -45,6 +45,18 @@ int dldap_by_address(const struct dldap_conf *conf, LDAP **ret)
 	return err;
 }
 
+void dldap_peer(struct dldap *d, char ret[DLDAP_PEER_MAX])
+{
+	struct sockaddr_storage a;
+	socklen_t len = sizeof(a);
+	int fd = dldap_fd(d);
+
+	if (fd < 0 || getpeername(fd, (struct sockaddr *)&a, &len) < 0 ||
+		getnameinfo((struct sockaddr *)&a, len, ret, DLDAP_PEER_MAX, NULL, 0,
+			NI_NUMERICHOST) != 0)
+		ret[0] = '\0';
+}
+
 /* descriptor, blocking */
 static int reach_tcp(const char *address, const char *port, unsigned int timeout_ms)
 {

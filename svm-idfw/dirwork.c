@@ -110,6 +110,16 @@ bool dir_work_put(struct dir_work *w, Idfw__Envelope *e)
 
 /* ---- the main thread's ---- */
 
+/* what lookups need of it; what is the main thread's own is not in the copy */
+static void work_back(struct dir_work *w, const struct dir_back *b)
+{
+	w->back = *b;
+	w->back.look = w->back.watch = NULL;
+	w->back.n_nc = 0;
+	memset(w->back.nc, 0, sizeof(w->back.nc));
+	w->back.groups = NULL;
+}
+
 void dir_work_up(struct dir_work *w, const struct dir_back *b, struct dldap *look)
 {
 	struct worker *k = &w->workers[0];
@@ -117,10 +127,9 @@ void dir_work_up(struct dir_work *w, const struct dir_back *b, struct dldap *loo
 	int err = 0;
 
 	(void)pthread_mutex_lock(&w->lock);
-	if (strcmp(w->back.server, b->server) != 0) /* behind the same name: other answers */
-		work_suspect(w, true);
-	w->back = *b;
-	w->back.look = w->back.watch = NULL;
+	if (strcmp(w->back.server, b->server) != 0 || strcmp(w->back.peer, b->peer) != 0)
+		work_suspect(w, true); /* behind the same name: other answers */
+	work_back(w, b);
 	w->generation++;
 	w->in_vain = 0;
 	w->up = true;
@@ -147,8 +156,7 @@ void dir_work_up(struct dir_work *w, const struct dir_back *b, struct dldap *loo
 void dir_work_down(struct dir_work *w, const struct dir_back *b, const char *why)
 {
 	(void)pthread_mutex_lock(&w->lock);
-	w->back = *b;
-	w->back.look = w->back.watch = NULL;
+	work_back(w, b);
 	work_fail(w, why);
 	w->lost = false;
 	(void)pthread_mutex_unlock(&w->lock);
@@ -363,12 +371,13 @@ static void worker_open(struct worker *k)
 {
 	struct dir_work *w = k->work;
 	uint64_t generation = w->generation;
+	struct dir_back back = w->back;
 	char why[DIR_WHY_MAX] = "";
 	struct dldap *look = NULL;
 	int err;
 
 	(void)pthread_mutex_unlock(&w->lock);
-	err = w->conf.open(w->conf.arg, why, &look);
+	err = w->conf.open(w->conf.arg, &back, why, &look);
 	(void)pthread_mutex_lock(&w->lock);
 	if (err == 0) {
 		k->back.look = look;

@@ -21,7 +21,7 @@ struct dir_work_conf {
 	uint64_t deadline_ms;	  /* an opening that takes longer hangs: another one may begin */
 	struct dir_post *post;	  /* borrowed; answers go there */
 	/* a connection more; from any thread */
-	int (*open)(void *arg, char why[DIR_WHY_MAX], struct dldap **ret);
+	int (*open)(void *arg, const struct dir_back *b, char why[DIR_WHY_MAX], struct dldap **ret);
 	/* dir_work_lost() has something to say; from any thread, short */
 	void (*lost)(void *arg);
 	void *arg;

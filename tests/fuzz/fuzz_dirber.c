@@ -511,6 +511,8 @@ static void fuzz_session(struct dir_back *b, const uint8_t op[FUZZ_OPS])
 		case 4:
 			if (b->told_by_fd)
 				(void)b->ops->told(b, &c);
+			else if (b->ops->same(b, b->look, why) < 0)
+				fuzz_words(why);
 			break;
 		case 5:
 			dir_groups_compare(b->groups, false);

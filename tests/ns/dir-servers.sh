@@ -20,7 +20,8 @@ trap clean EXIT
 trap 'exit 1' HUP INT TERM
 
 # ---- the servers ----
-slapd_certificate "IP:$A" "IP:$B" DNS:corp.example DNS:ldap1.corp.example DNS:ldap2.corp.example
+slapd_certificate "IP:$A" "IP:$B" DNS:corp.example DNS:ldap1.corp.example DNS:ldap2.corp.example \
+	DNS:both.corp.example
 for ip in $A $B; do
 	slapd_start "$ip"
 	slapd_fill "$ip"
@@ -64,6 +65,43 @@ kill -CONT "${SLAPD_PID[$A]}"
 comes 'the child of the second is killed: the first' "^state up ldaps://$A answers" child_kill
 says 'by it' " found - alice on-$A\$" alice
 dir_stop
+
+echo '== two servers behind one name'
+# the machine's own mount namespace: nobody else sees it
+printf '%s both.corp.example\n' $A $B >"$W/hosts"
+mount --bind "$W/hosts" /etc/hosts
+conf both '"ldaps://both.corp.example"'
+slapd_kill $A
+comes 'one is down: the other answers' '^state up' dir_start "$W/both.conf"
+slapd_start $A
+connections() { ss -Htn state established dst "$1" dport = 636 | wc -l; }
+end=$(($(now_ms) + 30000))
+until [ $(($(connections $A) + $(connections $B))) -ge 4 ] || [ "$(now_ms)" -gt $end ]; do
+	printf '%s\n' {a,A}{l,L}{i,I}{c,C}{e,E} >&"$DIR_FD" # at one time: more connections are needed
+	sleep 0.2
+done
+if [ "$(connections $A)" = 0 ] && [ "$(connections $B)" -ge 4 ]; then
+	ok "lookups are where changes are looked for: $(connections $B) connections"
+else
+	bad "$(connections $A) connections to the one, $(connections $B) to the other"
+fi
+mark
+asks=0
+end=$(($(now_ms) + 30000))
+until [ "$(tail -n +$((MARK + 1)) "$W/out" | grep -c "^answer .* found - alice on-$B\$")" -ge 32 ] || [ "$(now_ms)" -gt $end ]; do
+	[ $asks = 1 ] || printf '%s\n' {a,A}{l,L}{i,I}{c,C}{e,E} >&"$DIR_FD"
+	asks=1
+	sleep 0.05
+done
+if grep -q "^answer .* on-$A\$" <(tail -n +$((MARK + 1)) "$W/out"); then
+	bad 'answers of the one, changes of the other'
+else
+	ok 'all answers are of one server'
+fi
+comes 'it dies: the other one, and whoever is known is looked up again' '^changed all' slapd_kill $B
+says 'by it' " found - alice on-$A\$" alice
+dir_stop
+slapd_start $B
 
 echo '== servers by DNS: _ldaps._tcp, the certificate has the domain'"'"'s name'
 cat >"$W/dns" <<-E
