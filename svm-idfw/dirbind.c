@@ -18,10 +18,9 @@
 #include "svm-idfw/dirfile.h"
 #include "svm-idfw/dirkrb5.h"
 
-static int bind_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret);
 static int bind_files(
 	const struct dldap_conf *conf, char why[DIR_WHY_MAX], char ret_password[DIR_PASSWORD_MAX]);
-static int bind_ticket(const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
+static int bind_ticket(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dir_krb5 **ret);
 static int bind_by_name(LDAP **ret, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 static int bind_connect(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
 static int bind_cert_domain(LDAP *ld, const struct dldap_conf *conf, char why[DIR_WHY_MAX]);
@@ -39,27 +38,16 @@ int dldap_init(const char *krb5_config)
 	return dir_krb5_init(krb5_config);
 }
 
-int dldap_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret)
-{
-	int err;
-
-	if (conf->bind != DLDAP_GSSAPI)
-		return bind_open(conf, why, ret);
-	dir_krb5_lock();
-	err = bind_open(conf, why, ret);
-	dir_krb5_unlock();
-	return err;
-}
-
 static void bind_stage(const struct dldap_conf *conf, const char *name, struct dldap *d)
 {
 	if (conf->stage)
 		conf->stage(conf->stage_arg, name, d);
 }
 
-static int bind_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret)
+int dldap_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dldap **ret)
 {
 	char password[DIR_PASSWORD_MAX] = "";
+	struct dir_krb5 *tickets = NULL;
 	struct dldap *d = NULL;
 	int err;
 
@@ -68,7 +56,7 @@ static int bind_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struc
 	err = bind_files(conf, why, password);
 	if (err == 0 && conf->bind == DLDAP_GSSAPI) {
 		bind_stage(conf, "kerberos", NULL);
-		err = bind_ticket(conf, why);
+		err = bind_ticket(conf, why, &tickets);
 	}
 	if (err < 0)
 		goto out;
@@ -88,7 +76,10 @@ static int bind_open(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struc
 		bind_stage(conf, "bind", d);
 		err = bind_as(d->ld, conf, password, why);
 	}
+	if (err == 0 && tickets)
+		err = dir_krb5_used(tickets, why);
 out:
+	dir_krb5_free(tickets);
 	explicit_bzero(password, sizeof(password));
 	if (err < 0) {
 		dldap_close(d);
@@ -144,7 +135,7 @@ static int bind_files(
 	return -EINVAL;
 }
 
-static int bind_ticket(const struct dldap_conf *conf, char why[DIR_WHY_MAX])
+static int bind_ticket(const struct dldap_conf *conf, char why[DIR_WHY_MAX], struct dir_krb5 **ret)
 {
 	struct dir_krb5_ask ask = { .keytab = conf->keytab, .principal = conf->bind_user };
 	struct dldap_where w;
@@ -156,7 +147,7 @@ static int bind_ticket(const struct dldap_conf *conf, char why[DIR_WHY_MAX])
 		return -EINVAL;
 	}
 	ask.host = w.host;
-	err = dir_krb5_ticket(&ask, why);
+	err = dir_krb5_ticket(&ask, why, ret);
 	if (err == -ETIME) {
 		dir_krb5_why_clock(&ask, dldap_server_time(conf), why);
 		err = -EACCES;

@@ -113,6 +113,14 @@ done <<-'E'
 	over-tls|s;"ldap://.*;"ldaps://dc1.corp.example"\; ca "/etc/idfw/tls/ca.crt"\;;|does not take GSSAPI over TLS; write ldap:// in uri
 E
 
+echo '== GSSAPI: DNS says that the server is called otherwise'
+lab_in dc samba-tool spn add ldap/evil.corp.example 'DC1$' -s /etc/idfw/smb.conf >/dev/null
+lab_in svm sh -c 'cp /etc/hosts /tmp/hosts; sed -i "s/[[:space:]]dc1\.corp\.example/ evil.corp.example&/" /etc/hosts'
+krb5_conf /etc/idfw/krb5-dns.conf '/dns_canonicalize_hostname/d; s/^\[libdefaults\]/&\n\tdns_canonicalize_hostname = true/'
+krb dns 's,/krb5.conf,/krb5-dns.conf,'
+explains 'forged' /etc/idfw/dir-dns.conf 'DNS led Kerberos to ldap/evil.corp.example@CORP.EXAMPLE instead of ldap/dc1.corp.example; '
+lab_in svm sh -c 'cat /tmp/hosts >/etc/hosts'
+
 echo '== GSSAPI: a server that does not seal'
 user_add slapd
 user_set slapd servicePrincipalName ldap/svm.corp.example
