@@ -323,6 +323,8 @@ static void dir_on_state(struct dir_kid *k, const Idfw__DirState *s)
 
 	if (s->up) {
 		k->connecting = false;
+		if (sid_to_text(s->domain_sid.data, s->domain_sid.len, d->domain_sid) < 0)
+			d->domain_sid[0] = '\0';
 		if (k == d->probe)
 			dir_probe_won(d);
 		if (!k->ready)
@@ -340,6 +342,11 @@ static void dir_on_state(struct dir_kid *k, const Idfw__DirState *s)
 		dir_set_state(d, DIR_DOWN, s->text);
 	}
 	dir_pump(d);
+}
+
+const char *idfw_dir_domain(const struct idfw_dir *d)
+{
+	return d->domain_sid;
 }
 
 void dir_say_up(struct idfw_dir *d)

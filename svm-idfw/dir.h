@@ -52,6 +52,7 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	struct conf_list realm;	 /* domains of names that it answers for; base's dc parts too */
 	char *netbios;		 /* CORP of CORP\alice; NULL: what the directory says */
 	struct conf_list trusts; /* labels: asked for groups of this block's accounts, too */
+	char *sids;		 /* "own" or "any": whose SIDs count (dirclaim.h) */
 	bool is_default;	 /* bare names are asked here */
 	struct conf_list account_disabled, account_locked, account_expires, account_must_change;
 	/* what a state of an account does to its groups: "revoke" or "keep" */
@@ -72,9 +73,9 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 };
 
 /* the items of that block, for the program's configuration table */
-#define IDFW_DIR_CONF_ITEMS 45
+#define IDFW_DIR_CONF_ITEMS 46
 extern const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS];
-#define IDFW_DIR_CONF_CHECKS 26
+#define IDFW_DIR_CONF_CHECKS 27
 extern const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS];
 /* what the table cannot say: type, uri, base; @ret_why: static text; -EINVAL */
 GI_MUST_CHECK int idfw_dir_conf_check(const struct idfw_dir_conf *conf, const char **ret_why);
@@ -110,6 +111,9 @@ GI_MUST_CHECK int idfw_dir_lookup(
 	struct idfw_dir *d, const char *key, const char *name, const char *sid, bool first);
 /* somebody waits for it now: before those that nobody waits for; no such key: nothing */
 void idfw_dir_hurry(struct idfw_dir *d, const char *key);
+
+/* S-1-5-21-A-B-C, as its directory says; "" not known */
+const char *idfw_dir_domain(const struct idfw_dir *d);
 
 /* where it is asked, for dirquery.h; borrowed from @d */
 struct idfw_dir_place {

@@ -17,6 +17,7 @@
 #include "svm-idfw/dirname.h"
 #include "svm-idfw/dirqueue.h"
 #include "svm-idfw/dirserver.h"
+#include "svm-idfw/sid.h"
 
 #define DIR_ARGV 5
 
@@ -57,6 +58,7 @@ struct idfw_dir {
 	uint64_t failed;       /* lookups that got no answer */
 	uint64_t changes, changed_ms; /* seen; the last one, real time */
 	char domain[DIR_NAME_MAX + 1];
+	char domain_sid[SID_TEXT_MAX];
 };
 
 /* at the end of this loop round what can be sent is sent; while down all is answered from here */

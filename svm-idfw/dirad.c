@@ -115,6 +115,33 @@ static int ad_netbios(struct dir_back *b, const char *config, char why[DIR_WHY_M
 	return err;
 }
 
+static int ad_domain_entry(void *arg, struct dldap_entry *e)
+{
+	struct dir_back *b = arg;
+	char text[SID_TEXT_MAX];
+
+	if (!dldap_entry_bytes(e, "objectSid", b->domain_sid.bytes, sizeof(b->domain_sid.bytes),
+		    &b->domain_sid.len) ||
+		sid_to_text(b->domain_sid.bytes, b->domain_sid.len, text) < 0)
+		b->domain_sid.len = 0;
+	return 0;
+}
+
+/* S-1-5-21-A-B-C: which SIDs are its own (dirclaim.h) */
+static int ad_domain(struct dir_back *b, char why[DIR_WHY_MAX])
+{
+	static const char *const attrs[] = { "objectSid", NULL };
+	const struct dldap_query q = { .base = b->root,
+		.filter = "(objectClass=*)",
+		.scope = DLDAP_BASE,
+		.attrs = attrs,
+		.max = 1,
+		.entry = ad_domain_entry,
+		.arg = b };
+
+	return dldap_search(b->watch, &q, why);
+}
+
 static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
 	uint64_t now = io_clock_mono_ms();
@@ -136,6 +163,9 @@ static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WH
 		return -GI_EPROTO;
 	}
 	err = ad_netbios(b, r.config, why);
+	if (err < 0 && err != -GI_ENOTFOUND)
+		return err;
+	err = ad_domain(b, why);
 	if (err < 0 && err != -GI_ENOTFOUND)
 		return err;
 	/* the same server: what happened meanwhile, poll() finds out */

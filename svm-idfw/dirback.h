@@ -86,6 +86,7 @@ struct dir_back {
 	bool moved;			/* it is another one than before */
 	char domain[DIR_NAME_MAX + 1];	/* corp.example */
 	char netbios[DIR_NAME_MAX + 1]; /* CORP; "" unknown */
+	struct dir_sid domain_sid;	/* AD: of the domain itself; len 0 unknown */
 	char root[DIR_DN_MAX];		/* of the domain: groups may be outside of conf->base */
 	char *nc[DIR_NC_MAX];		/* owned: where changes may be */
 	size_t n_nc;

@@ -84,6 +84,10 @@ const struct conf_item idfw_dir_conf_items[IDFW_DIR_CONF_ITEMS] = {
 		"ad: members of a group in one answer, at most" },
 	{ "trusts", CONF_T_LIST, DIR_ITEM(trusts), "", 0, DIR_TRUSTS_MAX,
 		"ad: labels of blocks whose groups its accounts may be in as well" },
+	{ "sids", CONF_T_STRING, DIR_ITEM(sids), "own", 1, 16,
+		"whose groups it may give its accounts, of several blocks: own, or any: also "
+		"those of "
+		"a domain that is another block" },
 	{ "schema", CONF_T_STRING, DIR_ITEM(schema), "rfc2307bis", 1, 16,
 		"openldap: rfc2307bis, rfc2307 or freeipa; the rest changes single "
 		"names of it, \"none\" does without" },
@@ -214,12 +218,20 @@ static int check_dns_server(const char *text, char ret_why[CONF_WHY_MAX])
 		       : check_refused(ret_why, text, "address, 10.77.8.10 or 10.77.8.10:5353");
 }
 
+static int check_sids(const char *text, char ret_why[CONF_WHY_MAX])
+{
+	return !strcmp(text, "own") || !strcmp(text, "any")
+		       ? 0
+		       : check_refused(ret_why, text, "choice: own or any");
+}
+
 const struct conf_check idfw_dir_conf_checks[IDFW_DIR_CONF_CHECKS] = {
 	{ "on-disabled", check_effect },
 	{ "on-expired", check_effect },
 	{ "on-locked", check_effect },
 	{ "on-must-change", check_effect },
 	{ "bind", check_bind },
+	{ "sids", check_sids },
 	{ "schema", check_schema },
 	{ "realm", check_domain },
 	{ "netbios", check_domain },

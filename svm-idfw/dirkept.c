@@ -16,13 +16,15 @@
 
 #define KEPT_PATH_MAX 4160
 
-static int kept_path(const struct idfw_dir_conf *conf, const char *suffix, char ret[KEPT_PATH_MAX])
+/* @what: "servers", "domain" */
+static int kept_path(const struct idfw_dir_conf *conf, const char *what, const char *suffix,
+	char ret[KEPT_PATH_MAX])
 {
 	int n;
 
-	if (!conf->state_dir || !conf->discover || !gi_text_is_name(conf->label, GI_NAME_MAX))
+	if (!conf->state_dir || !gi_text_is_name(conf->label, GI_NAME_MAX))
 		return -GI_ENOTFOUND;
-	n = snprintf(ret, KEPT_PATH_MAX, "%s/directory-%s.servers%s", conf->state_dir, conf->label,
+	n = snprintf(ret, KEPT_PATH_MAX, "%s/directory-%s.%s%s", conf->state_dir, conf->label, what,
 		suffix);
 	return n < 0 || n >= KEPT_PATH_MAX ? -GI_ELIMIT : 0;
 }
@@ -31,7 +33,7 @@ int dir_kept_load(const struct idfw_dir_conf *conf, struct dir_srv_list *ret)
 {
 	char path[KEPT_PATH_MAX], *text = NULL;
 	size_t len = 0;
-	int err = kept_path(conf, "", path);
+	int err = conf->discover ? kept_path(conf, "servers", "", path) : -GI_ENOTFOUND;
 
 	memset(ret, 0, sizeof(*ret));
 	if (err == 0)
@@ -65,23 +67,61 @@ static int kept_write(const char *path, const struct gi_buf *b)
 	return err;
 }
 
-int dir_kept_save(const struct idfw_dir_conf *conf, const struct dir_srv_list *l)
+/* a whole file, or the one before */
+static int kept_replace(const struct idfw_dir_conf *conf, const char *what, const struct gi_buf *b)
 {
 	char path[KEPT_PATH_MAX], beside[KEPT_PATH_MAX];
-	struct gi_buf out;
-	int err = kept_path(conf, "", path);
+	int err = kept_path(conf, what, "", path);
 
 	if (err == 0)
-		err = kept_path(conf, ".new", beside);
-	if (err < 0)
-		return err;
-	gi_buf_init(&out, DIR_SRV_FILE_MAX);
-	dir_srv_print(l, conf->discover, &out);
-	err = gi_buf_error(&out);
+		err = kept_path(conf, what, ".new", beside);
 	if (err == 0)
-		err = kept_write(beside, &out);
+		err = gi_buf_error(b);
+	if (err == 0)
+		err = kept_write(beside, b);
 	if (err == 0 && rename(beside, path) < 0)
 		err = -errno;
+	return err;
+}
+
+int dir_kept_save(const struct idfw_dir_conf *conf, const struct dir_srv_list *l)
+{
+	struct gi_buf out;
+	int err;
+
+	if (!conf->discover)
+		return -GI_ENOTFOUND;
+	gi_buf_init(&out, DIR_SRV_FILE_MAX);
+	dir_srv_print(l, conf->discover, &out);
+	err = kept_replace(conf, "servers", &out);
+	gi_buf_fini(&out);
+	return err;
+}
+
+int dir_kept_domain(const struct idfw_dir_conf *conf, char ret[DIR_TRUST_DOMAIN_MAX])
+{
+	char path[KEPT_PATH_MAX], *text = NULL;
+	size_t len = 0;
+	int err = kept_path(conf, "domain", "", path);
+
+	if (err == 0)
+		err = conf_read_file(path, DIR_TRUST_DOMAIN_MAX, &text, &len);
+	if (err == 0) {
+		text[strcspn(text, "\n")] = '\0';
+		err = gi_text_copy(ret, DIR_TRUST_DOMAIN_MAX, text);
+	}
+	free(text);
+	return err;
+}
+
+int dir_kept_domain_save(const struct idfw_dir_conf *conf, const char *domain)
+{
+	struct gi_buf out;
+	int err;
+
+	gi_buf_init(&out, 2 * DIR_TRUST_DOMAIN_MAX);
+	gi_buf_printf(&out, "%s\n", domain);
+	err = kept_replace(conf, "domain", &out);
 	gi_buf_fini(&out);
 	return err;
 }

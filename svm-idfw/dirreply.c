@@ -77,6 +77,8 @@ void dir_reply_state(struct dir_post *p, const struct dir_back *b, bool up, cons
 	st.server = server;
 	st.text = up ? empty : (char *)(uintptr_t)why;
 	st.usn = b->usn;
+	st.domain_sid = (ProtobufCBinaryData){ .len = b->domain_sid.len,
+		.data = (uint8_t *)(uintptr_t)b->domain_sid.bytes };
 	e.body_case = IDFW__ENVELOPE__BODY_DIR_STATE;
 	e.dir_state = &st;
 	dir_post_send(p, &e);

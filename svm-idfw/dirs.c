@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/base/log.h"
+#include "svm-idfw/dirkept.h"
+
 #define DIRS_FOREIGN "\001" /* no name begins so */
 #define DIRS_OTHER "\002"
 #define DIRS_KEY_MAX (IDFW_KEY_MAX + 2)
@@ -48,10 +51,46 @@ static void on_changed(void *arg, const struct idfw_changes *c)
 	o->all->ops.changed(o->all->arg, o->all->confs[o->at].label, c);
 }
 
+/* as remembered, or as its directory says now */
+static void dirs_domain(struct dirs_one *o, const char *domain, bool kept)
+{
+	struct idfw_dirs *d = o->all;
+	const struct idfw_dir_conf *conf = &d->confs[o->at];
+	struct idfw_changes all = { .all = true };
+	size_t owner = 0;
+	bool new = false;
+	int err = dir_set_domain(d->set, o->at, domain, &owner, &new);
+
+	if (err == -EEXIST)
+		gi_err("directory %s: says that its domain is %s, which is directory %s's: what it "
+		       "says about that domain does not count",
+			conf->label, domain, d->confs[owner].label);
+	else if (err == -GI_ESTATE)
+		gi_err("directory %s: says that its domain is %s, and said another one at the "
+		       "first "
+		       "contact, which counts; if it is another domain now, remove "
+		       "directory-%s.domain in state-dir and start again",
+			conf->label, domain, conf->label);
+	if (err < 0 || !new || kept)
+		return;
+	gi_info("directory %s: is domain %s", conf->label, domain);
+	err = dir_kept_domain_save(conf, domain);
+	if (err < 0 && err != -GI_ENOTFOUND)
+		gi_warn("directory %s: cannot remember its domain: %s", conf->label,
+			gi_strerror(err));
+	/* what others have said of it before counted */
+	for (size_t i = 0; i < d->n; i++)
+		if (i != o->at)
+			d->ops.changed(d->arg, d->confs[i].label, &all);
+}
+
 static void on_state(void *arg, bool up, const char *why)
 {
 	struct dirs_one *o = arg;
+	const char *domain = o->dir ? idfw_dir_domain(o->dir) : "";
 
+	if (up && domain[0])
+		dirs_domain(o, domain, false);
 	o->all->ops.state(o->all->arg, o->all->confs[o->at].label, up, why);
 }
 
@@ -109,6 +148,15 @@ static void set_collision(void *arg, const char *name, size_t first, const char 
 		(const char *const[2]){ first_id, other_id });
 }
 
+static void set_refused(void *arg, size_t at, size_t owner, const char *what)
+{
+	struct idfw_dirs *d = arg;
+
+	gi_warn("directory %s: what it says about %s does not count, that is of directory %s; is "
+		"it one forest, name it in trusts, or set sids any",
+		d->confs[at].label, what, d->confs[owner].label);
+}
+
 static void set_principal(void *arg, const char *key, const struct idfw_principal *found)
 {
 	struct idfw_dirs *d = arg;
@@ -122,7 +170,8 @@ int idfw_dirs_new(struct io_loop *l, const char *conf_file, const struct idfw_di
 {
 	static const struct idfw_dir_ops dir_ops = { on_principal, on_changed, on_state };
 	static const struct dir_set_ops set_ops = { set_ask, set_ask_foreign, set_ask_other,
-		set_hurry, set_collision, set_principal };
+		set_hurry, set_collision, set_refused, set_principal };
+	char domain[DIR_TRUST_DOMAIN_MAX];
 	struct idfw_dirs *d;
 	int err;
 
@@ -135,8 +184,12 @@ int idfw_dirs_new(struct io_loop *l, const char *conf_file, const struct idfw_di
 	d->ops = *ops;
 	d->arg = arg;
 	err = dir_set_new(confs, n, maps, &set_ops, d, &d->set);
+	for (size_t i = 0; err == 0 && i < n; i++) { /* all, before one of them speaks */
+		d->one[i] = (struct dirs_one){ .all = d, .at = i };
+		if (dir_kept_domain(&confs[i], domain) == 0)
+			dirs_domain(&d->one[i], domain, true);
+	}
 	for (; err == 0 && d->n < n; d->n++) {
-		d->one[d->n] = (struct dirs_one){ .all = d, .at = d->n };
 		err = idfw_dir_new(
 			l, conf_file, &confs[d->n], &dir_ops, &d->one[d->n], &d->one[d->n].dir);
 	}

@@ -54,7 +54,9 @@ struct dir_set {
 	void *arg;
 	struct set_other *others; /* owned; names that were found */
 	size_t others_running;
-	struct set_ask *asks;				/* owned; by key, up to DIR_QUEUE_MAX */
+	struct dir_claims claims;
+	uint32_t told[DIR_SET_MAX]; /* of block: owners of what did not count, said so */
+	struct set_ask *asks;	    /* owned; by key, up to DIR_QUEUE_MAX */
 	char domain[DIR_SET_MAX][DIR_TRUST_DOMAIN_MAX]; /* S-1-5-21-..., once one is known */
 };
 
@@ -79,6 +81,7 @@ int dir_set_new(const struct idfw_dir_conf *dirs, size_t n, const struct conf_li
 		return -ENOMEM;
 	s->dirs = dirs;
 	s->n = n;
+	s->claims = (struct dir_claims){ .dirs = dirs, .n = n };
 	s->maps = maps;
 	s->ops = *ops;
 	s->arg = arg;
@@ -139,11 +142,58 @@ void dir_set_hurry(struct dir_set *s, const char *key)
 			s->ops.hurry(s->arg, i, key);
 }
 
+int dir_set_domain(
+	struct dir_set *s, size_t at, const char *domain, size_t *ret_owner, bool *ret_new)
+{
+	return dir_claim_domain(&s->claims, at, domain, ret_owner, ret_new);
+}
+
+/* may block @at say that? */
+static bool set_counts(struct dir_set *s, size_t at, const char *sid, const char *dn)
+{
+	size_t owner = 0;
+	bool ok = dir_claim_sid(&s->claims, at, sid, &owner) &&
+		  dir_claim_dn(&s->claims, at, dn, &owner);
+
+	if (!ok && !(s->told[at] & 1u << owner))
+		s->ops.refused(s->arg, at, owner, sid && *sid ? sid : dn);
+	if (!ok)
+		s->told[at] |= 1u << owner;
+	return ok;
+}
+
+/*
+ * The groups of @p that count, in an array of its own (texts are @p's); NULL: all do.
+ * False: there is no memory for it
+ */
+static bool set_own(struct dir_set *s, size_t at, struct idfw_principal *p, struct idfw_group **ret)
+{
+	struct idfw_group *own;
+	size_t n = 0, i;
+
+	*ret = NULL;
+	for (i = 0; i < p->n_groups; i++)
+		if (!set_counts(s, at, p->groups[i].sid, p->groups[i].dn))
+			break;
+	if (i == p->n_groups)
+		return true;
+	own = calloc(p->n_groups, sizeof(*own));
+	if (!own)
+		return false;
+	for (i = 0; i < p->n_groups; i++)
+		if (set_counts(s, at, p->groups[i].sid, p->groups[i].dn))
+			own[n++] = p->groups[i];
+	p->groups = *ret = own;
+	p->n_groups = n;
+	return true;
+}
+
 void dir_set_answer(
 	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found)
 {
 	char domain[DIR_TRUST_DOMAIN_MAX];
 	struct idfw_principal p = *found;
+	struct idfw_group *own = NULL;
 	struct set_ask *a = NULL;
 
 	HASH_FIND_STR(s->asks, key, a);
@@ -152,6 +202,10 @@ void dir_set_answer(
 	if (set_ask_next(s, a, &p))
 		return;
 	at = a->route.at[a->at];
+	/* an account of another's domain: whose groups could these be? */
+	if (p.presence == IDFW_P_FOUND &&
+		(!set_counts(s, at, p.sid, p.dn) || !set_own(s, at, &p, &own)))
+		p.presence = IDFW_P_UNAVAILABLE;
 	p.directory = p.presence == IDFW_P_FOUND ? s->dirs[at].label : (char *)(uintptr_t) "";
 	for (size_t i = 0; i < p.n_groups; i++)
 		p.groups[i].directory = s->dirs[at].label;
@@ -163,24 +217,27 @@ void dir_set_answer(
 		set_others_ask(s, a, &p);
 	if (!set_trusts_ask(s, a, &p))
 		set_ask_done(s, a, &p);
+	free(own);
 }
 
 void dir_set_foreign(
 	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found)
 {
 	char domain[DIR_TRUST_DOMAIN_MAX];
+	struct idfw_principal p = *found;
+	struct idfw_group *own = NULL;
 	struct set_ask *a = NULL;
 
 	HASH_FIND_STR(s->asks, key, a);
 	if (!a || at >= s->n || !(a->waiting & 1u << at))
 		return;
 	a->waiting &= ~(1u << at);
-	if (found->presence != IDFW_P_FOUND ||
-		dir_trust_add(&a->found, found->groups, found->n_groups, NULL, s->dirs[at].label) <
-			0)
+	if (p.presence != IDFW_P_FOUND || !set_own(s, at, &p, &own) ||
+		dir_trust_add(&a->found, p.groups, p.n_groups, NULL, s->dirs[at].label) < 0)
 		a->missing |= 1u << at;
-	else if (found->n_groups && dir_trust_domain(found->groups[0].sid, domain))
+	else if (p.n_groups && dir_trust_domain(p.groups[0].sid, domain))
 		memcpy(s->domain[at], domain, sizeof(domain));
+	free(own);
 	if (!a->waiting)
 		set_trusts_done(s, a);
 }

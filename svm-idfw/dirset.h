@@ -9,7 +9,7 @@
 #ifndef SVM_IDFW_DIRSET_H
 #define SVM_IDFW_DIRSET_H
 
-#include "svm-idfw/dirroute.h"
+#include "svm-idfw/dirclaim.h"
 
 struct dir_set;
 
@@ -28,6 +28,11 @@ struct dir_set_ops { /* all must be set; @arg first */
 	/* @name is an account of block @first, and, not asked, of @other too; borrowed */
 	void (*collision)(void *arg, const char *name, size_t first, const char *first_id,
 		size_t other, const char *other_id);
+	/*
+	 * block @at says something about a group or account of block @owner: it does not count;
+	 * once a pair. @what: its SID or DN
+	 */
+	void (*refused)(void *arg, size_t at, size_t owner, const char *what);
 	/* what was looked up; borrowed for the call. It may look up again from within */
 	void (*principal)(void *arg, const char *key, const struct idfw_principal *found);
 };
@@ -48,6 +53,9 @@ GI_MUST_CHECK int dir_set_lookup(struct dir_set *s, const char *key, const char 
 	const char *names_in, const struct idfw_principal *known);
 /* a login waits for it from now on; a key that is not looked up: nothing */
 void dir_set_hurry(struct dir_set *s, const char *key);
+/* the directory of block @at says that this is its domain; as dir_claim_domain() */
+GI_MUST_CHECK int dir_set_domain(
+	struct dir_set *s, size_t at, const char *domain, size_t *ret_owner, bool *ret_new);
 /* what block @at says; a key that nobody waits for is nothing */
 void dir_set_answer(
 	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found);

@@ -376,6 +376,8 @@ static int check_dir_state(const Idfw__DirState *s, const char **why)
 {
 	if (!text_ok(s->server, 0, WIRE_DIR_WHY_MAX) || !text_ok(s->text, 0, WIRE_DIR_WHY_MAX))
 		return bad(-GI_EPROTO, "DirState: bad text", why);
+	if (!sid_ok(&s->domain_sid))
+		return bad(-GI_EPROTO, "DirState: bad domain_sid", why);
 	return 0;
 }
 

@@ -122,6 +122,7 @@ static void test_check_byte_lengths(void **state)
 	VALUE(DELTA, delta->op[0]->elem->key.len, 4, 17, -GI_EPROTO);
 	VALUE(RULESET_PART, ruleset_part->group[0]->net[0]->addr.len, 16, 5, -GI_EPROTO);
 	VALUE(DIR_LOOKUP, dir_lookup->sid.len, 0, 69, -GI_EPROTO);
+	VALUE(DIR_STATE, dir_state->domain_sid.len, 0, 69, -GI_EPROTO);
 	VALUE(DIR_LOOKUP, dir_lookup->sid.len, 8, 7, -GI_EPROTO);
 	VALUE(DIR_LOOKUP, dir_lookup->member_sid[0].len, 8, 7, -GI_EPROTO);
 	VALUE(DIR_LOOKUP, dir_lookup->member_sid[0].len, 8, 0, -GI_EPROTO);
