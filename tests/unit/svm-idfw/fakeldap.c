@@ -391,3 +391,9 @@ int dldap_sync_read(
 	n_messages = 0;
 	return err;
 }
+
+void dldap_peer(struct dldap *d, char ret[DLDAP_PEER_MAX])
+{
+	(void)d;
+	ret[0] = '\0';
+}
