@@ -218,9 +218,10 @@ static void pass_end(struct dir_back *b, struct dir_changes *ch)
 			(unsigned long long)(now - g->began_ms));
 	else
 		g->checking = true;
-	if (g->checking)
+	if (g->checking) {
 		g->round++;
-	dir_seen_gone(b->seen, now);
+		dir_seen_gone(b->seen, now);
+	}
 	g->whole = true;
 	g->compared_ms = io_clock_real_ms();
 }

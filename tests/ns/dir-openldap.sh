@@ -427,8 +427,8 @@ dir_start "$W/good.conf"
 wait_line 20 '^state up' || bad 'not up'
 if lab_until known && grep -q 'is asked for changes (contextCSN)' "$W/err"; then ok 'it is asked'; else bad "$(tail -n 3 "$W/err")"; fi
 for n in alice bob 'o.h(ans)' dora; do ask "$n"; done
-# behind this look all that was written before is known
-concerns 'an account is written' dora dora description written
+# a slapd that was killed has a contextCSN of before: the first write tells of all since, the next ones do not
+comes 'an account is written' '^concerns .*dora' dora description written
 concerns 'bob joins eng: who is in it now and before' 'alice bob' member add eng "cn=Bob B,ou=people,$BASE"
 says 'bob is in it' ' bob .* eng ' bob
 concerns 'bob leaves it' 'alice bob' member delete eng "cn=Bob B,ou=people,$BASE"
