@@ -22,6 +22,12 @@
 #define SET_OTHERS_MAX 65536  /* names that were compared; then all are, anew */
 #define SET_OTHERS_RUNNING 16 /* at a time; others at their next lookup */
 
+struct set_trusts {
+	struct idfw_principal found; /* owned; what is gathered; while waiting */
+	struct idfw_principal prior; /* owned; groups of other domains, as known from before */
+};
+
+/* as many as there are live accounts, after a restart: what few need is elsewhere */
 struct set_ask {
 	char *key, *name, *sid; /* owned; name: as is asked for; sid: known from before, or "" */
 	char *login, *names_in; /* owned; as was asked */
@@ -32,9 +38,8 @@ struct set_ask {
 	bool first;   /* somebody waits for the answer */
 	bool refresh; /* one did not answer: only the account that is known is taken */
 	/* groups in other blocks */
-	uint32_t waiting, missing;   /* bits of blocks */
-	struct idfw_principal found; /* owned; what is gathered; while waiting */
-	struct idfw_principal prior; /* owned; groups of other domains, as known from before */
+	uint32_t waiting, missing; /* bits of blocks */
+	struct set_trusts *trusts; /* owned; NULL: nobody is asked there */
 	UT_hash_handle hh;
 };
 
@@ -233,7 +238,7 @@ void dir_set_foreign(
 		return;
 	a->waiting &= ~(1u << at);
 	if (p.presence != IDFW_P_FOUND || !set_own(s, at, &p, &own) ||
-		dir_trust_add(&a->found, p.groups, p.n_groups, NULL, s->dirs[at].label) < 0)
+		dir_trust_add(&a->trusts->found, p.groups, p.n_groups, NULL, s->dirs[at].label) < 0)
 		a->missing |= 1u << at;
 	else if (p.n_groups && dir_trust_domain(p.groups[0].sid, domain))
 		memcpy(s->domain[at], domain, sizeof(domain));
@@ -251,9 +256,19 @@ static void set_ask_free(struct set_ask *a)
 	free(a->sid);
 	free(a->login);
 	free(a->names_in);
-	dir_trust_fini(&a->found);
-	dir_trust_fini(&a->prior);
+	if (a->trusts) {
+		dir_trust_fini(&a->trusts->found);
+		dir_trust_fini(&a->trusts->prior);
+		free(a->trusts);
+	}
 	free(a);
+}
+
+static int set_trusts(struct set_ask *a)
+{
+	if (!a->trusts)
+		a->trusts = calloc(1, sizeof(*a->trusts));
+	return a->trusts ? 0 : -ENOMEM;
 }
 
 static int set_ask_new(struct dir_set *s, const char *key, const char *name, const char *names_in,
@@ -281,7 +296,7 @@ static int set_ask_new(struct dir_set *s, const char *key, const char *name, con
 	a->sid = strdup(a->known >= 0 ? known->sid : "");
 	if (!a->key || !a->name || !a->sid || !a->login || !a->names_in ||
 		(a->known >= 0 && s->dirs[a->known].trusts.n &&
-			dir_trust_prior(&a->prior, known) < 0)) {
+			(set_trusts(a) < 0 || dir_trust_prior(&a->trusts->prior, known) < 0))) {
 		set_ask_free(a);
 		return -ENOMEM;
 	}
@@ -346,12 +361,13 @@ static bool set_trusts_ask(struct dir_set *s, struct set_ask *a, struct idfw_pri
 	if (found->presence != IDFW_P_FOUND || !t->n)
 		return false;
 	gi_buf_init(&members, SET_MEMBERS_BYTES);
-	if (dir_trust_members(found, &members) < 0 || dir_trust_copy(found, &a->found) < 0) {
+	if (set_trusts(a) < 0 || dir_trust_members(found, &members) < 0 ||
+		dir_trust_copy(found, &a->trusts->found) < 0) {
 		gi_buf_fini(&members);
 		found->presence = IDFW_P_UNAVAILABLE;
 		return false;
 	}
-	a->found.directory = s->dirs[own].label;
+	a->trusts->found.directory = s->dirs[own].label;
 	for (size_t i = 0; members.len && i < t->n; i++) {
 		int at = dir_route_index(s->dirs, s->n, t->items[i]);
 
@@ -373,9 +389,9 @@ static bool set_trusts_ask(struct dir_set *s, struct set_ask *a, struct idfw_pri
 static bool set_prior(struct dir_set *s, struct set_ask *a, size_t at)
 {
 	return s->domain[at][0] && a->known == a->route.at[a->at] &&
-	       strcmp(a->sid, a->found.sid) == 0 &&
-	       dir_trust_add(&a->found, a->prior.groups, a->prior.n_groups, s->domain[at],
-		       s->dirs[at].label) == 0;
+	       strcmp(a->sid, a->trusts->found.sid) == 0 &&
+	       dir_trust_add(&a->trusts->found, a->trusts->prior.groups, a->trusts->prior.n_groups,
+		       s->domain[at], s->dirs[at].label) == 0;
 }
 
 static void set_trusts_done(struct dir_set *s, struct set_ask *a)
@@ -385,12 +401,12 @@ static void set_trusts_done(struct dir_set *s, struct set_ask *a)
 	for (size_t i = 0; i < s->n; i++) {
 		if (!(a->missing & 1u << i))
 			continue;
-		a->found.stale = true;
+		a->trusts->found.stale = true;
 		/* a group that is not known may be one that a drop rule names */
 		if (!set_prior(s, a, i))
-			a->found.presence = IDFW_P_UNAVAILABLE;
+			a->trusts->found.presence = IDFW_P_UNAVAILABLE;
 	}
-	p = a->found;
+	p = a->trusts->found;
 	set_ask_done(s, a, &p);
 }
 

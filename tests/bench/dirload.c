@@ -5,6 +5,8 @@
  *   dirload -c FILE resolve PREFIX FIRST COUNT TURNS   one account after the other, TURNS over
  *   dirload -c FILE flood PREFIX FIRST COUNT           all at once, as after a restart
  *   dirload -c FILE logins PREFIX ACCOUNTS RATE SECONDS   open loop: so many logins a second
+ *   dirload -c FILE change PREFIX COUNT GROUP   that many sessions; "ready", then "enforced
+ *       MICROSECONDS" (monotonic) for each change that a VM has acknowledged; until it is ended
  * FILE has `directory LABEL { ... }`; accounts are PREFIX and six digits. Used by
  * tests/bench/directory. Prints a line of JSON a turn. Logins go through the engine: 100 VMs that
  * acknowledge at once, from the time a login is due to its SessionReady. It is its own directory
@@ -34,7 +36,7 @@ struct ack {
 	uint64_t generation, version;
 };
 
-enum load_mode { LOAD_RESOLVE, LOAD_FLOOD, LOAD_LOGINS };
+enum load_mode { LOAD_RESOLVE, LOAD_FLOOD, LOAD_LOGINS, LOAD_CHANGE };
 
 struct load {
 	struct io_loop *loop;
@@ -54,7 +56,8 @@ struct load {
 	size_t n_acks;
 	unsigned int hits;
 	uint64_t lookups;
-	bool up, ran;
+	bool up, ran, said;
+	const char *group; /* change: what the policy names */
 };
 
 static const struct conf_section sections[] = {
@@ -121,7 +124,7 @@ static void child_figures(double *ret_mib, double *ret_cpu_s)
 
 static void report(struct load *l)
 {
-	static const char *const modes[] = { "resolve", "flood", "logins" };
+	static const char *const modes[] = { "resolve", "flood", "logins", "change" };
 	double s = (double)(io_clock_mono_us() - l->began_us) / 1e6, mib, cpu;
 	unsigned int n = l->answered;
 	struct idfw_stats st;
@@ -262,8 +265,11 @@ static void engine_round(struct load *l)
 
 static void engine_settle(struct load *l)
 {
+	bool told = l->n_acks > 0 && l->mode == LOAD_CHANGE && l->answered == l->count;
+
 	(void)idfw_engine_tick(l->e);
 	idfw_engine_flush(l->e);
+	told |= l->n_acks > 0 && l->mode == LOAD_CHANGE && l->answered == l->count;
 	while (l->n_acks) {
 		Idfw__Applied ap = IDFW__APPLIED__INIT;
 		Idfw__Envelope env = IDFW__ENVELOPE__INIT;
@@ -277,6 +283,8 @@ static void engine_settle(struct load *l)
 		if (!l->n_acks)
 			idfw_engine_flush(l->e);
 	}
+	if (told && l->said)
+		(void)printf("enforced %llu\n", (unsigned long long)io_clock_mono_us());
 }
 
 static void vm_up(struct load *l, unsigned int i)
@@ -314,11 +322,7 @@ static void vm_up(struct load *l, unsigned int i)
 
 static void engine_start(struct load *l)
 {
-	static const char text[] =
-		"group eng { directory \"g000001\"; } group ops { directory \"g000100\"; }\n"
-		"group db { vm vm0; }\n"
-		"section application { rule a allow from eng to db service ssh; "
-		"rule b allow from ops to any; }\n";
+	char text[512];
 	const struct idfw_engine_conf conf = {
 		.min_uid = 1000, .ready_timeout_ms = 2000, .seed = { 1, 2 }
 	};
@@ -335,6 +339,12 @@ static void engine_start(struct load *l)
 
 	must(idfw_engine_new(&conf, &out, &l->e) == 0, "no engine");
 	engine_round(l);
+	(void)snprintf(text, sizeof(text),
+		"group eng { directory \"%s\"; } group ops { directory \"g000100\"; }\n"
+		"group db { vm vm99; }\n"
+		"section application { rule a allow from eng to db service ssh; "
+		"rule b allow from ops to any; }\n",
+		l->group ? l->group : "g000001");
 	conf_diags_init(&diags, "policy", text, strlen(text));
 	must(pol_parse(text, strlen(text), &diags, &p) == 0, "the policy is wrong");
 	conf_diags_fini(&diags);
@@ -382,11 +392,14 @@ static void tick_cb(struct io_timer *w)
 	while (l->asked < l->count && l->asked < due)
 		login(l, l->asked++);
 	engine_settle(l);
-	if (l->answered == l->count) {
+	if (l->mode == LOAD_CHANGE && l->answered == l->count && !l->said) {
+		l->said = true;
+		(void)printf("ready\n");
+	} else if (l->mode != LOAD_CHANGE && l->answered == l->count) {
 		report(l);
 		io_loop_stop(l->loop);
 	}
-	must(now - l->began_us < GIVE_UP_US, "not all logins are answered");
+	must(l->said || now - l->began_us < GIVE_UP_US, "not all logins are answered");
 }
 
 /* ---- of the directory ---- */
@@ -495,6 +508,13 @@ int main(int argc, char **argv)
 		l.accounts = number(argv[5]);
 		l.rate = number(argv[6]);
 		l.count = l.rate * number(argv[7]);
+		engine_start(&l);
+	} else if (strcmp(argv[3], "change") == 0) {
+		l.mode = LOAD_CHANGE;
+		l.group = argv[6];
+		l.first = 1;
+		l.accounts = l.count = l.rate = number(argv[5]);
+		(void)setvbuf(stdout, NULL, _IOLBF, 0);
 		engine_start(&l);
 	} else if (strcmp(argv[3], "flood") == 0) {
 		l.mode = LOAD_FLOOD;

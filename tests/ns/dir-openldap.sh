@@ -399,7 +399,10 @@ conf one 's/poll/connections 1; &/'
 names=(alice bob twin triplet dora many pia 'o.h(ans)' nobody ghost 'CORP\b3' alice@corp.example 'b 1')
 batch one "${names[@]}" b{1..24}
 same 'accounts of all kinds'
-grep -q '^answer b7 found - b7 above numbered team1 team2 team3 team4 team5 uniques' "$W/at-once" && ok 'with all their groups' || bad "b7: $(grep '^answer b7 ' "$W/at-once")"
+said() { # TEXT NAME GROUPS
+	if grep -q "^answer $2 found - $2 $3\$" "$W/at-once"; then ok "$1"; else bad "$1: $(grep "^answer $2 " "$W/at-once")"; fi
+}
+said 'with all their groups' b7 'above numbered team1 team2 team3 team4 team5 uniques'
 conf one 's/poll/connections 1; schema rfc2307; &/'
 batch one "${names[@]}" b{1..24}
 same 'by name and number alone'
@@ -408,7 +411,7 @@ modify -a < <(person 'M\C3\BCller' mueller && group umlaut "cn=M\\C3\\9CLLER,ou=
 conf one 's/poll/connections 1; &/'
 batch one mueller b{1..24}
 same 'a DN that is spelt in two ways'
-grep -q '^answer mueller found - mueller umlaut$' "$W/at-once" && ok 'and its group' || bad "mueller: $(grep '^answer mueller ' "$W/at-once")"
+said 'and its group' mueller umlaut
 explains 'group-base that is not there' "$W/nobase.conf" 'group-base "ou=none,dc=corp,dc=example" is not there'
 
 echo '== everything is compared'

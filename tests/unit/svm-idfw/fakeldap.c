@@ -20,11 +20,13 @@
 #define ENTRIES_MAX 64
 #define VALUES_MAX 64
 #define MESSAGES_MAX 16
+#define CROWD 1000
 
 struct entry {
 	unsigned int id; /* 0: none */
 	char *dn, *values[VALUES_MAX];
 	size_t n;
+	unsigned int crowd; /* members before the others; their ids are CROWD and up */
 };
 
 struct message {
@@ -35,6 +37,7 @@ struct message {
 
 struct dldap_entry {
 	const struct entry *e;
+	size_t from, to; /* members that are asked for; 0, 0: all */
 };
 
 struct fake fake;
@@ -101,6 +104,11 @@ void fake_entry(unsigned int id, const char *dn, ...)
 	va_end(ap);
 }
 
+void fake_crowd(unsigned int id, unsigned int n)
+{
+	entry_find(id)->crowd = n;
+}
+
 void fake_gone(unsigned int id)
 {
 	entry_clear(entry_find(id));
@@ -135,12 +143,48 @@ static bool is_id(const char *attr, size_t len)
 	       (len == 9 && strncasecmp(attr, "entryUUID", 9) == 0);
 }
 
+static size_t members(const struct entry *e)
+{
+	size_t n = e->crowd, from = 0;
+
+	while (value(e, "member", 6, &from))
+		n++;
+	return n;
+}
+
+/* as many as were asked for; Active Directory's way for more than that */
+static int part(
+	struct dldap_entry *e, int (*cb)(void *arg, const uint8_t *value, size_t len), void *arg)
+{
+	char text[96];
+	size_t from = 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < members(e->e) && i <= e->to; i++) {
+		unsigned int id = CROWD + (unsigned int)i;
+		const char *v = text;
+
+		if (i < e->e->crowd)
+			(void)snprintf(text, sizeof(text),
+				"<GUID=%02x%02x%02x%02x000000000000000000000000>;CN=m%u", id & 255,
+				id >> 8 & 255, id >> 16 & 255, id >> 24, id);
+		else
+			v = value(e->e, "member", 6, &from);
+		if (i >= e->from)
+			rc = cb(arg, (const uint8_t *)v, strlen(v));
+	}
+	return rc;
+}
+
 int dldap_entry_each(struct dldap_entry *e, const char *attr,
 	int (*cb)(void *arg, const uint8_t *value, size_t len), void *arg)
 {
 	size_t from = 0;
 	const char *v;
 	int rc = 0;
+
+	if (strncmp(attr, "member;range=", 13) == 0)
+		return part(e, cb, arg);
 
 	while (rc == 0 && (v = value(e->e, attr, strlen(attr), &from)) != NULL)
 		rc = cb(arg, (const uint8_t *)v, strlen(v));
@@ -178,11 +222,16 @@ bool dldap_entry_text(struct dldap_entry *e, const char *attr, char *buf, size_t
 bool dldap_entry_range(
 	struct dldap_entry *e, const char *attr, char ret_name[DLDAP_RANGE_MAX], size_t *ret_next)
 {
-	(void)e;
-	(void)attr;
-	(void)ret_name;
-	(void)ret_next;
-	return false;
+	size_t n = members(e->e);
+
+	if (!e->e->crowd || !e->to || strcmp(attr, "member") != 0)
+		return false;
+	*ret_next = n > e->to + 1 ? e->to + 1 : 0;
+	if (*ret_next)
+		(void)snprintf(ret_name, DLDAP_RANGE_MAX, "member;range=%zu-%zu", e->from, e->to);
+	else
+		(void)snprintf(ret_name, DLDAP_RANGE_MAX, "member;range=%zu-*", e->from);
+	return true;
 }
 
 int dldap_entry_dn(struct dldap_entry *e, char **ret_dn)
@@ -317,11 +366,13 @@ int dldap_search(struct dldap *d, const struct dldap_query *q, char why[DIR_WHY_
 	if (fake.before)
 		fake.before(fake.arg);
 	for (size_t i = 0; err == 0 && i < ENTRIES_MAX; i++) {
-		struct dldap_entry e = { &entries[i] };
+		struct dldap_entry e = { .e = &entries[i] };
 		const char *f = q->filter + 1;
 
 		if (!entries[i].id || !within(&entries[i], q))
 			continue;
+		for (size_t k = 0; q->attrs && q->attrs[k]; k++)
+			(void)sscanf(q->attrs[k], "member;range=%zu-%zu", &e.from, &e.to);
 		bases++;
 		if (matches(&entries[i], &f))
 			err = ++found > q->max ? -GI_ELIMIT : q->entry(q->arg, &e);
@@ -358,7 +409,7 @@ int dldap_sync_start(struct dldap *d, const char *base, const char *csn, const c
 
 static int take(const struct message *m, const struct dldap_sync_ops *ops, void *arg)
 {
-	struct dldap_entry e = { entry_find(m->id) };
+	struct dldap_entry e = { .e = entry_find(m->id) };
 	uint8_t id[16];
 	int err = 0;
 

@@ -31,6 +31,8 @@ extern struct fake fake;
 void fake_reset(void);
 /* "objectClass: group", ...; ended by NULL. Replaces who has that id */
 void fake_entry(unsigned int id, const char *dn, ...) __attribute__((sentinel));
+/* so many more members of an AD group, in front of its others; until the next fake_entry() */
+void fake_crowd(unsigned int id, unsigned int n);
 void fake_gone(unsigned int id);
 void fake_id(unsigned int id, uint8_t ret[16]);
 

@@ -643,6 +643,45 @@ static void test_ad_container_that_is_new_concerns_nobody(void **state)
 	assert_string_equal(ad_look(t), "all");
 }
 
+/* 5,000 members, 1,500 at a time: who joins or leaves is seen in each part, the last one too */
+static void test_ad_large_group_in_parts(void **state)
+{
+	struct t *t = *state;
+	unsigned int before;
+
+	fake.now_ms += 10;
+	ad_group(101, AD_ALICE, NULL);
+	fake_crowd(ENG, 5000);
+	ad_server(101);
+	before = fake.searches;
+	look(t);
+	assert_int_equal(work(t), 0);
+	assert_true(t->ch.all || t->ch.accounts.n == 5000); /* each joined */
+	dir_changes_fini(&t->ch);
+	assert_true(fake.searches - before >= 4); /* 5,001 */
+	ad_group(102, AD_ALICE, AD_BOB);
+	fake_crowd(ENG, 5000);
+	ad_server(102);
+	assert_string_equal(ad_look(t), "a11 ");
+	ad_group(103, AD_BOB, NULL);
+	fake_crowd(ENG, 5000);
+	ad_server(103);
+	assert_string_equal(
+		ad_look(t), "g20 "); /* who it was is not remembered: all who were in it */
+	ad_group(104, AD_BOB, NULL);
+	fake_crowd(ENG, 4999);
+	ad_server(104);
+	assert_string_equal(ad_look(t), "g20 ");
+	ad_group(105, AD_BOB, NULL);
+	fake_crowd(ENG, 1499); /* all of one part */
+	ad_server(105);
+	assert_string_equal(ad_look(t), "g20 ");
+	ad_group(106, AD_BOB, AD_ALICE); /* one of the next */
+	fake_crowd(ENG, 1499);
+	ad_server(106);
+	assert_string_equal(ad_look(t), "a10 ");
+}
+
 /* two writes of one object */
 static void test_ad_left_and_joined_tells_who_was_looked_up(void **state)
 {
@@ -721,6 +760,7 @@ int main(void)
 		P(test_polled_where_nobody_says_what_was_written),
 		A(test_ad_container_that_moved_concerns_everybody),
 		A(test_ad_container_that_is_new_concerns_nobody),
+		A(test_ad_large_group_in_parts),
 		A(test_ad_left_and_joined_tells_who_was_looked_up),
 		A(test_ad_written_while_it_is_read),
 		A(test_ad_moved_out_of_base_is_not_found),
