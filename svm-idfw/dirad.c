@@ -301,16 +301,39 @@ static int ad_find(struct dir_back *b, const struct dir_name *n, bool upn, struc
 						 : err; /* else nobody knows how many there are */
 }
 
+/*
+ * Is it who was asked for? Only ASCII is compared: of other letters the directory knows more which
+ * are alike
+ */
+static bool ad_is_called(const struct dir_answer *a, const struct dir_name *n, bool upn)
+{
+	char asked[2 * DIR_NAME_MAX + 2];
+	const char *name = upn ? a->upn : a->name;
+
+	(void)snprintf(
+		asked, sizeof(asked), "%s%s%s", n->account, upn ? "@" : "", upn ? n->domain : "");
+	for (const char *c = asked; *c; c++)
+		if (*c & 0x80)
+			return true;
+	for (const char *c = name; *c; c++)
+		if (*c & 0x80)
+			return true;
+	return strcasecmp(asked, name) == 0;
+}
+
 /* by name: stored UPN first, then the account name; 0 with the status set when there is none */
 static int ad_by_name(
 	struct dir_back *b, const struct dir_name *n, struct ad_token *t, char why[DIR_WHY_MAX])
 {
+	bool upn = n->form == DIR_NAME_UPN;
+	uint8_t guid[16];
 	char base[48];
 	int err = 0;
 
 	t->found = 0;
-	if (n->form == DIR_NAME_UPN)
+	if (upn)
 		err = ad_find(b, n, true, t, why);
+	upn = upn && t->found;
 	if (err == 0 && t->found == 0 && dir_domain_is_ours(b, n->domain))
 		err = ad_find(b, n, false, t, why);
 	if (err < 0)
@@ -325,8 +348,15 @@ static int ad_by_name(
 			"more than one account \"%.100s\"", n->account);
 		return 0;
 	}
-	dir_guid_base(t->answer->guid, base);
+	upn = upn && t->answer->upn[0];
+	memcpy(guid, t->answer->guid, sizeof(guid));
+	dir_guid_base(guid, base);
 	err = ad_token(b, base, t, why);
+	if (err == 0 && t->found &&
+		(!t->answer->has_guid || memcmp(guid, t->answer->guid, sizeof(guid)) != 0 ||
+			!ad_is_called(t->answer, n, upn)))
+		dir_answer_fail(t->answer, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,
+			"asked for \"%.100s\" the directory gives another account", n->account);
 	if (err == 0 && t->found == 0) /* deleted between the two searches */
 		dir_answer_fail(t->answer, IDFW__DIR_RESULT__STATUS__NOT_FOUND,
 			"no account \"%.100s\" any more", n->account);

@@ -162,6 +162,8 @@ static void find_next_cb(struct io_timer *w)
 		find_plan(f, FIND_RETRY_MS);
 		return;
 	}
+	io_chan_free(f->chan); /* of one that has ended: its closed() is still to come */
+	f->chan = NULL;
 	f->heard = false;
 	f->began_ms = io_clock_mono_ms();
 	err = io_child_start(f->loop, &f->child, f->argv, SOCK_STREAM, find_exited, f);

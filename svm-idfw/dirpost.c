@@ -14,7 +14,7 @@
 #include "lib/base/log.h"
 #include "lib/io/chan.h"
 
-#define POST_BYTES_MAX (16u << 20)
+#define POST_BYTES_MAX (256u << 20) /* ten of the largest answers (DIR_ANSWER_GROUPS_MAX) */
 
 struct post_frame {
 	struct post_frame *next;

@@ -276,12 +276,22 @@ bool dir_route_trusts(const struct idfw_dir_conf *dir, const char *label)
 	return false;
 }
 
+static bool route_is_catalog(const char *uri)
+{
+	size_t len = strlen(uri);
+
+	len -= len && uri[len - 1] == '/';
+	return len > 5 &&
+	       (strncmp(uri + len - 5, ":3268", 5) == 0 || strncmp(uri + len - 5, ":3269", 5) == 0);
+}
+
 int dir_route_check(const struct idfw_dir_conf *dirs, size_t n, char ret_why[CONF_WHY_MAX])
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct conf_list *t = &dirs[i].trusts;
 
 		for (size_t k = 0; k < t->n; k++) {
+			bool catalog = false;
 			int other = dir_route_index(dirs, n, t->items[k]);
 
 			if (other < 0 || (size_t)other == i || strcmp(dirs[i].type, "ad") != 0 ||
@@ -289,6 +299,15 @@ int dir_route_check(const struct idfw_dir_conf *dirs, size_t n, char ret_why[CON
 				(void)snprintf(ret_why, CONF_WHY_MAX,
 					"directory %.48s: trusts: \"%.48s\" is not the label of "
 					"another block of type ad",
+					dirs[i].label, t->items[k]);
+				return -EINVAL;
+			}
+			for (size_t u = 0; u < dirs[other].uris.n; u++)
+				catalog |= route_is_catalog(dirs[other].uris.items[u]);
+			if (catalog) {
+				(void)snprintf(ret_why, CONF_WHY_MAX,
+					"directory %.32s: trusts: \"%.32s\" is asked by its Global "
+					"Catalog, which lacks members; use ports 389, 636",
 					dirs[i].label, t->items[k]);
 				return -EINVAL;
 			}

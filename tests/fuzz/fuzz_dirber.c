@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/base/log.h"
 #include "lib/base/text.h"
@@ -424,6 +425,13 @@ static void fuzz_answer(const struct dir_answer *a, bool account)
 	dir_reply_answer(NULL, 1, a, 0);
 }
 
+static bool fuzz_is_ascii(const char *text)
+{
+	while (*text && !(*text & 0x80))
+		text++;
+	return *text == '\0';
+}
+
 static int fuzz_lookup(struct dir_back *b, uint8_t op, char why[DIR_WHY_MAX])
 {
 	static const char *const names[] = { "alice", "CORP\\alice", "alice@corp.example",
@@ -442,6 +450,12 @@ static int fuzz_lookup(struct dir_back *b, uint8_t op, char why[DIR_WHY_MAX])
 			op / 8 % 4 == 3 ? sizeof(sid) : 0, &a, why);
 	if (err == 0)
 		fuzz_answer(&a, !foreign);
+	/* in an Active Directory a name is an account's, whatever the server says */
+	if (err == 0 && !foreign && b->ops == &dir_back_ad &&
+		a.status == IDFW__DIR_RESULT__STATUS__OK && strcasecmp(a.name, "alice") != 0 &&
+		strcasecmp(a.upn, "alice@corp.example") != 0 && fuzz_is_ascii(a.name) &&
+		fuzz_is_ascii(a.upn))
+		abort();
 	dir_answer_fini(&a);
 	return err == -ECONNRESET || err == -ETIMEDOUT ? err : 0;
 }

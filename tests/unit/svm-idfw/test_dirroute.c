@@ -85,6 +85,8 @@ static void test_route_default_takes_bare_names(void **state)
 	assert_string_equal(order(d, "BB\\alice", buf), "a b ldap ");
 }
 
+static char *catalog[] = { (char *)"ldaps://dc1.b.example:3269" };
+
 static void test_route_check_trusts(void **state)
 {
 	struct idfw_dir_conf d[3];
@@ -95,6 +97,9 @@ static void test_route_check_trusts(void **state)
 	assert_int_equal(dir_route_check(d, 3, why), 0);
 	d[0].trusts = (struct conf_list){ trust_b, 1 };
 	assert_int_equal(dir_route_check(d, 3, why), 0);
+	d[1].uris = (struct conf_list){ catalog, 1 };
+	assert_int_equal(dir_route_check(d, 3, why), -EINVAL);
+	assert_non_null(strstr(why, "Global Catalog"));
 	d[0].trusts = (struct conf_list){ trust_self, 1 };
 	assert_int_equal(dir_route_check(d, 3, why), -EINVAL);
 	assert_non_null(strstr(why, "directory a: trusts: \"a\""));
