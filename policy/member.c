@@ -359,6 +359,37 @@ static void lookup_group(const struct pol_policy *p, const struct pol_principal 
 	lookup(p, POL_K_DIRECTORY_SID, g->sid, &at, s);
 }
 
+/* ---- directory groups ---- */
+
+static const enum pol_kind dirref_kind[] = {
+	[POL_DIRREF_NAME] = POL_K_DIRECTORY,
+	[POL_DIRREF_DN] = POL_K_DIRECTORY_DN,
+	[POL_DIRREF_SID] = POL_K_DIRECTORY_SID,
+};
+
+bool pol_dirref(const struct pol_policy *p, size_t *at, struct pol_dirref *ret)
+{
+	for (; *at < p->n_keys; (*at)++) {
+		const struct pol_key *k = &p->keys[*at];
+
+		for (size_t i = 0; i < GI_ARRAY_SIZE(dirref_kind); i++) {
+			if (k->text[0] != kind_letter[dirref_kind[i]])
+				continue;
+			*ret = (struct pol_dirref){
+				.kind = (enum pol_dirref_kind)i, .text = k->text + 1, .group = k->group
+			};
+			(*at)++;
+			return true;
+		}
+	}
+	return false;
+}
+
+int pol_dirref_fold(enum pol_dirref_kind kind, const char *text, char *ret, size_t size)
+{
+	return kind == POL_DIRREF_DN ? pol_dn_fold(text, ret, size) : fold(text, ret, size);
+}
+
 bool pol_vm_in(const struct pol_policy *p, const char *vm, const struct pol_set *s)
 {
 	char key[KEY_MAX];

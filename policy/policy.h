@@ -114,6 +114,21 @@ size_t pol_unit_count(const struct pol_policy *p);
 const char *pol_unit_name(const struct pol_policy *p, size_t i);
 size_t pol_uid_count(const struct pol_policy *p);
 uint32_t pol_uid(const struct pol_policy *p, size_t i);
+/*
+ * directory groups that the policy names (policy/member.c): for each name, DN or SID one entry a
+ * policy group that has it; those of one text stand together. Borrowed
+ */
+enum pol_dirref_kind { POL_DIRREF_NAME, POL_DIRREF_DN, POL_DIRREF_SID };
+struct pol_dirref {
+	enum pol_dirref_kind kind;
+	const char *text; /* as pol_dirref_fold() makes it */
+	size_t group;	  /* index of the policy group */
+};
+/* the next one at or behind @*at, which it moves behind that; false: there is none. Begin with 0 */
+bool pol_dirref(const struct pol_policy *p, size_t *at, struct pol_dirref *ret);
+/* as names, DNs and SIDs are compared; -GI_ELIMIT: longer than any that a policy can have */
+GI_MUST_CHECK int pol_dirref_fold(
+	enum pol_dirref_kind kind, const char *text, char *ret, size_t size);
 /* names of VMs that the policy mentions (for warnings about unknown ones); borrowed */
 size_t pol_vm_count(const struct pol_policy *p);
 const char *pol_vm_name(const struct pol_policy *p, size_t i);

@@ -13,12 +13,13 @@
 
 #include "lib/base/log.h"
 #include "lib/ctl/ctl.h"
+#include "svm-idfw/dirquery.h"
 #include "svm-idfw/query.h"
 
 struct idfw_ctl {
 	struct gi_ctl *ctl;
 	struct query_env env;
-	unsigned int dir_queries;
+	struct dir_queries dir_queries;
 };
 
 static void ctl_wake(void *cl)
@@ -88,6 +89,7 @@ int idfw_ctl_new(struct io_loop *l, const char *endpoint, struct idfw_engine *e,
 		.started_ms = io_clock_real_ms(),
 		.loop = l,
 		.dir_queries = &c->dir_queries };
+	dir_queries_init(&c->dir_queries, l);
 	err = gi_ctl_new(l, &conf, &ctl_ops, c, &c->ctl);
 	if (err < 0) {
 		free(c);
@@ -102,5 +104,6 @@ void idfw_ctl_free(struct idfw_ctl *c)
 	if (!c)
 		return;
 	gi_ctl_free(c->ctl);
+	dir_queries_fini(&c->dir_queries);
 	free(c);
 }

@@ -320,6 +320,7 @@ static void dir_closed(void *arg, struct io_chan *c, int err, const char *why)
 static void dir_on_state(struct dir_kid *k, const Idfw__DirState *s)
 {
 	struct idfw_dir *d = k->d;
+	bool again;
 
 	if (s->up) {
 		k->connecting = false;
@@ -329,7 +330,11 @@ static void dir_on_state(struct dir_kid *k, const Idfw__DirState *s)
 			dir_probe_won(d);
 		if (!k->ready)
 			dir_servers_up(&d->servers, k->server, k->heard_ms);
+		again = !k->ready;
 		k->ready = true;
+		dir_picture_state(d, s);
+		if (again)
+			dir_sync_again(d);
 		dir_say_up(d);
 	} else if (s->text[0] == '\0') {
 		k->connecting = true; /* once more, to the same server: no outage yet */

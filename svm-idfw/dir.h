@@ -70,6 +70,7 @@ struct idfw_dir_conf { /* one `directory NAME { ... }` block */
 	uint64_t page, range;	     /* entries of a page, members of a part; 500, 1500 */
 	uint64_t deadline_ms;	     /* for one answer; 5000 */
 	uint64_t connections;	     /* lookups at one time; 4 */
+	bool query; /* not of the file: this process answers one question (dirquery.h) */
 };
 
 /* the items of that block, for the program's configuration table */
@@ -133,7 +134,18 @@ struct idfw_dir_server {
 	uint64_t retry_ms; /* out: not tried before */
 	const char *why;   /* out */
 };
+struct idfw_dir_picture { /* of all memberships, as the child last said (idfw.proto DirState) */
+	enum _Idfw__DirState__Seen seen;
+	enum _Idfw__DirState__Picture picture;
+	bool comparing;
+	uint64_t done, total;		/* groups, while comparing; total 0: not known */
+	uint64_t compared_ms, took_ms;	/* the last whole comparison, real time; 0 none */
+	uint64_t changed;		/* groups that it found changed */
+	uint64_t groups, memberships;
+};
 struct idfw_dir_info {
+	struct idfw_dir_picture picture;
+	uint64_t poll_ms;
 	const char *label, *type, *domain;
 	bool known, up; /* known: it has spoken */
 	const char *why;
@@ -146,6 +158,16 @@ struct idfw_dir_info {
 	size_t n_servers;
 };
 void idfw_dir_info(const struct idfw_dir *d, struct idfw_dir_info *ret);
+
+/*
+ * idfw_dir_sync - changes are looked for now, or (@full) everything is compared and all live
+ * accounts are looked up again. A full one joins one that runs
+ * @ret_id: for idfw_dir_synced()
+ * Errors: -ENOTCONN (down, or not up yet), -GI_EFULL, -ENOMEM
+ */
+GI_MUST_CHECK int idfw_dir_sync(struct idfw_dir *d, bool full, uint64_t *ret_id, bool *ret_joined);
+/* the directory's part of it is done: reports of changes came before; it survives a lost child */
+bool idfw_dir_synced(const struct idfw_dir *d, bool full, uint64_t id);
 
 /*
  * idfw_dir_foreign - which groups here are these SIDs of another domain in? As idfw_dir_lookup()

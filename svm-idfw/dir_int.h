@@ -59,6 +59,10 @@ struct idfw_dir {
 	uint64_t changes, changed_ms; /* seen; the last one, real time */
 	char domain[DIR_NAME_MAX + 1];
 	char domain_sid[SID_TEXT_MAX];
+	struct idfw_dir_picture picture;
+	uint64_t sync_last;		/* id of the last DirSync */
+	uint64_t look, full;		/* asked for */
+	uint64_t synced, synced_full;	/* done */
 };
 
 /* at the end of this loop round what can be sent is sent; while down all is answered from here */
@@ -77,6 +81,10 @@ void dir_ask_again(struct idfw_dir *d, bool lost);
 bool dir_ask_late(struct idfw_dir *d, uint64_t now);
 void dir_on_result(struct idfw_dir *d, const Idfw__DirResult *r);
 void dir_on_changed(struct idfw_dir *d, const Idfw__DirChanged *c);
+
+/* dirpicture.c: what the main child says of its picture; what it does not know of is asked again */
+void dir_picture_state(struct idfw_dir *d, const Idfw__DirState *s);
+void dir_sync_again(struct idfw_dir *d);
 
 /* dir.c, for dirlist.c: another one's turn, when the main child does not run */
 void dir_main_start(struct idfw_dir *d);

@@ -60,6 +60,10 @@ struct child {
 	char why[DIR_WHY_MAX];
 	struct dir_changes changes; /* found, not told yet */
 	atomic_bool ended, failed;  /* the parent is gone; it or we did something wrong */
+	/* DirSync: asked for, by another thread; begun, of which those of the picture are done */
+	atomic_uint_least64_t sync_look, sync_full;
+	uint64_t look, full, pass;
+	struct dir_picture picture;
 };
 
 static int child_start(struct child *s);
@@ -86,6 +90,8 @@ static void child_connect(struct child *s);
 static void child_disconnect(struct child *s);
 static void child_reconnect(struct child *s);
 static void child_send_state(struct child *s);
+static void child_sync(struct child *s);
+static bool child_synced(struct child *s);
 
 int idfw_dir_child_main(const struct idfw_dir_conf *conf, const char *uri)
 {
@@ -199,6 +205,12 @@ static bool child_message(void *arg, Idfw__Envelope *e)
 
 	if (e->body_case == IDFW__ENVELOPE__BODY_DIR_LOOKUP)
 		return dir_work_put(s->work, e);
+	if (e->body_case == IDFW__ENVELOPE__BODY_DIR_SYNC) {
+		atomic_store(e->dir_sync->full ? &s->sync_full : &s->sync_look, e->dir_sync->id);
+		wire_envelope_free(e);
+		io_wake_send(s->loop, &s->news);
+		return true;
+	}
 	ok = e->body_case == IDFW__ENVELOPE__BODY_DIR_QUERY && dir_asked_put(s->asked, e, &whole);
 	if (whole)
 		io_wake_send(s->loop, &s->news);
@@ -276,8 +288,10 @@ static void child_news_cb(struct io_wake *w)
 		io_loop_stop(s->loop);
 	else if (dir_work_lost(s->work, s->why))
 		child_disconnect(s); /* connects with the next look */
-	else
+	else if (s->conf.query)
 		child_answer(s);
+	else
+		child_sync(s);
 }
 
 /* an operator's question: a child that has one is for nothing else, so the watch does it */
@@ -312,6 +326,10 @@ static void child_look(struct child *s)
 	if (!s->up) {
 		if (io_clock_mono_ms() >= s->retry_ms)
 			child_connect(s);
+		child_send_state(s);
+		return;
+	}
+	if (s->conf.query) { /* it is here for one answer, not for what changes */
 		child_send_state(s);
 		return;
 	}
@@ -388,6 +406,48 @@ static void child_work(struct child *s)
 		child_reconnect(s);
 	else if (more)
 		io_timer_start(s->loop, &s->work_on, 0, 0, child_work_cb, s);
+	else if (child_synced(s))
+		child_send_state(s);
+}
+
+/* ---- somebody waits for it ---- */
+
+static void child_sync(struct child *s)
+{
+	uint64_t look = atomic_load(&s->sync_look), full = atomic_load(&s->sync_full);
+
+	if (!s->up || (look == s->look && full == s->full))
+		return; /* when it is up, all is looked at anyway */
+	dir_groups_sync(s->back.groups, full != s->full, &s->pass);
+	if (full != s->full) {
+		s->compared_ms = io_clock_mono_ms();
+		s->changes.all = true;
+	}
+	s->changes.all |= s->picture.seen == IDFW__DIR_STATE__SEEN__BLIND;
+	s->look = look;
+	s->full = full;
+	child_look(s);
+}
+
+/* true: something more is done than was */
+static bool child_synced(struct child *s)
+{
+	struct dir_picture *p = &s->picture;
+
+	if ((p->synced == s->look && p->synced_full == s->full) ||
+		!dir_groups_synced(s->back.groups, s->pass))
+		return false;
+	p->synced = s->look;
+	p->synced_full = s->full;
+	return true;
+}
+
+static enum _Idfw__DirState__Seen child_seen(const struct child *s)
+{
+	return s->back.ops == &dir_back_ad ? IDFW__DIR_STATE__SEEN__USN
+	       : s->back.told_by_fd	   ? IDFW__DIR_STATE__SEEN__SYNCREPL
+	       : s->back.csn[0]		   ? IDFW__DIR_STATE__SEEN__CSN
+					   : IDFW__DIR_STATE__SEEN__BLIND;
 }
 
 static void child_work_cb(struct io_timer *w)
@@ -439,15 +499,19 @@ static void child_connect(struct child *s)
 	s->back.moved = false;
 	if (!s->compared_ms) /* everybody is looked up now, and all groups are read */
 		s->compared_ms = io_clock_mono_ms();
-	if (s->back.told_by_fd)
+	if (s->back.told_by_fd && !s->conf.query)
 		io_fd_start(
 			s->loop, &s->watch, dldap_fd(s->back.watch), IO_READ, child_watch_cb, s);
 	s->why[0] = '\0';
 	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
 	dir_work_up(s->work, &s->back, look);
 	child_send_state(s); /* first: who hears of changes asks at once */
+	if (s->conf.query) {
+		child_answer(s);
+		return;
+	}
 	child_work(s);
-	child_answer(s);
+	child_sync(s);
 }
 
 static void child_disconnect(struct child *s)
@@ -464,5 +528,8 @@ static void child_disconnect(struct child *s)
 
 static void child_send_state(struct child *s)
 {
-	dir_work_state(s->work, &s->back, s->up, s->why);
+	if (s->up)
+		s->picture.seen = child_seen(s);
+	s->picture.groups = s->back.groups;
+	dir_work_state(s->work, &s->back, s->up, s->why, s->up ? &s->picture : NULL);
 }

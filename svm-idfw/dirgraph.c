@@ -411,17 +411,16 @@ uint32_t dir_graph_cycle_of(const struct dir_graph *g, uint32_t node)
 	return g->cycle_of[g->component[node]];
 }
 
-int dir_graph_cycle(const struct dir_graph *g, uint32_t cycle, uint32_t *ret, size_t max,
-	size_t *ret_n, size_t *ret_nodes)
+/* a shortest way around through @first; all of it is marked in @on, if there is such */
+static int ring(const struct dir_graph *g, uint32_t first, uint32_t *ret, size_t max, size_t *ret_n,
+	uint8_t *on)
 {
-	uint32_t first = g->cycles[cycle], *by = NULL, last = DIR_GRAPH_NONE, at;
-	size_t len, shortest = 0, nodes = 0, i, k;
+	uint32_t *by = NULL, last = DIR_GRAPH_NONE, at;
+	size_t len, shortest = 0, i, k;
 	int err = climb(g, first, g->component[first], &by);
 
 	if (err < 0)
 		return err;
-	for (i = 0; i < g->n; i++)
-		nodes += g->component[i] == g->component[first];
 	/* who closes it: the member of the first that is reached by the shortest way */
 	for (k = g->down.from[first]; k < g->down.from[first + 1]; k++) {
 		uint32_t member = g->down.to[k];
@@ -435,11 +434,59 @@ int dir_graph_cycle(const struct dir_graph *g, uint32_t cycle, uint32_t *ret, si
 			shortest = len;
 		}
 	}
-	for (at = last, i = shortest; i-- > 0; at = by[at])
+	for (at = last, i = shortest; i-- > 0; at = by[at]) {
 		if (i < max)
 			ret[i] = at;
+		if (on)
+			on[at] = 1;
+	}
 	free(by);
 	*ret_n = shortest;
-	*ret_nodes = nodes;
 	return 0;
+}
+
+static size_t component_nodes(const struct dir_graph *g, uint32_t component)
+{
+	size_t nodes = 0;
+
+	for (size_t i = 0; i < g->n; i++)
+		nodes += g->component[i] == component;
+	return nodes;
+}
+
+int dir_graph_cycle(const struct dir_graph *g, uint32_t cycle, uint32_t *ret, size_t max,
+	size_t *ret_n, size_t *ret_nodes)
+{
+	uint32_t first = g->cycles[cycle];
+
+	*ret_nodes = component_nodes(g, g->component[first]);
+	return ring(g, first, ret, max, ret_n, NULL);
+}
+
+int dir_graph_rings(const struct dir_graph *g, size_t max,
+	int (*cb)(void *arg, const uint32_t *way, size_t n, size_t nodes), void *arg,
+	size_t *ret_left)
+{
+	uint8_t *on = calloc(g->n + 1, sizeof(*on));
+	uint32_t way[DIR_GRAPH_WAY_MAX];
+	size_t i, n, made = 0, left = 0;
+	int err = on ? 0 : -ENOMEM;
+
+	for (i = 0; err == 0 && i < g->n; i++) {
+		if (on[i] || dir_graph_cycle_of(g, (uint32_t)i) == DIR_GRAPH_NONE)
+			continue;
+		if (made == max) {
+			left++;
+			continue;
+		}
+		err = ring(g, (uint32_t)i, way, DIR_GRAPH_WAY_MAX, &n, on);
+		if (err == 0)
+			err = cb(arg, way, n < DIR_GRAPH_WAY_MAX ? n : DIR_GRAPH_WAY_MAX,
+				component_nodes(g, g->component[i]));
+		made++;
+	}
+	free(on);
+	if (err == 0)
+		*ret_left = left;
+	return err;
 }

@@ -2,7 +2,7 @@
 /*
  * dirgraph.h - which groups are in which: nesting, cycles, how one is reached
  *
- * Pure; runs in the query child (dirquerychild.c). Nodes are numbers, 0 first; an edge says that
+ * Pure; runs in the query child (dirreport.h). Nodes are numbers, 0 first; an edge says that
  * one is a direct member of another. What the nodes are called is the caller's. Nothing recurses:
  * the directory decides how deep it is. Filled first, then sealed, then asked.
  * Source: R. Tarjan, Depth-first search and linear graph algorithms, 1972.
@@ -64,5 +64,17 @@ uint32_t dir_graph_cycle_of(const struct dir_graph *g, uint32_t node);
  */
 GI_MUST_CHECK int dir_graph_cycle(const struct dir_graph *g, uint32_t cycle, uint32_t *ret,
 	size_t max, size_t *ret_n, size_t *ret_nodes);
+/*
+ * dir_graph_rings - shortest ways around until each node that is in a cycle was on one
+ * @max: so many at most
+ * @ring: called with a way as above, a longer one than DIR_GRAPH_WAY_MAX cut, and how many nodes
+ *	are connected with it; negative ends
+ * @ret_left: nodes that were on none, since there are more than @max
+ * Errors: -ENOMEM, those of @ring
+ */
+#define DIR_GRAPH_WAY_MAX 64
+GI_MUST_CHECK int dir_graph_rings(const struct dir_graph *g, size_t max,
+	int (*ring)(void *arg, const uint32_t *way, size_t n, size_t nodes), void *arg,
+	size_t *ret_left);
 
 #endif

@@ -404,6 +404,7 @@ static int page_entry(void *arg, struct dldap_entry *e)
 	if (err < 0 || (!r->first && o && o->stamp == r->head.stamp && o->self == r->head.self))
 		return err;
 	if (!r->first) { /* nobody has told of it: who knows how often it was written */
+		g->found++;
 		dir_groups_changed_often(g, r->head.id, is_ad(r->b) ? NULL : r->dn, r->out);
 		return 0;
 	}

@@ -71,8 +71,9 @@ static void pass_begin(struct dir_groups *g)
 	g->passing = true;
 	g->again = false;
 	g->began_ms = io_clock_mono_ms();
-	g->done = 0;
+	g->done = g->found = 0;
 	g->total = HASH_COUNT(g->m.groups);
+	g->begun++;
 }
 
 void dir_groups_connected(struct dir_groups *g, uint64_t since)
@@ -197,20 +198,45 @@ void dir_groups_compare(struct dir_groups *g, bool hidden)
 	g->again = true;
 }
 
+void dir_groups_sync(struct dir_groups *g, bool full, uint64_t *ret_pass)
+{
+	g->next_ms = 0;
+	if (!full)
+		return;
+	*ret_pass = g->begun + 1; /* one that runs may have seen a group before it changed */
+	g->again = true;
+}
+
+bool dir_groups_synced(const struct dir_groups *g, uint64_t pass)
+{
+	if (g->todo || g->passing || g->checking)
+		return false;
+	return g->failed ? g->begun >= pass : !g->again && g->ended >= pass;
+}
+
 /* ---- slices ---- */
+
+struct gone {
+	struct dir_groups *g;
+	struct dir_changes *out;
+};
 
 static void gone_cb(void *arg, const uint8_t id[16])
 {
-	dir_changes_group(arg, id);
+	struct gone *gone = arg;
+
+	gone->g->found++;
+	dir_changes_group(gone->out, id);
 }
 
 static void pass_end(struct dir_back *b, struct dir_changes *ch)
 {
 	struct dir_groups *g = b->groups;
+	struct gone gone = { .g = g, .out = ch };
 	uint64_t now = io_clock_mono_ms();
 
 	g->passing = false;
-	dir_members_sweep(&g->m, gone_cb, ch);
+	dir_members_sweep(&g->m, gone_cb, &gone);
 	g->next_ms = now + (now - g->began_ms) * DIR_COMPARE_GAP;
 	if (!g->whole)
 		gi_info("directory: %u groups with %zu members are known, after %llu ms",
@@ -224,6 +250,9 @@ static void pass_end(struct dir_back *b, struct dir_changes *ch)
 	}
 	g->whole = true;
 	g->compared_ms = io_clock_real_ms();
+	g->took_ms = now - g->began_ms;
+	g->found_last = g->found;
+	g->ended = g->begun;
 }
 
 /* what the server refuses is no reason to do without it: changed groups are read one by one */

@@ -60,7 +60,10 @@ struct dir_groups {
 	uint64_t next_ms;  /* no comparison for a hidden write before, monotonic */
 	uint64_t began_ms;
 	size_t done, total;   /* of this pass */
-	uint64_t compared_ms; /* real time: the last comparison was whole; 0 none */
+	uint64_t compared_ms; /* real time: the last pass was whole; 0 none */
+	uint64_t took_ms;     /* that one */
+	size_t found, found_last; /* groups that differ: of this pass, of the last whole one */
+	uint64_t begun, ended;	  /* passes */
 };
 
 GI_MUST_CHECK int dir_groups_new(struct dir_groups **ret);
@@ -90,6 +93,14 @@ void dir_groups_later(struct dir_groups *g, const uint8_t id[16], const char *dn
 bool dir_groups_has(const struct dir_groups *g, const uint8_t id[16]);
 /* compare everything; @hidden: because of a write that could not be seen: not too often */
 void dir_groups_compare(struct dir_groups *g, bool hidden);
+/*
+ * dir_groups_sync - somebody waits for it: what was put off is done now
+ * @full: and everything is compared
+ * @ret_pass: for dir_groups_synced(), changed with @full only
+ */
+void dir_groups_sync(struct dir_groups *g, bool full, uint64_t *ret_pass);
+/* nothing is left to be looked at, and the pass was; also when the server refuses to list groups */
+bool dir_groups_synced(const struct dir_groups *g, uint64_t pass);
 /*
  * dir_groups_work - a slice: one request or the like
  * @ret_more: there is more to do

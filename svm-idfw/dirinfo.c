@@ -65,6 +65,8 @@ void idfw_dir_info(const struct idfw_dir *d, struct idfw_dir_info *ret)
 		.p99_us = dir_hist_quantile(&d->took, 990),
 		.changed_ms = d->changed_ms,
 		.changes = d->changes,
+		.picture = d->picture,
+		.poll_ms = d->conf->poll_ms,
 		.n_servers = d->servers.n };
 	for (size_t i = 0; i < d->servers.n; i++)
 		info_server(d, i, &ret->servers[i]);

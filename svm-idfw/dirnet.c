@@ -160,6 +160,69 @@ int dir_net_read(struct net_node *n, struct dldap_entry *e, const struct dir_sch
 	return 0;
 }
 
+static int hex_digit(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "<GUID=hex>;<SID=hex>;DN" */
+static bool extended(const uint8_t *value, size_t len, uint8_t ret_guid[16], const char **ret_dn,
+	size_t *ret_dn_len)
+{
+	static const char head[] = "<GUID=";
+	size_t at = sizeof(head) - 1, i;
+
+	if (len < at + 33 || memcmp(value, head, at) != 0 || value[at + 32] != '>')
+		return false;
+	for (i = 0; i < 16; i++) {
+		int high = hex_digit(value[at + 2 * i]), low = hex_digit(value[at + 2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		ret_guid[i] = (uint8_t)(high << 4 | low);
+	}
+	for (at += 33; at < len && value[at] == ';';) {
+		const uint8_t *end;
+
+		at++;
+		if (at == len || value[at] != '<')
+			break;
+		end = memchr(value + at, '>', len - at);
+		if (!end)
+			return false;
+		at = (size_t)(end - value) + 1;
+	}
+	*ret_dn = (const char *)value + at;
+	*ret_dn_len = len - at;
+	return true;
+}
+
+int dir_net_stranger(struct dir_net *n, const uint8_t *value, size_t len, struct net_node **ret)
+{
+	struct net_node *group = NULL;
+	uint8_t guid[16];
+	const char *dn;
+	size_t dn_len;
+	int err;
+
+	if (!extended(value, len, guid, &dn, &dn_len))
+		return -GI_EPROTO;
+	err = dir_net_node(n, guid, sizeof(guid), &group);
+	if (err == 0 && !group->g.dn) { /* until it is read, if it ever is */
+		group->g.dn = strndup(dn, dn_len);
+		group->g.name = strdup("");
+		group->flags |= DIR_NODE_FOREIGN;
+		if (!group->g.dn || !group->g.name)
+			return -ENOMEM;
+	}
+	if (err == 0)
+		*ret = group;
+	return err;
+}
+
 static bool net_clean(const char *text)
 {
 	return text && text[0] && gi_text_is_clean(text, DIR_NAME_MAX);

@@ -15,6 +15,7 @@
 #include "lib/io/chan.h"
 
 #define POST_BYTES_MAX (256u << 20) /* ten of the largest answers (DIR_ANSWER_GROUPS_MAX) */
+#define POST_ROOM_BYTES (2u << 20) /* who can wait does so with more than that */
 
 struct post_frame {
 	struct post_frame *next;
@@ -31,6 +32,9 @@ struct dir_post {
 	void *arg;
 	bool ended;		 /* said so */
 	pthread_mutex_t lock;	 /* of the rest */
+	pthread_cond_t room;	 /* there is less to send, or nothing will be sent any more */
+	size_t queued;		 /* at the channel */
+	bool over;		 /* there is no channel */
 	struct post_frame *out;	 /* owned, oldest first */
 	struct post_frame *last; /* of it */
 	size_t bytes;
@@ -41,11 +45,15 @@ static void *post_main(void *arg);
 static void post_wake_cb(struct io_wake *w);
 static void post_frame(void *arg, struct io_chan *c, const uint8_t *buf, size_t len);
 static void post_closed(void *arg, struct io_chan *c, int err, const char *why);
+static void post_drained(void *arg, struct io_chan *c);
+static void post_queued(struct dir_post *p);
 static void post_end(struct dir_post *p, bool failed);
 
 int dir_post_new(int fd, const struct dir_post_ops *ops, void *arg, struct dir_post **ret)
 {
-	static const struct io_chan_ops chan_ops = { .frame = post_frame, .closed = post_closed };
+	static const struct io_chan_ops chan_ops = { .frame = post_frame,
+		.closed = post_closed,
+		.drained = post_drained };
 	static const struct io_chan_conf conf = { .max_frame = WIRE_FRAME_MAX,
 		.max_queue = POST_BYTES_MAX };
 	struct dir_post *p = calloc(1, sizeof(*p));
@@ -55,6 +63,7 @@ int dir_post_new(int fd, const struct dir_post_ops *ops, void *arg, struct dir_p
 		free(p);
 		return -ENOMEM;
 	}
+	(void)pthread_cond_init(&p->room, NULL);
 	p->ops = ops;
 	p->arg = arg;
 	err = io_loop_new(&p->loop);
@@ -67,6 +76,7 @@ int dir_post_new(int fd, const struct dir_post_ops *ops, void *arg, struct dir_p
 	if (err < 0) {
 		io_chan_free(p->chan);
 		io_loop_free(p->loop);
+		(void)pthread_cond_destroy(&p->room);
 		(void)pthread_mutex_destroy(&p->lock);
 		free(p);
 		return err;
@@ -91,8 +101,17 @@ void dir_post_free(struct dir_post *p)
 	io_loop_free(p->loop);
 	LL_FOREACH_SAFE (p->out, f, next)
 		free(f);
+	(void)pthread_cond_destroy(&p->room);
 	(void)pthread_mutex_destroy(&p->lock);
 	free(p);
+}
+
+void dir_post_room(struct dir_post *p)
+{
+	(void)pthread_mutex_lock(&p->lock);
+	while (!p->over && p->bytes + p->queued > POST_ROOM_BYTES)
+		(void)pthread_cond_wait(&p->room, &p->lock);
+	(void)pthread_mutex_unlock(&p->lock);
 }
 
 void dir_post_send(struct dir_post *p, const Idfw__Envelope *e)
@@ -169,6 +188,7 @@ static void post_wake_cb(struct io_wake *w)
 		gi_err("directory: cannot answer: %s", gi_strerror(err));
 	if (err < 0 || failed)
 		post_end(p, true);
+	post_queued(p);
 	if (stop)
 		io_loop_stop(p->loop);
 }
@@ -196,11 +216,27 @@ static void post_closed(void *arg, struct io_chan *c, int err, const char *why)
 	post_end(arg, false); /* the parent is gone */
 }
 
+static void post_drained(void *arg, struct io_chan *c)
+{
+	(void)c;
+	post_queued(arg);
+}
+
+static void post_queued(struct dir_post *p)
+{
+	(void)pthread_mutex_lock(&p->lock);
+	p->queued = p->chan ? io_chan_queued(p->chan) : 0;
+	p->over = !p->chan;
+	(void)pthread_cond_broadcast(&p->room);
+	(void)pthread_mutex_unlock(&p->lock);
+}
+
 /* nothing comes any more; what is sent is dropped */
 static void post_end(struct dir_post *p, bool failed)
 {
 	io_chan_free(p->chan);
 	p->chan = NULL;
+	post_queued(p);
 	if (!p->ended)
 		p->ops->ended(p->arg, failed);
 	p->ended = true;

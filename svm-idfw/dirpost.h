@@ -28,6 +28,9 @@ GI_MUST_CHECK int dir_post_new(
 	int fd, const struct dir_post_ops *ops, void *arg, struct dir_post **ret);
 /* from any thread */
 void dir_post_send(struct dir_post *p, const Idfw__Envelope *e);
+/* waits until little is waiting to be sent, or nothing can be: for who has much to say and nothing
+ * else to do */
+void dir_post_room(struct dir_post *p);
 /* ends the thread; NULL is fine */
 void dir_post_free(struct dir_post *p);
 

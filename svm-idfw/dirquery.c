@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "lib/base/log.h"
 #include "lib/io/chan.h"
@@ -25,6 +26,9 @@
 
 struct dir_query {
 	struct io_loop *loop;
+	struct dir_queries *all;
+	struct dir_query *prev, *next; /* in all->dying */
+	bool freed;
 	struct dir_query_ops ops;
 	void *arg;
 	struct io_child child;
@@ -41,7 +45,35 @@ static void query_silent_cb(struct io_timer *w);
 static int query_send(struct dir_query *q, const Idfw__Envelope *e);
 static void query_fail(struct dir_query *q, const char *why);
 
-int dir_query_new(struct io_loop *l, const struct idfw_dir_place *place,
+void dir_queries_init(struct dir_queries *all, struct io_loop *l)
+{
+	*all = (struct dir_queries){ .loop = l };
+}
+
+void dir_queries_fini(struct dir_queries *all)
+{
+	struct dir_query *q, *next;
+
+	DL_FOREACH_SAFE (all->dying, q, next) {
+		io_child_stop(all->loop, &q->child);
+		free(q);
+	}
+	*all = (struct dir_queries){ .loop = all->loop };
+}
+
+/* whoever may use the control socket may ask, and again at once */
+static bool queries_full(struct dir_queries *all)
+{
+	uint64_t now = io_clock_mono_ms();
+
+	if (now - all->second_ms >= 1000) {
+		all->second_ms = now;
+		all->started = 0;
+	}
+	return all->n >= DIR_QUERIES_MAX || all->started >= DIR_QUERIES_SECOND;
+}
+
+int dir_query_new(struct dir_queries *all, const struct idfw_dir_place *place,
 	const struct dir_query_ops *ops, void *arg, struct dir_query **ret)
 {
 	static const struct io_chan_ops chan_ops = { .frame = query_frame, .closed = query_closed };
@@ -49,30 +81,38 @@ int dir_query_new(struct io_loop *l, const struct idfw_dir_place *place,
 		.max_queue = QUERY_QUEUE_MAX };
 	const char *const words[QUERY_ARGV] = { "svm-idfw", "--directory-query", place->label, "-c",
 		place->conf_file, place->uri };
-	struct dir_query *q = calloc(1, sizeof(*q));
 	char *argv[QUERY_ARGV + 1] = { NULL };
+	struct dir_query *q;
 	size_t i;
 	int err, fd;
 
+	if (queries_full(all))
+		return -EBUSY;
+	q = calloc(1, sizeof(*q));
 	if (!q)
 		return -ENOMEM;
 	for (i = 0; i < QUERY_ARGV; i++) /* not written to: execv(3) */
 		argv[i] = (char *)(uintptr_t)words[i];
-	q->loop = l;
+	q->loop = all->loop;
+	q->all = all;
 	q->ops = *ops;
 	q->arg = arg;
 	q->silent_ms = place->deadline_ms + QUERY_SILENT_ADD_MS;
-	err = io_child_start(l, &q->child, argv, SOCK_STREAM, query_exited, q);
-	if (err == 0) {
-		fd = q->child.fd;
-		q->child.fd = -1;
-		err = io_chan_new(l, fd, NULL, &chan, &chan_ops, q, &q->chan);
+	err = io_child_start(q->loop, &q->child, argv, SOCK_STREAM, query_exited, q);
+	if (err < 0) {
+		free(q);
+		return err;
 	}
+	all->n++;
+	all->started++;
+	fd = q->child.fd;
+	q->child.fd = -1;
+	err = io_chan_new(q->loop, fd, NULL, &chan, &chan_ops, q, &q->chan);
 	if (err < 0) {
 		dir_query_free(q);
 		return err;
 	}
-	io_timer_start(l, &q->silent, q->silent_ms, 0, query_silent_cb, q);
+	io_timer_start(q->loop, &q->silent, q->silent_ms, 0, query_silent_cb, q);
 	*ret = q;
 	return 0;
 }
@@ -83,8 +123,14 @@ void dir_query_free(struct dir_query *q)
 		return;
 	io_timer_stop(q->loop, &q->silent);
 	io_chan_free(q->chan);
-	io_child_stop(q->loop, &q->child);
-	free(q);
+	q->chan = NULL;
+	if (q->child.pid <= 0) { /* reaped */
+		free(q);
+		return;
+	}
+	io_child_kill(&q->child);
+	q->freed = true;
+	DL_APPEND(q->all->dying, q);
 }
 
 int dir_query_lookup(struct dir_query *q, const char *name)
@@ -184,8 +230,14 @@ static void query_closed(void *arg, struct io_chan *c, int err, const char *why)
 
 static void query_exited(struct io_child *c, int status)
 {
-	(void)c; /* the channel's end is what counts: what came before it is still read */
+	struct dir_query *q = c->arg;
+
 	(void)status;
+	q->all->n--;
+	if (!q->freed) /* the channel's end is what counts: what came before it is still read */
+		return;
+	DL_DELETE(q->all->dying, q);
+	free(q);
 }
 
 static void query_silent_cb(struct io_timer *w)

@@ -15,9 +15,21 @@
 #include "lib/wire/wire.h"
 #include "svm-idfw/dir.h"
 
-#define DIR_QUERIES_MAX 2 /* at a time; who starts them counts */
+#define DIR_QUERIES_MAX 2	/* at a time */
+#define DIR_QUERIES_SECOND 20 /* started in one: a fork of svm-idfw takes its loop some ms */
 
 struct dir_query;
+
+struct dir_queries { /* all of them; those that were killed count until they are reaped */
+	struct io_loop *loop;
+	unsigned int n, started;
+	uint64_t second_ms;	 /* in which so many were started */
+	struct dir_query *dying; /* owned */
+};
+
+void dir_queries_init(struct dir_queries *all, struct io_loop *l);
+/* at the end, when all are freed: waits for those that were killed */
+void dir_queries_fini(struct dir_queries *all);
 
 struct dir_query_ops { /* from the loop; each may free the query */
 	/* it is connected: now it may be asked; once */
@@ -29,10 +41,11 @@ struct dir_query_ops { /* from the loop; each may free the query */
 	void (*failed)(void *arg, const char *why);
 };
 
-/* starts the child; @place: borrowed for the call. Errors: as io_child_start(), -ENOMEM */
-GI_MUST_CHECK int dir_query_new(struct io_loop *l, const struct idfw_dir_place *place,
+/* starts the child; @place: borrowed for the call. Errors: -EBUSY (too many), as
+ * io_child_start(), -ENOMEM */
+GI_MUST_CHECK int dir_query_new(struct dir_queries *all, const struct idfw_dir_place *place,
 	const struct dir_query_ops *ops, void *arg, struct dir_query **ret);
-/* kills the child; NULL is fine */
+/* kills the child, which the loop reaps; NULL is fine */
 void dir_query_free(struct dir_query *q);
 /* after ready(): an ordinary lookup; result() follows. Errors: -GI_EPROTO (no name), -GI_EFULL,
  * -ENOMEM */

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "svm-idfw/dirgroups.h"
+
 #define REPLY_PART_BYTES                                                        \
 	(48u << 10) /* groups of one DirResult: below a frame with all the rest \
 		     */
@@ -66,7 +68,33 @@ void dir_reply_unavailable(struct dir_post *p, uint64_t id, const char *why)
 	dir_reply_answer(p, id, &a, 0);
 }
 
-void dir_reply_state(struct dir_post *p, const struct dir_back *b, bool up, const char *why)
+static uint32_t reply_count(uint64_t n)
+{
+	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+static void reply_picture(Idfw__DirState *st, const struct dir_picture *p)
+{
+	const struct dir_groups *g = p->groups;
+
+	st->seen = p->seen;
+	st->synced = p->synced;
+	st->synced_full = p->synced_full;
+	st->picture = g->failed	 ? IDFW__DIR_STATE__PICTURE__REFUSED
+		      : g->whole ? IDFW__DIR_STATE__PICTURE__WHOLE
+				 : IDFW__DIR_STATE__PICTURE__READING;
+	st->comparing = g->passing || g->checking;
+	st->compare_done = reply_count(g->done);
+	st->compare_total = reply_count(g->total);
+	st->compared_ms = g->compared_ms;
+	st->compare_took_ms = reply_count(g->took_ms);
+	st->compare_changed = reply_count(g->found_last);
+	st->groups = HASH_COUNT(g->m.groups);
+	st->memberships = g->m.n_values;
+}
+
+void dir_reply_state(struct dir_post *p, const struct dir_back *b, bool up, const char *why,
+	const struct dir_picture *picture)
 {
 	Idfw__DirState st = IDFW__DIR_STATE__INIT;
 	Idfw__Envelope e = IDFW__ENVELOPE__INIT;
@@ -79,6 +107,8 @@ void dir_reply_state(struct dir_post *p, const struct dir_back *b, bool up, cons
 	st.usn = b->usn;
 	st.domain_sid = (ProtobufCBinaryData){ .len = b->domain_sid.len,
 		.data = (uint8_t *)(uintptr_t)b->domain_sid.bytes };
+	if (picture)
+		reply_picture(&st, picture);
 	e.body_case = IDFW__ENVELOPE__BODY_DIR_STATE;
 	e.dir_state = &st;
 	dir_post_send(p, &e);

@@ -5,7 +5,8 @@
  * The post's thread gathers the parts of the question (dir_asked_put), the thread that has the
  * watch connection answers it with that connection: a child for a question has nothing else to look
  * for. Everything blocks but for one message a second at least, by which the parent knows that it
- * lives. Invariant: what is sent fits a frame and the limits of lib/wire; the last part has `last`.
+ * lives. Invariants: what is sent fits a frame and the limits of lib/wire; the last part has `last`;
+ * no more is made than the parent takes (dir_post_room).
  */
 #include "svm-idfw/dirreport.h"
 
@@ -27,8 +28,9 @@ struct dir_report {
 	uint64_t began_ms, said_ms, groups, memberships;
 	Idfw__DirNode node[REPORT_NODES], *nodes[REPORT_NODES];
 	Idfw__DirGroup group[REPORT_NODES];
+	uint32_t refs[REPORT_NODES][WIRE_DIR_NODE_REFS_MAX];
 	char *names[REPORT_NODES][WIRE_DIR_PATH_MAX];
-	char sids[WIRE_DIR_PATH_MAX][SID_TEXT_MAX];
+	char sids[REPORT_NODES][WIRE_DIR_PATH_MAX][SID_TEXT_MAX]; /* names of those without one */
 	size_t n, bytes;
 };
 
@@ -59,9 +61,8 @@ static void report_send(struct dir_report *r, Idfw__DirReport *m)
 	m->server = mute(r->b->conf->uri);
 	e.body_case = IDFW__ENVELOPE__BODY_DIR_REPORT;
 	e.dir_report = m;
+	dir_post_room(r->post);
 	dir_post_send(r->post, &e);
-	for (size_t i = 0; i < r->n; i++)
-		free(r->node[i].ref);
 	r->n = r->bytes = 0;
 	r->said_ms = io_clock_mono_ms();
 }
@@ -75,19 +76,19 @@ static void report_flush(struct dir_report *r)
 
 /* the names of nodes into @to; a NONE is what was left out. How many */
 static size_t report_names(struct dir_report *r, const struct dir_net *net, const uint32_t *nodes,
-	size_t n, char *to[WIRE_DIR_PATH_MAX])
+	size_t n, char *to[WIRE_DIR_PATH_MAX], char sids[WIRE_DIR_PATH_MAX][SID_TEXT_MAX])
 {
 	for (size_t i = 0; i < n && i < WIRE_DIR_PATH_MAX; i++) {
 		to[i] = mute(nodes[i] == DIR_GRAPH_NONE
 				     ? "..."
-				     : dir_net_name(net->nodes[nodes[i]], r->sids[i]));
+				     : dir_net_name(net->nodes[nodes[i]], sids[i]));
 		r->bytes += strlen(to[i]) + 8;
 	}
 	return n < WIRE_DIR_PATH_MAX ? n : WIRE_DIR_PATH_MAX;
 }
 
 void dir_report_node(struct dir_report *r, const struct dir_net *net, const struct net_node *n,
-	uint32_t depth, const uint32_t *refs, size_t n_refs, const uint32_t *path, size_t n_path)
+	const struct dir_report_more *more, const uint32_t *path, size_t n_path)
 {
 	Idfw__DirNode *m = &r->node[r->n];
 	Idfw__DirGroup *g = &r->group[r->n];
@@ -102,21 +103,18 @@ void dir_report_node(struct dir_report *r, const struct dir_net *net, const stru
 		.data = (uint8_t *)(uintptr_t)n->g.sid };
 	m->group = g;
 	m->flags = n->flags;
-	m->members = n->members;
-	m->depth = depth;
-	m->n_path = report_names(r, net, path, n_path, r->names[r->n]);
-	m->path = r->names[r->n];
-	if (n_refs) {
-		m->ref = calloc(n_refs, sizeof(*m->ref));
-		m->n_ref = m->ref ? n_refs : 0;
-		for (size_t i = 0; i < m->n_ref; i++)
-			m->ref[i] = refs[i];
+	if (more) {
+		m->groups = more->groups;
+		m->depth = more->depth;
+		memcpy(r->refs[r->n], more->refs, sizeof(more->refs));
+		m->ref = r->refs[r->n];
+		m->n_ref = more->n_refs;
 	}
+	m->n_path = report_names(r, net, path, n_path, r->names[r->n], r->sids[r->n]);
+	m->path = r->names[r->n];
 	r->nodes[r->n] = m;
-	r->bytes += strlen(g->dn) + strlen(g->name) + 8 * n_refs + 128;
-	r->n++;
-	/* names that are SIDs are in memory that the next node uses */
-	if (n_path || r->n == REPORT_NODES || r->bytes > REPORT_PART_BYTES)
+	r->bytes += strlen(g->dn) + strlen(g->name) + 192;
+	if (++r->n == REPORT_NODES || r->bytes > REPORT_PART_BYTES)
 		report_flush(r);
 }
 
@@ -125,10 +123,11 @@ void dir_report_cycle(struct dir_report *r, const struct dir_net *net, const uin
 {
 	Idfw__DirReport m = IDFW__DIR_REPORT__INIT;
 	Idfw__DirCycle c = IDFW__DIR_CYCLE__INIT, *list[1] = { &c };
-	char *names[WIRE_DIR_PATH_MAX];
 
-	c.n_group = report_names(r, net, nodes, n, names);
-	c.group = names;
+	if (r->n)
+		report_flush(r); /* its place for names is free then */
+	c.n_group = report_names(r, net, nodes, n, r->names[0], r->sids[0]);
+	c.group = r->names[0];
 	c.groups = (uint32_t)all;
 	m.cycle = list;
 	m.n_cycle = 1;
@@ -189,7 +188,9 @@ static int report_run(struct dir_report *r, struct dir_back *b, Idfw__Envelope *
 
 	if (n == 1 && ask->what == IDFW__DIR_QUERY__WHAT__TRACE)
 		return dir_trace(b, ask->account, r, why);
-	return -ENOTSUP;
+	if (ask->what == IDFW__DIR_QUERY__WHAT__GROUPS)
+		return dir_listing(b, parts, n, r, why);
+	return -GI_EPROTO;
 }
 
 void dir_asked_answer(

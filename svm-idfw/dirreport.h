@@ -2,9 +2,9 @@
 /*
  * dirreport.h - an operator's question, in the directory child: what it says of groups, in parts
  *
- * DirNode.flags is between the child and svm-idfw (querylookup.c). The rest runs in the child that
- * was started for the question: dirtrace.c reads the directory into a dir_net, dirreport.c sends
- * what they say.
+ * DirNode.flags is between the child and svm-idfw (querylookup.c, querygroups.c). The rest runs in
+ * the child that was started for the question: dirtrace.c and dirlisting.c read the directory into
+ * a dir_net, dirreport.c sends what they say.
  */
 #ifndef SVM_IDFW_DIRREPORT_H
 #define SVM_IDFW_DIRREPORT_H
@@ -21,12 +21,14 @@ enum dir_node_flag {
 	DIR_NODE_FOREIGN = 8,	   /* it has no entry here: another domain's */
 	DIR_NODE_PRIMARY = 16,	   /* the account's primary group: by its number */
 	DIR_NODE_IN_CYCLE = 32,	   /* it is a member of itself, perhaps through others */
+	DIR_NODE_USED = 64,	   /* a reference is it, or a group that it is in */
+	DIR_NODE_EMPTY = 128,	   /* it has no members at all */
 };
 
 /* ---- groups and who is in them, as they are read ---- */
 struct net_node {
 	struct dir_group g; /* owned texts; NULL until it is read */
-	uint32_t number, flags, members;
+	uint32_t number, flags;
 	bool read, gone; /* its entry was read; it has none, or is no group */
 	UT_hash_handle hh;
 	size_t key_len;
@@ -57,14 +59,24 @@ GI_MUST_CHECK int dir_net_graph(struct dir_net *n, struct dir_graph **ret);
 /* an entry of a group into its node; AD: its kind by groupType and SID */
 GI_MUST_CHECK int dir_net_read(
 	struct net_node *n, struct dldap_entry *e, const struct dir_schema *s, bool ad);
+/* Active Directory: the group that a value with extended DN points to; known by its DN alone until
+ * it is read, if it ever is. -GI_EPROTO, -GI_ELIMIT, -ENOMEM */
+GI_MUST_CHECK int dir_net_stranger(
+	struct dir_net *n, const uint8_t *value, size_t len, struct net_node **ret);
 /* what to call it: name, SID, DN; never "" */
 const char *dir_net_name(const struct net_node *n, char buf[SID_TEXT_MAX]);
 
 /* ---- what is said ---- */
 struct dir_report;
 
+struct dir_report_more { /* what a listing says of a group beyond its entry */
+	uint32_t groups, depth;
+	uint32_t refs[WIRE_DIR_NODE_REFS_MAX];
+	size_t n_refs;
+};
+/* @more: NULL nothing; @path: numbers, DIR_GRAPH_NONE is "..." */
 void dir_report_node(struct dir_report *r, const struct dir_net *net, const struct net_node *n,
-	uint32_t depth, const uint32_t *refs, size_t n_refs, const uint32_t *path, size_t n_path);
+	const struct dir_report_more *more, const uint32_t *path, size_t n_path);
 void dir_report_cycle(struct dir_report *r, const struct dir_net *net, const uint32_t *nodes,
 	size_t n, size_t all);
 /* at most once a second: so far it has read; also shows that the child lives */
@@ -73,6 +85,9 @@ void dir_report_progress(struct dir_report *r, uint64_t groups, uint64_t members
 /* the question: 0, or negative with @why */
 GI_MUST_CHECK int dir_trace(struct dir_back *b, const Idfw__DirGroup *account, struct dir_report *r,
 	char why[DIR_WHY_MAX]);
+/* all groups: @parts of the question (references), as they came */
+GI_MUST_CHECK int dir_listing(struct dir_back *b, Idfw__Envelope *const *parts, size_t n_parts,
+	struct dir_report *r, char why[DIR_WHY_MAX]);
 
 /* ---- for dirchild.c ---- */
 struct dir_asked; /* parts that came; from two threads */

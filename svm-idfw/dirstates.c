@@ -137,6 +137,20 @@ static const char *dir_record(
 	return gi_buf_error(b) ? "{\"error\":\"too long\"}" : gi_buf_str(b);
 }
 
+void idfw_engine_directory_sync(struct idfw_engine *e, const char *label, const char *by)
+{
+	struct gi_buf *b = &e->json;
+
+	gi_buf_reset(b);
+	gi_buf_printf(b, "{\"directory\":");
+	idfw_json(b, label);
+	gi_buf_printf(b, ",\"sync\":\"full\",\"by\":");
+	idfw_json(b, by);
+	gi_buf_printf(b, "}");
+	idfw_note(e, IDFW_REC_DIRECTORY, NULL, NULL,
+		gi_buf_error(b) ? "{\"error\":\"too long\"}" : gi_buf_str(b));
+}
+
 void idfw_engine_directory_state(struct idfw_engine *e, const char *label, bool up, const char *why)
 {
 	enum idfw_dir_state now = up ? IDFW_DIR_UP : IDFW_DIR_DOWN;

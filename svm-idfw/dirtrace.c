@@ -41,65 +41,12 @@ struct trace {
 
 /* ---- Active Directory ---- */
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* "<GUID=hex>;<SID=hex>;DN" */
-static bool ad_id(const uint8_t *value, size_t len, uint8_t ret_guid[16], const char **ret_dn,
-	size_t *ret_dn_len)
-{
-	static const char head[] = "<GUID=";
-	size_t at = sizeof(head) - 1, i;
-
-	if (len < at + 33 || memcmp(value, head, at) != 0 || value[at + 32] != '>')
-		return false;
-	for (i = 0; i < 16; i++) {
-		int high = hex_digit(value[at + 2 * i]), low = hex_digit(value[at + 2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		ret_guid[i] = (uint8_t)(high << 4 | low);
-	}
-	for (at += 33; at < len && value[at] == ';';) {
-		const uint8_t *end;
-
-		at++;
-		if (at == len || value[at] != '<')
-			break;
-		end = memchr(value + at, '>', len - at);
-		if (!end)
-			return false;
-		at = (size_t)(end - value) + 1;
-	}
-	*ret_dn = (const char *)value + at;
-	*ret_dn_len = len - at;
-	return true;
-}
-
 static int ad_point(void *arg, const uint8_t *value, size_t len)
 {
 	struct trace *t = arg;
 	struct net_node *group = NULL;
-	uint8_t guid[16];
-	const char *dn;
-	size_t dn_len;
-	int err;
+	int err = dir_net_stranger(&t->net, value, len, &group);
 
-	if (!ad_id(value, len, guid, &dn, &dn_len))
-		return -GI_EPROTO;
-	err = dir_net_node(&t->net, guid, sizeof(guid), &group);
-	if (err == 0 && !group->g.dn) { /* until it is read, if it ever is */
-		group->g.dn = strndup(dn, dn_len);
-		group->g.name = strdup("");
-		group->flags |= DIR_NODE_FOREIGN;
-		if (!group->g.dn || !group->g.name)
-			return -ENOMEM;
-	}
 	return err < 0 ? err : dir_net_edge(&t->net, t->at, group);
 }
 
@@ -528,11 +475,19 @@ static int ldap_climb(struct trace *t, const Idfw__DirGroup *account, char why[D
 
 /* ---- what is said ---- */
 
+static int trace_ring(void *arg, const uint32_t *way, size_t n, size_t nodes)
+{
+	struct trace *t = arg;
+
+	dir_report_cycle(t->r, &t->net, way, n, nodes);
+	return 0;
+}
+
 static int trace_say(struct trace *t)
 {
 	uint32_t *by = NULL, way[WIRE_DIR_PATH_MAX];
 	struct dir_graph *g = NULL;
-	size_t n, all;
+	size_t n, left;
 	int err = dir_net_graph(&t->net, &g);
 
 	if (err == 0)
@@ -542,13 +497,10 @@ static int trace_say(struct trace *t)
 
 		n = node->gone ? 0 : dir_graph_path(by, 0, (uint32_t)i, way, WIRE_DIR_PATH_MAX);
 		if (n)
-			dir_report_node(t->r, &t->net, node, 0, NULL, 0, way, n);
+			dir_report_node(t->r, &t->net, node, NULL, way, n);
 	}
-	for (uint32_t c = 0; err == 0 && c < dir_graph_cycles(g) && c < TRACE_CYCLES_MAX; c++) {
-		err = dir_graph_cycle(g, c, way, WIRE_DIR_PATH_MAX, &n, &all);
-		if (err == 0)
-			dir_report_cycle(t->r, &t->net, way, n, all);
-	}
+	if (err == 0)
+		err = dir_graph_rings(g, TRACE_CYCLES_MAX, trace_ring, t, &left);
 	free(by);
 	dir_graph_free(g);
 	return err;

@@ -185,13 +185,14 @@ bool dir_work_lost(struct dir_work *w, char ret_why[DIR_WHY_MAX])
 	return lost;
 }
 
-void dir_work_state(struct dir_work *w, const struct dir_back *b, bool up, const char *why)
+void dir_work_state(struct dir_work *w, const struct dir_back *b, bool up, const char *why,
+	const struct dir_picture *picture)
 {
 	(void)pthread_mutex_lock(&w->lock);
 	if (up && !w->up)
-		dir_reply_state(w->conf.post, b, false, w->why);
+		dir_reply_state(w->conf.post, b, false, w->why, picture);
 	else
-		dir_reply_state(w->conf.post, b, up, why);
+		dir_reply_state(w->conf.post, b, up, why, picture);
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -275,7 +276,7 @@ void work_fail(struct dir_work *w, const char *why)
 	w->up = false;
 	w->lost = true;
 	dir_why(w->why, "%s", why[0] ? why : "no connection");
-	dir_reply_state(w->conf.post, &w->back, false, w->why);
+	dir_reply_state(w->conf.post, &w->back, false, w->why, NULL);
 	work_refuse(w);
 	work_suspect(w, true);
 	w->conf.lost(w->conf.arg);

@@ -48,8 +48,11 @@ void dir_work_down(struct dir_work *w, const struct dir_back *b, const char *why
 bool dir_work_connected(struct dir_work *w);
 /* no lookup can be done any more, said DirState: true once, with the reason */
 bool dir_work_lost(struct dir_work *w, char ret_why[DIR_WHY_MAX]);
-/* DirState: @up only as long as lookups can be done as well, else the reason is ours */
-void dir_work_state(struct dir_work *w, const struct dir_back *b, bool up, const char *why);
+struct dir_picture;
+/* DirState: @up only as long as lookups can be done as well, else the reason is ours; @picture: as
+ * dir_reply_state() */
+void dir_work_state(struct dir_work *w, const struct dir_back *b, bool up, const char *why,
+	const struct dir_picture *picture);
 /* lookups that were answered by the server, so far */
 uint64_t dir_work_answers(struct dir_work *w);
 

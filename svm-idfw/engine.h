@@ -379,6 +379,8 @@ GI_MUST_CHECK int idfw_engine_directory_add(struct idfw_engine *e, const char *l
 /* @label: "" without several; one that was not added is */
 void idfw_engine_directory_state(
 	struct idfw_engine *e, const char *label, bool up, const char *why);
+/* somebody asked for a full comparison: recorded; @label: "" the only one */
+void idfw_engine_directory_sync(struct idfw_engine *e, const char *label, const char *by);
 enum idfw_dir_state { IDFW_DIR_UNKNOWN, IDFW_DIR_UP, IDFW_DIR_DOWN };
 struct idfw_directory {
 	char label[GI_NAME_MAX + 1];
@@ -506,6 +508,7 @@ struct idfw_stats {
 	uint64_t isolations_spared; /* the same: the VM is in never-isolate */
 	size_t isolated_sessions, isolated_vms, alarms;
 	uint64_t leases;     /* heartbeats sent */
+	uint64_t regrouped;  /* accounts that an answer brought into other groups of the policy */
 	uint64_t unrecorded; /* records that the store did not take and no event waits for */
 	size_t sessions, principals, vms, vms_connected;
 	bool directory_up;	 /* all of them */

@@ -104,8 +104,10 @@ static int directory_main(int argc, char **argv)
 	conf_diags_init(&diags, argv[4], text, len);
 	if (conf_parse(&svm_conf_table, text, len, &diags, &conf) == 0) {
 		block = svm_conf_directory(&conf, argv[2]);
-		if (block)
+		if (block) {
 			block->state_dir = conf.state_dir;
+			block->query = !strcmp(argv[1], "--directory-query");
+		}
 		if (block)
 			code = discover ? idfw_dir_discover_main(block, argc > 5 ? argv[5] : "")
 					: idfw_dir_child_main(block, argc > 5 ? argv[5] : NULL);

@@ -445,6 +445,7 @@ static void judge(struct idfw_engine *e, struct idfw_principal *p, int r)
 	}
 	p->member_of = has;
 	changed = !(had.bits && has.bits ? pol_set_equal(&had, &has) : !had.bits && !has.bits);
+	e->stats.regrouped += changed;
 	sync_all(e, p, &had, changed);
 	pol_set_fini(&had);
 	idfw_account_schedule(e, p);

@@ -20,6 +20,7 @@
 #include "svm-idfw/query_int.h"
 #include "svm-idfw/queryrow.h"
 
+static void query_clean(char *text);
 static enum query_progress query_text_step(struct query *q, const struct query_out *out);
 static void query_vms(struct query *q);
 static void status_begin(struct query *q);
@@ -47,6 +48,8 @@ static const struct query_verb verbs[] = {
 	{ "fim", 0, 7, false, fim_begin, audit_step },
 	{ "dir-status", 0, 0, false, query_dir_status_begin, query_dir_step },
 	{ "dir-lookup", 1, 3, false, query_dir_lookup_begin, query_dir_step },
+	{ "dir-groups", 0, 2, false, query_dir_groups_begin, query_dir_step },
+	{ "dir-sync", 0, 2, false, query_dir_sync_begin, query_dir_step },
 	{ "dir-collisions", 0, 0, false, query_collisions_begin, query_collisions_step },
 };
 
@@ -149,7 +152,23 @@ void query_fail(struct query *q, uint32_t status, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(q->why, sizeof(q->why), fmt, ap);
 	va_end(ap);
+	query_clean(q->why);
 	q->status = status;
+}
+
+/* a text that was cut may end within a character, and no message can carry that */
+static void query_clean(char *text)
+{
+	size_t n, left;
+	uint32_t cp = 0;
+
+	for (left = strlen(text); left; text += n, left -= n) {
+		n = gi_text_utf8(text, left, &cp);
+		if (n && !gi_text_is_control(cp))
+			continue;
+		*text = '?';
+		n = 1;
+	}
 }
 
 /* takes @row, also NULL (no memory: said at the end); is there room for more? */

@@ -11,6 +11,8 @@
 
 #include "svm-idfw/ctl.h"
 
+struct dir_queries;
+
 struct query_env { /* borrowed */
 	struct idfw_engine *engine;
 	struct idfw_store *store;
@@ -18,7 +20,7 @@ struct query_env { /* borrowed */
 	void *arg;	     /* for ops */
 	uint64_t started_ms; /* of this svm-idfw, Unix */
 	struct io_loop *loop;
-	unsigned int *dir_queries; /* how many run: DIR_QUERIES_MAX */
+	struct dir_queries *dir_queries; /* dirquery.h */
 };
 
 struct query_out {

@@ -70,6 +70,8 @@ void query_release_begin(struct query *q);
 /* querydir.c: directories; rows that are gathered, and come later too */
 void query_dir_status_begin(struct query *q);
 void query_dir_lookup_begin(struct query *q);
+void query_dir_groups_begin(struct query *q);
+void query_dir_sync_begin(struct query *q);
 enum query_progress query_dir_step(struct query *q, const struct query_out *out);
 void query_dir_free(struct query_dir *d); /* NULL is fine */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * querydir.c - control requests about directories: how they are, and rows that come later
+ * querydir.c - control requests about directories: rows that come later, and what they share
  *
  * Runs in svm-idfw's loop. Rows are kept as text until the client has room; when that is more than
  * QUERY_DIR_HELD_MAX, the child that the answer comes from is not read. At most DIR_QUERIES_MAX
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/text.h"
+#include "svm-idfw/dirreport.h"
 
 struct query_dir *query_dir_of(struct query *q)
 {
@@ -36,6 +36,8 @@ void query_dir_free(struct query_dir *d)
 	dir_ask_free(d->answer);
 	free(d->sorted);
 	free(d->reached);
+	query_groups_free(d->groups);
+	query_sync_free(d->sync);
 	free(d);
 }
 
@@ -43,9 +45,6 @@ void query_dir_over(struct query_dir *d)
 {
 	dir_query_free(d->ask);
 	d->ask = NULL;
-	if (d->counted)
-		(*d->q->env.dir_queries)--;
-	d->counted = false;
 	if (d->q->wake)
 		d->q->wake(d->q->wake_arg);
 }
@@ -92,10 +91,11 @@ enum query_progress query_dir_step(struct query *q, const struct query_out *out)
 	}
 	if (d && d->at < d->n)
 		return Q_MORE;
-	if (!d || !d->ask)
+	if (!d || (!d->ask && !d->sync))
 		return Q_DONE;
 	d->at = d->n = 0;
-	dir_query_pause(d->ask, false);
+	if (d->ask)
+		dir_query_pause(d->ask, false);
 	return Q_WAIT;
 }
 
@@ -105,103 +105,79 @@ bool query_dir_start(struct query_dir *d, struct idfw_dir *dir, const struct dir
 	struct idfw_dir_place place;
 	int err;
 
-	if (*q->env.dir_queries >= DIR_QUERIES_MAX) {
-		query_fail(q, 1, "%d questions to directories run already; try again in a moment",
-			DIR_QUERIES_MAX);
-		return false;
-	}
 	idfw_dir_place(dir, &place);
 	if (!place.uri) {
 		query_fail(q, 1, "directory %.60s: DNS has not told any server yet", place.label);
 		return false;
 	}
-	err = dir_query_new(q->env.loop, &place, ops, d, &d->ask);
+	err = dir_query_new(q->env.dir_queries, &place, ops, d, &d->ask);
+	if (err == -EBUSY) {
+		query_fail(q, 1, "%d questions to directories run already; try again in a moment",
+			DIR_QUERIES_MAX);
+		return false;
+	}
 	if (err < 0) {
 		query_fail(q, 1, "the directory cannot be asked: %s", gi_strerror(err));
 		return false;
 	}
 	d->revokes = place.revokes;
 	d->label = place.label;
-	d->counted = true;
-	(*q->env.dir_queries)++;
 	return true;
 }
 
-/* ---- status ---- */
+/* ---- what rows have ---- */
 
-static json_t *time_or_null(uint64_t ms)
+void query_dir_name(json_t *list, const char *name, size_t *bytes)
 {
-	return ms ? json_integer((json_int_t)ms) : json_null();
-}
+	size_t len = 2 * strlen(name) + 3; /* quotes in it are two */
 
-static void status_directory(struct query_dir *d, const struct idfw_dir_info *in)
-{
-	query_dir_row(
-		d, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:I}", "type",
-			   "directory", "directory", in->label, "kind", in->type, "domain",
-			   in->domain, "state",
-			   in->up      ? "up"
-			   : in->known ? "down"
-				       : "starting",
-			   "why", in->why, "lookups", (json_int_t)in->lookups, "failed",
-			   (json_int_t)in->failed, "running", (json_int_t)in->running, "waiting",
-			   (json_int_t)in->waiting, "p50_ms", json_real((double)in->p50_us / 1000),
-			   "p99_ms", json_real((double)in->p99_us / 1000), "changed_ms",
-			   time_or_null(in->changed_ms), "changes", (json_int_t)in->changes));
-	for (size_t i = 0; i < in->n_servers; i++) {
-		const struct idfw_dir_server *s = &in->servers[i];
-
-		query_dir_row(d, json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:s}", "type", "server",
-					 "directory", in->label, "uri", s->uri, "state",
-					 s->answers ? "answers"
-					 : s->out   ? "left-out"
-						    : "standby",
-					 "since_ms", time_or_null(s->since_ms), "retry_ms",
-					 time_or_null(s->retry_ms), "why", s->why));
-	}
-}
-
-/* what would serve if no directory answered */
-static void status_cache(struct query_dir *d)
-{
-	struct idfw_principal *p, *next, *head = idfw_engine_principals(d->q->env.engine);
-	json_int_t found = 0, unknown = 0, live = 0, stale = 0;
-	uint64_t oldest = 0, now = io_clock_real_ms();
-
-	HASH_ITER (hh, head, p, next) {
-		live += p->sessions != NULL;
-		if (!p->resolved_ms)
-			continue;
-		found += p->presence == IDFW_P_FOUND;
-		unknown += p->presence == IDFW_P_NOT_FOUND;
-		stale += p->stale;
-		if (!oldest || p->resolved_ms < oldest)
-			oldest = p->resolved_ms;
-	}
-	query_dir_row(d, json_pack("{s:s,s:I,s:I,s:I,s:I,s:o,s:I}", "type", "cache", "found", found,
-				 "not_found", unknown, "with_sessions", live, "stale", stale,
-				 "oldest_ms", time_or_null(oldest), "oldest_age_ms",
-				 (json_int_t)(oldest && now > oldest ? now - oldest : 0)));
-}
-
-void query_dir_status_begin(struct query *q)
-{
-	struct query_dir *d = query_dir_of(q);
-	struct idfw_dir_info info;
-	struct idfw_dir *dir;
-	size_t i;
-
-	if (!d)
+	if (*bytes + len > QUERY_DIR_NAMES_BYTES)
 		return;
-	for (i = 0; q->env.ops->directory && (dir = q->env.ops->directory(q->env.arg, i)); i++) {
-		idfw_dir_info(dir, &info);
-		status_directory(d, &info);
-		if (!info.up && !q->status)
-			query_fail(q, 1, "directory %.60s is %s%s%.150s", info.label,
-				info.known ? "down" : "starting", info.why[0] ? ": " : "",
-				info.why);
-	}
-	if (i == 0)
+	*bytes += len;
+	(void)json_array_append_new(list, json_string(name));
+}
+
+json_t *query_dir_names(char *const *names, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(list, json_string(names[i]));
+	return list;
+}
+
+const char *query_dir_kind(uint32_t flags)
+{
+	return flags & DIR_NODE_DISTRIBUTION ? "distribution"
+	       : flags & DIR_NODE_BUILTIN    ? "builtin"
+	       : flags & DIR_NODE_WELL_KNOWN ? "well-known"
+	       : flags & DIR_NODE_FOREIGN    ? "foreign"
+					     : "security";
+}
+
+bool query_dir_only(struct query *q, size_t at, const char **ret_label)
+{
+	static const char key[] = "directory=";
+	struct idfw_dir_place place;
+	struct idfw_dir *dir;
+
+	*ret_label = NULL;
+	if (!q->env.ops->directory || !q->env.ops->directory(q->env.arg, 0)) {
 		query_fail(q, 1, "no directory is configured");
-	status_cache(d);
+		return false;
+	}
+	if (q->n_args <= at)
+		return true;
+	if (strncmp(q->args[at], key, sizeof(key) - 1) != 0) {
+		query_fail(q, 2, "%s: \"%.100s\" is not directory=NAME", q->verb->name, q->args[at]);
+		return false;
+	}
+	for (size_t i = 0; (dir = q->env.ops->directory(q->env.arg, i)) != NULL; i++) {
+		idfw_dir_place(dir, &place);
+		if (strcmp(place.label, q->args[at] + sizeof(key) - 1) == 0)
+			*ret_label = place.label;
+	}
+	if (!*ret_label)
+		query_fail(q, 2, "no directory \"%.100s\" is configured", q->args[at] + sizeof(key) - 1);
+	return *ret_label;
 }

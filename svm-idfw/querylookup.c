@@ -17,7 +17,7 @@
 #include "svm-idfw/dirreport.h"
 #include "svm-idfw/sid.h"
 
-#define LOOKUP_LIST_MAX 200 /* names in one row; the rest is counted */
+#define LOOKUP_LIST_MAX 200 /* names in one list, or fewer (querydir.h); the rest is counted */
 
 static bool lookup_next(struct query_dir *d);
 static void lookup_ready(void *arg);
@@ -154,13 +154,13 @@ static struct groups groups_of(const struct idfw_principal *p)
 static json_t *groups_only(const struct groups *a, const struct groups *b, size_t *ret_n)
 {
 	json_t *list = json_array();
-	size_t n = 0;
+	size_t n = 0, bytes = 0;
 
 	for (size_t i = 0; a->list && b->list && i < a->n; i++) {
 		if (b->n && bsearch(&a->list[i], b->list, b->n, sizeof(*b->list), group_cmp))
 			continue;
 		if (n++ < LOOKUP_LIST_MAX)
-			(void)json_array_append_new(list, json_string(group_name(a->list[i])));
+			query_dir_name(list, group_name(a->list[i]), &bytes);
 	}
 	*ret_n = n;
 	return list;
@@ -236,7 +236,7 @@ static void put_policy(struct query_dir *d)
 	const struct pol_policy *p = idfw_engine_policy_now(d->q->env.engine, NULL);
 	struct pol_set set = { 0 };
 	json_t *list;
-	size_t n = 0;
+	size_t n = 0, bytes = 0;
 
 	/* one that is disabled or the like is in no group, as the engine has it */
 	if (!p || policy_groups(d, p,
@@ -247,7 +247,7 @@ static void put_policy(struct query_dir *d)
 		if (!pol_set_has(&set, i) || pol_group_name(p, i)[0] == '_')
 			continue;
 		if (n++ < LOOKUP_LIST_MAX)
-			(void)json_array_append_new(list, json_string(pol_group_name(p, i)));
+			query_dir_name(list, pol_group_name(p, i), &bytes);
 	}
 	pol_set_fini(&set);
 	query_dir_row(d,
@@ -293,24 +293,6 @@ static void put_group(struct query_dir *d, const struct idfw_group *g)
 
 /* ---- how each group is reached ---- */
 
-static const char *node_kind(uint32_t flags)
-{
-	return flags & DIR_NODE_DISTRIBUTION ? "distribution"
-	       : flags & DIR_NODE_BUILTIN    ? "builtin"
-	       : flags & DIR_NODE_WELL_KNOWN ? "well-known"
-	       : flags & DIR_NODE_FOREIGN    ? "foreign"
-					     : "security";
-}
-
-static json_t *names_of(char *const *names, size_t n)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		(void)json_array_append_new(list, json_string(names[i]));
-	return list;
-}
-
 /* does the ordinary lookup have it? Then its place in d->sorted is marked */
 static bool trace_counts(struct query_dir *d, const Idfw__DirGroup *g, char sid[SID_TEXT_MAX])
 {
@@ -337,10 +319,10 @@ static void put_node(struct query_dir *d, const Idfw__DirNode *n)
 	counts = trace_counts(d, n->group, sid);
 	query_dir_row(d,
 		json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:o}", "type", "group", "name",
-			n->group->name, "dn", n->group->dn, "sid", sid, "kind", node_kind(n->flags),
+			n->group->name, "dn", n->group->dn, "sid", sid, "kind", query_dir_kind(n->flags),
 			"counts", (int)counts, "primary", (n->flags & DIR_NODE_PRIMARY) != 0,
 			"in_cycle", (n->flags & DIR_NODE_IN_CYCLE) != 0, "path",
-			names_of(n->path, n->n_path)));
+			query_dir_names(n->path, n->n_path)));
 }
 
 /* the child may be the directory's by now: the order of what it sends is looked at too */
@@ -363,7 +345,7 @@ static void lookup_report(void *arg, const Idfw__DirReport *r)
 		put_node(d, r->node[i]);
 	for (size_t i = 0; i < r->n_cycle; i++)
 		query_dir_row(d, json_pack("{s:s,s:o,s:I}", "type", "cycle", "groups",
-					 names_of(r->cycle[i]->group, r->cycle[i]->n_group), "n",
+					 query_dir_names(r->cycle[i]->group, r->cycle[i]->n_group), "n",
 					 (json_int_t)r->cycle[i]->groups));
 	if (!r->last)
 		return;

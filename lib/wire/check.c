@@ -372,15 +372,6 @@ static int check_dir_changed(const Idfw__DirChanged *c, const char **why)
 	return 0;
 }
 
-static int check_dir_state(const Idfw__DirState *s, const char **why)
-{
-	if (!text_ok(s->server, 0, WIRE_DIR_WHY_MAX) || !text_ok(s->text, 0, WIRE_DIR_WHY_MAX))
-		return bad(-GI_EPROTO, "DirState: bad text", why);
-	if (!sid_ok(&s->domain_sid))
-		return bad(-GI_EPROTO, "DirState: bad domain_sid", why);
-	return 0;
-}
-
 static int check_dir_servers(const Idfw__DirServers *s, const char **why)
 {
 	if (!text_ok(s->text, 0, WIRE_TEXT_MAX))
@@ -444,11 +435,11 @@ int wire_check_envelope(const Idfw__Envelope *e, const char **ret_why)
 		return check_dir_result(e->dir_result, ret_why);
 	case IDFW__ENVELOPE__BODY_DIR_CHANGED:
 		return check_dir_changed(e->dir_changed, ret_why);
-	case IDFW__ENVELOPE__BODY_DIR_STATE:
-		return check_dir_state(e->dir_state, ret_why);
 	case IDFW__ENVELOPE__BODY_DIR_SERVERS:
 		return check_dir_servers(e->dir_servers, ret_why);
+	case IDFW__ENVELOPE__BODY_DIR_STATE:
 	case IDFW__ENVELOPE__BODY_DIR_QUERY:
+	case IDFW__ENVELOPE__BODY_DIR_SYNC:
 	case IDFW__ENVELOPE__BODY_DIR_REPORT:
 		return wire_check_dir(e, ret_why);
 	case IDFW__ENVELOPE__BODY_PING:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * check_dir.c - the limits of docs/wire.md for an operator's question about a directory
+ * check_dir.c - the limits of docs/wire.md for what operators ask of directories
  *
- * Runs on DirQuery and DirReport, received and sent, as check.c does on the rest. What a report
+ * Runs on DirQuery, DirReport, DirSync and DirState, received and sent, as check.c does on the rest. What a report
  * says of a group comes from a directory's entries, through a process that may have been taken
  * over: each text is clean UTF-8, each list has a maximum.
  */
@@ -63,7 +63,7 @@ static int check_node(const Idfw__DirNode *n, const char **why)
 		return bad(-GI_EPROTO, "DirNode: no group or bad field", why);
 	if (n->flags > FLAGS_MAX)
 		return bad(-GI_EPROTO, "DirNode: unknown flags", why);
-	if (n->n_ref > WIRE_DIR_REFS_MAX || n->n_path > WIRE_DIR_PATH_MAX)
+	if (n->n_ref > WIRE_DIR_NODE_REFS_MAX || n->n_path > WIRE_DIR_PATH_MAX)
 		return bad(-GI_ELIMIT, "DirNode: too many references or names", why);
 	if (!texts_ok(n->path, n->n_path))
 		return bad(-GI_EPROTO, "DirNode: bad name in its path", why);
@@ -91,9 +91,30 @@ static int check_report(const Idfw__DirReport *r, const char **why)
 	return err;
 }
 
+static int check_state(const Idfw__DirState *s, const char **why)
+{
+	if (!text_ok(s->server, 0, WIRE_DIR_WHY_MAX) || !text_ok(s->text, 0, WIRE_DIR_WHY_MAX))
+		return bad(-GI_EPROTO, "DirState: bad text", why);
+	if ((unsigned int)s->seen > IDFW__DIR_STATE__SEEN__BLIND ||
+		(unsigned int)s->picture > IDFW__DIR_STATE__PICTURE__REFUSED)
+		return bad(-GI_EPROTO, "DirState: unknown way of seeing changes, or picture", why);
+	if (s->compared_ms > INT64_MAX)
+		return bad(-GI_EPROTO, "DirState: no time", why);
+	if (s->domain_sid.len && (s->domain_sid.len < 8 || s->domain_sid.len > WIRE_SID_MAX))
+		return bad(-GI_EPROTO, "DirState: bad domain_sid", why);
+	return 0;
+}
+
 int wire_check_dir(const Idfw__Envelope *e, const char **ret_why)
 {
-	return e->body_case == IDFW__ENVELOPE__BODY_DIR_QUERY
-		       ? check_query(e->dir_query, ret_why)
-		       : check_report(e->dir_report, ret_why);
+	switch (e->body_case) {
+	case IDFW__ENVELOPE__BODY_DIR_QUERY:
+		return check_query(e->dir_query, ret_why);
+	case IDFW__ENVELOPE__BODY_DIR_STATE:
+		return check_state(e->dir_state, ret_why);
+	case IDFW__ENVELOPE__BODY_DIR_SYNC:
+		return e->dir_sync->id ? 0 : bad(-GI_EPROTO, "DirSync: no id", ret_why);
+	default:
+		return check_report(e->dir_report, ret_why);
+	}
 }

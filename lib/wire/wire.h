@@ -45,6 +45,7 @@
 #define WIRE_DIR_SERVERS_MAX 256  /* in a DirServers */
 #define WIRE_DIR_REFS_MAX 512	  /* in one DirQuery */
 #define WIRE_DIR_REF_MAX 2048	  /* bytes of one */
+#define WIRE_DIR_NODE_REFS_MAX 3  /* name, DN, SID */
 #define WIRE_DIR_NODES_MAX 512	  /* in one DirReport */
 #define WIRE_DIR_CYCLES_MAX 128	  /* in one DirReport */
 #define WIRE_DIR_PATH_MAX 64	  /* names in a path or cycle */

@@ -22,7 +22,7 @@ struct routed_sample {
 };
 
 #define SAMPLES_FILE 22
-#define SAMPLES (31 + SAMPLES_FILE)
+#define SAMPLES (32 + SAMPLES_FILE)
 #define ROUTED_SAMPLES 9
 
 /* in samples.c and samples_file.c: the message in @var, at *s, which moves on */

@@ -100,6 +100,10 @@ static void test_check_numbers_at_their_limits(void **state)
 	VALUE(DIR_RESULT, dir_result->expires_ms, INT64_MAX, UINT64_MAX, -GI_EPROTO);
 	VALUE(DIR_SERVERS, dir_servers->server[0]->priority, 65535, 65536, -GI_EPROTO);
 	VALUE(DIR_SERVERS, dir_servers->server[0]->weight, 65535, 65536, -GI_EPROTO);
+	VALUE(DIR_STATE, dir_state->seen, 4, 5, -GI_EPROTO);
+	VALUE(DIR_STATE, dir_state->picture, 2, 3, -GI_EPROTO);
+	VALUE(DIR_STATE, dir_state->compared_ms, INT64_MAX, UINT64_MAX, -GI_EPROTO);
+	VALUE(DIR_SYNC, dir_sync->id, 1, 0, -GI_EPROTO);
 	VALUE(DIR_QUERY, dir_query->what, 1, 0, -GI_EPROTO);
 	VALUE(DIR_QUERY, dir_query->what, 1, 2, -GI_EPROTO); /* GROUPS has no account */
 	VALUE(DIR_QUERY, dir_query->show, 3, 4, -GI_EPROTO);
@@ -177,7 +181,8 @@ static void test_check_counts_at_their_limits(void **state)
 	COUNT(DIR_REPORT, dir_report->cycle, dir_report->n_cycle, WIRE_DIR_CYCLES_MAX);
 	COUNT(DIR_REPORT, dir_report->node[0]->path, dir_report->node[0]->n_path,
 		WIRE_DIR_PATH_MAX);
-	COUNT(DIR_REPORT, dir_report->node[0]->ref, dir_report->node[0]->n_ref, WIRE_DIR_REFS_MAX);
+	COUNT(DIR_REPORT, dir_report->node[0]->ref, dir_report->node[0]->n_ref,
+		WIRE_DIR_NODE_REFS_MAX);
 	COUNT(DIR_REPORT, dir_report->cycle[0]->group, dir_report->cycle[0]->n_group,
 		WIRE_DIR_PATH_MAX);
 }
