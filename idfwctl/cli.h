@@ -104,6 +104,8 @@ int ctl_run_explain(struct ctl_cli *cli);
 int ctl_run_isolate(struct ctl_cli *cli);
 int ctl_run_release(struct ctl_cli *cli);
 int ctl_run_dir_collisions(struct ctl_cli *cli);
+int ctl_run_dir_groups(struct ctl_cli *cli);
+int ctl_run_dir_sync(struct ctl_cli *cli);
 int ctl_run_dir_test(struct ctl_cli *cli);
 int ctl_run_dir_status(struct ctl_cli *cli);
 int ctl_run_dir_lookup(struct ctl_cli *cli);

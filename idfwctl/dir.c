@@ -5,7 +5,7 @@
  * Rows are svm-idfw's (docs/control.md). What a directory says of its accounts and groups is text
  * of others: it is cleaned before it is shown.
  */
-#include "idfwctl/run.h"
+#include "idfwctl/dir.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -38,6 +38,48 @@ static double real_of(const json_t *row, const char *key)
 	return json_number_value(json_object_get(row, key));
 }
 
+static const char *seen_words(const char *seen)
+{
+	static const char *const words[][2] = {
+		{ "usn", "asked for (uSNChanged)" },
+		{ "syncrepl", "told by the server at once (syncrepl)" },
+		{ "csn", "asked for (contextCSN); each concerns everybody" },
+		{ "blind", "not to be seen: everybody is looked up every 10 s" },
+	};
+
+	for (size_t i = 0; i < GI_ARRAY_SIZE(words); i++)
+		if (strcmp(words[i][0], seen) == 0)
+			return words[i][1];
+	return NULL;
+}
+
+static void put_picture(const json_t *r)
+{
+	const char *seen = seen_words(ctl_row_text(r, "seen")), *picture = ctl_row_text(r, "picture");
+	char when[CTL_TIME_STRLEN], span[CTL_TIME_STRLEN];
+	uint64_t total = ctl_row_number(r, "compare_total");
+
+	if (!seen)
+		return;
+	ctl_putf("  seen       %s", seen);
+	if (strstr(seen, "asked"))
+		printf(", every %" PRIu64 " ms", ctl_row_number(r, "poll_ms"));
+	printf("\n  groups     %" PRIu64 " with %" PRIu64 " memberships%s", ctl_row_number(r, "groups"),
+		ctl_row_number(r, "memberships"),
+		strcmp(picture, "whole") == 0	? ""
+		: strcmp(picture, "refused") == 0
+			? ": the server does not list all, a change concerns all who are in a group"
+			: " so far: they are being read");
+	if (ctl_row_number(r, "compared_ms"))
+		printf("; compared %s, in %s",
+			ctl_time_format(ctl_row_number(r, "compared_ms"), when),
+			ctl_dir_took(ctl_row_number(r, "compare_took_ms"), span));
+	if (ctl_row_true(r, "comparing") && total)
+		printf("\n  comparing  %" PRIu64 " of %" PRIu64 " groups",
+			ctl_row_number(r, "compare_done"), total);
+	putchar('\n');
+}
+
 static void put_directory(const json_t *r, bool color)
 {
 	char when[CTL_TIME_STRLEN];
@@ -53,7 +95,9 @@ static void put_directory(const json_t *r, bool color)
 	printf("  changes    %" PRIu64 " seen", ctl_row_number(r, "changes"));
 	if (changed)
 		printf(", the last one %s", ctl_time_format(changed, when));
-	printf("\n  lookups    %" PRIu64 " answered, %" PRIu64 " failed, %" PRIu64
+	putchar('\n');
+	put_picture(r);
+	printf("  lookups    %" PRIu64 " answered, %" PRIu64 " failed, %" PRIu64
 	       " running, %" PRIu64 " waiting\n",
 		ctl_row_number(r, "lookups"), ctl_row_number(r, "failed"),
 		ctl_row_number(r, "running"), ctl_row_number(r, "waiting"));
@@ -178,16 +222,6 @@ static const char *name_of(const json_t *r)
 	return ctl_row_text(r, "name")[0] ? ctl_row_text(r, "name") : ctl_row_text(r, "sid");
 }
 
-/* "alice -> app-dev -> eng" */
-static void join(const json_t *list, struct gi_buf *out)
-{
-	const json_t *it;
-	size_t i;
-
-	json_array_foreach(list, i, it)
-		gi_buf_printf(out, "%s%s", i ? " -> " : "", json_string_value(it));
-}
-
 static void add_traced(struct lookup *l, const json_t *r)
 {
 	const char *kind = ctl_row_text(r, "kind");
@@ -195,7 +229,7 @@ static void add_traced(struct lookup *l, const json_t *r)
 	struct gi_buf way;
 
 	gi_buf_init(&way, 64u << 10);
-	join(json_object_get(r, "path"), &way);
+	ctl_dir_way(json_object_get(r, "path"), &way);
 	ctl_table_add(&l->groups, counts ? CTL_PLAIN : CTL_DIM, name_of(r));
 	ctl_table_addf(&l->groups, counts ? CTL_PLAIN : CTL_DIM, "%s%s%s",
 		ctl_row_true(r, "primary") ? "primary" : kind, counts ? "" : ", not counted",
@@ -214,23 +248,6 @@ static void add_group(struct lookup *l, const json_t *r)
 	ctl_table_add(&l->groups, CTL_PLAIN, ctl_row_text(r, "name"));
 	ctl_table_add(&l->groups, CTL_PLAIN, ctl_row_text(r, "sid"));
 	ctl_table_add(&l->groups, CTL_PLAIN, ctl_row_text(r, "dn"));
-}
-
-static void put_cycle(const json_t *r)
-{
-	const json_t *list = json_object_get(r, "groups");
-	uint64_t more = ctl_row_number(r, "n");
-	struct gi_buf way;
-
-	gi_buf_init(&way, 64u << 10);
-	join(list, &way);
-	ctl_putf("cycle: %s -> %s", gi_buf_str(&way),
-		json_string_value(json_array_get(list, 0)) ?: "");
-	if (more > json_array_size(list))
-		ctl_putf(", and %" PRIu64 " groups more in cycles with these",
-			more - json_array_size(list));
-	putchar('\n');
-	gi_buf_fini(&way);
 }
 
 static void put_trace(const json_t *r)
@@ -292,7 +309,7 @@ static int print_groups(struct lookup *l)
 	putchar('\n');
 	err = ctl_table_print(&l->groups, l->color, stdout);
 	putchar('\n');
-	json_array_foreach(l->cycles, i, row) put_cycle(row);
+	json_array_foreach(l->cycles, i, row) ctl_dir_put_cycle("cycle: ", row);
 	(void)json_array_clear(l->cycles);
 	ctl_table_fini(&l->groups);
 	groups_init(l);

@@ -112,6 +112,24 @@ static const struct ctl_verb verbs[] = {
 		"policy names by it. The first directory of a login name has it; a policy that\n"
 		"names a UPN or a group by its name means all of them: name a SID or DN instead.\n",
 		0, 0, { { 0 } }, ctl_run_dir_collisions, false },
+	{ "dir groups", "", "groups: nested, in cycles, and what the policy names",
+		"Lists all groups of the directories, read now: which are in which, and which the\n"
+		"policy names. Logins do not wait for it.\n",
+		0, 0,
+		{ { "unused", NULL, "named in the policy and not there, or empty; not named" },
+			{ "nested", NULL, "groups in groups: app-dev -> eng -> all-staff" },
+			{ "cycles", NULL, "groups that are in themselves: eng -> app -> eng" },
+			{ "directory", "NAME", "only this one" } },
+		ctl_run_dir_groups, false },
+	{ "dir sync", "", "look for changes now; with --full compare everything",
+		"Looks for changes at once. With --full, all groups are compared with what\n"
+		"svm-idfw knows, and all accounts with sessions are looked up again, behind new\n"
+		"logins. Says how far it is and what it found; Ctrl-C only ends the waiting.\n"
+		"Exit code 1 when a directory is down, or not all was done.\n",
+		0, 0,
+		{ { "full", NULL, "compare everything" },
+			{ "directory", "NAME", "only this one" } },
+		ctl_run_dir_sync, false },
 	{ "dir test", "CONFIG", "try its directories before svm-idfw uses it",
 		"Tries each server of each directory in CONFIG, an svm-idfw.conf, step by step:\n"
 		"name, connection, files, TLS, bind, base, an account's groups, changes. Says\n"
@@ -123,7 +141,8 @@ static const struct ctl_verb verbs[] = {
 		ctl_run_dir_test, false },
 	{ "dir status", "", "is all well: servers, lookups, changes, the cache",
 		"Shows each directory: who answers, who is left out and why, how long lookups\n"
-		"take, when the last change was seen; then what svm-idfw knows if none answers.\n"
+		"take, how changes are seen, when the last one was, and when all groups were last\n"
+		"compared; then what svm-idfw knows if none answers.\n"
 		"Exit code 1 when a directory is down.\n",
 		0, 0, { { 0 } }, ctl_run_dir_status, false },
 	{ "dir lookup", "NAME", "an account and its groups, asked now",
@@ -175,8 +194,8 @@ static const struct ctl_verb verbs[] = {
 static const struct ctl_family families[] = {
 	{ "policy", "check, show or commit",
 		"check, show, commit: the policy in force, or a new one" },
-	{ "dir", "test, status, lookup or collisions",
-		"test, status, lookup, collisions: directories, accounts" },
+	{ "dir", "test, status, lookup, groups, sync or collisions",
+		"status, lookup, groups, sync, ...: directories, accounts" },
 	{ "scan", "status, test, explain, now or reload",
 		"status, test, explain, now, reload: files on VMs" },
 	{ "quarantine", "list, restore or purge",

@@ -21,7 +21,7 @@ done)
 for f in $families; do
 	[ "$("$ctl" "$f" --help | awk '{ print length($0) }' | sort -n | tail -1)" -le 80 ] || fail "$f --help is too wide"
 done
-known="status who last audit fim kick isolate release explain render drill policy check policy show policy commit dir collisions dir test dir status dir lookup"
+known="status who last audit fim kick isolate release explain render drill policy check policy show policy commit dir collisions dir groups dir sync dir test dir status dir lookup"
 known="$known scan status scan test scan explain scan now scan reload quarantine list quarantine restore quarantine purge"
 [ "$(echo $verbs)" = "$known" ] || fail "verbs in --help: $(echo $verbs)"
 man_verbs=$(sed -n 's/^\.It Ic \([a-z ]*[a-z]\).*/\1/p' "$man")
