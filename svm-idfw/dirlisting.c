@@ -484,6 +484,7 @@ static int say(struct listing *l, const struct dir_graph *g, char why[DIR_WHY_MA
 	}
 	if (l->show == IDFW__DIR_QUERY__SHOW__CYCLES)
 		err = dir_graph_rings(g, LISTING_CYCLES_MAX, say_ring, l, &left);
+	dir_report_flush(l->r);
 	if (err == 0 && left)
 		dir_why(why, "%zu groups more are in cycles", left);
 	return err == 0 && left ? -GI_ELIMIT : err;

@@ -67,7 +67,7 @@ static void report_send(struct dir_report *r, Idfw__DirReport *m)
 	r->said_ms = io_clock_mono_ms();
 }
 
-static void report_flush(struct dir_report *r)
+void dir_report_flush(struct dir_report *r)
 {
 	Idfw__DirReport m = IDFW__DIR_REPORT__INIT;
 
@@ -115,7 +115,7 @@ void dir_report_node(struct dir_report *r, const struct dir_net *net, const stru
 	r->nodes[r->n] = m;
 	r->bytes += strlen(g->dn) + strlen(g->name) + 192;
 	if (++r->n == REPORT_NODES || r->bytes > REPORT_PART_BYTES)
-		report_flush(r);
+		dir_report_flush(r);
 }
 
 void dir_report_cycle(struct dir_report *r, const struct dir_net *net, const uint32_t *nodes,
@@ -125,7 +125,7 @@ void dir_report_cycle(struct dir_report *r, const struct dir_net *net, const uin
 	Idfw__DirCycle c = IDFW__DIR_CYCLE__INIT, *list[1] = { &c };
 
 	if (r->n)
-		report_flush(r); /* its place for names is free then */
+		dir_report_flush(r); /* its place for names is free then */
 	c.n_group = report_names(r, net, nodes, n, r->names[0], r->sids[0]);
 	c.group = r->names[0];
 	c.groups = (uint32_t)all;
@@ -139,7 +139,7 @@ void dir_report_progress(struct dir_report *r, uint64_t groups, uint64_t members
 	r->groups = groups;
 	r->memberships = memberships;
 	if (io_clock_mono_ms() - r->said_ms >= REPORT_PROGRESS_MS)
-		report_flush(r);
+		dir_report_flush(r);
 }
 
 /* ---- in ---- */
@@ -219,8 +219,7 @@ void dir_asked_answer(
 	err = report_run(r, b, a->parts, a->n, text); /* nothing is put once it is whole */
 	if (err < 0 && text[0] == '\0')
 		dir_why(text, "%s", gi_strerror(err));
-	if (r->n)
-		report_flush(r);
+	r->n = 0; /* on an error: what they borrow is gone */
 	last.text = text;
 	last.last = true;
 	report_send(r, &last);

@@ -74,7 +74,9 @@ struct dir_report_more { /* what a listing says of a group beyond its entry */
 	uint32_t refs[WIRE_DIR_NODE_REFS_MAX];
 	size_t n_refs;
 };
-/* @more: NULL nothing; @path: numbers, DIR_GRAPH_NONE is "..." */
+/* what is not sent yet goes: before what it is borrowed from ends */
+void dir_report_flush(struct dir_report *r);
+/* borrows @net until it is flushed; @more: NULL nothing; @path: numbers, DIR_GRAPH_NONE is "..." */
 void dir_report_node(struct dir_report *r, const struct dir_net *net, const struct net_node *n,
 	const struct dir_report_more *more, const uint32_t *path, size_t n_path);
 void dir_report_cycle(struct dir_report *r, const struct dir_net *net, const uint32_t *nodes,

@@ -501,6 +501,7 @@ static int trace_say(struct trace *t)
 	}
 	if (err == 0)
 		err = dir_graph_rings(g, TRACE_CYCLES_MAX, trace_ring, t, &left);
+	dir_report_flush(t->r);
 	free(by);
 	dir_graph_free(g);
 	return err;

@@ -107,7 +107,7 @@ static void put_synced(struct query_sync *s, const struct sync_one *o,
 			"accounts_left", (json_int_t)o->left, "accounts_changed",
 			(json_int_t)(stats.regrouped - o->regrouped), "changes",
 			(json_int_t)(in->changes - o->changes), "took_ms",
-			(json_int_t)(io_clock_mono_ms() - o->began_ms), "why", why));
+			(json_int_t)(o->id ? io_clock_mono_ms() - o->began_ms : 0), "why", why));
 	if (why[0])
 		query_fail(s->d->q, 1, "directory %.60s: %.180s", in->label, why);
 }

@@ -45,7 +45,8 @@ cat >"$W/posix.schema" <<-'E'
 	objectclass ( 2.16.840.1.113730.3.8.4.11 NAME 'ipaUserGroup' SUP top AUXILIARY )
 E
 {
-	slapd_head memberof syncprov ppolicy | sed "/inetorgperson/a include $W/posix.schema"
+	slapd_head memberof syncprov ppolicy | sed "/inetorgperson/a include $W/posix.schema
+		/access to [*] by users/i access to dn.exact=\"cn=secret,ou=groups,$BASE\" by group.exact=\"cn=readers,ou=groups,$BASE\" read by * none"
 	slapd_database $BASE "$W/db"
 	cat <<-E
 		index objectClass,uid,member,uniqueMember,memberUid,gidNumber,entryCSN,entryUUID eq
@@ -158,6 +159,31 @@ traces() { # TEXT NAME GROUPS REGEX... - its ways; as many groups as the lookup 
 traces 'a trace: the way to each group' alice 3 '^way alice eng all-staff res-build$' '^way alice eng$'
 traces 'a trace of 30 levels and a cycle' bob 33 '^way bob deep01 deep02 .* deep29 deep30$' '^way bob ring-a ring-b$' \
 	'^cycle ring-(a ring-b|b ring-a)$' '^way bob ghost$'
+lists() { # TEXT "SHOW [REF...]" GROUPS REGEX... - what `dir groups` says; "!REGEX": that it does not
+	local text=$1 words=$2 n=$3 want
+	shift 3
+	mark
+	echo "groups $words" >&"$DIR_FD"
+	wait_line 60 "^listed ${words%% *} " || LINE=nothing
+	for want in "$@"; do
+		if [ "${want#!}" = "$want" ]; then
+			tail -n +$((MARK + 1)) "$W/out" | grep -qE "$want" || LINE="no $want"
+		elif tail -n +$((MARK + 1)) "$W/out" | grep -qE "${want#!}"; then
+			LINE="${want#!}"
+		fi
+	done
+	if [[ $LINE =~ ^"listed ${words%% *} "$n" "$ ]]; then ok "$text"; else
+		bad "$text: $LINE"
+		tail -n +$((MARK + 1)) "$W/out"
+	fi
+}
+lists 'all groups, and which of them is named' '0 eng' 37 '^group eng 0 0 64 0$' '^group res-build 1 2 0$' \
+	'^group ring-a 1 0 32$' '^group deep30 1 29 0$' '^group R&D \+ \(East\), \* 0 0 0$'
+lists 'what is not named, itself or by a group that it is in' '1 no-such-group all-staff' 36 \
+	'^group all-staff 1 1 64 1$' '^group res-build 1 2 0$' '!^group eng '
+lists 'groups in groups: the longest way to each' '2' 33 '^nest deep01 deep02 .* deep29 deep30$' \
+	'^nest eng all-staff res-build$' '^nest eng all-staff$' '!^nest .* ghost'
+lists 'cycles' '3' 0 '^cycle ring-(a ring-b|b ring-a)$'
 says 'unknown' ' not-found - -$' nobody
 says 'another domain' ' not-found ' 'OTHER\alice'
 says 'two accounts of one name: none' ' not-found ' twin
@@ -170,6 +196,14 @@ whole() { grep -c ' groups with [0-9]* members are known' "$W/err"; }
 lab_until() { local end=$(($(now_ms) + 30000)); until "$@"; do [ "$(now_ms)" -lt $end ] || return 1; sleep 0.05; done; }
 known() { [ "$(whole)" -ge 1 ]; }
 if lab_until known; then ok 'all groups are known'; else bad 'the groups are not known'; fi
+sync_now() { echo "sync $1" >&"$DIR_FD"; }
+sees 'asked to look now' 30000 '^synced 0 syncrepl whole 37 ' sync_now 0
+{ group secret "cn=svc,ou=people,$BASE" && group readers "cn=Dora D,ou=people,$BASE" && echo; } | modify -a
+sees 'everything is compared: nothing was missed' 30000 '^synced 1 syncrepl whole 38 0$' sync_now 1
+# a group that may be read now though it was not written: no server tells of that
+concerns 'the account may read more groups' '' member add readers "cn=svc,ou=people,$BASE"
+sees 'everything is compared: the group is found' 30000 '^synced 1 syncrepl whole 39 1$' sync_now 1
+if tail -n +$((MARK + 1)) "$W/out" | grep -q '^changed all'; then ok 'and everybody is looked up'; else bad 'nobody is looked up'; fi
 rename() { # DN NEWRDN [NEWSUPERIOR]
 	printf 'dn: %s\nchangetype: modrdn\nnewrdn: %s\ndeleteoldrdn: 1\n%s' "$1" "$2" "${3:+newsuperior: $3
 }" | modify

@@ -12,6 +12,9 @@
  *   concerns all | concerns NAME...   (behind it: accounts that were found, as the engine takes it)
  *   upn NAME UPN
  *   way NAME ... GROUP | cycle GROUP ... | traced NAME GROUPS WHY    (for a line "trace NAME")
+ *   group NAME GROUPS DEPTH FLAGS REFS | nest GROUP ... | cycle GROUP ... | listed SHOW GROUPS WHY
+ *                          (for a line "groups SHOW [REF...]", SHOW 0 to 3, references are names)
+ *   synced FULL WAY PICTURE GROUPS CHANGED          (for a line "sync 0" or "sync 1": full)
  *   collision NAME LABEL LABEL
  *   in NAME LABEL          (of several blocks; state and changed have " @LABEL" then)
  *   account NAME STATE[,STATE...] EXPIRES_MS     (of one that is not well, or will expire)
@@ -50,7 +53,11 @@ struct check {
 	struct io_loop *loop;
 	struct idfw_dirs *dirs;
 	struct io_fd in;
+	struct dir_queries queries;
 	struct dir_query *query;
+	struct io_timer sync;
+	uint64_t sync_id;
+	bool sync_full;
 	char traced[512];
 	size_t n_ways;
 	char line[1024];
@@ -117,15 +124,20 @@ int main(int argc, char **argv)
 	c.several = n > 1;
 	for (size_t i = 0; i < n; i++)
 		d[i].state_dir = getenv("DIR_CHECK_STATE");
+	d->query = child && strcmp(argv[1], "--directory-query") == 0;
 	if (discover) {
 		rc = idfw_dir_discover_main(d, argc > 5 ? argv[5] : "");
 	} else if (child) {
 		rc = idfw_dir_child_main(d, argc > 5 ? argv[5] : NULL);
 	} else if (io_loop_new(&c.loop) == 0 &&
 		   idfw_dirs_new(c.loop, file, d, n, &conf.name_maps, &ops, &c, &c.dirs) == 0) {
+		dir_queries_init(&c.queries, c.loop);
 		(void)fcntl(0, F_SETFL, O_NONBLOCK);
 		io_fd_start(c.loop, &c.in, 0, IO_READ, on_input, &c);
 		io_loop_run(c.loop);
+		io_timer_stop(c.loop, &c.sync);
+		dir_query_free(c.query);
+		dir_queries_fini(&c.queries);
 		idfw_dirs_free(c.dirs);
 		io_loop_free(c.loop);
 		children_print();
@@ -300,8 +312,116 @@ static void trace(struct check *c, const char *name)
 	idfw_dir_place(idfw_dirs_get(c->dirs, 0), &place);
 	(void)snprintf(c->traced, sizeof(c->traced), "%s", name);
 	c->n_ways = 0;
-	if (c->query || dir_query_new(c->loop, &place, &ops, c, &c->query) < 0)
+	if (c->query || dir_query_new(&c->queries, &place, &ops, c, &c->query) < 0)
 		(void)printf("refused %s\n", name);
+}
+
+/* ---- groups SHOW [REF...] ---- */
+
+static void list_end(struct check *c, const char *why)
+{
+	(void)printf("listed %.1s %zu %s\n", c->traced, c->n_ways, why);
+	dir_query_free(c->query);
+	c->query = NULL;
+}
+
+static void list_ready(void *arg)
+{
+	Idfw__DirRef ref[16], *list[16];
+	Idfw__DirQuery ask = IDFW__DIR_QUERY__INIT;
+	struct check *c = arg;
+	char words[sizeof(c->traced)], *word, *rest = words;
+
+	memcpy(words, c->traced, sizeof(words));
+	word = strsep(&rest, " ");
+	ask.what = IDFW__DIR_QUERY__WHAT__GROUPS;
+	ask.show = (Idfw__DirQuery__Show)(word[0] - '0');
+	ask.ref = list;
+	while (ask.n_ref < 16 && (word = strsep(&rest, " ")) != NULL) {
+		idfw__dir_ref__init(&ref[ask.n_ref]);
+		ref[ask.n_ref].text = word;
+		list[ask.n_ref] = &ref[ask.n_ref];
+		ask.n_ref++;
+	}
+	ask.last = true;
+	if (dir_query_ask(c->query, &ask) < 0)
+		abort();
+}
+
+static void list_result(void *arg, const Idfw__DirResult *r)
+{
+	(void)arg;
+	(void)r;
+	abort();
+}
+
+static void list_report(void *arg, const Idfw__DirReport *r)
+{
+	struct check *c = arg;
+
+	for (size_t i = 0; i < r->n_node; i++, c->n_ways++) {
+		const Idfw__DirNode *n = r->node[i];
+
+		(void)printf("group %s %u %u %u", n->group->name, n->groups, n->depth, n->flags);
+		for (size_t k = 0; k < n->n_ref; k++)
+			(void)printf(" %u", n->ref[k]);
+		(void)putchar('\n');
+		if (n->n_path)
+			say("nest", n->path, n->n_path);
+	}
+	for (size_t i = 0; i < r->n_cycle; i++)
+		say("cycle", r->cycle[i]->group, r->cycle[i]->n_group);
+	if (r->last)
+		list_end(c, r->text);
+}
+
+static void list_failed(void *arg, const char *why)
+{
+	list_end(arg, why);
+}
+
+static void list(struct check *c, const char *words)
+{
+	static const struct dir_query_ops ops = { list_ready, list_result, list_report,
+		list_failed };
+	struct idfw_dir_place place;
+
+	idfw_dir_place(idfw_dirs_get(c->dirs, 0), &place);
+	(void)snprintf(c->traced, sizeof(c->traced), "%s", words);
+	c->n_ways = 0;
+	if (c->query || dir_query_new(&c->queries, &place, &ops, c, &c->query) < 0)
+		(void)printf("refused groups\n");
+}
+
+/* ---- sync 0|1 ---- */
+
+static void sync_cb(struct io_timer *w)
+{
+	static const char *const ways[] = { "not-yet", "usn", "syncrepl", "csn", "blind" };
+	static const char *const pictures[] = { "reading", "whole", "refused" };
+	struct check *c = w->arg;
+	struct idfw_dir_info in;
+
+	if (!idfw_dir_synced(idfw_dirs_get(c->dirs, 0), c->sync_full, c->sync_id))
+		return;
+	io_timer_stop(c->loop, &c->sync);
+	idfw_dir_info(idfw_dirs_get(c->dirs, 0), &in);
+	(void)printf("synced %d %s %s %llu %llu\n", c->sync_full, ways[in.picture.seen],
+		pictures[in.picture.picture], (unsigned long long)in.picture.groups,
+		(unsigned long long)in.picture.changed);
+}
+
+static void sync_now(struct check *c, bool full)
+{
+	bool joined = false;
+
+	c->sync_full = full;
+	if (idfw_dir_sync(idfw_dirs_get(c->dirs, 0), full, &c->sync_id, &joined) < 0)
+		(void)printf("refused sync\n");
+	else
+		io_timer_start(c->loop, &c->sync, 10, 10, sync_cb, c);
+	if (joined)
+		(void)printf("joined\n");
 }
 
 static void on_input(struct io_fd *w, unsigned int events)
@@ -327,6 +447,10 @@ static void on_input(struct io_fd *w, unsigned int events)
 			trace(c, sid);
 		else if (sid && strcmp(c->line, "in") == 0)
 			(void)ask_in(c, sid);
+		else if (sid && strcmp(c->line, "groups") == 0)
+			list(c, sid);
+		else if (sid && strcmp(c->line, "sync") == 0)
+			sync_now(c, sid[0] == '1');
 		else if (unescape(c->line),
 			ask(c, c->line, sid ? sid : c->line + strlen(c->line)) < 0)
 			(void)printf("refused %s\n", c->line);
