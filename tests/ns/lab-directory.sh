@@ -76,6 +76,11 @@ nest() { # what a trace has to show: levels, a cycle, a distribution list
 		sAMAccountName: mail-list
 		groupType: 2
 		member: CN=alice,OU=People,$LAB_BASE
+
+		dn: CN=vacant,OU=Groups,$LAB_BASE
+		changetype: add
+		objectClass: group
+		sAMAccountName: vacant
 	L
 }
 nest
@@ -92,8 +97,33 @@ check "the trace has the lookup's groups: $traced" [ -n "$plain" -a "$plain" = "
 reached() { ! lab_ctl --json dir lookup alice --trace | grep '"counts":true' | grep -q '"path":\[\]'; }
 check "and a way to each" reached
 check "nobody of that name: status 4" dir_says 4 'no account "nobody' lookup nobody-of-that-name
+says_not() { # REGEX VERB... - exit 0, and nothing like it
+	local out
+	out=$(lab_ctl dir "${@:2}" 2>&1) && ! grep -qE "$1" <<<"$out"
+}
+{
+	echo 'group typo { directory "No-Such-Group"; } group users { directory "Domain Users"; }'
+	echo 'group vacant { directory "vacant"; }'
+	cat "$LAB_TOP/lab/policy.idfw"
+} | lab_put svm /run/lab/policy.idfw
+lab_ctl policy commit /run/lab/policy.idfw >/dev/null
+check "dir groups: which the policy names" dir_says 0 '^corp +eng +security +0 +0 +eng$' groups
+check "groups in groups, and the longest way" dir_says 0 '^corp +ring-a +2 +1 +eng -> ring-a$' groups --nested
+check "the cycle alone" dir_says 0 '^corp: ring-(a -> ring-b -> ring-a|b -> ring-a -> ring-b)$' groups --cycles --directory corp
+check "named and not there" dir_says 0 '^ +no-such-group +name +in no directory +typo$' groups --unused
+check "named and empty" dir_says 0 '^corp +vacant +security +has no members +vacant$' groups --unused
+check "there and not named" dir_says 0 '^corp +ring-b +security +not named$' groups --unused
+check "what is named, a primary group too, is not said to be unused" says_not '^corp +(eng|Domain Users|mail-list) ' groups --unused
+lab_ctl policy commit /etc/idfw/policy.idfw >/dev/null
+check "a directory that is not configured: status 2" dir_says 2 'no directory "dorp" is configured' sync --directory dorp
+check "dir sync: looked at once" dir_says 0 '^  changes ' sync
+check "dir sync --full: compared, nothing was missed" dir_says 0 '^  groups +[0-9]+ compared, 0 found changed' sync --full
+check "who asked is recorded" audited directory '' '"sync": *"full", *"by": *"root"'
+check "dir status: how changes are seen" dir_says 0 '^  seen +asked for \(uSNChanged\), every [0-9]+ ms$' status
+check "and what is remembered, since when" dir_says 0 '^  groups +[0-9]+ with [0-9]+ memberships; compared 20' status
 su_session alice
 check "alice is in eng" gains alice
+check "and is looked up by it" dir_says 0 '^  accounts +1 with sessions, 1 looked up' sync --full
 check "svm-idfw knows the same of her" dir_says 0 '^svm-idfw knows the same' lookup alice
 su_end alice
 check "alice went" lab_wait_for 30 not_live alice
@@ -114,6 +144,8 @@ check "carol is recorded" lab_wait_for 30 live carol
 check "and has no access yet" loses carol
 check "dir status says why" dir_says 1 'refuses connections on port 636' status
 check "so does dir lookup" dir_says 1 'refuses connections on port 636' lookup alice
+check "and dir sync" dir_says 1 'refuses connections on port 636' sync --full
+check "and dir groups" dir_says 1 'refuses connections on port 636' groups
 lab_dc_run
 check "carol gains access when the directory is back" gains carol 30000
 lab_ad_group_del eng carol
