@@ -55,7 +55,8 @@ static const char *seen_words(const char *seen)
 
 static void put_picture(const json_t *r)
 {
-	const char *seen = seen_words(ctl_row_text(r, "seen")), *picture = ctl_row_text(r, "picture");
+	const char *seen = seen_words(ctl_row_text(r, "seen")),
+		   *picture = ctl_row_text(r, "picture");
 	char when[CTL_TIME_STRLEN], span[CTL_TIME_STRLEN];
 	uint64_t total = ctl_row_number(r, "compare_total");
 
@@ -64,9 +65,9 @@ static void put_picture(const json_t *r)
 	ctl_putf("  seen       %s", seen);
 	if (strstr(seen, "asked"))
 		printf(", every %" PRIu64 " ms", ctl_row_number(r, "poll_ms"));
-	printf("\n  groups     %" PRIu64 " with %" PRIu64 " memberships%s", ctl_row_number(r, "groups"),
-		ctl_row_number(r, "memberships"),
-		strcmp(picture, "whole") == 0	? ""
+	printf("\n  groups     %" PRIu64 " with %" PRIu64 " memberships%s",
+		ctl_row_number(r, "groups"), ctl_row_number(r, "memberships"),
+		strcmp(picture, "whole") == 0 ? ""
 		: strcmp(picture, "refused") == 0
 			? ": the server does not list all, a change concerns all who are in a group"
 			: " so far: they are being read");

@@ -19,7 +19,7 @@ struct groups {
 	size_t cycles;
 };
 
-struct shown { /* one way of showing them */
+struct shown {		    /* one way of showing them */
 	const char *option; /* and argument of the request */
 	const char *const *heads;
 	size_t n_heads;
@@ -50,9 +50,9 @@ static const char *name_of(const json_t *r)
 {
 	const char *name = ctl_row_text(r, "name");
 
-	return name[0]			  ? name
+	return name[0]			   ? name
 	       : ctl_row_text(r, "sid")[0] ? ctl_row_text(r, "sid")
-					  : ctl_row_text(r, "dn");
+					   : ctl_row_text(r, "dn");
 }
 
 /* policy groups; one written in place in a rule has no name of its own */

@@ -27,8 +27,8 @@ static void put_progress(struct sync *s, const json_t *r)
 	char total[32] = "";
 
 	if (ctl_row_number(r, "groups_total"))
-		(void)snprintf(total, sizeof(total), " of %" PRIu64,
-			ctl_row_number(r, "groups_total"));
+		(void)snprintf(
+			total, sizeof(total), " of %" PRIu64, ctl_row_number(r, "groups_total"));
 	ctl_dir_line_put(&s->line,
 		"%s: %" PRIu64 "%s groups compared, %" PRIu64 " of %" PRIu64 " accounts looked up",
 		ctl_row_text(r, "directory"), ctl_row_number(r, "groups_done"), total,

@@ -375,9 +375,9 @@ bool pol_dirref(const struct pol_policy *p, size_t *at, struct pol_dirref *ret)
 		for (size_t i = 0; i < GI_ARRAY_SIZE(dirref_kind); i++) {
 			if (k->text[0] != kind_letter[dirref_kind[i]])
 				continue;
-			*ret = (struct pol_dirref){
-				.kind = (enum pol_dirref_kind)i, .text = k->text + 1, .group = k->group
-			};
+			*ret = (struct pol_dirref){ .kind = (enum pol_dirref_kind)i,
+				.text = k->text + 1,
+				.group = k->group };
 			(*at)++;
 			return true;
 		}

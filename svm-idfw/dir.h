@@ -138,9 +138,9 @@ struct idfw_dir_picture { /* of all memberships, as the child last said (idfw.pr
 	enum _Idfw__DirState__Seen seen;
 	enum _Idfw__DirState__Picture picture;
 	bool comparing;
-	uint64_t done, total;		/* groups, while comparing; total 0: not known */
-	uint64_t compared_ms, took_ms;	/* the last whole comparison, real time; 0 none */
-	uint64_t changed;		/* groups that it found changed */
+	uint64_t done, total;	       /* groups, while comparing; total 0: not known */
+	uint64_t compared_ms, took_ms; /* the last whole comparison, real time; 0 none */
+	uint64_t changed;	       /* groups that it found changed */
 	uint64_t groups, memberships;
 };
 struct idfw_dir_info {

@@ -60,9 +60,9 @@ struct idfw_dir {
 	char domain[DIR_NAME_MAX + 1];
 	char domain_sid[SID_TEXT_MAX];
 	struct idfw_dir_picture picture;
-	uint64_t sync_last;		/* id of the last DirSync */
-	uint64_t look, full;		/* asked for */
-	uint64_t synced, synced_full;	/* done */
+	uint64_t sync_last;	      /* id of the last DirSync */
+	uint64_t look, full;	      /* asked for */
+	uint64_t synced, synced_full; /* done */
 };
 
 /* at the end of this loop round what can be sent is sent; while down all is answered from here */

@@ -59,9 +59,9 @@ struct dir_groups {
 	uint64_t doubt_ms; /* to be told: whose lookup ended since then; 0 nobody */
 	uint64_t next_ms;  /* no comparison for a hidden write before, monotonic */
 	uint64_t began_ms;
-	size_t done, total;   /* of this pass */
-	uint64_t compared_ms; /* real time: the last pass was whole; 0 none */
-	uint64_t took_ms;     /* that one */
+	size_t done, total;	  /* of this pass */
+	uint64_t compared_ms;	  /* real time: the last pass was whole; 0 none */
+	uint64_t took_ms;	  /* that one */
 	size_t found, found_last; /* groups that differ: of this pass, of the last whole one */
 	uint64_t begun, ended;	  /* passes */
 };

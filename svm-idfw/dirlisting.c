@@ -41,11 +41,11 @@ struct listing {
 	const struct dir_schema *schema;
 	enum _Idfw__DirQuery__Show show;
 	struct dir_net net;
-	struct ref *refs; /* owned */
+	struct ref *refs;  /* owned */
 	struct rest *rest; /* owned */
 	size_t n_rest, cap_rest;
-	struct net_node *at; /* whose entry is at hand */
-	bool some;	     /* it has a member */
+	struct net_node *at;	      /* whose entry is at hand */
+	bool some;		      /* it has a member */
 	struct dir_report_more *more; /* owned: of each node */
 	uint32_t *order;	      /* owned: their numbers */
 };
@@ -76,9 +76,8 @@ static int group_pages(struct listing *l, const char *and, const char *const *at
 	err = group_filter(l, and, &filter);
 	if (err == 0) {
 		bool ad = b->ops == &dir_back_ad;
-		const struct dldap_query q = { .base = !ad && b->conf->group_base
-							       ? b->conf->group_base
-							       : b->root,
+		const struct dldap_query q = {
+			.base = !ad && b->conf->group_base ? b->conf->group_base : b->root,
 			.filter = gi_buf_str(&filter),
 			.scope = DLDAP_SUBTREE,
 			.attrs = attrs,
@@ -86,7 +85,8 @@ static int group_pages(struct listing *l, const char *and, const char *const *at
 			.max = DIR_GRAPH_NODES_MAX,
 			.entry = entry,
 			.arg = l,
-			.extended_dn = ad };
+			.extended_dn = ad
+		};
 
 		do {
 			err = dldap_search_page(b->look, &q, &c, why);
@@ -363,8 +363,8 @@ static int refs_take(struct listing *l, Idfw__Envelope *const *parts, size_t n_p
 	return 0;
 }
 
-static void refs_find(
-	struct listing *l, struct dir_report_more *more, enum pol_dirref_kind kind, const char *text)
+static void refs_find(struct listing *l, struct dir_report_more *more, enum pol_dirref_kind kind,
+	const char *text)
 {
 	char key[LISTING_KEY_MAX] = { kind_letter((int)kind) };
 	struct ref *r;
@@ -429,13 +429,12 @@ static int by_depth(const void *a, const void *b, void *arg)
 
 static bool is_shown(const struct listing *l, uint32_t i)
 {
-	const uint32_t not_ours = DIR_NODE_DISTRIBUTION | DIR_NODE_BUILTIN | DIR_NODE_WELL_KNOWN |
-				  DIR_NODE_FOREIGN;
+	const uint32_t not_ours =
+		DIR_NODE_DISTRIBUTION | DIR_NODE_BUILTIN | DIR_NODE_WELL_KNOWN | DIR_NODE_FOREIGN;
 
 	switch (l->show) {
 	case IDFW__DIR_QUERY__SHOW__UNUSED:
-		return l->more[i].n_refs ||
-		       !(l->net.nodes[i]->flags & (DIR_NODE_USED | not_ours));
+		return l->more[i].n_refs || !(l->net.nodes[i]->flags & (DIR_NODE_USED | not_ours));
 	case IDFW__DIR_QUERY__SHOW__NESTED:
 		return l->more[i].groups != 0;
 	default:

@@ -51,9 +51,9 @@ static void post_end(struct dir_post *p, bool failed);
 
 int dir_post_new(int fd, const struct dir_post_ops *ops, void *arg, struct dir_post **ret)
 {
-	static const struct io_chan_ops chan_ops = { .frame = post_frame,
-		.closed = post_closed,
-		.drained = post_drained };
+	static const struct io_chan_ops chan_ops = {
+		.frame = post_frame, .closed = post_closed, .drained = post_drained
+	};
 	static const struct io_chan_conf conf = { .max_frame = WIRE_FRAME_MAX,
 		.max_queue = POST_BYTES_MAX };
 	struct dir_post *p = calloc(1, sizeof(*p));

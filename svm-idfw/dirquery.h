@@ -15,7 +15,7 @@
 #include "lib/wire/wire.h"
 #include "svm-idfw/dir.h"
 
-#define DIR_QUERIES_MAX 2	/* at a time */
+#define DIR_QUERIES_MAX 2     /* at a time */
 #define DIR_QUERIES_SECOND 20 /* started in one: a fork of svm-idfw takes its loop some ms */
 
 struct dir_query;

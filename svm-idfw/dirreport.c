@@ -5,8 +5,8 @@
  * The post's thread gathers the parts of the question (dir_asked_put), the thread that has the
  * watch connection answers it with that connection: a child for a question has nothing else to look
  * for. Everything blocks but for one message a second at least, by which the parent knows that it
- * lives. Invariants: what is sent fits a frame and the limits of lib/wire; the last part has `last`;
- * no more is made than the parent takes (dir_post_room).
+ * lives. Invariants: what is sent fits a frame and the limits of lib/wire; the last part has
+ * `last`; no more is made than the parent takes (dir_post_room).
  */
 #include "svm-idfw/dirreport.h"
 

@@ -169,7 +169,8 @@ bool query_dir_only(struct query *q, size_t at, const char **ret_label)
 	if (q->n_args <= at)
 		return true;
 	if (strncmp(q->args[at], key, sizeof(key) - 1) != 0) {
-		query_fail(q, 2, "%s: \"%.100s\" is not directory=NAME", q->verb->name, q->args[at]);
+		query_fail(
+			q, 2, "%s: \"%.100s\" is not directory=NAME", q->verb->name, q->args[at]);
 		return false;
 	}
 	for (size_t i = 0; (dir = q->env.ops->directory(q->env.arg, i)) != NULL; i++) {
@@ -178,6 +179,7 @@ bool query_dir_only(struct query *q, size_t at, const char **ret_label)
 			*ret_label = place.label;
 	}
 	if (!*ret_label)
-		query_fail(q, 2, "no directory \"%.100s\" is configured", q->args[at] + sizeof(key) - 1);
+		query_fail(q, 2, "no directory \"%.100s\" is configured",
+			q->args[at] + sizeof(key) - 1);
 	return *ret_label;
 }

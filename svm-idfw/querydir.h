@@ -13,7 +13,9 @@
 #include "svm-idfw/query_int.h"
 
 #define QUERY_DIR_HELD_MAX (1u << 20) /* bytes of rows; more: the child is paused */
-#define QUERY_DIR_NAMES_BYTES (12u << 10) /* of names in one list: two of them fit a row's frame */
+#define QUERY_DIR_NAMES_BYTES                                              \
+	(12u << 10) /* of names in one list: two of them fit a row's frame \
+		     */
 
 struct query_groups; /* querygroups.c */
 struct query_sync;   /* querysync.c */

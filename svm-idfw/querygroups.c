@@ -155,9 +155,9 @@ void query_dir_groups_begin(struct query *q)
 
 static void put_missing(struct query_dir *d)
 {
-	static const char *const kinds[] = { [POL_DIRREF_NAME] = "name",
-		[POL_DIRREF_DN] = "dn",
-		[POL_DIRREF_SID] = "sid" };
+	static const char *const kinds[] = {
+		[POL_DIRREF_NAME] = "name", [POL_DIRREF_DN] = "dn", [POL_DIRREF_SID] = "sid"
+	};
 	struct query_groups *g = d->groups;
 
 	if (g->show != IDFW__DIR_QUERY__SHOW__UNUSED || g->missed)
@@ -212,8 +212,7 @@ static void groups_ready(void *arg)
 		ask.what = IDFW__DIR_QUERY__WHAT__GROUPS;
 		ask.show = g->show;
 		ask.ref = list;
-		for (; at < g->n_refs && ask.n_ref < WIRE_DIR_REFS_MAX &&
-			bytes < GROUPS_PART_BYTES;
+		for (; at < g->n_refs && ask.n_ref < WIRE_DIR_REFS_MAX && bytes < GROUPS_PART_BYTES;
 			at++) {
 			idfw__dir_ref__init(&ref[ask.n_ref]);
 			ref[ask.n_ref].kind = (Idfw__DirRef__Kind)g->refs[at].kind;
@@ -293,9 +292,9 @@ static void put_progress(struct query_dir *d, const Idfw__DirReport *r)
 	if (r->n_node || r->n_cycle || now - d->groups->said_ms < GROUPS_SAID_MS)
 		return;
 	d->groups->said_ms = now;
-	query_dir_row(d, json_pack("{s:s,s:s,s:I,s:I}", "type", "progress", "directory", d->label,
-				 "groups", (json_int_t)r->groups, "memberships",
-				 (json_int_t)r->memberships));
+	query_dir_row(d,
+		json_pack("{s:s,s:s,s:I,s:I}", "type", "progress", "directory", d->label, "groups",
+			(json_int_t)r->groups, "memberships", (json_int_t)r->memberships));
 }
 
 static void groups_report(void *arg, const Idfw__DirReport *r)
@@ -309,10 +308,10 @@ static void groups_report(void *arg, const Idfw__DirReport *r)
 	for (size_t i = 0; i < r->n_node; i++)
 		put_node(d, r->node[i]);
 	for (size_t i = 0; i < r->n_cycle; i++)
-		query_dir_row(d, json_pack("{s:s,s:s,s:o,s:I}", "type", "cycle", "directory",
-					 d->label, "groups",
-					 query_dir_names(r->cycle[i]->group, r->cycle[i]->n_group),
-					 "n", (json_int_t)r->cycle[i]->groups));
+		query_dir_row(d,
+			json_pack("{s:s,s:s,s:o,s:I}", "type", "cycle", "directory", d->label,
+				"groups", query_dir_names(r->cycle[i]->group, r->cycle[i]->n_group),
+				"n", (json_int_t)r->cycle[i]->groups));
 	if (!r->last) {
 		put_progress(d, r);
 		return;

@@ -317,12 +317,12 @@ static void put_node(struct query_dir *d, const Idfw__DirNode *n)
 	if (n->group->sid.len && sid_to_text(n->group->sid.data, n->group->sid.len, sid) < 0)
 		sid[0] = '\0';
 	counts = trace_counts(d, n->group, sid);
-	query_dir_row(d,
-		json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:o}", "type", "group", "name",
-			n->group->name, "dn", n->group->dn, "sid", sid, "kind", query_dir_kind(n->flags),
-			"counts", (int)counts, "primary", (n->flags & DIR_NODE_PRIMARY) != 0,
-			"in_cycle", (n->flags & DIR_NODE_IN_CYCLE) != 0, "path",
-			query_dir_names(n->path, n->n_path)));
+	query_dir_row(d, json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:o}", "type", "group", "name",
+				 n->group->name, "dn", n->group->dn, "sid", sid, "kind",
+				 query_dir_kind(n->flags), "counts", (int)counts, "primary",
+				 (n->flags & DIR_NODE_PRIMARY) != 0, "in_cycle",
+				 (n->flags & DIR_NODE_IN_CYCLE) != 0, "path",
+				 query_dir_names(n->path, n->n_path)));
 }
 
 /* the child may be the directory's by now: the order of what it sends is looked at too */
@@ -345,8 +345,8 @@ static void lookup_report(void *arg, const Idfw__DirReport *r)
 		put_node(d, r->node[i]);
 	for (size_t i = 0; i < r->n_cycle; i++)
 		query_dir_row(d, json_pack("{s:s,s:o,s:I}", "type", "cycle", "groups",
-					 query_dir_names(r->cycle[i]->group, r->cycle[i]->n_group), "n",
-					 (json_int_t)r->cycle[i]->groups));
+					 query_dir_names(r->cycle[i]->group, r->cycle[i]->n_group),
+					 "n", (json_int_t)r->cycle[i]->groups));
 	if (!r->last)
 		return;
 	for (size_t i = 0; i < d->answer->found.n_groups; i++) {

@@ -50,8 +50,8 @@ void query_sync_free(struct query_sync *s)
 
 /* ---- accounts ---- */
 
-static bool is_left(const struct query_sync *s, const struct sync_one *o,
-	const struct idfw_principal *p)
+static bool is_left(
+	const struct query_sync *s, const struct sync_one *o, const struct idfw_principal *p)
 {
 	return p->lookup_running || p->stale || (s->full && p->resolved_ms < o->began_real_ms);
 }
@@ -85,11 +85,11 @@ static void put_progress(struct query_sync *s, struct sync_one *o, const struct 
 		return;
 	o->said_ms = now;
 	o->said_done = done;
-	query_dir_row(s->d, json_pack("{s:s,s:s,s:I,s:I,s:I,s:I}", "type", "progress", "directory",
-				    in->label, "groups_done", (json_int_t)groups, "groups_total",
-				    (json_int_t)(o->synced ? p->groups : p->total), "accounts_done",
-				    (json_int_t)(o->total - o->left), "accounts_total",
-				    (json_int_t)o->total));
+	query_dir_row(s->d,
+		json_pack("{s:s,s:s,s:I,s:I,s:I,s:I}", "type", "progress", "directory", in->label,
+			"groups_done", (json_int_t)groups, "groups_total",
+			(json_int_t)(o->synced ? p->groups : p->total), "accounts_done",
+			(json_int_t)(o->total - o->left), "accounts_total", (json_int_t)o->total));
 }
 
 static void put_synced(struct query_sync *s, const struct sync_one *o,
@@ -114,8 +114,8 @@ static void put_synced(struct query_sync *s, const struct sync_one *o,
 
 /* ---- waiting ---- */
 
-static void sync_over(struct query_sync *s, struct sync_one *o, const struct idfw_dir_info *in,
-	const char *why)
+static void sync_over(
+	struct query_sync *s, struct sync_one *o, const struct idfw_dir_info *in, const char *why)
 {
 	o->runs = false;
 	s->n--;
@@ -226,8 +226,8 @@ void query_dir_sync_begin(struct query *q)
 			sync_begin(d->sync, &d->sync->one[i], dir);
 	}
 	if (d->sync->n) {
-		io_timer_start(q->env.loop, &d->sync->timer, SYNC_LOOK_MS, SYNC_LOOK_MS, sync_cb,
-			d->sync);
+		io_timer_start(
+			q->env.loop, &d->sync->timer, SYNC_LOOK_MS, SYNC_LOOK_MS, sync_cb, d->sync);
 		return;
 	}
 	query_sync_free(d->sync);

@@ -2,9 +2,9 @@
 /*
  * check_dir.c - the limits of docs/wire.md for what operators ask of directories
  *
- * Runs on DirQuery, DirReport, DirSync and DirState, received and sent, as check.c does on the rest. What a report
- * says of a group comes from a directory's entries, through a process that may have been taken
- * over: each text is clean UTF-8, each list has a maximum.
+ * Runs on DirQuery, DirReport, DirSync and DirState, received and sent, as check.c does on the
+ * rest. What a report says of a group comes from a directory's entries, through a process that may
+ * have been taken over: each text is clean UTF-8, each list has a maximum.
  */
 #include "lib/wire/check.h"
 

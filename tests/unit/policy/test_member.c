@@ -4,6 +4,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -216,6 +217,40 @@ static void test_pol_dn_fold_gives_one_spelling(void **state)
 	assert_int_equal(pol_dn_fold("", small, 0), -GI_ELIMIT);
 }
 
+static void test_pol_dirref_lists_what_the_policy_names(void **state)
+{
+	struct pol_policy *p =
+		fx_policy("group a { directory \"Eng\", \"ops\"; } group b { directory \"ENG\"; }\n"
+			  "group c { directory-dn \"CN=Sales\\\\, EMEA, OU=Groups,DC=corp\"; user "
+			  "\"eng\"; }\n"
+			  "group d { directory-sid \"S-1-5-21-1-2-3-512\"; vm web01; unit "
+			  "nginx.service; }\n");
+	char got[512] = "", fold[64], small[4];
+	struct pol_dirref r;
+	size_t at = 0;
+
+	(void)state;
+	while (pol_dirref(p, &at, &r)) {
+		size_t n = strlen(got);
+
+		assert_true(n + strlen(r.text) + 16 < sizeof(got));
+		(void)snprintf(got + n, sizeof(got) - n, "%d %s %s|", (int)r.kind, r.text,
+			pol_group_name(p, r.group));
+	}
+	assert_string_equal(got, "1 cn=sales\\, emea,ou=groups,dc=corp c|0 eng a|0 eng b|0 ops a|"
+				 "2 s-1-5-21-1-2-3-512 d|");
+	assert_false(pol_dirref(p, &at, &r));
+	assert_int_equal(pol_dirref_fold(POL_DIRREF_NAME, "Ops", fold, sizeof(fold)), 0);
+	assert_string_equal(fold, "ops");
+	assert_int_equal(pol_dirref_fold(POL_DIRREF_DN, "CN=x,  DC=Y", fold, sizeof(fold)), 0);
+	assert_string_equal(fold, "cn=x,dc=y");
+	assert_int_equal(pol_dirref_fold(POL_DIRREF_SID, "S-1-5", fold, sizeof(fold)), 0);
+	assert_string_equal(fold, "s-1-5");
+	assert_int_equal(
+		pol_dirref_fold(POL_DIRREF_NAME, "long", small, sizeof(small)), -GI_ELIMIT);
+	pol_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +262,7 @@ int main(void)
 		cmocka_unit_test(test_pol_vm_name_lists_each_once_sorted),
 		cmocka_unit_test(test_pol_set_equal_compares_bits_and_size),
 		cmocka_unit_test(test_pol_dn_fold_gives_one_spelling),
+		cmocka_unit_test(test_pol_dirref_lists_what_the_policy_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -211,6 +212,97 @@ static void test_random_graphs_against_the_definition(void **state)
 	}
 }
 
+/* ---- ways around: each node of a cycle is on one ---- */
+
+struct rings {
+	char text[512];
+	size_t n, nodes;
+	int err;
+};
+
+static int on_ring(void *arg, const uint32_t *way, size_t n, size_t nodes)
+{
+	struct rings *r = arg;
+	size_t at = strlen(r->text);
+
+	for (size_t i = 0; i < n && at + 16 < sizeof(r->text); i++)
+		at += (size_t)snprintf(
+			r->text + at, sizeof(r->text) - at, "%s%u", i ? ">" : "", way[i]);
+	(void)snprintf(r->text + at, sizeof(r->text) - at, " ");
+	r->n++;
+	r->nodes = nodes;
+	return r->err;
+}
+
+/* 0 <-> 1 and 0 <-> 2 share 0; 3 is in itself; 4 > 5 > 6 > 4; 7 is in 0 and in nothing else */
+static void test_rings_show_every_node_of_a_cycle(void **state)
+{
+	static const struct edge e[] = { { 0, 1 }, { 1, 0 }, { 0, 2 }, { 2, 0 }, { 3, 3 }, { 4, 5 },
+		{ 5, 6 }, { 6, 4 }, { 7, 0 } };
+	struct dir_graph *g = graph(8, e, 9);
+	struct rings r = { .n = 0 };
+	size_t left = 9;
+
+	(void)state;
+	assert_int_equal(dir_graph_rings(g, 10, on_ring, &r, &left), 0);
+	assert_string_equal(r.text, "0>1 2>0 3 4>5>6 ");
+	assert_int_equal(left, 0);
+	assert_int_equal(r.nodes, 3);
+	r = (struct rings){ .n = 0 };
+	assert_int_equal(dir_graph_rings(g, 1, on_ring, &r, &left), 0);
+	assert_string_equal(r.text, "0>1 ");
+	assert_int_equal(r.nodes, 3); /* two cycles that share a group */
+	assert_int_equal(left, 5);    /* 2, 3, 4, 5, 6 */
+	r = (struct rings){ .err = -ECANCELED };
+	assert_int_equal(dir_graph_rings(g, 10, on_ring, &r, &left), -ECANCELED);
+	assert_int_equal(r.n, 1);
+	dir_graph_free(g);
+}
+
+/* one that is longer than what is said of it: its beginning, and its nodes are not said again */
+static void test_rings_of_a_long_cycle_are_cut(void **state)
+{
+	enum { N = 3 * DIR_GRAPH_WAY_MAX };
+	struct edge e[N];
+	struct rings r = { .n = 0 };
+	struct dir_graph *g;
+	size_t left;
+
+	(void)state;
+	for (uint32_t i = 0; i < N; i++)
+		e[i] = (struct edge){ i, (i + 1) % N };
+	g = graph(N, e, N);
+	assert_int_equal(dir_graph_rings(g, 10, on_ring, &r, &left), 0);
+	assert_int_equal(r.n, 1);
+	assert_int_equal(r.nodes, N);
+	assert_int_equal(left, 0);
+	assert_memory_equal(r.text, "0>1>2>", 6);
+	dir_graph_free(g);
+}
+
+/* 20 levels, the innermost in the outermost too; and one more way of 3 */
+static void test_twenty_levels_are_the_longest_way(void **state)
+{
+	struct edge e[24];
+	struct dir_graph *g;
+	uint32_t way[32];
+	size_t n = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 20; i++)
+		e[n++] = (struct edge){ i, i + 1 };
+	e[n++] = (struct edge){ 0, 20 };
+	e[n++] = (struct edge){ 21, 22 };
+	e[n++] = (struct edge){ 22, 20 };
+	g = graph(23, e, n);
+	assert_int_equal(dir_graph_depth(g, 20), 20);
+	assert_int_equal(dir_graph_chain(g, 20, way, 32), 21);
+	for (uint32_t i = 0; i <= 20; i++)
+		assert_int_equal(way[i], 20 - i);
+	assert_int_equal(dir_graph_cycles(g), 0);
+	dir_graph_free(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +312,9 @@ int main(void)
 		cmocka_unit_test(test_limits_are_told),
 		cmocka_unit_test(test_depth_of_the_largest_chain),
 		cmocka_unit_test(test_random_graphs_against_the_definition),
+		cmocka_unit_test(test_rings_show_every_node_of_a_cycle),
+		cmocka_unit_test(test_rings_of_a_long_cycle_are_cut),
+		cmocka_unit_test(test_twenty_levels_are_the_longest_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
