@@ -211,7 +211,8 @@ static bool child_message(void *arg, Idfw__Envelope *e)
 		io_wake_send(s->loop, &s->news);
 		return true;
 	}
-	ok = e->body_case == IDFW__ENVELOPE__BODY_DIR_QUERY && dir_asked_put(s->asked, e, &whole);
+	ok = s->conf.query && e->body_case == IDFW__ENVELOPE__BODY_DIR_QUERY &&
+	     dir_asked_put(s->asked, e, &whole);
 	if (whole)
 		io_wake_send(s->loop, &s->news);
 	return ok;

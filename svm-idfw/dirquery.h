@@ -20,10 +20,12 @@
 
 struct dir_query;
 
+#define DIR_SYNCS_MAX 8 /* that are waited for (querysync.c), each with its walks over accounts */
+
 struct dir_queries { /* all of them; those that were killed count until they are reaped */
 	struct io_loop *loop;
-	unsigned int n, started;
-	uint64_t second_ms;	 /* in which so many were started */
+	unsigned int n, started, syncs;
+	uint64_t second_ms;	 /* when that began, in which so many were started */
 	struct dir_query *dying; /* owned */
 };
 

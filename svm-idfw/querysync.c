@@ -4,7 +4,8 @@
  *
  * Runs in svm-idfw's loop. The directories' own children do it (idfw_dir_sync); this waits for
  * them, then for the live accounts that are to be looked up, and says how far it is. A client that
- * goes ends nothing. It looks SYNC_LOOK_MS for how it is; that costs one walk over the accounts.
+ * goes ends nothing. Each SYNC_LOOK_MS it looks how it is; that costs one walk over the accounts,
+ * so few may wait at a time.
  * Failure direction: accounts that get no answer for SYNC_STILL_MS are told as not looked up.
  * Source: docs/control.md, docs/directory.md "Changes".
  */
@@ -19,6 +20,7 @@
 #define SYNC_STILL_MS 15000 /* longer than an account waits for another try */
 
 struct sync_one {
+	const char *label; /* borrowed from the configuration */
 	bool runs, joined, synced;
 	uint64_t id;
 	uint64_t began_ms, began_real_ms; /* monotonic; real time */
@@ -45,6 +47,7 @@ void query_sync_free(struct query_sync *s)
 	if (!s)
 		return;
 	io_timer_stop(s->d->q->env.loop, &s->timer);
+	s->d->q->env.dir_queries->syncs--;
 	free(s);
 }
 
@@ -56,21 +59,29 @@ static bool is_left(
 	return p->lookup_running || p->stale || (s->full && p->resolved_ms < o->began_real_ms);
 }
 
-static void count_accounts(struct query_sync *s, struct sync_one *o, const char *label)
+/* of all directories in one walk */
+static void count_accounts(struct query_sync *s)
 {
 	struct idfw_principal *p, *next, *head = idfw_engine_principals(s->d->q->env.engine);
-	size_t total = 0, left = 0;
+	size_t before[DIR_SET_MAX], i;
 
-	HASH_ITER (hh, head, p, next) {
-		if (!p->sessions || strcmp(p->directory, label) != 0)
-			continue;
-		total++;
-		left += is_left(s, o, p);
+	for (i = 0; i < DIR_SET_MAX; i++) {
+		before[i] = s->one[i].left;
+		s->one[i].total = s->one[i].left = 0;
 	}
-	if (left < o->left)
-		o->moved_ms = io_clock_mono_ms();
-	o->total = total;
-	o->left = left;
+	HASH_ITER (hh, head, p, next) {
+		for (i = 0; p->sessions && i < DIR_SET_MAX; i++) {
+			struct sync_one *o = &s->one[i];
+
+			if (!o->runs || strcmp(p->directory, o->label) != 0)
+				continue;
+			o->total++;
+			o->left += is_left(s, o, p);
+		}
+	}
+	for (i = 0; i < DIR_SET_MAX; i++)
+		if (s->one[i].left < before[i])
+			s->one[i].moved_ms = io_clock_mono_ms();
 }
 
 /* ---- rows ---- */
@@ -132,7 +143,6 @@ static void sync_look(struct query_sync *s, struct sync_one *o, const struct idf
 		return;
 	}
 	o->synced = o->synced || idfw_dir_synced(dir, s->full, o->id);
-	count_accounts(s, o, in.label);
 	if (!o->synced) {
 		o->moved_ms = io_clock_mono_ms();
 		put_progress(s, o, &in);
@@ -157,6 +167,7 @@ static void sync_cb(struct io_timer *w)
 
 	if (env->ops->round)
 		env->ops->round(env->arg);
+	count_accounts(s);
 	for (size_t i = 0; i < GI_ARRAY_SIZE(s->one); i++) {
 		struct idfw_dir *dir = s->one[i].runs ? env->ops->directory(env->arg, i) : NULL;
 
@@ -181,7 +192,8 @@ static void sync_begin(struct query_sync *s, struct sync_one *o, struct idfw_dir
 
 	idfw_dir_info(dir, &in);
 	idfw_engine_stats(q->env.engine, &stats);
-	*o = (struct sync_one){ .began_ms = io_clock_mono_ms(),
+	*o = (struct sync_one){ .label = in.label,
+		.began_ms = io_clock_mono_ms(),
 		.began_real_ms = io_clock_real_ms(),
 		.changes = in.changes,
 		.regrouped = stats.regrouped };
@@ -204,8 +216,17 @@ void query_dir_sync_begin(struct query *q)
 	struct idfw_dir *dir;
 	const char *only;
 
+	if (q->n_args > (size_t)full + 1) {
+		query_fail(q, 2, "dir-sync: [full] [directory=NAME]");
+		return;
+	}
 	if (!query_dir_only(q, full, &only))
 		return;
+	if (q->env.dir_queries->syncs >= DIR_SYNCS_MAX) {
+		query_fail(
+			q, 1, "%d wait for dir sync already; try again in a moment", DIR_SYNCS_MAX);
+		return;
+	}
 	d = query_dir_of(q);
 	if (!d)
 		return;
@@ -214,6 +235,7 @@ void query_dir_sync_begin(struct query *q)
 		query_fail(q, 1, "out of memory");
 		return;
 	}
+	q->env.dir_queries->syncs++;
 	d->sync->d = d;
 	d->sync->full = full;
 	if (q->env.ops->round)

@@ -606,6 +606,13 @@ static void test_sync_says_what_it_found(void **state)
 		2));
 	answer(f, "dir-sync", "ful", NULL);
 	assert_int_equal(f->status, 2);
+	answer(f, "dir-sync", "directory=corp", "directory=corp");
+	assert_int_equal(f->status, 2);
+	assert_int_equal(f->queries.syncs, 0);
+	f->queries.syncs = DIR_SYNCS_MAX;
+	answer(f, "dir-sync", NULL, NULL);
+	assert_int_equal(f->status, 1);
+	f->queries.syncs = 0;
 	answer(f, "dir-status", NULL, NULL);
 	has(f, "\"seen\":\"usn\",\"poll_ms\":60000,\"picture\":\"whole\",\"groups\":10,"
 	       "\"memberships\":70,\"compared_ms\":1700000000000,\"compare_took_ms\":12,"
