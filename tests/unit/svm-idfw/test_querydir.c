@@ -10,9 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/io/chan.h"
 #include "lib/io/child.h"
@@ -21,6 +23,7 @@
 #include "tests/unit/svm-idfw/world.h"
 
 #define MANY 20000
+#define DIED "/tmp/idfw-querydir-%d"
 #define LONG_NAMES 400
 #define POLICY                                                                                  \
 	"default in drop; default out drop;\n"                                                  \
@@ -133,6 +136,19 @@ static void child_report(struct child *c, size_t nodes, uint32_t ref, bool last)
 	child_send(c, &e);
 }
 
+/* of several children of one parent, the first that asks */
+static bool child_first(void)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), DIED, (int)getppid());
+	fd = open(path, O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		(void)close(fd);
+	return fd >= 0;
+}
+
 static void child_sync(struct child *c, const Idfw__DirSync *s)
 {
 	Idfw__DirChanged ch = IDFW__DIR_CHANGED__INIT;
@@ -142,6 +158,8 @@ static void child_sync(struct child *c, const Idfw__DirSync *s)
 		child_state(c, 0, 0, 5);
 		return;
 	}
+	if (strcmp(c->does, "ldaps://dies") == 0 && child_first())
+		_exit(1);
 	ch.all = s->full;
 	e.body_case = IDFW__ENVELOPE__BODY_DIR_CHANGED;
 	e.dir_changed = &ch;
@@ -568,7 +586,9 @@ static void test_questions_are_few_and_reaped_by_the_loop(void **state)
 	assert_int_equal(f->queries.n, DIR_QUERIES_MAX); /* not waited for */
 	assert_int_equal(begin_query(f, words, 1, &f->other), 0);
 	assert_int_equal(query_status(f->other), 1);
-	while (f->queries.n) { /* each that ends is taken away by the loop */
+	for (uint64_t till = io_clock_mono_ms() + 60000;
+		f->queries.n &&
+		io_clock_mono_ms() < till;) { /* each that ends is taken away by the loop */
 		io_timer_start(f->loop, &f->began, 5, 0, on_late, f);
 		io_loop_run(f->loop);
 		f->late = false;
@@ -631,13 +651,13 @@ static void stop_cb(struct io_timer *w)
 	io_loop_stop(((struct fix *)w->arg)->loop);
 }
 
-/* who went away stopped nothing: the next one joins what runs; then the child ends */
-static void test_sync_joins_one_that_runs_and_ends_with_the_directory(void **state)
+/* who went away stopped nothing: the next one joins what runs */
+static void test_sync_joins_one_that_runs(void **state)
 {
 	static const char *const words[] = { "dir-sync", "full" };
 	struct fix *f = begin("ldaps://slow");
 	struct idfw_dir_info info = { .up = false };
-	uint64_t id = 0, first;
+	uint64_t id = 0, first, end_ms = io_clock_mono_ms() + 60000;
 	bool joined = false;
 
 	(void)state;
@@ -650,7 +670,7 @@ static void test_sync_joins_one_that_runs_and_ends_with_the_directory(void **sta
 	assert_int_equal(idfw_dir_sync(f->dir, false, &id, &joined), 0);
 	assert_false(joined);
 	assert_true(id > first);
-	while (!info.picture.comparing) {
+	while (!info.picture.comparing && io_clock_mono_ms() < end_ms) {
 		io_timer_start(f->loop, &f->began, 5, 0, stop_cb, f);
 		io_loop_run(f->loop);
 		idfw_dir_info(f->dir, &info);
@@ -658,6 +678,29 @@ static void test_sync_joins_one_that_runs_and_ends_with_the_directory(void **sta
 	assert_int_equal(info.picture.done, 5);
 	assert_false(idfw_dir_synced(f->dir, true, first));
 	assert_false(idfw_dir_synced(f->dir, false, id));
+	end(f);
+}
+
+/* the child that was asked is lost: the next one is asked again, for both kinds */
+static void test_sync_outlives_a_child(void **state)
+{
+	struct fix *f = begin("ldaps://dies");
+	uint64_t look = 0, full = 0, end_ms = io_clock_mono_ms() + 60000;
+	bool joined = false, done = false;
+	char path[64];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), DIED, (int)getpid());
+	(void)unlink(path);
+	assert_int_equal(idfw_dir_sync(f->dir, true, &full, &joined), 0);
+	assert_int_equal(idfw_dir_sync(f->dir, false, &look, &joined), 0);
+	while (!done && io_clock_mono_ms() < end_ms) {
+		io_timer_start(f->loop, &f->began, 5, 0, stop_cb, f);
+		run(f);
+		done = idfw_dir_synced(f->dir, true, full) && idfw_dir_synced(f->dir, false, look);
+	}
+	assert_int_equal(unlink(path), 0); /* one died */
+	assert_true(done);
 	end(f);
 }
 
@@ -672,7 +715,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_groups_answers_out_of_turn_end_it),
 		cmocka_unit_test(test_questions_are_few_and_reaped_by_the_loop),
 		cmocka_unit_test(test_sync_says_what_it_found),
-		cmocka_unit_test(test_sync_joins_one_that_runs_and_ends_with_the_directory),
+		cmocka_unit_test(test_sync_joins_one_that_runs),
+		cmocka_unit_test(test_sync_outlives_a_child),
 	};
 
 	if (argc > 5 && strncmp(argv[1], "--directory", 11) == 0)
