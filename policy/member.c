@@ -377,6 +377,7 @@ bool pol_dirref(const struct pol_policy *p, size_t *at, struct pol_dirref *ret)
 				continue;
 			*ret = (struct pol_dirref){ .kind = (enum pol_dirref_kind)i,
 				.text = k->text + 1,
+				.domain = k->domain,
 				.group = k->group };
 			(*at)++;
 			return true;

@@ -121,8 +121,9 @@ uint32_t pol_uid(const struct pol_policy *p, size_t i);
 enum pol_dirref_kind { POL_DIRREF_NAME, POL_DIRREF_DN, POL_DIRREF_SID };
 struct pol_dirref {
 	enum pol_dirref_kind kind;
-	const char *text; /* as pol_dirref_fold() makes it */
-	size_t group;	  /* index of the policy group */
+	const char *text;   /* as pol_dirref_fold() makes it, without its domain */
+	const char *domain; /* NULL: of any directory */
+	size_t group;	    /* index of the policy group */
 };
 /* the next one at or behind @*at, which it moves behind that; false: there is none. Begin with 0 */
 bool pol_dirref(const struct pol_policy *p, size_t *at, struct pol_dirref *ret);

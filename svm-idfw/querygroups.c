@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/base/text.h"
 #include "svm-idfw/dirreport.h"
@@ -21,40 +22,61 @@
 #define GROUPS_REFS_MAX 65536
 #define GROUPS_SAID_MS 2000
 
-struct group_ref {
-	enum pol_dirref_kind kind;
-	char *text;    /* owned */
+struct ref_name { /* what the policy means by a text: in any directory, or in those of a domain */
+	char *domain;  /* owned; NULL: any */
 	json_t *named; /* owned: names of policy groups */
 	size_t bytes;  /* of them */
-	bool found;
+	bool asked, found;
+	struct ref_name *next; /* owned */
+};
+
+struct group_ref {
+	enum pol_dirref_kind kind;
+	char *text;		/* owned */
+	struct ref_name *names; /* owned; one at least */
 };
 
 struct query_groups {
 	enum _Idfw__DirQuery__Show show;
-	const char *only; /* borrowed from the configuration; NULL: all directories */
-	size_t at;	  /* the next directory */
-	bool asked;	  /* this one has the question */
-	bool missed;	  /* one was not read */
-	uint64_t said_ms; /* the last row, monotonic */
-	struct group_ref *refs;
+	const char *only;	/* borrowed from the configuration; NULL: all directories */
+	size_t at;		/* the next directory */
+	bool asked;		/* this one has the question */
+	bool missed;		/* one was not read */
+	uint64_t said_ms;	/* the last row, monotonic */
+	struct group_ref *refs; /* owned */
 	size_t n_refs, cap_refs;
+	size_t *sent; /* owned: by its number for this directory's child, place in refs */
+	size_t n_sent;
 };
 
+static void ref_fini(struct group_ref *r);
 static void groups_next(struct query_dir *d);
 static void groups_ready(void *arg);
 static void groups_result(void *arg, const Idfw__DirResult *r);
 static void groups_report(void *arg, const Idfw__DirReport *r);
 static void groups_failed(void *arg, const char *why);
 
+static void ref_fini(struct group_ref *r)
+{
+	struct ref_name *n;
+
+	while ((n = r->names) != NULL) {
+		r->names = n->next;
+		free(n->domain);
+		json_decref(n->named);
+		free(n);
+	}
+	free(r->text);
+}
+
 void query_groups_free(struct query_groups *g)
 {
 	if (!g)
 		return;
-	for (size_t i = 0; i < g->n_refs; i++) {
-		free(g->refs[i].text);
-		json_decref(g->refs[i].named);
-	}
+	for (size_t i = 0; i < g->n_refs; i++)
+		ref_fini(&g->refs[i]);
 	free(g->refs);
+	free(g->sent);
 	free(g);
 }
 
@@ -74,22 +96,36 @@ static struct group_ref *ref_new(struct query_groups *g, const struct pol_dirref
 		g->cap_refs = cap;
 	}
 	r = &g->refs[g->n_refs];
-	*r = (struct group_ref){
-		.kind = from->kind, .text = strdup(from->text), .named = json_array()
-	};
-	if (!r->text || !r->named) {
-		free(r->text);
-		json_decref(r->named);
+	*r = (struct group_ref){ .kind = from->kind, .text = strdup(from->text) };
+	if (!r->text)
 		return NULL;
-	}
 	g->n_refs++;
 	return r;
+}
+
+static struct ref_name *name_of(struct group_ref *r, const char *domain)
+{
+	struct ref_name *n;
+
+	for (n = r->names; n; n = n->next)
+		if (domain && n->domain ? strcasecmp(domain, n->domain) == 0
+					: !domain && !n->domain)
+			return n;
+	n = calloc(1, sizeof(*n));
+	if (!n)
+		return NULL;
+	n->named = json_array();
+	n->domain = domain ? strdup(domain) : NULL;
+	n->next = r->names;
+	r->names = n; /* what is missing of it ends with the reference */
+	return n->named && (n->domain || !domain) ? n : NULL;
 }
 
 static int refs_take(struct query_groups *g, const struct pol_policy *p)
 {
 	struct pol_dirref ref;
 	struct group_ref *r = NULL;
+	struct ref_name *n;
 
 	for (size_t at = 0; p && pol_dirref(p, &at, &ref);) {
 		/* one that says nothing in UTF-8 is no group's, and cannot be sent */
@@ -100,11 +136,41 @@ static int refs_take(struct query_groups *g, const struct pol_policy *p)
 				return -GI_ELIMIT;
 			r = ref_new(g, &ref);
 		}
-		if (!r)
+		n = r ? name_of(r, ref.domain) : NULL;
+		if (!n)
 			return -ENOMEM;
-		query_dir_name(r->named, pol_group_name(p, ref.group), &r->bytes);
+		query_dir_name(n->named, pol_group_name(p, ref.group), &n->bytes);
 	}
-	return 0;
+	g->sent = calloc(g->n_refs + 1, sizeof(*g->sent));
+	return g->sent ? 0 : -ENOMEM;
+}
+
+/* may a group of this directory be meant? @dn: where it is; NULL: anywhere in it */
+static bool name_fits(const struct query_dir *d, const struct ref_name *n, const char *dn)
+{
+	const struct query_env *env = &d->q->env;
+	const struct pol_domains *domains = env->ops->domains ? env->ops->domains(env->arg) : NULL;
+
+	return !n->domain || (domains && domains->has(domains->arg, d->label, dn, n->domain));
+}
+
+/* the references that this directory is asked for */
+static void refs_choose(struct query_dir *d)
+{
+	struct query_groups *g = d->groups;
+
+	g->n_sent = 0;
+	for (size_t i = 0; i < g->n_refs; i++) {
+		bool any = false;
+
+		for (struct ref_name *n = g->refs[i].names; n; n = n->next) {
+			if (!name_fits(d, n, NULL))
+				continue;
+			any = n->asked = true;
+		}
+		if (any)
+			g->sent[g->n_sent++] = i;
+	}
 }
 
 /* ---- asking ---- */
@@ -162,11 +228,18 @@ static void put_missing(struct query_dir *d)
 
 	if (g->show != IDFW__DIR_QUERY__SHOW__UNUSED || g->missed)
 		return;
-	for (size_t i = 0; i < g->n_refs; i++)
-		if (!g->refs[i].found)
-			query_dir_row(d, json_pack("{s:s,s:s,s:s,s:O}", "type", "missing", "ref",
-						 kinds[g->refs[i].kind], "name", g->refs[i].text,
-						 "named", g->refs[i].named));
+	for (size_t i = 0; i < g->n_refs; i++) {
+		const struct group_ref *r = &g->refs[i];
+
+		for (const struct ref_name *n = r->names; n; n = n->next)
+			if (!n->found && (n->asked || !g->only))
+				query_dir_row(d,
+					json_pack("{s:s,s:s,s:o,s:O}", "type", "missing", "ref",
+						kinds[r->kind], "name",
+						json_sprintf("%s%s%s", n->domain ? n->domain : "",
+							n->domain ? "\\" : "", r->text),
+						"named", n->named));
+	}
 }
 
 /* the next directory; behind the last one what none has */
@@ -205,6 +278,7 @@ static void groups_ready(void *arg)
 	int err = 0;
 
 	g->asked = true;
+	refs_choose(d);
 	do {
 		Idfw__DirQuery ask = IDFW__DIR_QUERY__INIT;
 		size_t bytes = 0;
@@ -212,43 +286,55 @@ static void groups_ready(void *arg)
 		ask.what = IDFW__DIR_QUERY__WHAT__GROUPS;
 		ask.show = g->show;
 		ask.ref = list;
-		for (; at < g->n_refs && ask.n_ref < WIRE_DIR_REFS_MAX && bytes < GROUPS_PART_BYTES;
+		for (; at < g->n_sent && ask.n_ref < WIRE_DIR_REFS_MAX && bytes < GROUPS_PART_BYTES;
 			at++) {
 			idfw__dir_ref__init(&ref[ask.n_ref]);
-			ref[ask.n_ref].kind = (Idfw__DirRef__Kind)g->refs[at].kind;
-			ref[ask.n_ref].text = g->refs[at].text;
+			ref[ask.n_ref].kind = (Idfw__DirRef__Kind)g->refs[g->sent[at]].kind;
+			ref[ask.n_ref].text = g->refs[g->sent[at]].text;
 			list[ask.n_ref] = &ref[ask.n_ref];
 			ask.n_ref++;
-			bytes += strlen(g->refs[at].text) + 16;
+			bytes += strlen(g->refs[g->sent[at]].text) + 16;
 		}
-		ask.last = at == g->n_refs;
+		ask.last = at == g->n_sent;
 		err = dir_query_ask(d->ask, &ask);
-	} while (err == 0 && at < g->n_refs);
+	} while (err == 0 && at < g->n_sent);
 	if (err < 0)
 		groups_failed(d, gi_strerror(err));
 }
 
 /* ---- the answer ---- */
 
-static const char *use_of(uint32_t flags, size_t n_refs)
+static void add_named(json_t *list, const json_t *names, size_t *bytes)
 {
-	return n_refs ? "named" : flags & DIR_NODE_USED ? "nested" : "none";
+	const json_t *name, *had;
+	size_t k, m;
+
+	json_array_foreach(names, k, name)
+	{
+		bool known = false;
+
+		json_array_foreach(list, m, had) known |= json_equal(had, name) != 0;
+		if (!known)
+			query_dir_name(list, json_string_value(name), bytes);
+	}
 }
 
-/* policy groups that name it, each once, as the references have them */
-static json_t *named_by(const struct query_groups *g, const Idfw__DirNode *n)
+/* policy groups that name it, each once; *ret_named: there are some */
+static json_t *named_by(const struct query_dir *d, const Idfw__DirNode *node, bool *ret_named)
 {
-	json_t *list = json_array(), *name, *had;
-	size_t i, k, m, bytes = 0;
+	const struct query_groups *g = d->groups;
+	json_t *list = json_array();
+	size_t bytes = 0;
 
-	for (i = 0; i < n->n_ref; i++) {
-		json_array_foreach(g->refs[n->ref[i]].named, k, name)
-		{
-			bool known = false;
+	*ret_named = false;
+	for (size_t i = 0; i < node->n_ref; i++) {
+		struct ref_name *n = g->refs[g->sent[node->ref[i]]].names;
 
-			json_array_foreach(list, m, had) known |= json_equal(had, name) != 0;
-			if (!known)
-				query_dir_name(list, json_string_value(name), &bytes);
+		for (; n; n = n->next) {
+			if (!name_fits(d, n, node->group->dn))
+				continue;
+			*ret_named = n->found = true;
+			add_named(list, n->named, &bytes);
 		}
 	}
 	return list;
@@ -256,31 +342,33 @@ static json_t *named_by(const struct query_groups *g, const Idfw__DirNode *n)
 
 static void put_node(struct query_dir *d, const Idfw__DirNode *n)
 {
-	struct query_groups *g = d->groups;
-	bool unused = g->show == IDFW__DIR_QUERY__SHOW__UNUSED;
+	bool unused = d->groups->show == IDFW__DIR_QUERY__SHOW__UNUSED, is_named;
+	json_t *named = named_by(d, n, &is_named);
 	char sid[SID_TEXT_MAX] = "";
 
-	for (size_t i = 0; i < n->n_ref; i++)
-		g->refs[n->ref[i]].found = true;
-	if (unused && n->flags & DIR_NODE_USED && !(n->n_ref && n->flags & DIR_NODE_EMPTY))
+	if (unused && n->flags & DIR_NODE_USED && !(is_named && n->flags & DIR_NODE_EMPTY)) {
+		json_decref(named);
 		return;
+	}
 	if (n->group->sid.len && sid_to_text(n->group->sid.data, n->group->sid.len, sid) < 0)
 		sid[0] = '\0';
-	query_dir_row(d,
-		json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:b,s:I,s:I,s:b,s:o}", "type", "group",
-			"directory", d->label, "name", n->group->name, "dn", n->group->dn, "sid",
-			sid, "kind", query_dir_kind(n->flags), "use", use_of(n->flags, n->n_ref),
-			"named", named_by(g, n), "empty", unused && n->flags & DIR_NODE_EMPTY,
-			"groups", (json_int_t)n->groups, "depth", (json_int_t)n->depth, "in_cycle",
-			(n->flags & DIR_NODE_IN_CYCLE) != 0, "path",
-			query_dir_names(n->path, n->n_path)));
+	query_dir_row(d, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:b,s:I,s:I,s:b,s:o}", "type",
+				 "group", "directory", d->label, "name", n->group->name, "dn",
+				 n->group->dn, "sid", sid, "kind", query_dir_kind(n->flags), "use",
+				 is_named		    ? "named"
+				 : n->flags & DIR_NODE_USED ? "nested"
+							    : "none",
+				 "named", named, "empty", unused && n->flags & DIR_NODE_EMPTY,
+				 "groups", (json_int_t)n->groups, "depth", (json_int_t)n->depth,
+				 "in_cycle", (n->flags & DIR_NODE_IN_CYCLE) != 0, "path",
+				 query_dir_names(n->path, n->n_path)));
 }
 
 static bool report_ok(const struct query_groups *g, const Idfw__DirReport *r)
 {
 	for (size_t i = 0; i < r->n_node; i++)
 		for (size_t k = 0; k < r->node[i]->n_ref; k++)
-			if (r->node[i]->ref[k] >= g->n_refs)
+			if (r->node[i]->ref[k] >= g->n_sent)
 				return false;
 	return g->asked;
 }

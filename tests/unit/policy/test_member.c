@@ -219,12 +219,12 @@ static void test_pol_dn_fold_gives_one_spelling(void **state)
 
 static void test_pol_dirref_lists_what_the_policy_names(void **state)
 {
-	struct pol_policy *p =
-		fx_policy("group a { directory \"Eng\", \"ops\"; } group b { directory \"ENG\"; }\n"
-			  "group c { directory-dn \"CN=Sales\\\\, EMEA, OU=Groups,DC=corp\"; user "
-			  "\"eng\"; }\n"
-			  "group d { directory-sid \"S-1-5-21-1-2-3-512\"; vm web01; unit "
-			  "nginx.service; }\n");
+	struct pol_policy *p = fx_policy(
+		"group a { directory \"Eng\", \"ops\"; } group b { directory \"CORP\\\\ENG\"; }\n"
+		"group c { directory-dn \"CN=Sales\\\\, EMEA, OU=Groups,DC=corp\"; user "
+		"\"eng\"; }\n"
+		"group d { directory-sid \"S-1-5-21-1-2-3-512\"; vm web01; unit "
+		"nginx.service; }\n");
 	char got[512] = "", fold[64], small[4];
 	struct pol_dirref r;
 	size_t at = 0;
@@ -233,12 +233,14 @@ static void test_pol_dirref_lists_what_the_policy_names(void **state)
 	while (pol_dirref(p, &at, &r)) {
 		size_t n = strlen(got);
 
-		assert_true(n + strlen(r.text) + 16 < sizeof(got));
-		(void)snprintf(got + n, sizeof(got) - n, "%d %s %s|", (int)r.kind, r.text,
+		assert_true(n + strlen(r.text) + 32 < sizeof(got));
+		(void)snprintf(got + n, sizeof(got) - n, "%d %s%s%s %s|", (int)r.kind,
+			r.domain ? r.domain : "", r.domain ? ":" : "", r.text,
 			pol_group_name(p, r.group));
 	}
-	assert_string_equal(got, "1 cn=sales\\, emea,ou=groups,dc=corp c|0 eng a|0 eng b|0 ops a|"
-				 "2 s-1-5-21-1-2-3-512 d|");
+	assert_string_equal(got,
+		"1 cn=sales\\, emea,ou=groups,dc=corp c|0 eng a|0 CORP:eng b|0 ops a|"
+		"2 s-1-5-21-1-2-3-512 d|");
 	assert_false(pol_dirref(p, &at, &r));
 	assert_int_equal(pol_dirref_fold(POL_DIRREF_NAME, "Ops", fold, sizeof(fold)), 0);
 	assert_string_equal(fold, "ops");

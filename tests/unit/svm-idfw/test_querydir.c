@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "lib/io/chan.h"
@@ -28,6 +29,7 @@
 #define POLICY                                                                                  \
 	"default in drop; default out drop;\n"                                                  \
 	"group eng { directory \"Eng\", \"gone\"; } group web { vm web01; }\n"                  \
+	"group lab { directory \"LAB\\\\eng\"; } group corp { directory \"corp\\\\eng\"; }\n"   \
 	"group sid { directory-sid \"S-1-5-21-1-2-3-512\"; }\n"                                 \
 	"section application { rule a allow from eng to web; rule b allow from sid, directory " \
 	"\"eng\" to web; }\n"
@@ -271,10 +273,32 @@ static struct idfw_dir *op_directory(void *arg, size_t i)
 	return i == 0 ? ((struct fix *)arg)->dir : NULL;
 }
 
-static int op_route(
-	void *arg, const char *name, char ret_name[DIR_NAME_MAX + 1], struct dir_route *ret)
+static bool domain_known(const void *arg, const char *domain)
 {
 	(void)arg;
+	return strcasecmp(domain, "CORP") == 0 || strcasecmp(domain, "LAB") == 0;
+}
+
+static bool domain_has(const void *arg, const char *label, const char *dn, const char *domain)
+{
+	(void)arg;
+	(void)dn;
+	return strcasecmp(label, domain) == 0;
+}
+
+static const struct pol_domains *op_domains(void *arg)
+{
+	static const struct pol_domains domains = { domain_known, domain_has, NULL };
+
+	(void)arg;
+	return &domains;
+}
+
+static int op_route(void *arg, const char *name, const char *names_in,
+	char ret_name[DIR_NAME_MAX + 1], struct dir_route *ret)
+{
+	(void)arg;
+	(void)names_in;
 	(void)snprintf(ret_name, DIR_NAME_MAX + 1, "%s", name);
 	*ret = (struct dir_route){ .n = 1 };
 	return 0;
@@ -314,7 +338,7 @@ static void on_late(struct io_timer *w)
 }
 
 static const struct idfw_ctl_ops ctl_ops = {
-	.round = op_round, .directory = op_directory, .route = op_route
+	.round = op_round, .directory = op_directory, .route = op_route, .domains = op_domains
 };
 
 /* until something stops the loop; a test that hangs fails */
@@ -518,7 +542,8 @@ static void test_groups_shows_names_and_what_is_missing(void **state)
 	answer(f, "dir-groups", NULL, NULL);
 	assert_int_equal(f->status, 0);
 	has(f, "\"name\":\"eng\"");
-	has(f, "\"use\":\"named\",\"named\":[\"eng\",\"_1\"]");
+	/* not "lab": another directory's */
+	has(f, "\"use\":\"named\",\"named\":[\"corp\",\"eng\",\"_1\"]");
 	has(f, "\"type\":\"read\",\"directory\":\"corp\",\"server\":\"ldaps://dc1\"");
 	assert_null(strstr(f->rows, "missing"));
 	answer(f, "dir-groups", "unused", "directory=corp");
@@ -527,6 +552,10 @@ static void test_groups_shows_names_and_what_is_missing(void **state)
 	has(f, "{\"type\":\"missing\",\"ref\":\"sid\",\"name\":\"s-1-5-21-1-2-3-512\","
 	       "\"named\":[\"sid\"]}");
 	assert_null(strstr(f->rows, "\"name\":\"eng\",\"named\""));
+	assert_null(strstr(f->rows, "LAB")); /* nobody asked there */
+	answer(f, "dir-groups", "unused", NULL);
+	has(f, "{\"type\":\"missing\",\"ref\":\"name\",\"name\":\"LAB\\\\eng\","
+	       "\"named\":[\"lab\"]}");
 	answer(f, "dir-groups", "many", NULL);
 	assert_int_equal(f->status, 2);
 	answer(f, "dir-groups", "all", "corp");
