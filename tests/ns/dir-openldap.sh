@@ -149,7 +149,7 @@ traces() { # TEXT NAME GROUPS REGEX... - its ways; as many groups as the lookup 
 	echo "trace $name" >&"$DIR_FD"
 	wait_line 60 "^traced $name " || LINE=nothing
 	for want in "$@"; do
-		tail -n +$((MARK + 1)) "$W/out" | grep -qE "$want" || LINE="no $want"
+		tail -n +$((MARK + 1)) "$W/out" | grep -E "$want" >/dev/null || LINE="no $want"
 	done
 	if [[ $LINE == "traced $name $n " ]]; then ok "$text"; else
 		bad "$text: $LINE"
@@ -167,8 +167,8 @@ lists() { # TEXT "SHOW [REF...]" GROUPS REGEX... - what `dir groups` says; "!REG
 	wait_line 60 "^listed ${words%% *} " || LINE=nothing
 	for want in "$@"; do
 		if [ "${want#!}" = "$want" ]; then
-			tail -n +$((MARK + 1)) "$W/out" | grep -qE "$want" || LINE="no $want"
-		elif tail -n +$((MARK + 1)) "$W/out" | grep -qE "${want#!}"; then
+			tail -n +$((MARK + 1)) "$W/out" | grep -E "$want" >/dev/null || LINE="no $want"
+		elif tail -n +$((MARK + 1)) "$W/out" | grep -E "${want#!}" >/dev/null; then
 			LINE="${want#!}"
 		fi
 	done
@@ -203,7 +203,7 @@ sees 'everything is compared: nothing was missed' 30000 '^synced 1 syncrepl whol
 # a group that may be read now though it was not written: no server tells of that
 concerns 'the account may read more groups' '' member add readers "cn=svc,ou=people,$BASE"
 sees 'everything is compared: the group is found' 30000 '^synced 1 syncrepl whole 39 1$' sync_now 1
-if tail -n +$((MARK + 1)) "$W/out" | grep -q '^changed all'; then ok 'and everybody is looked up'; else bad 'nobody is looked up'; fi
+if tail -n +$((MARK + 1)) "$W/out" | grep '^changed all' >/dev/null; then ok 'and everybody is looked up'; else bad 'nobody is looked up'; fi
 rename() { # DN NEWRDN [NEWSUPERIOR]
 	printf 'dn: %s\nchangetype: modrdn\nnewrdn: %s\ndeleteoldrdn: 1\n%s' "$1" "$2" "${3:+newsuperior: $3
 }" | modify
