@@ -43,7 +43,7 @@ static const char *seen_words(const char *seen)
 	static const char *const words[][2] = {
 		{ "usn", "asked for (uSNChanged)" },
 		{ "syncrepl", "told by the server at once (syncrepl)" },
-		{ "csn", "asked for (contextCSN); each concerns everybody" },
+		{ "csn", "asked for (contextCSN)" },
 		{ "blind", "not to be seen: everybody is looked up every 10 s" },
 	};
 
