@@ -540,7 +540,7 @@ static void fuzz_session(struct dir_back *b, const uint8_t op[FUZZ_OPS])
 		}
 		fuzz_words(why);
 	}
-	dir_reply_state(NULL, b, err == 0, why);
+	dir_reply_state(NULL, b, err == 0, why, NULL);
 	dir_reply_changes(NULL, b, &c);
 	dir_changes_fini(&c);
 }
