@@ -15,7 +15,7 @@
 #include "lib/io/chan.h"
 
 #define POST_BYTES_MAX (256u << 20) /* ten of the largest answers (DIR_ANSWER_GROUPS_MAX) */
-#define POST_ROOM_BYTES (2u << 20) /* who can wait does so with more than that */
+#define POST_ROOM_BYTES (2u << 20)  /* who can wait does so with more than that */
 
 struct post_frame {
 	struct post_frame *next;
