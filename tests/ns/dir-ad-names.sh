@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # alice and other SIDs are of dir-ad.sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # tests/ns/dir-ad-names.sh - part of dir-ad.sh, with its domain: names in all spellings, who was deleted
 # and made again, deep nesting, primary groups, well-known SIDs.

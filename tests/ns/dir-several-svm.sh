@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # its directories and top_builddir are of dir-several.sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # tests/ns/dir-several-svm.sh - part of dir-several.sh, with its directories: svm-idfw itself. Names with
 # a domain in a policy, the directory of a VM's bare names (SIGHUP, restart), names that are more than
