@@ -172,7 +172,7 @@ lists() { # TEXT "SHOW [REF...]" GROUPS REGEX... - what `dir groups` says; "!REG
 			LINE="${want#!}"
 		fi
 	done
-	if [[ $LINE =~ ^"listed ${words%% *} "$n" "$ ]]; then ok "$text"; else
+	if [[ $LINE =~ ^"listed ${words%% *} "$n\  ]]; then ok "$text"; else
 		bad "$text: $LINE"
 		tail -n +$((MARK + 1)) "$W/out"
 	fi
