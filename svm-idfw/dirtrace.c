@@ -80,12 +80,9 @@ static int ad_rest(struct trace *t, const struct net_node *node, char why[DIR_WH
 {
 	char base[48], attr[40];
 	const char *attrs[] = { attr, NULL };
-	size_t at = (size_t)snprintf(base, sizeof(base), "<GUID=");
 	int err = 0;
 
-	for (size_t i = 0; i < 16; i++)
-		at += (size_t)snprintf(base + at, sizeof(base) - at, "%02x", node->key[i]);
-	(void)snprintf(base + at, sizeof(base) - at, ">");
+	dir_guid_base(node->key, base);
 	while (err == 0 && t->next) {
 		const struct dldap_query q = { .base = base,
 			.filter = "(objectClass=*)",

@@ -75,7 +75,7 @@ static int setup(void **state)
 	struct fix *f = calloc(1, sizeof(*f));
 	struct gi_ctl_conf conf = { .endpoint = f->endpoint, .software = "test" };
 
-	strcpy(f->dir, "/tmp/idfw-ctl-XXXXXX");
+	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/idfw-ctl-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	(void)snprintf(f->endpoint, sizeof(f->endpoint), "unix:%s/s", f->dir);
 	assert_int_equal(io_loop_new(&f->loop), 0);
