@@ -14,138 +14,8 @@
 #include <string.h>
 
 #include "svm-idfw/dirqueue.h"
-#include "svm-idfw/dirset.h"
 #include "svm-idfw/dirtrust.h"
-
-static char *old_rule[] = { (char *)"*@old.example -> *@b.example" };
-
-struct world {
-	struct idfw_dir_conf d[3];
-	struct conf_list maps;
-	struct dir_set *set;
-	char asked[256];   /* "a:alice:SID b:alice: " */
-	char said[256];	   /* "alice=found@a " */
-	char others[256];  /* the same of names that another block has */
-	char hurried[256]; /* "a:alice " */
-	bool first;	   /* of the last one that was asked */
-	int refuse;	   /* block that is not asked; -1 none */
-	bool labels;	   /* show which block has a group */
-	const char *again; /* looked up from within the answer; NULL nothing */
-};
-
-static void put(char buf[256], const char *fmt, ...) GI_PRINTF(2, 3);
-static void put(char buf[256], const char *fmt, ...)
-{
-	size_t at = strlen(buf);
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(buf + at, 256 - at, fmt, ap);
-	va_end(ap);
-}
-
-static int ask(void *arg, size_t at, const char *key, const char *name, const char *sid, bool first)
-{
-	struct world *w = arg;
-
-	(void)key;
-	if ((int)at == w->refuse)
-		return -GI_EFULL;
-	put(w->asked, "%s:%s:%s ", w->d[at].label, name, sid);
-	w->first = first;
-	return 0;
-}
-
-static int ask_foreign(void *arg, size_t at, const char *key, const char *name, const char *sid,
-	const char *members, bool first)
-{
-	struct world *w = arg;
-
-	w->first = first;
-	(void)key;
-	(void)name;
-	if ((int)at == w->refuse)
-		return -GI_EFULL;
-	put(w->asked, "%s<%s:%s ", w->d[at].label, members, sid);
-	return 0;
-}
-
-static int ask_other(void *arg, size_t at, const char *key, const char *name)
-{
-	struct world *w = arg;
-
-	(void)key;
-	if ((int)at == w->refuse)
-		return -GI_EFULL;
-	put(w->others, "%s:%s ", w->d[at].label, name);
-	return 0;
-}
-
-static void hurry(void *arg, size_t at, const char *key)
-{
-	struct world *w = arg;
-
-	put(w->hurried, "%s:%s ", w->d[at].label, key);
-}
-
-static void collision(void *arg, const char *name, size_t first, const char *first_id, size_t other,
-	const char *other_id)
-{
-	struct world *w = arg;
-
-	put(w->others, "%s=%s:%s,%s:%s ", name, w->d[first].label, first_id, w->d[other].label,
-		other_id);
-}
-
-static void refused(void *arg, size_t at, size_t owner, const char *what)
-{
-	struct world *w = arg;
-
-	put(w->others, "%s!%s:%s ", w->d[at].label, w->d[owner].label, what);
-}
-
-static void principal(void *arg, const char *key, const struct idfw_principal *found)
-{
-	static const char *const word[] = { "pending", "found", "not-found", "unavailable" };
-	struct world *w = arg;
-	const char *again = w->again;
-
-	put(w->said, "%s=%s@%s %s", key, word[found->presence], found->directory,
-		found->stale ? "stale " : "");
-	for (size_t i = 0; i < found->n_groups; i++)
-		put(w->said, "%s%s%s ", found->groups[i].name, w->labels ? "/" : "",
-			w->labels ? found->groups[i].directory : "");
-	w->again = NULL;
-	if (again)
-		assert_int_equal(dir_set_lookup(w->set, again, again, "", NULL), 0);
-}
-
-static int setup(void **state)
-{
-	static const struct dir_set_ops ops = { ask, ask_foreign, ask_other, hurry, collision,
-		refused, principal };
-	static struct world w;
-
-	w = (struct world){ .maps = { old_rule, 1 }, .refuse = -1 };
-	w.d[0] = (struct idfw_dir_conf){ .label = (char *)"a", .base = (char *)"DC=a,DC=example" };
-	w.d[1] = (struct idfw_dir_conf){ .label = (char *)"b", .base = (char *)"DC=b,DC=example" };
-	w.d[2] = (struct idfw_dir_conf){ .label = (char *)"c", .base = (char *)"DC=c,DC=example" };
-	assert_int_equal(dir_set_new(w.d, 3, &w.maps, &ops, &w, &w.set), 0);
-	*state = &w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	dir_set_free(((struct world *)*state)->set);
-	return 0;
-}
-
-static void look(struct world *w, const char *name)
-{
-	assert_int_equal(dir_set_lookup(w->set, name, name, "", NULL), 0);
-	assert_string_equal(w->said, "");
-}
+#include "tests/unit/svm-idfw/dirset_world.h"
 
 static void answer(struct world *w, size_t at, const char *key, enum idfw_presence presence)
 {
@@ -158,7 +28,7 @@ static void test_lookup_first_that_has_it(void **state)
 {
 	struct world *w = *state;
 
-	look(w, "alice");
+	dirset_look(w, "alice");
 	answer(w, 0, "alice", IDFW_P_NOT_FOUND);
 	assert_string_equal(w->asked, "a:alice: b:alice: ");
 	assert_string_equal(w->said, "");
@@ -172,7 +42,7 @@ static void test_lookup_nobody_has_it(void **state)
 {
 	struct world *w = *state;
 
-	look(w, "alice");
+	dirset_look(w, "alice");
 	for (size_t i = 0; i < 3; i++)
 		answer(w, i, "alice", IDFW_P_NOT_FOUND);
 	assert_string_equal(w->said, "alice=not-found@ ");
@@ -182,7 +52,7 @@ static void test_lookup_one_down_is_unavailable(void **state)
 {
 	struct world *w = *state;
 
-	look(w, "alice");
+	dirset_look(w, "alice");
 	answer(w, 0, "alice", IDFW_P_UNAVAILABLE);
 	assert_string_equal(w->asked, "a:alice: ");
 	assert_string_equal(w->said, "alice=unavailable@ ");
@@ -193,7 +63,7 @@ static void test_lookup_ambiguous_is_the_end(void **state)
 	struct idfw_principal p = { .presence = IDFW_P_NOT_FOUND, .ambiguous = true };
 	struct world *w = *state;
 
-	look(w, "alice");
+	dirset_look(w, "alice");
 	dir_set_answer(w->set, 0, "alice", &p);
 	assert_string_equal(w->said, "alice=not-found@ ");
 }
@@ -202,7 +72,7 @@ static void test_lookup_domain_goes_to_its_block(void **state)
 {
 	struct world *w = *state;
 
-	look(w, "alice@b.example");
+	dirset_look(w, "alice@b.example");
 	assert_string_equal(w->asked, "b:alice@b.example: ");
 	answer(w, 0, "alice@b.example", IDFW_P_FOUND); /* was not asked */
 	assert_string_equal(w->said, "");
@@ -214,7 +84,7 @@ static void test_lookup_mapped_name_keeps_its_key(void **state)
 {
 	struct world *w = *state;
 
-	look(w, "alice@old.example");
+	dirset_look(w, "alice@old.example");
 	assert_string_equal(w->asked, "b:alice@b.example: ");
 	answer(w, 1, "alice@old.example", IDFW_P_FOUND);
 	assert_string_equal(w->said, "alice@old.example=found@b ");
@@ -224,7 +94,7 @@ static void test_lookup_no_name_is_not_found(void **state)
 {
 	struct world *w = *state;
 
-	look(w, "a\\b\\c");
+	dirset_look(w, "a\\b\\c");
 	assert_string_equal(w->asked, "a:a\\b\\c: ");
 	answer(w, 0, "a\\b\\c", IDFW_P_NOT_FOUND);
 	assert_string_equal(w->said, "a\\b\\c=not-found@ ");
@@ -313,7 +183,7 @@ static void test_refused_question(void **state)
 	w->refuse = 0;
 	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", "", NULL), -GI_EFULL);
 	w->refuse = 1;
-	look(w, "alice");
+	dirset_look(w, "alice");
 	answer(w, 0, "alice", IDFW_P_NOT_FOUND);
 	assert_string_equal(w->said, "alice=unavailable@ ");
 }
@@ -322,8 +192,8 @@ static void test_twice_is_asked_once_more(void **state)
 {
 	struct world *w = *state;
 
-	look(w, "alice@b.example");
-	look(w, "alice@b.example");
+	dirset_look(w, "alice@b.example");
+	dirset_look(w, "alice@b.example");
 	assert_string_equal(w->asked, "b:alice@b.example: ");
 	answer(w, 1, "alice@b.example", IDFW_P_FOUND);
 	assert_string_equal(w->asked, "b:alice@b.example: b:alice@b.example: ");
@@ -334,38 +204,7 @@ static void test_twice_is_asked_once_more(void **state)
 	assert_non_null(strstr(w->said, "not-found"));
 }
 
-/* ---- groups in blocks that the account's own one trusts ---- */
-
-#define SID_B "S-1-5-21-2-2-2-"
-#define SID_A "S-1-5-21-1-1-1-"
-#define SID_C "S-1-5-21-3-3-3-"
-
-static char *trusts[] = { (char *)"a", (char *)"c" };
-static struct idfw_group g_own = { .name = (char *)"own", .sid = (char *)SID_B "10" };
-static struct idfw_group g_local = { .name = (char *)"local", .sid = (char *)SID_A "10" };
-static struct idfw_group g_other = { .name = (char *)"other", .sid = (char *)SID_A "11" };
-static struct idfw_group g_third = { .name = (char *)"third", .sid = (char *)SID_C "10" };
-static struct idfw_group g_users = { .name = (char *)"Users", .sid = (char *)"S-1-5-32-545" };
-
-static void b_has(struct world *w)
-{
-	struct idfw_group groups[] = { g_own, g_users };
-	struct idfw_principal p = { .presence = IDFW_P_FOUND,
-		.name = (char *)"alice",
-		.sid = (char *)SID_B "9",
-		.groups = groups,
-		.n_groups = 2 };
-
-	dir_set_answer(w->set, 1, "alice@b.example", &p);
-}
-
-static void other_has(struct world *w, size_t at, const struct idfw_group *g)
-{
-	struct idfw_group groups[] = { g ? *g : g_users };
-	struct idfw_principal p = { .presence = IDFW_P_FOUND, .groups = groups, .n_groups = !!g };
-
-	dir_set_foreign(w->set, at, "alice@b.example", &p);
-}
+/* ---- groups in blocks that the account's own one dirset_trusts ---- */
 
 static void other_down(struct world *w, size_t at)
 {
@@ -377,7 +216,8 @@ static void other_down(struct world *w, size_t at)
 /* b says what its domain controllers say of alice: groups of other domains of the forest as well */
 static void test_trusts_are_asked_for_the_account_s_own_domain(void **state)
 {
-	struct idfw_group groups[] = { g_own, g_local, g_users, g_third };
+	struct idfw_group groups[] = { dirset_g_own, dirset_g_local, dirset_g_users,
+		dirset_g_third };
 	struct idfw_principal p = { .presence = IDFW_P_FOUND,
 		.name = (char *)"alice",
 		.sid = (char *)SID_B "9",
@@ -385,27 +225,27 @@ static void test_trusts_are_asked_for_the_account_s_own_domain(void **state)
 		.n_groups = 4 };
 	struct world *w = *state;
 
-	w->d[1].trusts = (struct conf_list){ trusts, 2 };
-	look(w, "alice@b.example");
+	w->d[1].trusts = (struct conf_list){ dirset_trusts, 2 };
+	dirset_look(w, "alice@b.example");
 	w->asked[0] = '\0';
 	dir_set_answer(w->set, 1, "alice@b.example", &p);
 	assert_string_equal(w->asked, "a<" SID_B "9 " SID_B "10: c<" SID_B "9 " SID_B "10: ");
-	other_has(w, 0, &g_local); /* a says so itself: once is enough */
-	other_has(w, 2, NULL);
+	dirset_other_has(w, 0, &dirset_g_local); /* a says so itself: once is enough */
+	dirset_other_has(w, 2, NULL);
 	assert_string_equal(w->said, "alice@b.example=found@b own local Users third ");
 }
 
 /* a wire's account has no domain's SID: its groups are nobody's to ask for */
 static void test_trusts_without_a_domain_are_not_asked(void **state)
 {
-	struct idfw_group groups[] = { g_own };
+	struct idfw_group groups[] = { dirset_g_own };
 	struct idfw_principal p = {
 		.presence = IDFW_P_FOUND, .sid = (char *)"S-1-5-18", .groups = groups, .n_groups = 1
 	};
 	struct world *w = *state;
 
-	w->d[1].trusts = (struct conf_list){ trusts, 2 };
-	look(w, "alice@b.example");
+	w->d[1].trusts = (struct conf_list){ dirset_trusts, 2 };
+	dirset_look(w, "alice@b.example");
 	w->asked[0] = '\0';
 	dir_set_answer(w->set, 1, "alice@b.example", &p);
 	assert_string_equal(w->asked, "");
@@ -447,7 +287,8 @@ static void test_add_many_takes_each_once(void **state)
 /* known from before as b's, with groups in a and c */
 static void look_known(struct world *w)
 {
-	const struct idfw_group *in[] = { &g_own, &g_local, &g_other, &g_third, &g_users };
+	const struct idfw_group *in[] = { &dirset_g_own, &dirset_g_local, &dirset_g_other,
+		&dirset_g_third, &dirset_g_users };
 	struct idfw_principal known = {
 		.directory = (char *)"b", .sid = (char *)SID_B "9", .in = in, .n_in = 5
 	};
@@ -461,16 +302,16 @@ static void test_trusts_are_put_together(void **state)
 {
 	struct world *w = *state;
 
-	w->d[1].trusts = (struct conf_list){ trusts, 2 };
-	look(w, "alice@b.example");
-	b_has(w);
+	w->d[1].trusts = (struct conf_list){ dirset_trusts, 2 };
+	dirset_look(w, "alice@b.example");
+	dirset_b_has(w);
 	assert_string_equal(w->asked,
 		"b:alice@b.example: a<" SID_B "9 " SID_B "10: c<" SID_B "9 " SID_B "10: ");
-	other_has(w, 0, &g_local);
-	b_has(w);		   /* nobody waits for that */
-	other_has(w, 0, &g_other); /* nor for that */
+	dirset_other_has(w, 0, &dirset_g_local);
+	dirset_b_has(w);			 /* nobody waits for that */
+	dirset_other_has(w, 0, &dirset_g_other); /* nor for that */
 	assert_string_equal(w->said, "");
-	other_has(w, 2, &g_own); /* has it already */
+	dirset_other_has(w, 2, &dirset_g_own); /* has it already */
 	assert_string_equal(w->said, "alice@b.example=found@b own Users local ");
 }
 
@@ -478,15 +319,15 @@ static void test_trusts_groups_are_the_blocks_that_have_them(void **state)
 {
 	struct world *w = *state;
 
-	w->d[1].trusts = (struct conf_list){ trusts, 2 };
+	w->d[1].trusts = (struct conf_list){ dirset_trusts, 2 };
 	w->labels = true;
-	look(w, "alice@b.example");
-	b_has(w);
-	other_has(w, 0, &g_local);
-	other_has(w, 2, &g_third);
+	dirset_look(w, "alice@b.example");
+	dirset_b_has(w);
+	dirset_other_has(w, 0, &dirset_g_local);
+	dirset_other_has(w, 2, &dirset_g_third);
 	assert_string_equal(w->said, "alice@b.example=found@b own/b Users/b local/a third/c ");
 	look_known(w); /* the same from before, while they are away */
-	b_has(w);
+	dirset_b_has(w);
 	other_down(w, 0);
 	other_down(w, 2);
 	assert_string_equal(
@@ -538,8 +379,8 @@ static void test_lookup_again_maps_the_login_name(void **state)
 	struct world *w = *state;
 
 	w->maps = (struct conf_list){ swap, 2 };
-	look(w, "alice@x.example");
-	look(w, "alice@x.example");
+	dirset_look(w, "alice@x.example");
+	dirset_look(w, "alice@x.example");
 	answer(w, 1, "alice@x.example", IDFW_P_FOUND);
 	assert_string_equal(w->asked, "b:alice@b.example: b:alice@b.example: ");
 }
@@ -548,11 +389,11 @@ static void test_trusts_unknown_and_down_is_unavailable(void **state)
 {
 	struct world *w = *state;
 
-	w->d[1].trusts = (struct conf_list){ trusts, 2 };
-	look(w, "alice@b.example");
-	b_has(w);
+	w->d[1].trusts = (struct conf_list){ dirset_trusts, 2 };
+	dirset_look(w, "alice@b.example");
+	dirset_b_has(w);
 	other_down(w, 0);
-	other_has(w, 2, &g_third);
+	dirset_other_has(w, 2, &dirset_g_third);
 	assert_string_equal(w->said, "alice@b.example=unavailable@b stale own Users third ");
 }
 
@@ -560,32 +401,32 @@ static void test_trusts_known_and_down_stays_as_it_was(void **state)
 {
 	struct world *w = *state;
 
-	w->d[1].trusts = (struct conf_list){ trusts, 2 };
+	w->d[1].trusts = (struct conf_list){ dirset_trusts, 2 };
 	look_known(w); /* the domain of a is not known yet: the whole cache serves */
-	b_has(w);
+	dirset_b_has(w);
 	other_down(w, 0);
-	other_has(w, 2, NULL);
+	dirset_other_has(w, 2, NULL);
 	assert_non_null(strstr(w->said, "unavailable"));
 	look_known(w);
-	b_has(w);
-	other_has(w, 0, &g_local);
-	other_has(w, 2, &g_third);
+	dirset_b_has(w);
+	dirset_other_has(w, 0, &dirset_g_local);
+	dirset_other_has(w, 2, &dirset_g_third);
 	assert_string_equal(w->said, "alice@b.example=found@b own Users local third ");
 	look_known(w); /* c took third away meanwhile, a is down */
-	b_has(w);
-	other_has(w, 2, NULL);
+	dirset_b_has(w);
+	dirset_other_has(w, 2, NULL);
 	other_down(w, 0);
 	assert_string_equal(w->said, "alice@b.example=found@b stale own Users local other ");
 	w->refuse = 0; /* cannot even be asked */
 	look_known(w);
-	b_has(w);
-	other_has(w, 2, NULL);
+	dirset_b_has(w);
+	dirset_other_has(w, 2, NULL);
 	assert_string_equal(w->said, "alice@b.example=found@b stale own Users local other ");
 }
 
 static void test_trusts_known_as_somebody_else_is_not_him(void **state)
 {
-	struct idfw_group groups[] = { g_own };
+	struct idfw_group groups[] = { dirset_g_own };
 	struct idfw_principal p = {
 		.presence = IDFW_P_FOUND, .sid = (char *)SID_B "77", .groups = groups, .n_groups = 1
 	};
@@ -596,7 +437,7 @@ static void test_trusts_known_as_somebody_else_is_not_him(void **state)
 	look_known(w);
 	dir_set_answer(w->set, 1, "alice@b.example", &p);
 	other_down(w, 0);
-	other_has(w, 2, NULL);
+	dirset_other_has(w, 2, NULL);
 	assert_string_equal(w->said, "alice@b.example=unavailable@b stale own ");
 }
 
@@ -604,8 +445,8 @@ static void test_trusts_of_nobody_are_not_asked(void **state)
 {
 	struct world *w = *state;
 
-	w->d[1].trusts = (struct conf_list){ trusts, 2 };
-	look(w, "alice@b.example");
+	w->d[1].trusts = (struct conf_list){ dirset_trusts, 2 };
+	dirset_look(w, "alice@b.example");
 	answer(w, 1, "alice@b.example", IDFW_P_NOT_FOUND);
 	assert_string_equal(w->said, "alice@b.example=not-found@ ");
 }
@@ -623,7 +464,7 @@ static void test_other_block_has_the_name_too(void **state)
 {
 	struct world *w = *state;
 
-	look(w, "alice");
+	dirset_look(w, "alice");
 	answer(w, 0, "alice", IDFW_P_FOUND);
 	assert_string_equal(w->said, "alice=found@a ");
 	assert_string_equal(w->others, "b:alice c:alice ");
@@ -633,7 +474,7 @@ static void test_other_block_has_the_name_too(void **state)
 	other(w, 1, IDFW_P_NOT_FOUND, "");
 	assert_string_equal(w->others, "alice=a:S-1-5-7,c:cn=alice ");
 	w->said[0] = w->others[0] = '\0';
-	look(w, "alice"); /* once is enough */
+	dirset_look(w, "alice"); /* once is enough */
 	answer(w, 0, "alice", IDFW_P_FOUND);
 	assert_string_equal(w->others, "");
 }
@@ -643,7 +484,7 @@ static void test_other_the_same_account_is_none(void **state)
 	struct idfw_principal p = { .presence = IDFW_P_FOUND, .sid = (char *)"S-1-5-7" };
 	struct world *w = *state;
 
-	look(w, "alice");
+	dirset_look(w, "alice");
 	answer(w, 0, "alice", IDFW_P_FOUND);
 	w->others[0] = '\0';
 	dir_set_other(w->set, 1, "alice", &p);
@@ -654,7 +495,7 @@ static void test_other_blocks_before_have_said_no(void **state)
 {
 	struct world *w = *state;
 
-	look(w, "alice");
+	dirset_look(w, "alice");
 	answer(w, 0, "alice", IDFW_P_NOT_FOUND);
 	answer(w, 1, "alice", IDFW_P_FOUND);
 	assert_string_equal(w->others, "c:alice ");
@@ -668,7 +509,7 @@ static void test_other_few_at_a_time(void **state)
 	for (int i = 0; i < 20; i++) {
 		w->said[0] = w->others[0] = '\0';
 		(void)snprintf(name, sizeof(name), "u%d", i);
-		look(w, name);
+		dirset_look(w, name);
 		answer(w, 0, name, IDFW_P_FOUND);
 		assert_int_equal(w->others[0] != '\0', i < 16);
 	}
@@ -676,13 +517,13 @@ static void test_other_few_at_a_time(void **state)
 	w->said[0] = '\0';
 	dir_set_other(w->set, 1, "u0", &(struct idfw_principal){ .presence = IDFW_P_UNAVAILABLE });
 	dir_set_other(w->set, 2, "u0", &(struct idfw_principal){ .presence = IDFW_P_UNAVAILABLE });
-	look(w, "last");
+	dirset_look(w, "last");
 	w->others[0] = '\0';
 	answer(w, 0, "last", IDFW_P_FOUND);
 	assert_string_equal(w->others, "c:last ");
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, dirset_setup, dirset_teardown)
 
 int main(void)
 {
