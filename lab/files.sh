@@ -12,10 +12,11 @@ EICAR_A='X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-' EICAR_B='ANTIVIRUS-TEST-FI
 save_eicar() {
 	lab_run "$1" "printf %s%s '$EICAR_A' '$EICAR_B' >$2; date +%s%3N"
 }
-# gone_at VM FILE - waits until the name is gone, prints unix ms
+# gone_at VM FILE - waits until the name is gone (30 s: hundreds of others may be before it, each
+# put into quarantine with an fsync), prints unix ms
 gone_at() {
 	# shellcheck disable=SC2016
-	lab_in "$1" bash -c 'for ((i = gone = 0; i < 1000 && ! gone; i++)); do
+	lab_in "$1" bash -c 'for ((end = SECONDS + 30, gone = 0; SECONDS < end && ! gone; )); do
 			if [ -e "$1" ]; then sleep 0.005; else gone=1; fi; done
 		date +%s%3N; [ ! -e "$1" ]' gone "$2"
 }

@@ -33,10 +33,11 @@ agent_pids() {
 		case $(readlink "$p/exe") in */gi-fileagent) [ "${p#/proc/}" = "$1" ] || echo "${p#/proc/}" ;; esac
 	done' pids "$sup"
 }
+has_worker() { [ "$(agent_pids | wc -l)" -ge 2 ]; }
 part_signal() { # PART SIGNAL
 	case $1 in
 	supervisor) lab_in web01 kill "-$2" "$(agent_pids | sed -n 1p)" ;;
-	worker) lab_in web01 kill "-$2" "$(agent_pids | sed -n 2p)" ;;
+	worker) lab_wait_for 30 has_worker && lab_in web01 kill "-$2" "$(agent_pids | sed -n 2p)" ;;
 	mux) lab_signal host gi-mux "$2" ;;
 	service) lab_signal svm svm-scan "$2" ;;
 	esac
