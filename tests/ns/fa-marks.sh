@@ -24,7 +24,7 @@ fa_start
 svc_up
 
 marked() { # FILE - the kernel asks no more about it
-	for _ in $(seq 40); do
+	for _ in $(seq 600); do
 		cat "$1" "$1" >/dev/null
 		! mark_of "$1" || return 0
 		sleep 0.05

@@ -50,6 +50,7 @@ probes() { # lines "here|there;WANTED;PROBE-ARGUMENTS", all at the same time
 		n=$((n + 1))
 		(
 			trap - EXIT
+			[ "$want" != open ] || export FW_NET_PATIENCE=20
 			# shellcheck disable=SC2086
 			case $where in
 			here) got=$("$PY" "$NET" probe $rest 2>&1) ;;

@@ -67,7 +67,7 @@ cg_new() { mkdir -p "$CGROOT/$1"; } # cg_new PATH
 cg_id() { stat -c %i "$CGROOT/$1"; }
 cg_remove() { # what is left in it is ours
 	if [ -e "$CGROOT/cgroup.kill" ]; then echo 1 >"$CGROOT/cgroup.kill"; fi
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		find "$CGROOT" -depth -type d -exec rmdir {} + 2>/dev/null
 		[ -d "$CGROOT" ] || return 0
 		sleep 0.05
@@ -120,7 +120,7 @@ tool() { # tool VM <script: sends it, waits for one answer, which goes to stdout
 	local var="TOOLFD_$1" before line i
 	before=$(grep -c '^\(ok\|error\)' "$TMP/$1.out" || true)
 	cat >&"${!var}"
-	for i in $(seq 500); do
+	for i in $(seq 3000); do
 		if [ "$(grep -c '^\(ok\|error\)' "$TMP/$1.out" || true)" -gt "$before" ]; then
 			grep '^\(ok\|error\)' "$TMP/$1.out" | tail -n 1
 			return 0
@@ -144,7 +144,7 @@ background() { # background VM ARGS...: fw_net.py there; waits until it says it 
 		exec ip netns exec "$ID$vm" "$PY" -IS "$NET" "$@"
 	) >"$out" 2>&1 &
 	PIDS+=($!)
-	for _ in $(seq 300); do
+	for _ in $(seq 3000); do
 		grep -q '^ready' "$out" && return 0
 		sleep 0.01
 	done
@@ -159,10 +159,12 @@ expect_all() { # lines of expect's arguments on stdin, all at the same time
 	done
 	for p in "${jobs[@]}"; do wait "$p" || exit 1; done
 }
+# patience WANT - seconds that a probe waits: an answer is waited for, silence has to be believed
+patience() { case $1 in silent) echo 0.4 ;; *silent*) echo 2 ;; *) echo 20 ;; esac; }
 expect() { # expect VM WANT PROBE-ARGS...
 	local vm=$1 want=$2 got
 	shift 2
-	got=$(net "$vm" probe "$@")
+	got=$(FW_NET_PATIENCE=$(patience "$want") net "$vm" probe "$@")
 	[ "$got" = "$want" ] || fail "$vm: probe $*: wanted $want, got $got"
 	say "$vm${CG:+ ${CG##*/}}: $* is $got"
 }
@@ -171,7 +173,7 @@ flow_count() { cut -d' ' -f1 "$1"; }
 flow_runs() { # flow_runs FILE [TRIES]: more bytes come in
 	local a
 	a=$(flow_count "$1")
-	for _ in $(seq "${2:-100}"); do
+	for _ in $(seq "${2:-1000}"); do
 		sleep 0.02
 		[ "$(flow_count "$1")" -gt $((a + 3)) ] && return 0
 	done
@@ -184,15 +186,15 @@ flow_whole() { # every counter in order, and no segment lost on the way (the nex
 	[ "$state" = run ] || fail "$1 is $state"
 	[ "$early" = 0 ] || fail "$1 lost a segment"
 }
-flow_stopped() { # half a second without a packet (the server sends 50); before it 100 at most, which
+flow_stopped() { # half a second without a packet (the server sends 50); before it 300 at most, which
 	# a reader that a busy machine held up had not yet counted
 	local first last
 	first=$(flow_count "$1")
-	for _ in 1 2 3 4 5 6; do
+	for _ in 1 2 3 4 5 6 7 8; do
 		last=$(flow_count "$1")
 		sleep 0.5
 		if [ "$(flow_count "$1")" = "$last" ]; then
-			[ $((last - first)) -le 100 ]
+			[ $((last - first)) -le 300 ]
 			return
 		fi
 	done
@@ -201,7 +203,7 @@ flow_stopped() { # half a second without a packet (the server sends 50); before 
 flow_counts() { cut -d' ' -f1 "$TMP"/$1.*; }
 all_stopped() { # all_stopped PREFIX: half a second without a packet to any of its flows
 	local first
-	for _ in $(seq 40); do
+	for _ in $(seq 60); do
 		first=$(flow_counts "$1")
 		sleep 0.5
 		[ "$(flow_counts "$1")" = "$first" ] && return 0

@@ -44,15 +44,15 @@ half() { # half ADDR: client's end is closed and its process gone, server's is o
 	mkfifo "$GO"
 	on b "$PY" "$TMP/half.py" server "$1" 5432 "$GO" >"$TMP/server" &
 	PIDS+=($!)
-	for _ in $(seq 200); do grep -q ready "$TMP/server" && break || sleep 0.01; done
+	for _ in $(seq 1500); do grep -q ready "$TMP/server" && break || sleep 0.01; done
 	on a "$PY" "$TMP/half.py" client "$1" 5432 -
-	for _ in $(seq 200); do on b ss -Htan | grep -q CLOSE-WAIT && return 0 || sleep 0.01; done
+	for _ in $(seq 1500); do on b ss -Htan | grep -q CLOSE-WAIT && return 0 || sleep 0.01; done
 	fail "the server is not half closed"
 }
 for addr in 10.9.1.2 fd09:1::2; do
 	half $addr
 	echo go >"$GO"
-	for _ in $(seq 50); do
+	for _ in $(seq 1500); do
 		on b ss -Htan | grep -q '5432.*LAST-ACK\|LAST-ACK.*5432\|CLOSE-WAIT' || break
 		sleep 0.01
 	done
@@ -74,6 +74,6 @@ delta
 add live 0x11
 commit
 END
-for _ in $(seq 200); do on b ss -Htan | grep -q 'LAST-ACK' || break; sleep 0.01; done
+for _ in $(seq 1500); do on b ss -Htan | grep -q 'LAST-ACK' || break; sleep 0.01; done
 on b ss -Htan | grep -q 'LAST-ACK' && fail "live again, and still refused"
 say "live again: passed"

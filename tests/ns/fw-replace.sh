@@ -42,7 +42,7 @@ for g in $(seq 2 40); do
 done
 flow_runs "$TMP/kept" && flow_runs "$TMP/lost" || fail "a flow that all rulesets allow was cut"
 for f in good bad; do
-	for _ in $(seq 500); do [ -e "$TMP/$f" ] && break || sleep 0.01; done
+	for _ in $(seq 3000); do [ -e "$TMP/$f" ] && break || sleep 0.01; done
 done
 read -r sent answered refused eperm <"$TMP/good"
 say "39 rulesets replaced; allowed: $answered of $sent answered, $refused refused, $eperm dropped"

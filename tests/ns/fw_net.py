@@ -30,6 +30,9 @@ import sys
 import threading
 import time
 
+# seconds that a probe and a raw segment wait for an answer
+PATIENCE = float(os.environ.get("FW_NET_PATIENCE", "0.4"))
+
 
 def family(addr):
     return socket.AF_INET6 if ":" in addr else socket.AF_INET
@@ -299,7 +302,7 @@ def probe_one(proto, addr, port, opts):
     else:
         s = socket.socket(fam, socket.SOCK_DGRAM,
                           socket.IPPROTO_ICMP if fam == socket.AF_INET else socket.IPPROTO_ICMPV6)
-    s.settimeout(0.4)
+    s.settimeout(PATIENCE)
     try:
         if "sport" in opts:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -344,7 +347,7 @@ def raw(args):
     tcp = struct.pack("!HHIIBBHHH", sport, int(port), 1000, 2000 if bits & 16 else 0, 5 << 4, bits, 1024, 0, 0)
     pseudo = src + dst + (struct.pack("!BBH", 0, 6, 20) if len(src) == 4 else struct.pack("!II", 20, 6))
     s.send(tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:])
-    end = time.monotonic() + 0.4
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if not select.select([s], [], [], end - time.monotonic())[0]:
             break

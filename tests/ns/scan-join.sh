@@ -25,8 +25,8 @@ check() { # TEXT CMD...
 	shift
 	if "$@"; then echo "ok: $text"; else echo "FAIL: $text"; fails=$((fails + 1)); fi
 }
-wait_for() { # CMD...: up to 15 s
-	for _ in $(seq 150); do
+wait_for() { # CMD...: up to 30 s
+	for _ in $(seq 300); do
 		"$@" && return
 		sleep 0.1
 	done

@@ -44,13 +44,13 @@ run() { # PROGRAM DIR - until DIR is given away, or the daemon ends
 	local p
 	"$build/${1#gi-}/$1" -c "$dir/conf" >"$dir/log" 2>&1 &
 	p=$!
-	for _ in $(seq 500); do
+	for _ in $(seq 3000); do
 		[ "$(owner "$2" | cut -d' ' -f1)" != nobody ] || break
 		kill -0 "$p" 2>/dev/null || break
 		sleep 0.01
 	done
 	kill -TERM "$p" 2>/dev/null || :
-	for _ in $(seq 300); do
+	for _ in $(seq 3000); do
 		kill -0 "$p" 2>/dev/null || break
 		sleep 0.01
 	done
