@@ -150,7 +150,7 @@ class Judge:
         inside = {(r["vm"], r["cgroup"]) for r in self.shown if r["cgroup"]} - shut
         persons = {(r["vm"], r["uid"]) for r in self.shown if r["kind"] == "login" and
                    (not r["cgroup"] or ((r["refused"] or r["kicked"]) and r["directory"] == "found"))}
-        users, self.by_uid_cut = {}, set()
+        users = {}
         for name, (machine, login) in lab.actors.items():
             one, answer = lab.logins.get(login), answers.get(name) or {}
             user = one.user if one and one.live and one.sure else None
@@ -164,7 +164,6 @@ class Judge:
             if not user and not is_cut:
                 user = by_uid.get((machine, answer.get("uid")))
                 is_cut = (machine, answer.get("uid")) in cut_uids
-                self.by_uid_cut |= {name} if is_cut else set()
             if not user and (machine, answer.get("cgroup_id")) not in left_cgroups and (machine, answer.get("cgroup_id")) not in inside and (machine, answer.get("uid")) not in persons:
                 user = "%s%s" % (soakcheck.UID, answer.get("uid"))
             users[name] = (user, is_cut)
@@ -211,9 +210,7 @@ class Judge:
                         who, "does not reach" if want else "reaches", target, why)))
                 if target in answer["flows"]:
                     age = answer["flows"][target]
-                    # begun before the uid was somebody's: nobody's, and so it goes on (docs/adr/0013)
-                    nobodys = name in self.by_uid_cut and world.reaches(machine, None, target)[0]
-                    if not want and not nobodys and 0 <= age < FLOW_MS:
+                    if not want and 0 <= age < FLOW_MS:
                         found.append(("flow", "%s still receives from %s, but %s" % (who, target, why)))
                     calm = self.calm and not (one and (machine, one.user) in self.touched)
                     # a connection is his who began it: with the session it ends, also when nobody may have one

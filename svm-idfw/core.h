@@ -57,8 +57,9 @@
 #define IDFW_RESTART_MS 1000   /* between two whole states because a pusher restarted */
 #define IDFW_SNAP_WAIT_MS 1000 /* a snapshot waits for the events before it so long */
 #define IDFW_SNAP_BYTES_MAX (32u << 20)
-#define IDFW_MARKS_MAX 1000000	/* elements that a guest may report */
-#define IDFW_ADOPT_MS 10000	/* reported marks that nobody claims live so long */
+#define IDFW_MARKS_MAX 1000000 /* elements that a guest may report */
+#define IDFW_ADOPT_MS 10000    /* reported marks that nobody claims live so long */
+#define IDFW_REJUDGE_MS 1000   /* between two times that nobody's flows are judged for a late one */
 #define IDFW_ORPHAN_LOOK_MS 250 /* meanwhile: whether somebody is left who could */
 #define IDFW_HOLD_MS 1000	/* the database is full: a guest's events are refused so long */
 #define IDFW_HOLD_STORE "events could not be recorded; send them again"
@@ -84,6 +85,7 @@ struct plan_subject {
 		key; /* its element in CG_MARK, UID_MARK, ADDR*_MARK; hashed from key.len on */
 	uint8_t n_old, n_lapses;
 	bool is_service; /* a uid that the policy names; it has no session then */
+	bool strays;	 /* flows of it may have nobody's mark */
 	uint16_t n_groups;
 	uint32_t mark;	    /* 0: judged as nobody */
 	uint32_t lease_s;   /* of the mark; 0: for good */
@@ -183,6 +185,8 @@ struct idfw_plan {
 	uint64_t stamp;
 	uint64_t watch; /* hash of what ServiceWatch said last */
 	bool touched, rejudge;
+	bool rejudge_base;    /* nobody's flows, some of which are somebody's by now */
+	uint64_t base_due_ms; /* monotonic; not before that */
 	struct idfw_vm *touched_next;
 	/* pushing */
 	bool broken; /* the wanted state could not be kept: nothing is pushed until the next policy
@@ -535,6 +539,10 @@ void plan_peer_update(struct idfw_engine *e, struct idfw_vm *vm, const struct id
 void plan_rejudge(
 	struct idfw_engine *e, struct idfw_vm *vm); /* every flow, at the end of the event */
 void plan_rejudge_now(struct idfw_engine *e, struct idfw_vm *vm);
+/* nobody's flows: whose subject came late is found by their next packet; at once, the next time a
+ * second later: a directory that comes back has many */
+void plan_rejudge_base(struct idfw_engine *e, struct idfw_vm *vm);
+void plan_rejudge_due(struct idfw_engine *e, struct idfw_vm *vm);
 /* a new ruleset is in vm->want: every subject anew, old marks remapped */
 void plan_restart(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_renew(struct idfw_engine *e,

@@ -185,8 +185,35 @@ static bool is_somebody(const struct plan_subject *s)
 	return s->n_counted || s->is_service || (s->isolation && (s->sessions || s->remains));
 }
 
+/* may a subject that had no mark have flows, nobody's? Not while its login waits to be answered */
+static bool may_have_run(const struct plan_subject *s)
+{
+	const struct idfw_session *se = s->sessions;
+
+	while (se && se->ready && !se->ready->sent && !se->found && !se->is_unit)
+		se = se->s_next;
+	return se || !s->sessions;
+}
+
+/* is something forbidden to it that nobody may? For a person also by a group that he may get */
+static bool may_less(const struct idfw_vm *vm, const struct plan_subject *s)
+{
+	const struct pol_compiled *c = vm->compiled;
+	bool is_person = s->sessions && !s->sessions->is_unit;
+
+	for (size_t i = 0; is_person && i < c->n_groups; i++)
+		if (c->use[i] & POL_USE_OUT_FROM && vm->plan->deny[i])
+			return true;
+	for (size_t i = 0; i < s->n_groups; i++)
+		if (vm->plan->deny[s->groups[i]])
+			return true;
+	return false;
+}
+
 void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
 {
+	const uint32_t before = s->mark;
+
 	if (!is_somebody(s)) {
 		revoked_remember(vm->plan, s);
 		plan_subject_revoke(e, vm, s);
@@ -195,6 +222,11 @@ void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_sub
 	if (!vm->compiled || !vm->plan->has_out)
 		return;
 	plan_subject_set(e, vm, s, e->scratch, user_groups(e, vm, s));
+	if (before)
+		return;
+	s->strays = s->key.set == FW_UID_MARK || may_have_run(s);
+	if (may_have_run(s) && may_less(vm, s))
+		plan_rejudge_base(e, vm);
 }
 
 void plan_user_isolate(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s,
@@ -211,6 +243,10 @@ void plan_user_isolate(struct idfw_engine *e, struct idfw_vm *vm, struct plan_su
 		plan_subject_live(e, vm, s, false);
 		if (!s->mark)
 			plan_user_update(e, vm, s);
+		if (!s->strays)
+			return;
+		vm->plan->base_due_ms = 0; /* at once: what he has begun as nobody */
+		plan_rejudge_base(e, vm);
 		return;
 	}
 	plan_subject_revoke(e, vm, s); /* what was cut stays cut */
@@ -298,6 +334,34 @@ void plan_rejudge(struct idfw_engine *e, struct idfw_vm *vm)
 	plan_touch(e, vm);
 }
 
+void plan_rejudge_base(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	struct idfw_plan *p = vm->plan;
+
+	/* what a kernel of before our start holds is found anyway: nobody's mark is another one */
+	if (p->fresh || p->rejudge_base)
+		return;
+	p->rejudge_base = true;
+	if (p->base_due_ms <= e->mono_ms)
+		p->base_due_ms = e->mono_ms;
+	idfw_due(e, p->base_due_ms);
+}
+
+void plan_rejudge_due(struct idfw_engine *e, struct idfw_vm *vm)
+{
+	struct idfw_plan *p = vm->plan;
+
+	if (!p->rejudge_base || !vm->connected || !vm->compiled)
+		return;
+	if (e->mono_ms < p->base_due_ms) {
+		idfw_due(e, p->base_due_ms);
+		return;
+	}
+	p->rejudge_base = false;
+	p->base_due_ms = e->mono_ms + IDFW_REJUDGE_MS;
+	base_epoch(e, vm);
+}
+
 void plan_rejudge_now(struct idfw_engine *e, struct idfw_vm *vm)
 {
 	struct plan_subject *s, *next;
@@ -305,6 +369,7 @@ void plan_rejudge_now(struct idfw_engine *e, struct idfw_vm *vm)
 	if (!vm->compiled)
 		return;
 	base_epoch(e, vm);
+	vm->plan->rejudge_base = false;
 	HASH_ITER (hh, vm->plan->users, s, next)
 		if (s->mark)
 			plan_subject_epoch(e, vm, s, e->scratch, user_groups(e, vm, s));
@@ -322,9 +387,9 @@ void plan_restart(struct idfw_engine *e, struct idfw_vm *vm)
 	struct plan_subject *s, *next;
 
 	p->broken = false;
-	p->rejudge = false;
 	base_epoch(e, vm);
 	uid_restart(e, vm);
+	p->rejudge = p->rejudge_base = false;
 	HASH_ITER (hh, p->users, s, next) {
 		if (s->mark && !p->has_out)
 			plan_subject_retire(

@@ -128,6 +128,7 @@ void plan_event_end(struct idfw_engine *e)
 			p->rejudge = false;
 			plan_rejudge_now(e, vm);
 		}
+		plan_rejudge_due(e, vm);
 		e->touched = p->touched_next;
 		p->touched_next = NULL;
 		p->touched = false;

@@ -552,6 +552,7 @@ void idfw_vm_due(struct idfw_engine *e, struct idfw_vm *vm)
 	plan_retired_due(e, vm);
 	plan_orphans_due(e, vm);
 	plan_drains_due(e, vm);
+	plan_rejudge_due(e, vm);
 	/* a guest that is held back has not sent its events yet */
 	if (p->parts_last && !p->hold_until_ms && e->mono_ms >= p->parts_deadline_ms) {
 		if (idfw_vm_snapshot_late(e, vm, true) < 0)
