@@ -307,6 +307,11 @@ static void listing_groups(
 	}
 }
 
+static bool is_kept(const struct idfw_engine *e, const struct idfw_collision *c)
+{
+	return c->seen_ms + IDFW_COLLIDE_KEEP_MS >= e->real_ms;
+}
+
 void idfw_engine_collisions(
 	struct idfw_engine *e, void (*cb)(void *arg, const struct idfw_collision *c), void *arg)
 {
@@ -314,7 +319,7 @@ void idfw_engine_collisions(
 	struct idfw_collision *c, *next, shown;
 
 	HASH_ITER (hh, e->collide.all, c, next) {
-		if (c->seen_ms + IDFW_COLLIDE_KEEP_MS < e->real_ms) {
+		if (!is_kept(e, c)) {
 			forget(e, c);
 			continue;
 		}
@@ -340,5 +345,10 @@ void idfw_collide_free(struct idfw_engine *e)
 
 size_t idfw_collisions_count(const struct idfw_engine *e)
 {
-	return HASH_COUNT(e->collide.all);
+	const struct idfw_collision *c;
+	size_t n = 0;
+
+	for (c = e->collide.all; c; c = c->hh.next)
+		n += is_kept(e, c);
+	return n;
 }

@@ -16,6 +16,8 @@
 #define DIRS_FOREIGN "\001" /* no name begins so */
 #define DIRS_OTHER "\002"
 #define DIRS_KEY_MAX (IDFW_KEY_MAX + 2)
+/* names are compared so often: before what was found is forgotten (IDFW_COLLIDE_KEEP_MS) */
+#define DIRS_OTHERS_MS (6 * 3600 * 1000)
 
 struct dirs_one {
 	struct idfw_dirs *all;
@@ -28,6 +30,8 @@ struct idfw_dirs {
 	struct idfw_dirs_ops ops;
 	void *arg;
 	struct dir_set *set;
+	struct io_loop *loop; /* borrowed */
+	struct io_timer others;
 	struct dirs_one one[DIR_SET_MAX];
 	size_t n;
 };
@@ -164,6 +168,14 @@ static void set_principal(void *arg, const char *key, const struct idfw_principa
 	d->ops.principal(d->arg, key, found);
 }
 
+/* who got such a name since, and what was found before, would never be told (again) */
+static void others_due(struct io_timer *w)
+{
+	struct idfw_dirs *d = w->arg;
+
+	dir_set_others_again(d->set);
+}
+
 int idfw_dirs_new(struct io_loop *l, const char *conf_file, const struct idfw_dir_conf *confs,
 	size_t n, const struct conf_list *maps, const struct idfw_dirs_ops *ops, void *arg,
 	struct idfw_dirs **ret)
@@ -181,6 +193,7 @@ int idfw_dirs_new(struct io_loop *l, const char *conf_file, const struct idfw_di
 	if (!d)
 		return -ENOMEM;
 	d->confs = confs;
+	d->loop = l;
 	d->ops = *ops;
 	d->arg = arg;
 	err = dir_set_new(confs, n, maps, &set_ops, d, &d->set);
@@ -197,6 +210,7 @@ int idfw_dirs_new(struct io_loop *l, const char *conf_file, const struct idfw_di
 		idfw_dirs_free(d);
 		return err;
 	}
+	io_timer_start(l, &d->others, DIRS_OTHERS_MS, DIRS_OTHERS_MS, others_due, d);
 	*ret = d;
 	return 0;
 }
@@ -205,6 +219,7 @@ void idfw_dirs_free(struct idfw_dirs *d)
 {
 	if (!d)
 		return;
+	io_timer_stop(d->loop, &d->others);
 	for (size_t i = 0; i < d->n; i++)
 		idfw_dir_free(d->one[i].dir);
 	dir_set_free(d->set);

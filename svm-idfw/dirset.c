@@ -19,8 +19,9 @@
 #include "svm-idfw/dirtrust.h"
 
 #define SET_MEMBERS_BYTES (1u << 20)
-#define SET_OTHERS_MAX 65536  /* names that were compared; then all are, anew */
-#define SET_OTHERS_RUNNING 16 /* at a time; others at their next lookup */
+#define SET_OTHERS_MAX 65536			/* names that were compared; then all are, anew */
+#define SET_OTHERS_RUNNING 16			/* at a time; others at their next lookup */
+#define SET_SEVERAL "several accounts, so none" /* in place of one's SID */
 
 struct set_trusts {
 	struct idfw_principal found; /* owned; what is gathered; while waiting */
@@ -48,6 +49,7 @@ struct set_other {
 	char *key, *id; /* owned; id: while blocks are asked */
 	uint32_t waiting;
 	uint8_t first; /* block that has it */
+	bool missed;   /* one did not answer: asked again at the next lookup */
 	UT_hash_handle hh;
 };
 
@@ -207,6 +209,8 @@ void dir_set_answer(
 	if (set_ask_next(s, a, &p))
 		return;
 	at = a->route.at[a->at];
+	if (p.ambiguous)
+		s->ops.collision(s->arg, a->login, at, SET_SEVERAL, at, SET_SEVERAL);
 	/* an account of another's domain: whose groups could these be? */
 	if (p.presence == IDFW_P_FOUND &&
 		(!set_counts(s, at, p.sid, p.dn) || !set_own(s, at, &p, &own)))
@@ -412,16 +416,20 @@ static void set_trusts_done(struct dir_set *s, struct set_ask *a)
 
 /* ---- names that are accounts of several blocks: told, never waited for ---- */
 
+static void set_other_forget(struct dir_set *s, struct set_other *o)
+{
+	HASH_DEL(s->others, o);
+	free(o->key);
+	free(o->id);
+	free(o);
+}
+
 static void set_others_free(struct dir_set *s)
 {
 	struct set_other *o, *next;
 
-	HASH_ITER (hh, s->others, o, next) {
-		HASH_DEL(s->others, o);
-		free(o->key);
-		free(o->id);
-		free(o);
-	}
+	HASH_ITER (hh, s->others, o, next)
+		set_other_forget(s, o);
 	s->others_running = 0;
 }
 
@@ -452,6 +460,8 @@ static void set_other_rest(struct dir_set *s, struct set_other *o)
 	s->others_running--;
 	free(o->id);
 	o->id = NULL; /* the name stays: it has been compared */
+	if (o->missed)
+		set_other_forget(s, o);
 }
 
 static const char *set_id(const struct idfw_principal *p)
@@ -480,6 +490,8 @@ static void set_others_ask(
 	for (size_t i = a->at + 1; i < a->route.n; i++)
 		if (s->ops.ask_other(s->arg, a->route.at[i], a->key, a->name) == 0)
 			o->waiting |= 1u << a->route.at[i];
+		else
+			o->missed = true;
 	set_other_rest(s, o);
 }
 
@@ -492,8 +504,20 @@ void dir_set_other(
 	if (!o || at >= s->n || !(o->waiting & 1u << at))
 		return;
 	o->waiting &= ~(1u << at);
+	if (found->ambiguous)
+		s->ops.collision(s->arg, key, o->first, o->id, at, SET_SEVERAL);
+	o->missed |= found->presence != IDFW_P_FOUND && found->presence != IDFW_P_NOT_FOUND;
 	/* one account may be seen through two blocks */
 	if (found->presence == IDFW_P_FOUND && strcmp(set_id(found), o->id) != 0)
 		s->ops.collision(s->arg, key, o->first, o->id, at, set_id(found));
 	set_other_rest(s, o);
+}
+
+void dir_set_others_again(struct dir_set *s)
+{
+	struct set_other *o, *next;
+
+	HASH_ITER (hh, s->others, o, next)
+		if (!o->waiting)
+			set_other_forget(s, o);
 }

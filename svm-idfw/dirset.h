@@ -25,7 +25,10 @@ struct dir_set_ops { /* all must be set; @arg first */
 	int (*ask_other)(void *arg, size_t at, const char *key, const char *name);
 	/* block @at has been asked; from now on somebody waits for it */
 	void (*hurry)(void *arg, size_t at, const char *key);
-	/* @name is an account of block @first, and, not asked, of @other too; borrowed */
+	/*
+	 * @name is an account of block @first, and, not asked, of @other too; the same block twice:
+	 * of several there. Borrowed
+	 */
 	void (*collision)(void *arg, const char *name, size_t first, const char *first_id,
 		size_t other, const char *other_id);
 	/*
@@ -65,5 +68,7 @@ void dir_set_foreign(
 /* what block @at says about a name that another one has */
 void dir_set_other(
 	struct dir_set *s, size_t at, const char *key, const struct idfw_principal *found);
+/* names that were compared are compared again at their next lookup: somebody may be new */
+void dir_set_others_again(struct dir_set *s);
 
 #endif

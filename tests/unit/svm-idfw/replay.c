@@ -482,7 +482,7 @@ static bool do_stat(struct run *r)
 		{ "scan_duplicates", st.scan_duplicates }, { "capped", st.isolations_capped },
 		{ "spared", st.isolations_spared }, { "isolated_vms", st.isolated_vms },
 		{ "isolated_sessions", st.isolated_sessions }, { "alarms", st.alarms },
-		{ "leases", st.leases } };
+		{ "leases", st.leases }, { "collisions", idfw_collisions_count(r->w.e) } };
 
 	for (size_t i = 0; i < GI_ARRAY_SIZE(rows); i++) {
 		if (strcmp(rows[i].name, r->words[1]) != 0)

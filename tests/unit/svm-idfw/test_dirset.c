@@ -479,6 +479,77 @@ static void test_other_block_has_the_name_too(void **state)
 	assert_string_equal(w->others, "");
 }
 
+/* somebody may have got that name since; and a report is forgotten after a day */
+static void test_other_is_asked_again_after_a_while(void **state)
+{
+	struct world *w = *state;
+
+	w->said[0] = '\0';
+	dirset_look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_FOUND);
+	dir_set_others_again(w->set); /* not those that are running */
+	other(w, 1, IDFW_P_NOT_FOUND, "");
+	other(w, 2, IDFW_P_NOT_FOUND, "");
+	w->said[0] = '\0';
+	dirset_look(w, "alice");
+	w->others[0] = '\0';
+	answer(w, 0, "alice", IDFW_P_FOUND);
+	assert_string_equal(w->others, "");
+	dir_set_others_again(w->set);
+	w->said[0] = '\0';
+	dirset_look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_FOUND);
+	assert_string_equal(w->others, "b:alice c:alice ");
+	w->others[0] = '\0';
+	other(w, 1, IDFW_P_FOUND, "cn=new");
+	other(w, 2, IDFW_P_NOT_FOUND, "");
+	assert_string_equal(w->others, "alice=a:S-1-5-7,b:cn=new ");
+}
+
+/* what one that is down has nobody knows: it is asked at the next lookup */
+static void test_other_that_is_down_is_asked_again(void **state)
+{
+	struct world *w = *state;
+
+	w->said[0] = '\0';
+	dirset_look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_FOUND);
+	other(w, 1, IDFW_P_UNAVAILABLE, "");
+	other(w, 2, IDFW_P_NOT_FOUND, "");
+	w->refuse = 1;
+	w->others[0] = '\0';
+	w->said[0] = '\0';
+	dirset_look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_FOUND);
+	assert_string_equal(w->others, "c:alice ");
+	other(w, 2, IDFW_P_NOT_FOUND, "");
+	w->refuse = -1;
+	w->said[0] = w->others[0] = '\0';
+	w->said[0] = '\0';
+	dirset_look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_FOUND);
+	assert_string_equal(w->others, "b:alice c:alice ");
+}
+
+static void test_other_several_in_one_block_are_told(void **state)
+{
+	struct idfw_principal p = { .presence = IDFW_P_NOT_FOUND, .ambiguous = true };
+	struct world *w = *state;
+
+	w->said[0] = '\0';
+	dirset_look(w, "alice");
+	answer(w, 0, "alice", IDFW_P_FOUND);
+	w->others[0] = '\0';
+	dir_set_other(w->set, 1, "alice", &p);
+	assert_string_equal(w->others, "alice=a:S-1-5-7,b:several accounts, so none ");
+	w->others[0] = '\0';
+	w->said[0] = '\0';
+	dirset_look(w, "bob");
+	dir_set_answer(w->set, 0, "bob", &p);
+	assert_string_equal(
+		w->others, "bob=a:several accounts, so none,a:several accounts, so none ");
+}
+
 static void test_other_the_same_account_is_none(void **state)
 {
 	struct idfw_principal p = { .presence = IDFW_P_FOUND, .sid = (char *)"S-1-5-7" };
@@ -543,6 +614,9 @@ int main(void)
 		T(test_refused_question),
 		T(test_twice_is_asked_once_more),
 		T(test_other_block_has_the_name_too),
+		T(test_other_is_asked_again_after_a_while),
+		T(test_other_that_is_down_is_asked_again),
+		T(test_other_several_in_one_block_are_told),
 		T(test_other_the_same_account_is_none),
 		T(test_other_blocks_before_have_said_no),
 		T(test_other_few_at_a_time),
