@@ -18,7 +18,7 @@
 #include "svm-idfw/sid.h"
 
 #define ENTRIES_MAX 64
-#define VALUES_MAX 64
+#define VALUES_MAX 300
 #define MESSAGES_MAX 16
 #define CROWD 1000
 
@@ -104,6 +104,15 @@ void fake_entry(unsigned int id, const char *dn, ...)
 	va_end(ap);
 }
 
+void fake_value(unsigned int id, const char *value)
+{
+	struct entry *e = entry_find(id);
+
+	if (e->n == VALUES_MAX)
+		abort();
+	e->values[e->n++] = strdup(value);
+}
+
 void fake_crowd(unsigned int id, unsigned int n)
 {
 	entry_find(id)->crowd = n;
@@ -176,6 +185,12 @@ static int part(
 	return rc;
 }
 
+static bool is_sid(const char *attr, size_t len)
+{
+	return (len == 9 && strncasecmp(attr, "objectSid", 9) == 0) ||
+	       (len == 11 && strncasecmp(attr, "tokenGroups", 11) == 0);
+}
+
 int dldap_entry_each(struct dldap_entry *e, const char *attr,
 	int (*cb)(void *arg, const uint8_t *value, size_t len), void *arg)
 {
@@ -186,8 +201,15 @@ int dldap_entry_each(struct dldap_entry *e, const char *attr,
 	if (strncmp(attr, "member;range=", 13) == 0)
 		return part(e, cb, arg);
 
-	while (rc == 0 && (v = value(e->e, attr, strlen(attr), &from)) != NULL)
-		rc = cb(arg, (const uint8_t *)v, strlen(v));
+	while (rc == 0 && (v = value(e->e, attr, strlen(attr), &from)) != NULL) {
+		uint8_t sid[SID_BYTES_MAX];
+		size_t len;
+
+		if (is_sid(attr, strlen(attr)) && sid_from_text(v, sid, &len) == 0)
+			rc = cb(arg, sid, len);
+		else
+			rc = cb(arg, (const uint8_t *)v, strlen(v));
+	}
 	return rc;
 }
 
@@ -285,22 +307,36 @@ static bool has_id(const struct entry *e, const char *want, size_t len)
 	return strlen(text) == len && strncasecmp(text, want, len) == 0;
 }
 
+static bool has_sid(const struct entry *e, const char *want, size_t len)
+{
+	size_t from = 0, have_len;
+	const char *have = value(e, "objectSid", 9, &from);
+	uint8_t sid[SID_BYTES_MAX];
+
+	return have && sid_from_text(have, sid, &have_len) == 0 && have_len == len &&
+	       memcmp(sid, want, len) == 0;
+}
+
 static bool item(const struct entry *e, const char *text, size_t len)
 {
 	size_t attr = strcspn(text, "=<>"), from = 0, n;
 	char op = text[attr], want[512];
 	const char *v, *at = text + attr + (op == '=' ? 1 : 2);
+	bool any;
 
 	if (len >= sizeof(want))
 		abort();
+	any = at + 1 == text + len && *at == '*'; /* not an escaped one */
 	n = unescape(at, (size_t)(text + len - at), want);
 	want[n] = '\0';
 	if (is_id(text, attr))
 		return has_id(e, want, n);
+	if (is_sid(text, attr) && !any)
+		return has_sid(e, want, n);
 	while ((v = value(e, text, attr, &from)) != NULL)
-		if (strcmp(want, "*") == 0 || compares(text, v, op, want, n))
+		if (any || compares(text, v, op, want, n))
 			return true;
-	return attr == 11 && strncasecmp(text, "objectClass", 11) == 0 && strcmp(want, "*") == 0;
+	return attr == 11 && strncasecmp(text, "objectClass", 11) == 0 && any;
 }
 
 /* @f: behind "("; leaves it behind ")" */

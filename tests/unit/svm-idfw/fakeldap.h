@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fakeldap.h - a directory in memory in place of svm-idfw/dirldap.c and dirsync.c, for
- * test_dirgroups
+ * test_dirgroups and test_dirlook
  *
  * Entries have a DN, the number of an id (objectGUID and entryUUID: its bytes, the rest 0) and
- * values as "attr: value" texts. Filters: & | (attr=value) (attr=*) >= <= as svm-idfw makes them.
- * The clock is the test's, too (--wrap). What syncrepl sends is a list of messages that the test
- * puts.
+ * values as "attr: value" texts, SIDs too. Filters: & | (attr=value) (attr=*) >= <= as svm-idfw
+ * makes them. The clock is the test's, too (--wrap). What syncrepl sends is a list of messages that
+ * the test puts.
  */
 #ifndef TESTS_FAKELDAP_H
 #define TESTS_FAKELDAP_H
@@ -31,6 +31,7 @@ extern struct fake fake;
 void fake_reset(void);
 /* "objectClass: group", ...; ended by NULL. Replaces who has that id */
 void fake_entry(unsigned int id, const char *dn, ...) __attribute__((sentinel));
+void fake_value(unsigned int id, const char *value); /* one more */
 /* so many more members of an AD group, in front of its others; until the next fake_entry() */
 void fake_crowd(unsigned int id, unsigned int n);
 void fake_gone(unsigned int id);
