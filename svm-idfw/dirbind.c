@@ -7,7 +7,8 @@
  * Facts that shape it: an unknown CA, a wrong port and a dead server all give the same -1, so
  * dirprobe.c finds out; the TLS handshake has no time limit (docs/directory.md). dirsasl.c has the
  * binds without a password, dirfile.c looks at the files.
- * Source: ldap_set_option(3), ldap_connect(3), ldap_sasl_bind(3); RFC 4513.
+ * Source: ldap_set_option(3), ldap_connect(3), ldap_sasl_bind(3); RFC 4513;
+ * draft-behera-ldap-password-policy-10 (why an account may not bind).
  */
 #include "svm-idfw/dirldap_int.h"
 
@@ -250,30 +251,93 @@ static int bind_as(
 	return -EINVAL;
 }
 
-static int bind_simple(
-	LDAP *ld, const struct dldap_conf *conf, const char *password, char why[DIR_WHY_MAX])
-{
-	struct berval cred = { .bv_len = strlen(password), .bv_val = (char *)(uintptr_t)password };
-	char *text = NULL;
-	int rc = ldap_sasl_bind_s(ld, conf->bind_user, LDAP_SASL_SIMPLE, &cred, NULL, NULL, NULL);
+struct bind_end { /* how a bind went */
+	int rc;
+	char *text; /* owned, ldap_memfree(); or NULL */
+	LDAPPasswordPolicyError policy;
+};
 
-	if (rc == LDAP_SUCCESS)
-		return 0;
-	(void)ldap_get_option(ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
-	if (rc == LDAP_INVALID_CREDENTIALS || rc == LDAP_INVALID_DN_SYNTAX)
-		dir_why_bind(
-			why, conf->uri, conf->bind_user, conf->password_file, text ? text : "");
-	else if (rc == LDAP_SERVER_DOWN)
+static void bind_policy(LDAP *ld, LDAPControl **got, struct bind_end *end)
+{
+	LDAPControl *ctl = ldap_control_find(LDAP_CONTROL_PASSWORDPOLICYRESPONSE, got, NULL);
+	ber_int_t expire, grace;
+
+	if (!ctl || ldap_parse_passwordpolicy_control(ld, ctl, &expire, &grace, &end->policy) !=
+			    LDAP_SUCCESS)
+		end->policy = PP_noError;
+}
+
+/* asks for what a password policy has to say (slapo-ppolicy; others take no notice) */
+static void bind_send(
+	LDAP *ld, const struct dldap_conf *conf, const char *password, struct bind_end *end)
+{
+	struct timeval tv = { .tv_sec = conf->timeout_ms / 1000,
+		.tv_usec = (conf->timeout_ms % 1000) * 1000 };
+	struct berval cred = { .bv_len = strlen(password), .bv_val = (char *)(uintptr_t)password };
+	char oid[] = LDAP_CONTROL_PASSWORDPOLICYREQUEST;
+	LDAPControl policy = { .ldctl_oid = oid }, *ask[] = { &policy, NULL }, **got = NULL;
+	LDAPMessage *res = NULL;
+	int id = 0, type;
+
+	*end = (struct bind_end){ .policy = PP_noError };
+	end->rc = ldap_sasl_bind(ld, conf->bind_user, LDAP_SASL_SIMPLE, &cred, ask, NULL, &id);
+	if (end->rc != LDAP_SUCCESS)
+		return;
+	type = ldap_result(ld, id, LDAP_MSG_ALL, &tv, &res);
+	if (type != LDAP_RES_BIND) {
+		end->rc = type == 0 ? LDAP_TIMEOUT : LDAP_SERVER_DOWN;
+		ldap_msgfree(res);
+		return;
+	}
+	type = ldap_parse_result(ld, res, &end->rc, NULL, &end->text, NULL, &got, 1);
+	if (type != LDAP_SUCCESS)
+		end->rc = type;
+	bind_policy(ld, got, end);
+	ldap_controls_free(got);
+}
+
+static void bind_words(
+	const struct dldap_conf *conf, const struct bind_end *end, char why[DIR_WHY_MAX])
+{
+	const char *text = end->text ? end->text : "";
+
+	if (end->policy == PP_accountLocked)
+		dir_why_policy(why, DIR_POLICY_LOCKED, conf->uri, conf->bind_user);
+	else if (end->policy == PP_passwordExpired)
+		dir_why_policy(why, DIR_POLICY_EXPIRED, conf->uri, conf->bind_user);
+	else if (end->policy == PP_changeAfterReset)
+		dir_why_policy(why, DIR_POLICY_MUST_CHANGE, conf->uri, conf->bind_user);
+	else if (end->rc == LDAP_INVALID_CREDENTIALS || end->rc == LDAP_INVALID_DN_SYNTAX)
+		dir_why_bind(why, conf->uri, conf->bind_user, conf->password_file, text);
+	else if (end->rc == LDAP_SERVER_DOWN)
 		dir_why(why,
 			"%.80s ends the connection at the bind; does the server want a client "
 			"certificate (bind certificate)" DIR_WHY_TRY
 			"ldapwhoami -x -W -H %.80s -D '%.80s'",
 			conf->uri, conf->uri, conf->bind_user);
 	else
-		dir_why(why, "bind as %.80s failed: %s (%.80s)", conf->bind_user,
-			ldap_err2string(rc), text ? text : "");
-	ldap_memfree(text);
-	return rc == LDAP_INVALID_CREDENTIALS || rc == LDAP_INVALID_DN_SYNTAX ? -EACCES
-	       : rc == LDAP_TIMEOUT					      ? -ETIMEDOUT
-									      : -ECONNRESET;
+		dir_why(why,
+			"bind as %.80s failed: %s (%.80s)" DIR_WHY_TRY
+			"ldapwhoami -x -W -H %.80s -D '%.80s'",
+			conf->bind_user, ldap_err2string(end->rc), text, conf->uri,
+			conf->bind_user);
+}
+
+static int bind_simple(
+	LDAP *ld, const struct dldap_conf *conf, const char *password, char why[DIR_WHY_MAX])
+{
+	struct bind_end end;
+	int rc;
+
+	bind_send(ld, conf, password, &end);
+	rc = end.rc;
+	/* bound, but until the password is changed it gets no answer to anything else */
+	if (rc == LDAP_SUCCESS && end.policy == PP_changeAfterReset)
+		rc = LDAP_INVALID_CREDENTIALS;
+	if (rc != LDAP_SUCCESS)
+		bind_words(conf, &end, why);
+	ldap_memfree(end.text);
+	if (rc == LDAP_INVALID_CREDENTIALS || rc == LDAP_INVALID_DN_SYNTAX)
+		return -EACCES;
+	return rc == LDAP_SUCCESS ? 0 : rc == LDAP_TIMEOUT ? -ETIMEDOUT : -ECONNRESET;
 }

@@ -208,3 +208,23 @@ void dir_why_bind(char out[DIR_WHY_MAX], const char *uri, const char *user,
 	dir_why(out, "the directory refuses %.80s: %s" DIR_WHY_TRY "%.*s%s%s", user, why,
 		(int)(mark - next), next, account, mark + 2);
 }
+
+void dir_why_policy(
+	char out[DIR_WHY_MAX], enum dir_policy_fault fault, const char *uri, const char *user)
+{
+	if (fault == DIR_POLICY_LOCKED)
+		dir_why(out,
+			"the directory refuses %.80s: the account is locked; an administrator "
+			"removes its pwdAccountLockedTime" DIR_WHY_TRY
+			"ldapsearch -x -W -H %.80s -D ADMIN -s base -b '%.80s' "
+			"pwdAccountLockedTime",
+			user, uri, user);
+	else
+		dir_why(out,
+			"the directory refuses %.80s: the password %s; set a new one, and write it "
+			"to password-file" DIR_WHY_TRY "ldappasswd -x -W -S -H %.80s -D '%.80s'",
+			user,
+			fault == DIR_POLICY_EXPIRED ? "has expired"
+						    : "must be changed before its first use",
+			uri, user);
+}

@@ -53,4 +53,9 @@ void dir_why_file(char out[DIR_WHY_MAX], enum dir_file_fault fault, const char *
 void dir_why_bind(char out[DIR_WHY_MAX], const char *uri, const char *user,
 	const char *password_file, const char *text);
 
+enum dir_policy_fault { DIR_POLICY_LOCKED, DIR_POLICY_EXPIRED, DIR_POLICY_MUST_CHANGE };
+/* a simple bind that a password policy (not Active Directory's) does not let pass */
+void dir_why_policy(
+	char out[DIR_WHY_MAX], enum dir_policy_fault fault, const char *uri, const char *user);
+
 #endif

@@ -56,7 +56,7 @@ certificate expired /CN=ldap 20200101000000Z 20210101000000Z
 certificate early /CN=ldap 20480101000000Z 20490101000000Z
 
 # ---- the servers: one with TLS, one without, and TLS with certificates that are not good ----
-mkdir "$W/db"
+mkdir "$W"/{db,closed}
 cat >"$W/slapd.conf" <<-E
 	include /etc/ldap/schema/core.schema
 	include /etc/ldap/schema/cosine.schema
@@ -64,6 +64,7 @@ cat >"$W/slapd.conf" <<-E
 	modulepath /usr/lib/ldap
 	moduleload back_mdb
 	moduleload syncprov
+	moduleload ppolicy
 	TLSCACertificateFile $W/ca.crt
 	TLSCertificateFile $W/srv.crt
 	TLSCertificateKeyFile $W/srv.key
@@ -83,6 +84,13 @@ cat >"$W/slapd.conf" <<-E
 	dbnosync
 	index objectClass,uid,member,entryCSN,entryUUID eq
 	overlay syncprov
+	overlay ppolicy
+	ppolicy_default "cn=passwords,$BASE"
+	ppolicy_use_lockout
+	database mdb
+	suffix "dc=closed"
+	directory $W/closed
+	restrict bind
 E
 grep -v '^.*TLS' "$W/slapd.conf" | sed '/^database/,$d' >"$W/plain.conf"
 { # asks everyone for a certificate
@@ -115,6 +123,13 @@ person() { printf 'dn: cn=%s,ou=people,%s\nobjectClass: inetOrgPerson\nsn: x\nui
 	printf 'dn: ou=%s,'$BASE'\nobjectClass: organizationalUnit\n\n' people groups empty
 	person svc svc $'userPassword: Svc-Passw0rd\n'
 	person blind blind $'userPassword: Svc-Passw0rd\n'
+	person locked locked $'userPassword: Svc-Passw0rd\npwdAccountLockedTime: 000001010000Z\n'
+	person reset reset $'userPassword: Svc-Passw0rd\npwdReset: TRUE\n'
+	printf 'dn: cn=%s,%s\nobjectClass: device\nobjectClass: pwdPolicy\npwdAttribute: userPassword\n%s: %s\n%s: TRUE\n\n' \
+		short $BASE pwdMaxAge 1 pwdLockout passwords $BASE pwdLockout TRUE pwdMustChange
+	person expired expired "userPassword: Svc-Passw0rd
+pwdPolicySubentry: cn=short,$BASE
+"
 	person alice alice
 	printf 'dn: cn=eng,ou=groups,%s\nobjectClass: groupOfNames\nmember: cn=alice,ou=people,%s\n\n' $BASE $BASE
 } | LDAPTLS_CACERT=$W/ca.crt timeout 60 ldapmodify -a -x -H ldaps://127.0.0.1 -D "cn=admin,$BASE" -w admin >/dev/null
@@ -182,6 +197,10 @@ done <<-E
 	password-open|conf|s,/password",/open",|password-file $W/open is open to others \(mode 440\); try: chmod 400 $W/open
 	password-empty|conf|s,/password",/empty",|password-file $W/empty has no password in it
 	wrong-password|conf|s,/password",/wrong",|refuses cn=svc,ou=people,dc=corp,dc=example: wrong user name or password .*; try: ldapwhoami -x -W -H ldaps://127.0.0.1 -D 'cn=svc
+	account-locked|conf|s/cn=svc/cn=locked/|refuses cn=locked,ou=people,dc=corp,dc=example: the account is locked; .*; try: ldapsearch -x -W -H ldaps://127.0.0.1 -D ADMIN -s base -b 'cn=locked,
+	password-expired|conf|s/cn=svc/cn=expired/|refuses cn=expired,ou=people,dc=corp,dc=example: the password has expired; set a new one, .*; try: ldappasswd -x -W -S -H ldaps://127.0.0.1 -D 'cn=expired,
+	password-reset|conf|s/cn=svc/cn=reset/|refuses cn=reset,ou=people,dc=corp,dc=example: the password must be changed before its first use; .*; try: ldappasswd
+	bind-restricted|conf|s/cn=svc.*example/cn=svc,dc=closed/|bind as cn=svc,dc=closed failed: Server is unwilling to perform .*; try: ldapwhoami -x -W -H ldaps://127.0.0.1 -D 'cn=svc,dc=closed
 	no-such-account|conf|s/cn=svc/cn=none/|refuses cn=none,ou=people,dc=corp,dc=example: wrong user name or password
 	plain-name|conf|s/bind-user .*/bind-user svc;/|refuses svc: that is neither UPN \(svc@corp.example\), CORP.svc nor DN
 	key-open|cert|s,/client.key,/open.key,|client-key $W/open.key is open to others \(mode 440\)
