@@ -220,30 +220,6 @@ static int load_as_of(sqlite3_stmt *st, const struct store_load_ops *ops, void *
 	return 0;
 }
 
-static int load_principal(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
-{
-	struct idfw_principal p = { .presence = (enum idfw_presence)col_int(st, 6),
-		.resolved_ms = col_int(st, 7),
-		.account = { .state = (uint32_t)col_int(st, 9),
-			.revokes = (uint32_t)col_int(st, 10),
-			.expires_ms = col_int(st, 11) } };
-	int err;
-
-	p.key = (char *)(uintptr_t)col_text(st, 0); /* borrowed until the next step */
-	p.name = (char *)(uintptr_t)col_text(st, 1);
-	p.upn = (char *)(uintptr_t)col_text(st, 2);
-	p.dn = (char *)(uintptr_t)col_text(st, 3);
-	p.sid = (char *)(uintptr_t)col_text(st, 4);
-	p.directory = (char *)(uintptr_t)col_text(st, 12);
-	if (!col_blob(st, 5, p.guid, sizeof(p.guid)))
-		return -EBADF;
-	err = store_groups_parse(col_text(st, 8), &p.groups, &p.n_groups);
-	if (err == 0)
-		err = ops->principal(arg, &p);
-	store_groups_free(p.groups, p.n_groups);
-	return err;
-}
-
 static int load_session(sqlite3_stmt *st, const struct store_load_ops *ops, void *arg)
 {
 	Idfw__Session s = IDFW__SESSION__INIT;
@@ -343,10 +319,7 @@ int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void 
 		{ "SELECT name,boot_id,seq FROM vm", load_vm },
 		{ "SELECT directory,real_ms,next_session FROM as_of ORDER BY real_ms DESC",
 			load_as_of },
-		{ "SELECT "
-		  "key,name,upn,dn,sid,guid,presence,resolved_ms,groups,account_state,revokes,"
-		  "expires_ms,directory FROM principal",
-			load_principal },
+		{ NULL, NULL }, /* accounts: store_dir_read() */
 		/* before the sessions: what they give is right from the start */
 		{ "SELECT vm,uid,session,user,since_ms,automatic,by,why,spares FROM isolation "
 		  "ORDER BY since_ms",
@@ -370,10 +343,18 @@ int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void 
 	size_t i;
 	int err = 0;
 
+	/* one state of the file, whatever is written meanwhile */
+	if (sqlite3_exec(db->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+		return -EIO;
 	for (i = 0; err == 0 && i < GI_ARRAY_SIZE(steps); i++) {
 		sqlite3_stmt *st = NULL;
-		int rc = sqlite3_prepare_v2(db->db, steps[i].query, -1, &st, NULL);
+		int rc;
 
+		if (!steps[i].query) {
+			err = store_dir_read(db, ops, arg);
+			continue;
+		}
+		rc = sqlite3_prepare_v2(db->db, steps[i].query, -1, &st, NULL);
 		while (rc == SQLITE_OK && err == 0 && sqlite3_step(st) == SQLITE_ROW)
 			err = steps[i].row(st, ops, arg);
 		rc = sqlite3_finalize(st);
@@ -384,5 +365,6 @@ int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void 
 		err = store_sql_number(db, "SELECT coalesce(max(id),0) FROM session", &last);
 	if (err == 0)
 		ops->next_db_id(arg, (uint64_t)last + 1);
+	(void)sqlite3_exec(db->db, "COMMIT", NULL, NULL, NULL);
 	return err;
 }

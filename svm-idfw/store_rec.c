@@ -13,9 +13,9 @@
 
 static size_t rec_len(const char *s);
 static const char *rec_put(struct store_rec *r, size_t *at, const char *s);
-static const char *rec_member(const json_t *row, size_t i);
 static void rec_hex(const uint8_t id[16], char ret[33]);
-static void rec_unhex(const char *text, uint8_t ret[16]);
+static size_t group_len(const struct idfw_group *g);
+static void group_put(struct store_rec *r, size_t *at, const struct idfw_group *g);
 
 int store_rec_new(const struct idfw_record *r, struct store_rec **ret)
 {
@@ -108,36 +108,37 @@ int store_rec_as_of(const struct idfw_as_of *as_of, struct store_rec **ret)
 
 int store_rec_principal(const struct idfw_principal *p, struct store_rec **ret)
 {
-	char *groups = store_groups_text(p->groups, p->n_groups);
-	struct store_rec *c = NULL;
-	size_t bytes, at = 0;
+	size_t bytes = sizeof(struct store_rec) + rec_len(p->key) + rec_len(p->name) +
+		       rec_len(p->upn) + rec_len(p->dn) + rec_len(p->sid) + rec_len(p->directory),
+	       at = 0;
+	struct store_rec *c;
 
-	if (!groups)
-		return -ENOMEM;
-	bytes = sizeof(*c) + rec_len(p->key) + rec_len(p->name) + rec_len(p->upn) + rec_len(p->dn) +
-		rec_len(p->sid) + rec_len(p->directory) + rec_len(groups);
+	for (size_t i = 0; i < p->n_groups; i++)
+		bytes += group_len(&p->groups[i]);
 	c = calloc(1, bytes);
-	if (c) {
-		c->bytes = bytes;
-		c->principal = true;
-		c->vm = c->detail = c->user = "";
-		c->key = rec_put(c, &at, p->key);
-		c->name = rec_put(c, &at, p->name);
-		c->upn = rec_put(c, &at, p->upn);
-		c->dn = rec_put(c, &at, p->dn);
-		c->sid = rec_put(c, &at, p->sid);
-		c->directory = rec_put(c, &at, p->directory);
-		c->groups = rec_put(c, &at, groups);
-		memcpy(c->guid, p->guid, sizeof(c->guid));
-		c->presence = p->presence;
-		c->resolved_ms = p->resolved_ms;
-		c->account = (struct idfw_account){ .state = p->account.state,
-			.revokes = p->account.revokes,
-			.expires_ms = p->account.expires_ms };
-		*ret = c;
-	}
-	free(groups);
-	return c ? 0 : -ENOMEM;
+	if (!c)
+		return -ENOMEM;
+	c->bytes = bytes;
+	c->principal = true;
+	c->vm = c->detail = c->user = "";
+	c->key = rec_put(c, &at, p->key);
+	c->name = rec_put(c, &at, p->name);
+	c->upn = rec_put(c, &at, p->upn);
+	c->dn = rec_put(c, &at, p->dn);
+	c->sid = rec_put(c, &at, p->sid);
+	c->directory = rec_put(c, &at, p->directory);
+	c->groups = c->text + at;
+	c->n_groups = p->n_groups;
+	for (size_t i = 0; i < p->n_groups; i++)
+		group_put(c, &at, &p->groups[i]);
+	memcpy(c->guid, p->guid, sizeof(c->guid));
+	c->presence = p->presence;
+	c->resolved_ms = p->resolved_ms;
+	c->account = (struct idfw_account){ .state = p->account.state,
+		.revokes = p->account.revokes,
+		.expires_ms = p->account.expires_ms };
+	*ret = c;
+	return 0;
 }
 
 const char *store_kind_word(enum idfw_record_kind kind)
@@ -193,73 +194,30 @@ const char *store_reason_word(enum _Idfw__EndReason reason)
 	}
 }
 
-char *store_groups_text(const struct idfw_group *groups, size_t n)
+const char *store_group_end(const char *at)
 {
-	json_t *list = json_array();
-	char *text = NULL;
-	size_t i;
-
-	for (i = 0; list && i < n; i++) {
-		const struct idfw_group *g = &groups[i];
-
-		char id[2 * sizeof(g->id) + 1];
-
-		rec_hex(g->id, id);
-		if (json_array_append_new(list, json_pack("[s,s,s,s,s]", g->name ? g->name : "",
-							g->dn ? g->dn : "", g->sid ? g->sid : "",
-							id, g->directory ? g->directory : "")) < 0)
-			goto out;
-	}
-	if (list)
-		text = json_dumps(list, JSON_COMPACT);
-out:
-	json_decref(list);
-	return text;
+	for (int i = 0; i < 5; i++)
+		at += strlen(at) + 1;
+	return at;
 }
 
-int store_groups_parse(const char *json, struct idfw_group **ret, size_t *ret_n)
+/* room for all of its id's digits */
+static size_t group_len(const struct idfw_group *g)
 {
-	json_t *list = json_loads(json, 0, NULL), *row;
-	struct idfw_group *g = NULL;
-	size_t i, n = json_array_size(list);
-	int err = json_is_array(list) ? 0 : -GI_EPROTO;
-
-	if (err == 0 && n) {
-		g = calloc(n, sizeof(*g));
-		if (!g)
-			err = -ENOMEM;
-	}
-	for (i = 0; err == 0 && i < n; i++) {
-		row = json_array_get(list, i);
-		g[i].name = strdup(rec_member(row, 0));
-		g[i].dn = strdup(rec_member(row, 1));
-		g[i].sid = strdup(rec_member(row, 2));
-		rec_unhex(rec_member(row, 3), g[i].id);
-		g[i].directory = strdup(rec_member(row, 4)); /* older rows have none: "" */
-		if (!g[i].name || !g[i].dn || !g[i].sid || !g[i].directory)
-			err = -ENOMEM;
-	}
-	json_decref(list);
-	if (err < 0) {
-		store_groups_free(g, g ? n : 0);
-		return err;
-	}
-	*ret = g;
-	*ret_n = n;
-	return 0;
+	return rec_len(g->name) + rec_len(g->dn) + rec_len(g->sid) + 2 * sizeof(g->id) + 1 +
+	       rec_len(g->directory);
 }
 
-void store_groups_free(struct idfw_group *groups, size_t n)
+static void group_put(struct store_rec *r, size_t *at, const struct idfw_group *g)
 {
-	size_t i;
+	char id[2 * sizeof(g->id) + 1];
 
-	for (i = 0; i < n; i++) {
-		free(groups[i].name);
-		free(groups[i].dn);
-		free(groups[i].sid);
-		free(groups[i].directory);
-	}
-	free(groups);
+	rec_hex(g->id, id);
+	(void)rec_put(r, at, g->name);
+	(void)rec_put(r, at, g->dn);
+	(void)rec_put(r, at, g->sid);
+	(void)rec_put(r, at, id);
+	(void)rec_put(r, at, g->directory);
 }
 
 json_t *store_detail_json(const char *text)
@@ -292,15 +250,19 @@ static const char *rec_put(struct store_rec *r, size_t *at, const char *s)
 /* "" for an id that is not known: all zero */
 static void rec_hex(const uint8_t id[16], char ret[33])
 {
+	static const char digits[] = "0123456789abcdef";
 	static const uint8_t none[16];
+	size_t n = memcmp(id, none, sizeof(none)) != 0 ? 16 : 0;
 
-	ret[0] = '\0';
-	for (size_t i = 0; i < 16 && memcmp(id, none, sizeof(none)) != 0; i++)
-		(void)snprintf(ret + 2 * i, 3, "%02x", id[i]);
+	for (size_t i = 0; i < n; i++) {
+		ret[2 * i] = digits[id[i] >> 4];
+		ret[2 * i + 1] = digits[id[i] & 15];
+	}
+	ret[2 * n] = '\0';
 }
 
 /* anything else than 32 digits: not known */
-static void rec_unhex(const char *text, uint8_t ret[16])
+void store_group_unhex(const char *text, uint8_t ret[16])
 {
 	memset(ret, 0, 16);
 	if (strlen(text) != 32 || strspn(text, "0123456789abcdef") != 32)
@@ -310,11 +272,4 @@ static void rec_unhex(const char *text, uint8_t ret[16])
 
 		ret[i / 2] = (uint8_t)(ret[i / 2] << 4 | d);
 	}
-}
-
-static const char *rec_member(const json_t *row, size_t i)
-{
-	const char *s = json_string_value(json_array_get(row, i));
-
-	return s ? s : "";
 }

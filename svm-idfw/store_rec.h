@@ -39,7 +39,9 @@ struct store_rec {
 
 	/* principal */
 	const char *directory;
-	const char *key, *name, *upn, *dn, *sid, *groups; /* groups: JSON, see below */
+	const char *key, *name, *upn, *dn, *sid;
+	const char *groups; /* one behind the other: store_group_end() */
+	size_t n_groups;
 	uint8_t guid[16];
 	enum idfw_presence presence;
 	uint64_t resolved_ms;
@@ -56,11 +58,10 @@ GI_MUST_CHECK int store_rec_principal(const struct idfw_principal *p, struct sto
 const char *store_kind_word(enum idfw_record_kind kind);
 const char *store_reason_word(enum _Idfw__EndReason reason);
 
-/* groups as JSON ([[name,dn,sid,id],...]; older files have no id) and back; owned; NULL: no
- * memory, or (parse) not what we wrote */
-char *store_groups_text(const struct idfw_group *groups, size_t n);
-GI_MUST_CHECK int store_groups_parse(const char *json, struct idfw_group **ret, size_t *ret_n);
-void store_groups_free(struct idfw_group *groups, size_t n);
+/* behind the group at @at: its name, DN, SID, id (32 digits or none), directory, a NUL each */
+const char *store_group_end(const char *at);
+/* an id's digits; none: all zero */
+void store_group_unhex(const char *text, uint8_t ret[16]);
 /* a detail column as JSON value; what is no JSON is shown as text. New reference, NULL: no memory
  */
 json_t *store_detail_json(const char *text);

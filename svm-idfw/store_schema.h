@@ -96,8 +96,28 @@ static const char store_schema_6[] =
 	"DELETE FROM meta WHERE key IN ('as_of_ms','as_of_session');"
 	"PRAGMA user_version=6;";
 
+/* each group once; an account has their numbers, with a blank between two (store_dir.c) */
+#define COLUMNS "name,dn,sid,guid,directory"
+#define MEMBERS                                                                                \
+	"coalesce(json_extract(j.value,'$[0]'),''),coalesce(json_extract(j.value,'$[1]'),'')," \
+	"coalesce(json_extract(j.value,'$[2]'),''),coalesce(json_extract(j.value,'$[3]'),'')," \
+	"coalesce(json_extract(j.value,'$[4]'),'')"
+static const char store_schema_7[] =
+	"CREATE TABLE directory_group(id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+	" dn TEXT NOT NULL, sid TEXT NOT NULL, guid TEXT NOT NULL, directory TEXT NOT NULL);"
+	"INSERT INTO directory_group(" COLUMNS ")"
+	" SELECT DISTINCT " MEMBERS " FROM principal p,json_each(p.groups) j;"
+	"CREATE INDEX directory_group_all ON directory_group(" COLUMNS ");"
+	"UPDATE principal SET groups=coalesce((SELECT group_concat(g.id,' ')"
+	" FROM json_each(principal.groups) j CROSS JOIN directory_group g"
+	" WHERE (g.name,g.dn,g.sid,g.guid,g.directory)=(" MEMBERS ")),'');"
+	"DROP INDEX directory_group_all;"
+	"PRAGMA user_version=7;";
+#undef COLUMNS
+#undef MEMBERS
+
 static const char *const store_schemas[] = { store_schema_1, store_schema_2, store_schema_3,
-	store_schema_4, store_schema_5, store_schema_6 };
+	store_schema_4, store_schema_5, store_schema_6, store_schema_7 };
 
 enum store_stmt {
 	S_BEGIN,
@@ -111,6 +131,8 @@ enum store_stmt {
 	S_AUDIT,
 	S_POLICY,
 	S_PRINCIPAL,
+	S_GROUP,
+	S_GROUP_GONE,
 	S_AS_OF,
 	S_ISOLATE,
 	S_RELEASE,
@@ -137,6 +159,9 @@ static const char *const store_stmts[S_WRITER_COUNT] = {
 	[S_PRINCIPAL] = "INSERT OR REPLACE INTO principal(key,name,upn,dn,sid,guid,presence,"
 			"resolved_ms,groups,account_state,revokes,expires_ms,directory)"
 			" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+	[S_GROUP] = "INSERT INTO directory_group(name,dn,sid,guid,directory)"
+		    " VALUES(?1,?2,?3,?4,?5)",
+	[S_GROUP_GONE] = "DELETE FROM directory_group WHERE id=?1",
 	[S_AS_OF] = "INSERT OR REPLACE INTO as_of(directory,real_ms,next_session)"
 		    " VALUES(?1,?2,?3)",
 	[S_ISOLATE] = "INSERT OR REPLACE INTO isolation(vm,uid,session,user,since_ms,automatic,by,"

@@ -2,11 +2,11 @@
 /*
  * store_sql.c - the database file: schema, transactions, queries
  *
- * Opening, migrating and writing; store_read.c reads. Runs in svm-idfw: the writer's connection in
- * the writer thread, the reader's in the loop. WAL with synchronous=FULL: when COMMIT returns, the
- * batch survives a power cut. A batch is one transaction; after an error it is rolled back as a
- * whole, so that it can be tried again. Source: sqlite.org/wal.html,
- * /pragma.html#pragma_synchronous, /lang_transaction.html.
+ * Opening, migrating and writing; store_read.c reads; store_dir.c: accounts and their groups. Runs
+ * in svm-idfw: the writer's connection in the writer thread, the reader's in the loop. WAL with
+ * synchronous=FULL: when COMMIT returns, the batch survives a power cut. A batch is one
+ * transaction; after an error it is rolled back as a whole, so that it can be tried again. Source:
+ * sqlite.org/wal.html, /pragma.html#pragma_synchronous, /lang_transaction.html.
  */
 #include "svm-idfw/store_sql.h"
 
@@ -25,16 +25,6 @@ static int sql_record(struct store_sql *db, const struct store_rec *r);
 static int sql_isolation(struct store_sql *db, const struct store_rec *r);
 static int sql_login(sqlite3_stmt *st, const struct store_rec *r);
 static int sql_audit(sqlite3_stmt *st, const struct store_rec *r);
-static int sql_principal(sqlite3_stmt *st, const struct store_rec *r);
-
-/* a statement without rows, ready for its next use; an SQLITE_ code */
-static int sql_run(sqlite3_stmt *st)
-{
-	int rc = sqlite3_step(st), again;
-
-	again = sqlite3_reset(st);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : again != SQLITE_OK ? again : rc;
-}
 
 /* no name leads to our file any more: what is written to it is not durable */
 static bool sql_gone(struct store_sql *db)
@@ -112,6 +102,7 @@ void store_sql_close(struct store_sql *db)
 		return;
 	for (i = 0; i < S_WRITER_COUNT; i++)
 		(void)sqlite3_finalize(db->st[i]);
+	store_dir_free(db);
 	(void)sqlite3_close(db->db);
 	free(db);
 }
@@ -214,10 +205,17 @@ int store_sql_write(struct store_sql *db, const struct store_rec *list, size_t n
 			(void)sql_error(db, "refused", why);
 			refused++;
 			rc = SQLITE_OK;
+		} else if (rc == -GI_ELIMIT) {
+			(void)snprintf(why, STORE_WHY_MAX,
+				"refused: account %.100s: more than %u groups in the database",
+				r->key, STORE_GROUPS_MAX);
+			refused++;
+			rc = SQLITE_OK;
 		}
 	}
 	if (rc == SQLITE_OK)
 		rc = sql_run(db->st[S_COMMIT]);
+	store_dir_end(db, rc == SQLITE_OK);
 	if (rc == SQLITE_OK) {
 		*ret_refused = refused;
 		return 0;
@@ -248,7 +246,7 @@ static int sql_record(struct store_sql *db, const struct store_rec *r)
 	sqlite3_stmt *st;
 
 	if (r->principal)
-		return sql_principal(db->st[S_PRINCIPAL], r);
+		return store_dir_write(db, r);
 	if (r->as_of) {
 		sql_text(db->st[S_AS_OF], 1, r->directory);
 		sql_int(db->st[S_AS_OF], 2, r->resolved_ms);
@@ -350,23 +348,5 @@ static int sql_audit(sqlite3_stmt *st, const struct store_rec *r)
 		(void)sqlite3_bind_blob(st, 7, r->boot_id, sizeof(r->boot_id), SQLITE_STATIC);
 		sql_int(st, 8, r->seq);
 	}
-	return sql_run(st);
-}
-
-static int sql_principal(sqlite3_stmt *st, const struct store_rec *r)
-{
-	sql_text(st, 1, r->key);
-	sql_text(st, 2, r->name);
-	sql_text(st, 3, r->upn);
-	sql_text(st, 4, r->dn);
-	sql_text(st, 5, r->sid);
-	(void)sqlite3_bind_blob(st, 6, r->guid, sizeof(r->guid), SQLITE_STATIC);
-	sql_int(st, 7, (uint64_t)r->presence);
-	sql_int(st, 8, r->resolved_ms);
-	sql_text(st, 9, r->groups);
-	sql_int(st, 10, r->account.state);
-	sql_int(st, 11, r->account.revokes);
-	sql_int(st, 12, r->account.expires_ms);
-	sql_text(st, 13, r->directory);
 	return sql_run(st);
 }

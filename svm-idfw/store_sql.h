@@ -2,8 +2,9 @@
 /*
  * store_sql.h - the database file: schema, transactions, queries
  *
- * The whole of sqlite3 that svm-idfw uses: store_sql.c opens and writes, store_read.c reads. A
- * connection belongs to one thread: the writer has one, the loop a read-only one.
+ * The whole of sqlite3 that svm-idfw uses: store_sql.c opens and writes, store_read.c reads,
+ * store_dir.c does both for accounts and their groups. A connection belongs to one thread: the
+ * writer has one, the loop a read-only one.
  */
 #ifndef SVM_IDFW_STORE_SQL_H
 #define SVM_IDFW_STORE_SQL_H
@@ -11,8 +12,9 @@
 #include "svm-idfw/store.h"
 #include "svm-idfw/store_rec.h"
 
-#define STORE_VERSION 6 /* user_version that this program writes */
+#define STORE_VERSION 7 /* user_version that this program writes */
 #define STORE_WHY_MAX 256
+#define STORE_GROUPS_MAX (1u << 18) /* groups of all accounts, of all directories */
 
 struct store_sql;
 

@@ -17,7 +17,7 @@ cold_database() { # LIVE - sessions of so many, on 100 VMs
 		    "leader_start,opened_ms,seen_ms) VALUES(?,?,?,?,?,?,'sshd','pts/1','10.9.1.1','publickey',1,1,?,?)",
 		    [(n, "vm%d" % (n % 100), boot, n, "u%06d" % n, 10000 + n, now, now) for n in range(1, live + 1)])
 		c.executemany("INSERT OR IGNORE INTO principal(key,name,upn,dn,sid,guid,presence,resolved_ms,groups,directory)"
-		    " VALUES(?,?,'',?,'',zeroblob(16),1,?,'[]','corp')",
+		    " VALUES(?,?,'',?,'',zeroblob(16),1,?,'','corp')",
 		    [("u%06d" % n, "u%06d" % n, "uid=u%06d,ou=p,%s" % (n, base), now) for n in range(1, users + 1)])
 		c.commit()
 	P

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fuzz_dirvalue.c - values that the directory or a guest chose: SIDs, names, filters, group lists
+ * fuzz_dirvalue.c - values that the directory or a guest chose: SIDs, names, filters, times
  *
- * Each input is read as a binary SID, and as text: a SID, a user's name, a base DN, the JSON of
- * a group list in the database, and what tells the state of an account. What is accepted must come
+ * Each input is read as a binary SID, and as text: a SID, a user's name, a base DN, and
+ * what tells the state of an account. What is accepted must come
  * back the same; a name must not get a character into a filter that could change the filter's
  * structure.
  */
@@ -13,7 +13,6 @@
 #include "svm-idfw/dirname.h"
 #include "svm-idfw/dirschema.h"
 #include "svm-idfw/sid.h"
-#include "svm-idfw/store_rec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -110,28 +109,6 @@ static void name(const char *text)
 		abort();
 }
 
-static void groups(const char *text)
-{
-	struct idfw_group *list = NULL, *again = NULL;
-	size_t n, m;
-	char *out;
-
-	if (store_groups_parse(text, &list, &n) < 0)
-		return;
-	out = store_groups_text(list, n);
-	if (!out || store_groups_parse(out, &again, &m) < 0 || m != n)
-		abort();
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(list[i].name, again[i].name) != 0 ||
-			strcmp(list[i].dn, again[i].dn) != 0 ||
-			strcmp(list[i].sid, again[i].sid) != 0)
-			abort();
-	}
-	free(out);
-	store_groups_free(again, n);
-	store_groups_free(list, n);
-}
-
 /* what it says of an account: known states, and none of expiry without a time that has come */
 static void account(const char *text)
 {
@@ -172,7 +149,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	sid_bytes(data, size);
 	sid_text(text);
 	name(text);
-	groups(text);
 	account(text);
 	free(text);
 	return 0;

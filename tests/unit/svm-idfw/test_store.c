@@ -482,10 +482,10 @@ static void test_store_newer_version_refused(void **state)
 	struct idfw_store *s = NULL;
 	char why[256];
 
-	sql(f, "PRAGMA user_version=7", SQLITE_OK, NULL);
+	sql(f, "PRAGMA user_version=8", SQLITE_OK, NULL);
 	assert_int_equal(idfw_store_open(f->loop, f->path, &store_ops, f, why, &s), -GI_EVERSION);
 	assert_null(s);
-	assert_non_null(strstr(why, "version 7"));
+	assert_non_null(strstr(why, "version 8"));
 	assert_non_null(strstr(why, "newer svm-idfw"));
 	sql(f, "PRAGMA user_version=2; PRAGMA application_id=5", SQLITE_OK, NULL);
 	assert_int_equal(idfw_store_open(f->loop, f->path, &store_ops, f, why, &s), -EBADF);
