@@ -102,6 +102,8 @@ struct dir_back {
 	const char *values[DIR_SCHEMA_ALL];
 	bool no_scan;	 /* OpenLDAP: it does not find entries by entryCSN (in time) */
 	bool told_by_fd; /* the server tells of changes on the watch connection */
+	char sample[DIR_NAME_MAX +
+		    1]; /* an account that is there, for a lookup that tries; or "" */
 };
 
 extern const struct dir_back_ops dir_back_ad, dir_back_openldap;

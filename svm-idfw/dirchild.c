@@ -26,6 +26,7 @@
 #include "lib/io/priv.h"
 #include "lib/io/sock.h"
 #include "svm-idfw/dirbase.h"
+#include "svm-idfw/dircalm.h"
 #include "svm-idfw/dirdns.h"
 #include "svm-idfw/dirgroups.h"
 #include "svm-idfw/dirkept.h"
@@ -35,7 +36,6 @@
 #include "svm-idfw/dirserver.h"
 #include "svm-idfw/dirwork.h"
 
-#define CHILD_BACKOFF_MAX_MS 5000
 #define CHILD_WORK_MS 50     /* on groups, before others have their turn */
 #define CHILD_OPEN_TRIES 4   /* behind one name, for the server that is meant */
 #define CHILD_TOLD_GAP_MS 50 /* between two looks that the server asked for */
@@ -54,7 +54,7 @@ struct child {
 	struct io_wake news;  /* from the other threads */
 	uint64_t told_ms;     /* when it last looked for that */
 	uint64_t compared_ms; /* when everything was last looked at, monotonic */
-	struct io_backoff backoff;
+	struct dir_calm calm;
 	uint64_t retry_ms; /* not before, monotonic */
 	bool up, same;	   /* @same: first to the address that it was connected to */
 	char why[DIR_WHY_MAX];
@@ -88,6 +88,7 @@ static void child_work(struct child *s);
 static void child_work_cb(struct io_timer *w);
 static void child_connect(struct child *s);
 static void child_disconnect(struct child *s);
+static void child_doubt(struct child *s);
 static void child_reconnect(struct child *s);
 static void child_send_state(struct child *s);
 static void child_sync(struct child *s);
@@ -107,7 +108,7 @@ int idfw_dir_child_main(const struct idfw_dir_conf *conf, const char *uri)
 	s->back.conf = &s->conf;
 	s->back.ops = strcmp(conf->type, "ad") == 0 ? &dir_back_ad : &dir_back_openldap;
 	s->back.page = (unsigned int)s->conf.page;
-	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
+	dir_calm_init(&s->calm);
 	err = child_start(s);
 	if (err == 0)
 		io_loop_run(s->loop);
@@ -288,7 +289,7 @@ static void child_news_cb(struct io_wake *w)
 	if (atomic_load(&s->ended))
 		io_loop_stop(s->loop);
 	else if (dir_work_lost(s->work, s->why))
-		child_disconnect(s); /* connects with the next look */
+		child_doubt(s);
 	else if (s->conf.query)
 		child_answer(s);
 	else
@@ -351,16 +352,45 @@ static void child_look(struct child *s)
 
 /*
  * In the next round: first the parent hears that we connect (down, and no reason), so that it knows
- * which limit counts if we never come back from it.
+ * which limit counts if we never come back from it. Who takes connections and ends them while the
+ * changes are looked at gets the next one after a pause, which grows; lookups go on meanwhile.
  */
 static void child_reconnect(struct child *s)
 {
+	uint64_t pause = dir_calm_broken(&s->calm);
+
 	child_disconnect(s);
+	if (s->calm.shorts == DIR_CALM_SHORT_MAX)
+		gi_warn("directory: %s: what changed is not seen, tried again with pauses: %s",
+			s->conf.uri, s->why);
+	if (s->several && dir_calm_gives_up(&s->calm)) {
+		dir_work_down(s->work, &s->back, s->why);
+		child_send_state(s);
+		return;
+	}
 	s->why[0] = '\0';
 	s->same = true;
-	s->retry_ms = 0;
+	s->retry_ms = io_clock_mono_ms() + pause;
 	child_send_state(s);
-	io_timer_start(s->loop, &s->poll, 0, s->conf.poll_ms, child_poll_cb, s);
+	io_timer_start(s->loop, &s->poll, pause < s->conf.poll_ms ? pause : s->conf.poll_ms,
+		s->conf.poll_ms, child_poll_cb, s);
+}
+
+/* connects with the next look; lookups may fail where all that connecting takes is well */
+static void child_doubt(struct child *s)
+{
+	uint64_t now = io_clock_mono_ms();
+
+	child_disconnect(s);
+	s->retry_ms = now + dir_calm_lost(&s->calm, dir_work_answers(s->work));
+}
+
+/* all was looked at: the server has done what it is for */
+static void child_looked(struct child *s)
+{
+	dir_calm_looked(&s->calm);
+	if (child_synced(s))
+		child_send_state(s);
 }
 
 /* libldap's own limits come first, so that the parent has to kill only what has none */
@@ -407,8 +437,8 @@ static void child_work(struct child *s)
 		child_reconnect(s);
 	else if (more)
 		io_timer_start(s->loop, &s->work_on, 0, 0, child_work_cb, s);
-	else if (child_synced(s))
-		child_send_state(s);
+	else
+		child_looked(s);
 }
 
 /* ---- somebody waits for it ---- */
@@ -483,9 +513,11 @@ static void child_connect(struct child *s)
 		err = s->back.ops->begin(&s->back, &s->changes, s->why);
 	}
 	if (err == 0)
-		err = dir_base_check(&s->back, s->back.watch, NULL, s->why);
+		err = dir_base_check(&s->back, s->back.watch, s->back.sample, s->why);
 	if (err == 0 && !dir_work_connected(s->work))
 		err = child_open_look(s, &s->back, s->why, &look);
+	if (err == 0 && look && s->calm.doubt)
+		err = dir_work_try(&s->back, look, s->why);
 	s->same = false;
 	if (err < 0) {
 		if (s->why[0] == '\0')
@@ -493,10 +525,11 @@ static void child_connect(struct child *s)
 		dldap_close(look);
 		child_disconnect(s);
 		dir_work_down(s->work, &s->back, s->why);
-		s->retry_ms = io_clock_mono_ms() + io_backoff_next(&s->backoff);
+		s->retry_ms = io_clock_mono_ms() + dir_calm_refused(&s->calm);
 		return;
 	}
 	s->up = true;
+	dir_calm_up(&s->calm, dir_work_answers(s->work));
 	s->back.moved = false;
 	if (!s->compared_ms) /* everybody is looked up now, and all groups are read */
 		s->compared_ms = io_clock_mono_ms();
@@ -504,7 +537,6 @@ static void child_connect(struct child *s)
 		io_fd_start(
 			s->loop, &s->watch, dldap_fd(s->back.watch), IO_READ, child_watch_cb, s);
 	s->why[0] = '\0';
-	io_backoff_init(&s->backoff, CHILD_BACKOFF_MAX_MS);
 	dir_work_up(s->work, &s->back, look);
 	child_send_state(s); /* first: who hears of changes asks at once */
 	if (s->conf.query) {

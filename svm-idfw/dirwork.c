@@ -5,7 +5,8 @@
  * Threads block in libldap without the lock; all they share is here, under it. A lookup that lost
  * its connection goes back to the front of the queue, once. One connection that broke is made again
  * and no outage as long as others answer; only when none is left, or one stands still and nobody
- * else got an answer meanwhile, the child is down. Answers are dirreply.c's.
+ * else got an answer meanwhile, the child is down. Nor is one account whose lookup breaks every
+ * connection, if another one's is answered. Answers are dirreply.c's.
  * A thread that hangs (TLS handshake, name service) cannot be ended: the others go on without it,
  * and the parent finds out by the lookup that it has (dir.c). Source: docs/directory.md, ADR 9.
  */
@@ -29,6 +30,7 @@ static void worker_open(struct worker *k);
 static void worker_lookup(struct worker *k);
 static bool worker_broken(
 	struct worker *k, struct work_job *job, int err, uint64_t answers, const char *why);
+static bool worker_try(struct worker *k);
 static int worker_start(struct worker *k);
 static struct worker *work_in_state(struct dir_work *w, enum worker_state state, unsigned int *ret);
 static bool work_has_connection(struct dir_work *w);
@@ -204,6 +206,19 @@ uint64_t dir_work_answers(struct dir_work *w)
 	n = w->answers;
 	(void)pthread_mutex_unlock(&w->lock);
 	return n;
+}
+
+int dir_work_try(const struct dir_back *b, struct dldap *look, char why[DIR_WHY_MAX])
+{
+	struct dir_answer a = { .status = IDFW__DIR_RESULT__STATUS__UNAVAILABLE };
+	struct dir_back back = *b;
+	int err = 0;
+
+	back.look = look;
+	if (back.sample[0])
+		err = back.ops->lookup(&back, back.sample, NULL, 0, &a, why);
+	dir_answer_fini(&a);
+	return err == -ECONNRESET || err == -ETIMEDOUT ? err : 0;
 }
 
 /* ---- under the lock: who does what ---- */
@@ -488,7 +503,40 @@ static bool worker_broken(
 		work_call(w);
 		return false;
 	}
-	if (w->answers == answers)
+	if (w->answers == answers && !(err == -ECONNRESET && worker_try(k)) && w->up)
 		work_fail(w, why);
+	return true;
+}
+
+/*
+ * A lookup has lost two connections: is it the server, or that one account? True: another account
+ * is answered, on the connection that it has then
+ */
+static bool worker_try(struct worker *k)
+{
+	struct dir_work *w = k->work;
+	uint64_t generation = w->generation;
+	struct dir_back back = w->back;
+	char why[DIR_WHY_MAX] = "";
+	struct dldap *look = NULL;
+	int err;
+
+	if (!back.sample[0])
+		return false;
+	k->state = WORKER_OPENING;
+	k->opening_ms = io_clock_mono_ms();
+	(void)pthread_mutex_unlock(&w->lock);
+	err = w->conf.open(w->conf.arg, &back, why, &look);
+	if (err == 0)
+		err = dir_work_try(&back, look, why);
+	if (err < 0)
+		dldap_close(look);
+	(void)pthread_mutex_lock(&w->lock);
+	k->state = err < 0 ? WORKER_CLOSED : WORKER_IDLE;
+	if (err < 0)
+		return false;
+	k->back.look = look;
+	k->suspect = generation != w->generation;
+	w->answers++;
 	return true;
 }

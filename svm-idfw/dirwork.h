@@ -49,6 +49,11 @@ bool dir_work_connected(struct dir_work *w);
 /* no lookup can be done any more, said DirState: true once, with the reason */
 bool dir_work_lost(struct dir_work *w, char ret_why[DIR_WHY_MAX]);
 struct dir_picture;
+/*
+ * dir_work_try - can this server do a lookup? b->sample is looked up on @look, the answer dropped
+ * Errors: -ECONNRESET, -ETIMEDOUT; from any thread
+ */
+GI_MUST_CHECK int dir_work_try(const struct dir_back *b, struct dldap *look, char why[DIR_WHY_MAX]);
 /* DirState: @up only as long as lookups can be done as well, else the reason is ours; @picture: as
  * dir_reply_state() */
 void dir_work_state(struct dir_work *w, const struct dir_back *b, bool up, const char *why,

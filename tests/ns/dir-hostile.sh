@@ -109,6 +109,27 @@ else
 	bad "a referral was followed: $(cat "$W/elsewhere.out")"
 fi
 
+# connections, binds and the look for changes are well; lookups break
+echo '== one that breaks lookups'
+lies lookups alice
+from=$(($(wc -l <"$W/out") + 1))
+for n in 1 2 3; do
+	if ask alice && [ "$LINE" = 'answer alice unavailable - -' ] && ask svc && [[ $LINE =~ 'svc found' ]]; then
+		ok 'alice breaks connections, svc is answered'
+	else
+		bad "alice breaks connections: $LINE"
+	fi
+done
+lies lookups
+ask alice || bad 'lookups break: not answered'
+broke=$(grep -c '^broke' "$W/liar.out") || true
+end=$(($(now_ms) + 60000))
+until [ "$(grep -c '^broke' "$W/liar.out")" -ge $((broke + 5)) ] || [ "$(now_ms)" -gt $end ]; do sleep 0.02; done
+# it may be down for one reason and then for another
+states=$(tail -n +$from "$W/out" | grep '^state' | cut -d' ' -f2 | uniq | paste -sd' ') || true
+if [ "$states" = down ]; then ok 'all lookups break: down, and not up in between'; else bad "all lookups break: ${states:-nothing}"; fi
+if honest_again; then ok 'honest again'; else bad "never well again: $LINE"; fi
+
 echo '== one that sends too much'
 survives - length
 most=$(sed -n 's/^sent //p' "$W/liar.out" | sort -n | tail -1)

@@ -21,7 +21,9 @@ its answers on, message by message (RFC 4511), as DIR/mode says at that moment:
   limit           results say sizeLimitExceeded
   controls        entries' names with a newline, NUL and broken UTF-8
   twice           each entry twice
-To standard output: "did MODE", once for each that was used; "sent KIB" after each length and endless.
+  lookups [NAME]  who looks an account up (that one) is disconnected; others are served
+To standard output: "did MODE", once for each that was used; "sent KIB" after each length and endless;
+"broke" for each that was disconnected by lookups.
 """
 import os
 import random
@@ -143,6 +145,12 @@ class Liar:
         finally:
             print("sent", sent >> 10, flush=True)
 
+    def breaks(self, asked):
+        """is it (uid=NAME) in a filter? (uid=*), which asks for anybody, is not"""
+        words = self.mode()
+        name = words[1].encode() if words[1:] else b""
+        return words[0] == "lookups" and re.search(rb"\x04\x03uid\x04." + name, asked, re.S)
+
     def lie(self, s, content):
         """one message of the real server, on its way to the client"""
         (id_tag, id_bytes), (tag, body) = list(parts(content))[:2]
@@ -209,7 +217,11 @@ class Liar:
                 ready = [s for s in (client, real) if s.pending()]
                 ready = ready or select.select([client, real], [], [])[0]
                 if client in ready:
-                    real.sendall(tlv(0x30, read_message(client)))
+                    asked = read_message(client)
+                    if self.breaks(asked):
+                        print("broke", flush=True)
+                        raise Gone
+                    real.sendall(tlv(0x30, asked))
                 else:
                     self.lie(client, read_message(real))
         except (Gone, OSError):
