@@ -16,6 +16,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "lib/io/loop.h"
 
@@ -44,6 +45,7 @@ static int ad_root_nc(void *arg, const uint8_t *value, size_t len)
 {
 	struct dir_back *b = arg;
 
+	b->nc_seen++;
 	if (b->n_nc == DIR_NC_MAX)
 		return 0;
 	b->nc[b->n_nc] = strndup((const char *)value, len);
@@ -151,9 +153,14 @@ static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WH
 
 	while (b->n_nc)
 		free(b->nc[--b->n_nc]);
+	b->nc_seen = 0;
 	err = dir_ad_root_read(b->watch, &r, why);
 	if (err < 0)
 		return err;
+	if (b->nc_seen > DIR_NC_MAX)
+		gi_warn("directory: %s has %zu naming contexts: changes are looked for in the "
+			"first %d, what is written elsewhere costs a comparison of all groups",
+			b->conf->uri, b->nc_seen, DIR_NC_MAX);
 	if (r.root[0] == '\0' || r.usn == 0 || gi_text_copy(b->root, sizeof(b->root), r.root) < 0 ||
 		dir_base_domain(r.root, b->domain) < 0) {
 		dir_why(why,

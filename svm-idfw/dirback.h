@@ -89,9 +89,9 @@ struct dir_back {
 	struct dir_sid domain_sid;	/* AD: of the domain itself; len 0 unknown */
 	char root[DIR_DN_MAX];		/* of the domain: groups may be outside of conf->base */
 	char *nc[DIR_NC_MAX];		/* owned: where changes may be */
-	size_t n_nc;
-	uint64_t usn;		   /* AD: highest that was looked at */
-	char csn[DIR_CSN_SET_MAX]; /* OpenLDAP: all is told up to there */
+	size_t n_nc, nc_seen;		/* @nc_seen: how many there are */
+	uint64_t usn;			/* AD: highest that was looked at */
+	char csn[DIR_CSN_SET_MAX];	/* OpenLDAP: all is told up to there */
 	struct dir_cache *cache;
 	struct dir_memo *memo;	   /* OpenLDAP: what groups are in */
 	struct dir_groups *groups; /* the main thread's */

@@ -8,7 +8,7 @@
  * that are in the list. A page a request. Then references (the policy's names, DNs, SIDs) are
  * matched as the policy compares them, and what was asked for is said, in a fixed order.
  * Invariant: a listing that is not whole is no answer but an error.
- * Source: MS-ADTS 3.1.1.3.1.3.3 (range), 3.1.1.4.5.4 (memberOf); docs/directory.md.
+ * Source: MS-ADTS 3.1.1.4.5.4 (memberOf); docs/directory.md.
  */
 #include "svm-idfw/dirreport.h"
 
@@ -30,20 +30,13 @@ struct ref {
 	char key[]; /* its kind's letter and the text */
 };
 
-struct rest { /* a group whose memberOf goes on */
-	struct net_node *node;
-	size_t next;
-};
-
 struct listing {
 	struct dir_back *b;
 	struct dir_report *r;
 	const struct dir_schema *schema;
 	enum _Idfw__DirQuery__Show show;
 	struct dir_net net;
-	struct ref *refs;  /* owned */
-	struct rest *rest; /* owned */
-	size_t n_rest, cap_rest;
+	struct ref *refs;	      /* owned */
 	struct net_node *at;	      /* whose entry is at hand */
 	bool some;		      /* it has a member */
 	struct dir_report_more *more; /* owned: of each node */
@@ -100,42 +93,6 @@ static int group_pages(struct listing *l, const char *and, const char *const *at
 
 /* ---- Active Directory ---- */
 
-static int ad_point(void *arg, const uint8_t *value, size_t len)
-{
-	struct listing *l = arg;
-	struct net_node *group = NULL;
-	int err = dir_net_stranger(&l->net, value, len, &group);
-
-	return err < 0 ? err : dir_net_edge(&l->net, l->at, group);
-}
-
-static int rest_add(struct listing *l, size_t next)
-{
-	if (l->n_rest == l->cap_rest) {
-		size_t cap = l->cap_rest ? 2 * l->cap_rest : 16;
-		struct rest *grown = reallocarray(l->rest, cap, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		l->rest = grown;
-		l->cap_rest = cap;
-	}
-	l->rest[l->n_rest++] = (struct rest){ l->at, next };
-	return 0;
-}
-
-static int ad_points(struct listing *l, struct dldap_entry *e)
-{
-	char part[DLDAP_RANGE_MAX];
-	size_t next = 0;
-	int err;
-
-	if (!dldap_entry_range(e, "memberOf", part, &next))
-		return dldap_entry_each(e, "memberOf", ad_point, l);
-	err = dldap_entry_each(e, part, ad_point, l);
-	return err == 0 && next ? rest_add(l, next) : err;
-}
-
 static int ad_group(void *arg, struct dldap_entry *e)
 {
 	struct listing *l = arg;
@@ -148,42 +105,7 @@ static int ad_group(void *arg, struct dldap_entry *e)
 	err = dir_net_node(&l->net, guid, sizeof(guid), &l->at);
 	if (err == 0)
 		err = dir_net_read(l->at, e, l->schema, true);
-	return err < 0 ? err : ad_points(l, e);
-}
-
-static int ad_more(void *arg, struct dldap_entry *e)
-{
-	return ad_points(arg, e);
-}
-
-/* groups that are in more groups than one answer tells; each part may add one more to the list */
-static int ad_rest(struct listing *l, char why[DIR_WHY_MAX])
-{
-	char base[48], attr[DLDAP_RANGE_MAX];
-	const char *attrs[] = { attr, NULL };
-	int err = 0;
-
-	while (err == 0 && l->n_rest) {
-		struct rest r = l->rest[--l->n_rest];
-		const struct dldap_query q = { .base = base,
-			.filter = "(objectClass=*)",
-			.scope = DLDAP_BASE,
-			.attrs = attrs,
-			.max = 1,
-			.extended_dn = true,
-			.entry = ad_more,
-			.arg = l };
-
-		l->at = r.node;
-		dir_guid_base(r.node->key, base);
-		(void)snprintf(attr, sizeof(attr), "memberOf;range=%zu-*", r.next);
-		err = dldap_search(l->b->look, &q, why);
-		if (err == 0 && l->n_rest && l->rest[l->n_rest - 1].node == r.node &&
-			l->rest[l->n_rest - 1].next <= r.next)
-			err = -GI_EPROTO;
-		dir_report_progress(l->r, l->net.n, l->net.n_edges);
-	}
-	return err;
+	return err < 0 ? err : dir_net_points(&l->net, l->at, e);
 }
 
 static int ad_empty(void *arg, struct dldap_entry *e)
@@ -209,7 +131,7 @@ static int ad_read(struct listing *l, char why[DIR_WHY_MAX])
 	int err = group_pages(l, "", attrs, DIR_GROUPS_LIST, ad_group, why);
 
 	if (err == 0)
-		err = ad_rest(l, why);
+		err = dir_net_rest(&l->net, l->b, l->r, why);
 	if (err == 0 && l->show == IDFW__DIR_QUERY__SHOW__UNUSED)
 		err = group_pages(l, "(!(member=*))", guid, DIR_GROUPS_LIST, ad_empty, why);
 	return err;
@@ -521,7 +443,6 @@ static void listing_fini(struct listing *l)
 		HASH_DEL(l->refs, r);
 		free(r);
 	}
-	free(l->rest);
 	free(l->more);
 	free(l->order);
 	dir_net_fini(&l->net);

@@ -5,9 +5,11 @@
  * Runs in the directory child, for an operator's question. A node is known by a key before its
  * entry is read: an edge may name it first. Invariant: numbers are given in order and never change,
  * so the graph (dirgraph.h) has the same.
+ * Source: MS-ADTS 3.1.1.3.1.3.3 (range), 3.1.1.3.4.1.5 (extended DN).
  */
 #include "svm-idfw/dirreport.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +26,7 @@ void dir_net_fini(struct dir_net *n)
 	}
 	free(n->nodes);
 	free(n->edges);
+	free(n->rest);
 	*n = (struct dir_net){ .n = 0 };
 }
 
@@ -200,7 +203,7 @@ static bool extended(const uint8_t *value, size_t len, uint8_t ret_guid[16], con
 	return true;
 }
 
-int dir_net_stranger(struct dir_net *n, const uint8_t *value, size_t len, struct net_node **ret)
+static int net_stranger(struct dir_net *n, const uint8_t *value, size_t len, struct net_node **ret)
 {
 	struct net_node *group = NULL;
 	uint8_t guid[16];
@@ -220,6 +223,101 @@ int dir_net_stranger(struct dir_net *n, const uint8_t *value, size_t len, struct
 	}
 	if (err == 0)
 		*ret = group;
+	return err;
+}
+
+struct net_points {
+	struct dir_net *n;
+	const struct net_node *node;
+	bool rest, found; /* it is the rest of @node that is asked for; it came */
+};
+
+static int net_point(void *arg, const uint8_t *value, size_t len)
+{
+	struct net_points *p = arg;
+	struct net_node *group = NULL;
+	int err = net_stranger(p->n, value, len, &group);
+
+	return err < 0 ? err : dir_net_edge(p->n, p->node, group);
+}
+
+static int net_rest_add(struct dir_net *n, const struct net_node *node, size_t next)
+{
+	if (n->n_rest == n->cap_rest) {
+		size_t cap = n->cap_rest ? 2 * n->cap_rest : 16;
+		struct net_rest *grown = reallocarray(n->rest, cap, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		n->rest = grown;
+		n->cap_rest = cap;
+	}
+	n->rest[n->n_rest++] = (struct net_rest){ node, next };
+	return 0;
+}
+
+static int net_points_entry(void *arg, struct dldap_entry *e)
+{
+	char part[DLDAP_RANGE_MAX];
+	struct net_points *p = arg;
+	size_t next = 0;
+	int err;
+
+	p->found = dldap_entry_range(e, "memberOf", part, &next);
+	if (!p->found)
+		return p->rest ? 0 : dldap_entry_each(e, "memberOf", net_point, p);
+	err = dldap_entry_each(e, part, net_point, p);
+	return err == 0 && next ? net_rest_add(p->n, p->node, next) : err;
+}
+
+int dir_net_points(struct dir_net *n, const struct net_node *node, struct dldap_entry *e)
+{
+	struct net_points p = { .n = n, .node = node };
+
+	return net_points_entry(&p, e);
+}
+
+/* the next part; it may note one more */
+static int net_rest_ask(
+	struct dir_net *n, struct dir_back *b, const struct net_rest *r, char why[DIR_WHY_MAX])
+{
+	struct net_points p = { .n = n, .node = r->node, .rest = true };
+	char base[48], attr[DLDAP_RANGE_MAX], name[SID_TEXT_MAX];
+	const char *attrs[] = { attr, NULL };
+	const struct dldap_query q = { .base = base,
+		.filter = "(objectClass=*)",
+		.scope = DLDAP_BASE,
+		.attrs = attrs,
+		.max = 1,
+		.extended_dn = true,
+		.entry = net_points_entry,
+		.arg = &p };
+	int err;
+
+	dir_guid_base(r->node->key, base);
+	(void)snprintf(attr, sizeof(attr), "memberOf;range=%zu-*", r->next);
+	err = dldap_search(b->look, &q, why);
+	if (err < 0)
+		return err;
+	if (p.found && (!n->n_rest || n->rest[n->n_rest - 1].node != r->node ||
+			       n->rest[n->n_rest - 1].next > r->next))
+		return 0;
+	dir_why(why,
+		"the directory does not say all groups that %.100s is in: %zu, and not the rest",
+		dir_net_name(r->node, name), r->next);
+	return -GI_EPROTO;
+}
+
+int dir_net_rest(struct dir_net *n, struct dir_back *b, struct dir_report *r, char why[DIR_WHY_MAX])
+{
+	int err = 0;
+
+	while (err == 0 && n->n_rest) {
+		struct net_rest one = n->rest[--n->n_rest];
+
+		err = net_rest_ask(n, b, &one, why);
+		dir_report_progress(r, n->n, n->n_edges);
+	}
 	return err;
 }
 

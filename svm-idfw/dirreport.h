@@ -37,11 +37,17 @@ struct net_node {
 struct net_edge {
 	uint32_t member, group;
 };
+struct net_rest { /* an entry whose memberOf goes on there */
+	const struct net_node *node;
+	size_t next;
+};
 struct dir_net {
 	struct net_node *by_key, **nodes; /* owned; in order of number */
 	size_t n, cap, max;
 	struct net_edge *edges; /* owned */
 	size_t n_edges, cap_edges;
+	struct net_rest *rest; /* owned */
+	size_t n_rest, cap_rest;
 };
 
 void dir_net_fini(struct dir_net *n);
@@ -59,15 +65,25 @@ GI_MUST_CHECK int dir_net_graph(struct dir_net *n, struct dir_graph **ret);
 /* an entry of a group into its node; AD: its kind by groupType and SID */
 GI_MUST_CHECK int dir_net_read(
 	struct net_node *n, struct dldap_entry *e, const struct dir_schema *s, bool ad);
-/* Active Directory: the group that a value with extended DN points to; known by its DN alone until
- * it is read, if it ever is. -GI_EPROTO, -GI_ELIMIT, -ENOMEM */
-GI_MUST_CHECK int dir_net_stranger(
-	struct dir_net *n, const uint8_t *value, size_t len, struct net_node **ret);
+/*
+ * dir_net_points - Active Directory: the groups that @e, the entry of @node, says it is in
+ * A group is known by its DN alone until it is read, if it ever is. What does not fit into one
+ * answer is noted for dir_net_rest(). -GI_EPROTO, -GI_ELIMIT, -ENOMEM
+ */
+GI_MUST_CHECK int dir_net_points(
+	struct dir_net *n, const struct net_node *node, struct dldap_entry *e);
+struct dir_report;
+/*
+ * dir_net_rest - asks, on b->look, until all that dir_net_points() noted is known
+ * Errors: as dldap_search(); -GI_EPROTO when the directory does not say the rest: half of it is
+ *         never taken for all
+ */
+GI_MUST_CHECK int dir_net_rest(
+	struct dir_net *n, struct dir_back *b, struct dir_report *r, char why[DIR_WHY_MAX]);
 /* what to call it: name, SID, DN; never "" */
 const char *dir_net_name(const struct net_node *n, char buf[SID_TEXT_MAX]);
 
 /* ---- what is said ---- */
-struct dir_report;
 
 struct dir_report_more { /* what a listing says of a group beyond its entry */
 	uint32_t groups, depth;

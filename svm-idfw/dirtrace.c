@@ -29,9 +29,9 @@ struct trace {
 	struct dir_report *r;
 	const struct dir_schema *schema;
 	struct dir_net net;
-	struct net_node *at; /* whose entry is at hand */
-	size_t next;	     /* its memberOf goes on there; 0: it does not */
+	struct net_node *at; /* OpenLDAP: whose entry is at hand */
 	uint32_t primary;    /* RID */
+	bool asks_primary;   /* it alone is asked for */
 	/* OpenLDAP: what memberUid and gidNumber of groups may say of the account */
 	char names[TRACE_NAMES_MAX][DIR_NAME_MAX + 1];
 	char gids[TRACE_NAMES_MAX][24];
@@ -40,26 +40,6 @@ struct trace {
 };
 
 /* ---- Active Directory ---- */
-
-static int ad_point(void *arg, const uint8_t *value, size_t len)
-{
-	struct trace *t = arg;
-	struct net_node *group = NULL;
-	int err = dir_net_stranger(&t->net, value, len, &group);
-
-	return err < 0 ? err : dir_net_edge(&t->net, t->at, group);
-}
-
-static int ad_points(struct trace *t, struct dldap_entry *e, struct net_node *node)
-{
-	char part[DLDAP_RANGE_MAX];
-
-	t->at = node;
-	t->next = 0;
-	if (dldap_entry_range(e, "memberOf", part, &t->next))
-		return dldap_entry_each(e, part, ad_point, t);
-	return dldap_entry_each(e, "memberOf", ad_point, t);
-}
 
 static int ad_account(void *arg, struct dldap_entry *e)
 {
@@ -70,34 +50,8 @@ static int ad_account(void *arg, struct dldap_entry *e)
 	if (dldap_entry_text(e, "primaryGroupID", text, sizeof(text)) &&
 		gi_text_u64(text, 1, UINT32_MAX, &rid) < 0)
 		rid = 0;
-	if (!t->primary)
-		t->primary = (uint32_t)rid;
-	return ad_points(t, e, t->net.nodes[0]);
-}
-
-/* an account or group by its GUID, and what it has more of memberOf than one answer holds */
-static int ad_rest(struct trace *t, const struct net_node *node, char why[DIR_WHY_MAX])
-{
-	char base[48], attr[40];
-	const char *attrs[] = { attr, NULL };
-	int err = 0;
-
-	dir_guid_base(node->key, base);
-	while (err == 0 && t->next) {
-		const struct dldap_query q = { .base = base,
-			.filter = "(objectClass=*)",
-			.scope = DLDAP_BASE,
-			.attrs = attrs,
-			.max = 1,
-			.extended_dn = true,
-			.entry = ad_account,
-			.arg = t };
-
-		(void)snprintf(attr, sizeof(attr), "memberOf;range=%zu-*", t->next);
-		t->next = 0;
-		err = dldap_search(t->b->look, &q, why);
-	}
-	return err;
+	t->primary = (uint32_t)rid;
+	return dir_net_points(&t->net, t->net.nodes[0], e);
 }
 
 static int ad_group(void *arg, struct dldap_entry *e)
@@ -116,18 +70,17 @@ static int ad_group(void *arg, struct dldap_entry *e)
 	err = dir_net_read(node, e, &dir_schema_ad, true);
 	if (err < 0)
 		return err;
-	if (t->primary && node->g.sid_len > 4) {
+	if (t->asks_primary && node->g.sid_len > 4) {
 		const uint8_t *rid = node->g.sid + node->g.sid_len - 4;
 		uint32_t n = (uint32_t)rid[0] | (uint32_t)rid[1] << 8 | (uint32_t)rid[2] << 16 |
 			     (uint32_t)rid[3] << 24;
 
-		/* the primary group is asked for alone, before all others */
-		if (n == t->primary && t->net.n == node->number + 1 && !t->at) {
+		if (n == t->primary) {
 			node->flags |= DIR_NODE_PRIMARY;
 			err = dir_net_edge(&t->net, t->net.nodes[0], node);
 		}
 	}
-	return err < 0 ? err : ad_points(t, e, node);
+	return err < 0 ? err : dir_net_points(&t->net, node, e);
 }
 
 static int ad_ask(struct trace *t, struct gi_buf *filter, char why[DIR_WHY_MAX])
@@ -149,6 +102,8 @@ static int ad_ask(struct trace *t, struct gi_buf *filter, char why[DIR_WHY_MAX])
 
 		err = dldap_search(t->b->look, &q, why);
 	}
+	if (err == 0)
+		err = dir_net_rest(&t->net, t->b, t->r, why);
 	dir_report_progress(t->r, t->net.n, t->net.n_edges);
 	return err;
 }
@@ -170,8 +125,9 @@ static int ad_primary(struct trace *t, const Idfw__DirGroup *account, char why[D
 	gi_buf_printf(&filter, "(objectSid=");
 	dir_filter_escape(&filter, sid, len);
 	gi_buf_append(&filter, ")", 1);
-	t->at = NULL;
+	t->asks_primary = true;
 	err = ad_ask(t, &filter, why);
+	t->asks_primary = false;
 	gi_buf_fini(&filter);
 	return err;
 }
@@ -210,7 +166,6 @@ static int ad_climb(struct trace *t, const Idfw__DirGroup *account, char why[DIR
 	struct net_node *self = NULL;
 	size_t from = 1, to;
 	char base[48];
-	size_t at = (size_t)snprintf(base, sizeof(base), "<GUID=");
 	const struct dldap_query q = { .base = base,
 		.filter = "(objectClass=*)",
 		.scope = DLDAP_BASE,
@@ -226,13 +181,11 @@ static int ad_climb(struct trace *t, const Idfw__DirGroup *account, char why[DIR
 	err = dir_net_node(&t->net, account->guid.data, 16, &self);
 	if (err < 0)
 		return err;
-	for (size_t i = 0; i < 16; i++)
-		at += (size_t)snprintf(base + at, sizeof(base) - at, "%02x", account->guid.data[i]);
-	(void)snprintf(base + at, sizeof(base) - at, ">");
+	dir_guid_base(account->guid.data, base);
 	self->read = true;
 	err = dldap_search(t->b->look, &q, why);
 	if (err == 0)
-		err = ad_rest(t, self, why);
+		err = dir_net_rest(&t->net, t->b, t->r, why);
 	if (err == 0)
 		err = ad_primary(t, account, why);
 	for (to = t->net.n; err == 0 && from < to; from = to, to = t->net.n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fakeldap.c - a directory in memory in place of svm-idfw/dirldap.c and dirsync.c, for
- * test_dirgroups
+ * test_dirgroups, test_dirlisting, test_dirad
  *
  * Whoever links this gets its dldap_*(); the library's are left out by the linker, which fails if
  * one is missing here. Invariant: a search finds what a server would, in order of coming.
@@ -38,6 +38,7 @@ struct message {
 struct dldap_entry {
 	const struct entry *e;
 	size_t from, to; /* members that are asked for; 0, 0: all */
+	size_t groups;	 /* of memberOf: from there on */
 };
 
 struct fake fake;
@@ -191,12 +192,32 @@ static bool is_sid(const char *attr, size_t len)
 	       (len == 11 && strncasecmp(attr, "tokenGroups", 11) == 0);
 }
 
+/* at most fake.groups of memberOf, as Active Directory does it with 1500; true: it is a part */
+static bool part_of_groups(struct dldap_entry *e, size_t *ret_end, bool *ret_last)
+{
+	size_t n = 0, from = 0;
+
+	while (value(e->e, "memberOf", 8, &from))
+		n++;
+	*ret_last = n <= e->groups + fake.groups;
+	*ret_end = *ret_last ? n : e->groups + fake.groups;
+	return fake.groups && (e->groups || !*ret_last) && e->groups < n;
+}
+
 int dldap_entry_each(struct dldap_entry *e, const char *attr,
 	int (*cb)(void *arg, const uint8_t *value, size_t len), void *arg)
 {
-	size_t from = 0;
+	size_t from = 0, end, i = 0;
 	const char *v;
+	bool last;
 	int rc = 0;
+
+	if (strncmp(attr, "memberOf;range=", 15) == 0 && part_of_groups(e, &end, &last)) {
+		for (; rc == 0 && i < end && (v = value(e->e, "memberOf", 8, &from)); i++)
+			if (i >= e->groups)
+				rc = cb(arg, (const uint8_t *)v, strlen(v));
+		return rc;
+	}
 
 	if (strncmp(attr, "member;range=", 13) == 0)
 		return part(e, cb, arg);
@@ -244,8 +265,17 @@ bool dldap_entry_text(struct dldap_entry *e, const char *attr, char *buf, size_t
 bool dldap_entry_range(
 	struct dldap_entry *e, const char *attr, char ret_name[DLDAP_RANGE_MAX], size_t *ret_next)
 {
-	size_t n = members(e->e);
+	size_t n = members(e->e), end;
+	bool last;
 
+	if (strcmp(attr, "memberOf") == 0 && part_of_groups(e, &end, &last)) {
+		*ret_next = last ? 0 : fake.stuck ? fake.groups : end;
+		(void)snprintf(ret_name, DLDAP_RANGE_MAX, "memberOf;range=%zu-", e->groups);
+		if (*ret_next)
+			(void)snprintf(ret_name, DLDAP_RANGE_MAX, "memberOf;range=%zu-%zu",
+				e->groups, *ret_next - 1);
+		return true;
+	}
 	if (!e->e->crowd || !e->to || strcmp(attr, "member") != 0)
 		return false;
 	*ret_next = n > e->to + 1 ? e->to + 1 : 0;
@@ -408,7 +438,8 @@ int dldap_search(struct dldap *d, const struct dldap_query *q, char why[DIR_WHY_
 		if (!entries[i].id || !within(&entries[i], q))
 			continue;
 		for (size_t k = 0; q->attrs && q->attrs[k]; k++)
-			(void)sscanf(q->attrs[k], "member;range=%zu-%zu", &e.from, &e.to);
+			if (sscanf(q->attrs[k], "memberOf;range=%zu-*", &e.groups) != 1)
+				(void)sscanf(q->attrs[k], "member;range=%zu-%zu", &e.from, &e.to);
 		bases++;
 		if (matches(&entries[i], &f))
 			err = ++found > q->max ? -GI_ELIMIT : q->entry(q->arg, &e);
@@ -483,4 +514,10 @@ void dldap_peer(struct dldap *d, char ret[DLDAP_PEER_MAX])
 {
 	(void)d;
 	ret[0] = '\0';
+}
+
+unsigned int dldap_requests(const struct dldap *d)
+{
+	(void)d;
+	return fake.searches;
 }

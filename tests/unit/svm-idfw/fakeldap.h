@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fakeldap.h - a directory in memory in place of svm-idfw/dirldap.c and dirsync.c, for
- * test_dirgroups and test_dirlook
+ * test_dirgroups, test_dirlook, test_dirlisting, test_dirad
  *
  * Entries have a DN, the number of an id (objectGUID and entryUUID: its bytes, the rest 0) and
  * values as "attr: value" texts, SIDs too. Filters: & | (attr=value) (attr=*) >= <= as svm-idfw
@@ -22,6 +22,8 @@ struct fake {
 	char log[2048];		 /* "SCOPE BASE FILTER\n" of each */
 	const char *fail_filter; /* a search with that in its filter or base fails; NULL: none */
 	int fail_err;
+	size_t groups;		   /* values of memberOf in one answer; 0: all */
+	bool stuck;		   /* the rest of memberOf begins where the part before did */
 	void (*before)(void *arg); /* each search: the world goes on meanwhile; NULL */
 	void *arg;
 };
