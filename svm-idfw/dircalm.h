@@ -17,8 +17,7 @@
 #include "lib/io/sock.h"
 
 #define DIR_CALM_MAX_MS 5000
-#define DIR_CALM_SHORT_MAX 3 /* connections in a row: then another server's turn, if there is one \
-			      */
+#define DIR_CALM_SHORT_MAX 3 /* connections in a row: then another server has its turn */
 
 struct dir_calm {
 	struct io_backoff connects, lookups;
