@@ -36,7 +36,6 @@
 #include "svm-idfw/dirserver.h"
 #include "svm-idfw/dirwork.h"
 
-#define CHILD_WORK_MS 50     /* on groups, before others have their turn */
 #define CHILD_OPEN_TRIES 4   /* behind one name, for the server that is meant */
 #define CHILD_TOLD_GAP_MS 50 /* between two looks that the server asked for */
 
@@ -317,7 +316,10 @@ static void child_told_cb(struct io_timer *w)
 	struct child *s = w->arg;
 
 	s->told_ms = io_clock_mono_ms();
-	child_look(s);
+	if (s->back.told_by_fd)
+		child_work(s); /* first; how far the server is, is asked behind it */
+	if (s->up)
+		child_look(s);
 }
 
 static void child_look(struct child *s)
@@ -414,18 +416,14 @@ static void child_compare(struct child *s)
 }
 
 /*
- * What the look at the changes has left to do, for CHILD_WORK_MS; then it goes on in the next
- * round. What was found is told when nothing is left that was known to have changed, or so late.
+ * What the look at the changes has left to do, a turn; then it goes on in the next round. What was
+ * found is told when nothing is left that was known to have changed, or after DIR_TURN_MS.
  */
 static void child_work(struct child *s)
 {
-	uint64_t began = io_clock_mono_ms();
 	bool more = false;
-	int err;
+	int err = dir_groups_turn(&s->back, &s->changes, &more, s->why);
 
-	do {
-		err = dir_groups_work(&s->back, &s->changes, &more, s->why);
-	} while (err == 0 && more && io_clock_mono_ms() - began < CHILD_WORK_MS);
 	if (err == 0 && s->back.told_by_fd) /* what came meanwhile is in libldap's hands */
 		child_watch_cb(&s->watch, IO_READ);
 	dir_groups_between(&s->back, &s->changes);

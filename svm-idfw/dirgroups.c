@@ -2,10 +2,11 @@
 /*
  * dirgroups.c - groups that changed: the work on the picture of all memberships, slice by slice
  *
- * Runs in the directory child's main thread. Order of work: groups that changed, then the pass that
- * runs, then accounts that may be gone. Failure direction: without the picture (not whole yet, the
- * server refuses to list) a changed group concerns everybody who is in it now or was when looked
- * up; what cannot be kept track of concerns everybody.
+ * Runs in the directory child's main thread. Order of work: groups that changed, then those whose
+ * members are still to be read, then the pass that runs, then accounts that may be gone. Failure
+ * direction: without the picture (not whole yet, the server refuses to list) a changed group
+ * concerns everybody who is in it now or was when looked up; what cannot be kept track of concerns
+ * everybody.
  */
 #include "svm-idfw/dirgroups.h"
 
@@ -274,10 +275,20 @@ static int refused(struct dir_groups *g, int err, const char *why)
 	return 0;
 }
 
+/* somebody waits to be told of a change; nobody for what the first pass has left over */
+static struct dir_todo *todo_next(const struct dir_groups *g)
+{
+	struct dir_todo *t = g->todo;
+
+	while (t && t->quiet)
+		t = t->hh.next;
+	return t ? t : g->todo;
+}
+
 static int work_todo(struct dir_back *b, struct dir_changes *ch, char why[DIR_WHY_MAX])
 {
 	struct dir_groups *g = b->groups;
-	struct dir_todo *t = g->todo;
+	struct dir_todo *t = todo_next(g);
 	int err = dir_groups_read(b, t, ch, why);
 
 	if (err == -ECONNRESET || err == -ETIMEDOUT)
@@ -369,5 +380,27 @@ int dir_groups_work(
 	}
 	work_blind(g, ch);
 	*ret_more = g->todo || g->passing || g->checking;
+	return err;
+}
+
+static bool todo_told(const struct dir_groups *g)
+{
+	const struct dir_todo *t = todo_next(g);
+
+	return t && !t->quiet;
+}
+
+int dir_groups_turn(
+	struct dir_back *b, struct dir_changes *ch, bool *ret_more, char why[DIR_WHY_MAX])
+{
+	uint64_t began = io_clock_mono_ms();
+	int err;
+
+	*ret_more = true;
+	if (!todo_told(b->groups) && dir_changes_any(ch))
+		return 0; /* first that is told */
+	do {
+		err = dir_groups_work(b, ch, ret_more, why);
+	} while (err == 0 && todo_told(b->groups) && io_clock_mono_ms() - began < DIR_TURN_MS);
 	return err;
 }

@@ -22,6 +22,7 @@
 #define DIR_COMPARE_GAP 10  /* after a comparison for a write that is hidden: so often its time */
 #define DIR_TODO_MAX 200000 /* groups that wait to be read again; more: all */
 #define DIR_PLACES_MAX 100000
+#define DIR_TURN_MS 50 /* on groups that changed, before others have their turn */
 
 struct dir_todo {
 	uint8_t id[16];
@@ -107,6 +108,13 @@ bool dir_groups_synced(const struct dir_groups *g, uint64_t pass);
  * Errors: the connection is of no more use
  */
 GI_MUST_CHECK int dir_groups_work(
+	struct dir_back *b, struct dir_changes *ch, bool *ret_more, char why[DIR_WHY_MAX]);
+/*
+ * dir_groups_turn - what one round of the loop does: all groups that changed, for DIR_TURN_MS; when
+ * there are none, one slice of what runs over everything
+ * So what changed is told, and what else changed is heard, before the next page is asked for.
+ */
+GI_MUST_CHECK int dir_groups_turn(
 	struct dir_back *b, struct dir_changes *ch, bool *ret_more, char why[DIR_WHY_MAX]);
 /*
  * dir_groups_between - a group may have changed back and forth: who was looked up meanwhile is told

@@ -38,7 +38,7 @@ person() { printf 'dn: cn=%s,%s\nobjectClass: inetOrgPerson\nsn: x\nuid: %s\n%s\
 	for i in {1..500}; do printf 'member: cn=user%s,%s\n' "$i" $BASE; done
 } >"$W/ldif"
 "$SLAPD" -T add -q -f "$W/slapd.conf" -l "$W/ldif"
-"$SLAPD" -d 0 -f "$W/slapd.conf" -h ldaps://127.0.0.1:1636 >>"$W/slapd.log" 2>&1 &
+"$SLAPD" -d stats -f "$W/slapd.conf" -h ldaps://127.0.0.1:1636 >>"$W/slapd.log" 2>&1 &
 SLAPD_PID=$!
 mkfifo "$W/proxy.in"
 exec {PROXY_FD}<>"$W/proxy.in"
@@ -120,11 +120,27 @@ wait_answers 200 "$FOUND"
 is '200 accounts: all answered' "$(answers "$FOUND")" 200
 s=$(($(searches) - before - 1))
 if [ "$s" -lt 200 ]; then ok "several with one search: $s in all"; else bad "each by itself: $s searches"; fi
-ways
+most=0 end=$(($(now_ms) + 60000)) # on a busy machine those that there are may be done with them first
+while ways && most=$((BUSY_MAX > most ? BUSY_MAX : most)) && ((CONNS < 5 || most < 4)); do
+	[ "$(now_ms)" -lt $end ] || break
+	ask_many 400 1
+	wait_answers 400 "$FOUND"
+done
 is 'four are at work' "$CONNS" 5
-if [ "$BUSY_MAX" -ge 4 ]; then ok 'at one time'; else bad "at one time: only $BUSY_MAX"; fi
+if [ $most -ge 4 ]; then ok 'at one time'; else bad "at one time: only $most"; fi
+
+echo '== a change is told before anything else is asked'
+joins() {
+	printf 'dn: cn=staff,%s\nchangetype: modify\nadd: member\nmember: cn=svc,%s\n' $BASE $BASE |
+		LDAPTLS_CACERT=$W/ca.crt timeout 20 ldapmodify -x -H ldaps://127.0.0.1:1636 -D "cn=admin,$BASE" -w admin >/dev/null
+}
+proxy delay 0
+sees 'who joins is told' 30000 '^changed' joins
+first=$(sed -n '/ MOD dn="cn=staff/,$s/.* SRCH base="\([^"]*\)".*/\1/p' "$W/slapd.log" | head -n 1)
+is 'first the group is read' "$first" "cn=staff,$BASE"
 
 echo '== one stands still, two break'
+proxy delay 20000
 ask_many 400 1
 proxy hang 5
 wait_answers 400 'user'

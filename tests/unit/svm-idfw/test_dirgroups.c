@@ -419,6 +419,32 @@ static void test_gone_before_the_first_pass_is_whole(void **state)
 	assert_string_equal(told(t), "all");
 }
 
+/* what changed is told before a page of what runs over everything is asked for */
+static void test_changed_is_told_before_the_pass_goes_on(void **state)
+{
+	struct t *t = *state;
+	uint8_t ops[16];
+	bool more;
+
+	fake_id(OPS, ops);
+	t->b.groups->passing = true;
+	dir_groups_later(t->b.groups, ops, "cn=ops," GROUPS);
+	group(ENG, "eng", CSN(2), "alice", "bob");
+	fake_tell(FAKE_CHANGED, ENG, COOKIE(2));
+	look(t);
+	fake.log[0] = '\0';
+	assert_int_equal(dir_groups_turn(&t->b, &t->ch, &more, t->why), 0);
+	assert_null(strstr(fake.log, "groupOfNames"));
+	assert_null(strstr(fake.log, "cn=ops"));
+	fake_tell(FAKE_CHANGED, CARL, COOKIE(3));
+	look(t);
+	fake.log[0] = '\0';
+	assert_int_equal(dir_groups_turn(&t->b, &t->ch, &more, t->why), 0);
+	assert_string_equal(fake.log, "");
+	assert_true(more);
+	assert_string_equal(told(t), "a11 a12 ");
+}
+
 /* why a comparison ran still holds when it is refused */
 static void test_comparison_that_is_refused_is_tried_again(void **state)
 {
@@ -752,6 +778,7 @@ int main(void)
 		T(test_container_that_moved_groups_are_known_below_it),
 		T(test_deleted_during_its_first_lookup),
 		T(test_gone_before_the_first_pass_is_whole),
+		T(test_changed_is_told_before_the_pass_goes_on),
 		T(test_comparison_that_is_refused_is_tried_again),
 		T(test_accounts_that_were_not_asked_for_are_next),
 		P(test_polled_tells_what_was_written),
