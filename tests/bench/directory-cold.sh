@@ -111,52 +111,23 @@ cold_benches() { # CONNECTIONS DELAY
 	cold_run "$1" "$2" $((users / 5)) 'a fifth live'
 }
 
-# change_run SERVER URI ADMIN PASSWORD GROUP-DN MEMBER-DN GROUP SESSIONS COUNT WORDS - somebody leaves
-# and joins a group while so many of its members have sessions: from the request of ldapmodify to the
-# last VM's acknowledgement, through the child, the engine and its pushes; requests to the server and
-# bytes on its wire (both ways, also of ldapmodify's connection)
+# change_run SERVER SERVER-PID BASE URI ADMIN PASSWORD GROUP-DN MEMBER-DN GROUP SESSIONS COUNT WORDS - see
+# directory-change.py
 change_run() {
 	# shellcheck disable=SC2086
-	${BENCH_LOCK:+flock "$BENCH_LOCK"} python3 - "$IDFW_BUILD/tests/bench" "$W" "${@:2}" <<-'P' | as "$1" 4 0
-		import select, subprocess, sys, time
-		bench, w, uri, admin, password, group_dn, member_dn, group, sessions, count, words = sys.argv[1:]
-		def wire():
-		    return next(int(l.split()[1]) for l in open("/proc/net/dev") if l.strip().startswith("lo:"))
-		load = subprocess.Popen([bench + "/dirload", "-c", w + "/conf", "change", "u", sessions, group], stdout=subprocess.PIPE,
-		    stderr=open(w + "/dirload.log", "w"))
-		mod = subprocess.Popen([bench + "/ldap_member", uri, w + "/ca.crt", admin, password, group_dn, member_dn],
-		    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-		assert load.stdout.readline() == b"ready\n"
-		time.sleep(2)  # the picture of all groups
-		def lines(timeout):
-		    while select.select([load.stdout], [], [], timeout)[0]:
-		        yield int(load.stdout.readline().split()[1])
-		took, done, bytes_ = [], [], []
-		for n in range(int(count)):
-		    before = wire()
-		    mod.stdin.write(b"add\n" if n % 2 else b"delete\n")
-		    mod.stdin.flush()
-		    sent, end = map(int, mod.stdout.readline().split())
-		    first = next((t for t in lines(20) if t > sent), None)
-		    assert first, "a change was not enforced within 20 s"
-		    last = max([first, *lines(0.1)])
-		    took.append(last - sent)
-		    done.append(end - sent)
-		    bytes_.append(wire() - before)
-		    time.sleep(0.05 + n * 37 % 50 / 100)  # anywhere between two polls
-		load.terminate()
-		took.sort(); done.sort(); bytes_.sort()
-		at = lambda l, q: l[min(len(l) - 1, int(len(l) * q))]
-		print('"phase":"change, %s","n":%d,"sessions":%s,"p50_us":%d,"p99_us":%d,"max_us":%d,"modify_p50_us":%d,"bytes_p50":%d,"per_second":0'
-		    % (words, len(took), sessions, at(took, .5), at(took, .99), took[-1], at(done, .5), at(bytes_, .5)))
-	P
+	${BENCH_LOCK:+flock "$BENCH_LOCK"} python3 "$top/tests/bench/directory-change.py" "$IDFW_BUILD/tests/bench" "$W" \
+		"${@:2}" | as "$1" 4 0
 }
 
 change_slapd() {
 	conf 4
 	sed -i 's#ldaps://127.0.0.1"#ldaps://127.0.0.1:1636"#' "$W/conf"
-	change_run slapd ldaps://127.0.0.1:1636 "cn=admin,$BASE" admin "cn=small,ou=g,$BASE" \
+	change_run slapd "$slapd_pid" "$BASE" ldaps://127.0.0.1:1636 "cn=admin,$BASE" admin "cn=small,ou=g,$BASE" \
 		"uid=u000001,ou=p,$BASE" small 1 "${BENCH_CHANGES:-200}" 'a small group'
-	change_run slapd ldaps://127.0.0.1:1636 "cn=admin,$BASE" admin "cn=large,ou=g,$BASE" \
+	sed -i 's#deadline 60s#compare 500ms; deadline 60s#' "$W/conf"
+	change_run slapd "$slapd_pid" "$BASE" ldaps://127.0.0.1:1636 "cn=admin,$BASE" admin "cn=small,ou=g,$BASE" \
+		"uid=u000002,ou=p,$BASE" small 2 $((${BENCH_CHANGES:-200} / 4)) 'a small group, all is compared meanwhile'
+	sed -i 's#compare 500ms; ##' "$W/conf"
+	change_run slapd "$slapd_pid" "$BASE" ldaps://127.0.0.1:1636 "cn=admin,$BASE" admin "cn=large,ou=g,$BASE" \
 		"uid=u000007,ou=p,$BASE" large 100 $((${BENCH_CHANGES:-200} / 10)) 'a group of half the accounts'
 }
