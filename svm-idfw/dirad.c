@@ -180,6 +180,7 @@ static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WH
 	ret->all |= other;
 	if (other) {
 		dir_cache_clear(b->cache);
+		dir_groups_forget(b->groups, true);
 		b->usn = r.usn;
 		b->groups->looked_ms = now;
 	}

@@ -18,10 +18,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "lib/io/loop.h"
 
-#define AD_SCAN_MAX 20000 /* objects of one look; more: everybody, and all is compared */
+#define AD_SCAN_MAX 20000 /* objects of one look; more: everybody, and all groups are read again \
+			   */
+#define AD_SLOW_MS 600000 /* after a look that took too long */
 
 struct ad_scan {
 	struct dir_back *b;
@@ -117,20 +120,46 @@ static int ad_scan(struct dir_back *b, const char *base, uint64_t last, struct a
 	return dldap_search(b->watch, &q, why);
 }
 
-/* restored from a backup, or too much: nothing that we remember is worth anything */
-static void ad_forget(struct dir_back *b, struct dir_changes *ret)
+/* restored from a backup, too much, too slow: nothing that we remember is worth anything */
+static void ad_forget(struct dir_back *b, struct dir_changes *ret, bool read)
 {
 	ret->all = true;
 	dir_cache_clear(b->cache);
-	dir_groups_compare(b->groups, false);
+	dir_groups_forget(b->groups, read);
+}
+
+/* what changed since b->usn, up to @last; not while that is known to take too long */
+static int ad_changed(
+	struct dir_back *b, uint64_t last, uint64_t now, struct ad_scan *s, char why[DIR_WHY_MAX])
+{
+	uint64_t moved = last - b->usn;
+	size_t i;
+	int err;
+
+	if (now < b->scan_ms)
+		return -ETIMEDOUT;
+	if (b->scan_ms)
+		dir_groups_forget(b->groups, true);
+	b->scan_ms = 0;
+	b->groups->since = b->usn;
+	err = ad_scan(b, b->root, last, s, why);
+	for (i = 0; err == 0 && s->objects < moved && i < b->n_nc; i++)
+		if (strcasecmp(b->nc[i], b->root) != 0)
+			err = ad_scan(b, b->nc[i], last, s, why);
+	if (err == -ETIMEDOUT) { /* it has just told its USN: it is slow, not away */
+		b->scan_ms = now + AD_SLOW_MS;
+		gi_warn("directory: %s does not say in time what changed (%s): for the next %d "
+			"minutes each change concerns all",
+			b->server, why, AD_SLOW_MS / 60000);
+	}
+	return err;
 }
 
 int dir_ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
 	struct ad_scan s = { .b = b, .out = ret };
 	struct dir_ad_root r = { .b = NULL };
-	uint64_t moved, now = io_clock_mono_ms();
-	size_t i;
+	uint64_t now = io_clock_mono_ms();
 	int err = dir_ad_root_read(b->watch, &r, why);
 
 	if (err < 0)
@@ -140,26 +169,19 @@ int dir_ad_poll(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MA
 		return 0;
 	}
 	if (r.usn < b->usn) {
-		ad_forget(b, ret);
+		ad_forget(b, ret, true);
 	} else {
-		moved = r.usn - b->usn;
-		b->groups->since = b->usn;
-		err = ad_scan(b, b->root, r.usn, &s, why);
-		for (i = 0; err == 0 && s.objects < moved && i < b->n_nc; i++)
-			if (strcasecmp(b->nc[i], b->root) != 0)
-				err = ad_scan(b, b->nc[i], r.usn, &s, why);
-		if (err == -GI_ELIMIT) {
-			ad_forget(b, ret);
-			err = 0;
-		}
-		/* fewer objects than writes: one may be gone, or was written twice */
-		if (err == 0 && s.objects < moved) {
+		err = ad_changed(b, r.usn, now, &s, why);
+		if (err == -GI_ELIMIT || err == -ETIMEDOUT) {
+			ad_forget(b, ret, err == -GI_ELIMIT);
+		} else if (err < 0) {
+			return err;
+		} else if (s.objects < r.usn - b->usn) {
+			/* fewer objects than writes: one may be gone, or was written twice */
 			dir_groups_doubt(b->groups);
 			dir_groups_compare(b->groups, true);
 		}
 	}
-	if (err < 0)
-		return err;
 	b->usn = r.usn;
 	b->groups->looked_ms = now;
 	return 0;

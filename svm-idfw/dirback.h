@@ -91,7 +91,8 @@ struct dir_back {
 	char *nc[DIR_NC_MAX];		/* owned: where changes may be */
 	size_t n_nc, nc_seen;		/* @nc_seen: how many there are */
 	uint64_t usn;			/* AD: highest that was looked at */
-	char csn[DIR_CSN_SET_MAX];	/* OpenLDAP: all is told up to there */
+	uint64_t scan_ms;	   /* AD: what changed is not searched before, monotonic; 0 it is */
+	char csn[DIR_CSN_SET_MAX]; /* OpenLDAP: all is told up to there */
 	struct dir_cache *cache;
 	struct dir_memo *memo;	   /* OpenLDAP: what groups are in */
 	struct dir_groups *groups; /* the main thread's */

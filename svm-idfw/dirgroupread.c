@@ -445,7 +445,8 @@ int dir_groups_page(struct dir_back *b, struct dir_changes *ch, char why[DIR_WHY
 	gi_buf_init(&filter, 64u << 10);
 	err = page_filter(b, &filter);
 	if (err == 0) {
-		unsigned int page = r.lists ? DIR_GROUPS_LIST : DIR_GROUPS_PAGE;
+		unsigned int page = (unsigned int)dir_groups_less(
+			g, r.lists ? DIR_GROUPS_LIST : DIR_GROUPS_PAGE);
 		const struct dldap_query q = {
 			.base = !is_ad(b) && b->conf->group_base ? b->conf->group_base : b->root,
 			.filter = gi_buf_str(&filter),

@@ -17,7 +17,8 @@
 #include "lib/base/log.h"
 #include "lib/io/loop.h"
 
-#define GROUPS_RETRY_MS 30000 /* after a comparison that was refused */
+#define GROUPS_RETRY_MS 30000	/* after a comparison that was refused */
+#define GROUPS_BROKEN_MS 600000 /* after a first pass that broke each connection */
 #define GROUPS_BLIND_MS 5000
 
 int dir_groups_new(struct dir_groups **ret)
@@ -82,8 +83,27 @@ void dir_groups_connected(struct dir_groups *g, uint64_t since)
 	if (!g)
 		return;
 	g->since = since;
-	if (g->passing || !g->whole)
+	if (g->passing || (!g->whole && !g->again))
 		pass_begin(g);
+}
+
+void dir_groups_forget(struct dir_groups *g, bool read)
+{
+	dir_members_fini(&g->m);
+	places_free(g);
+	dldap_cursor_fini(&g->cursor);
+	g->whole = g->passing = g->checking = g->again = false;
+	g->tries = 0;
+	if (read)
+		pass_begin(g);
+}
+
+/* it changed, and what it is now is not known: everybody, and nothing to compare the next one with
+ */
+static void unread(struct dir_groups *g, const uint8_t id[16], struct dir_changes *ch)
+{
+	dir_members_drop(&g->m, id);
+	ch->all = true;
 }
 
 static int todo_add(struct dir_groups *g, const uint8_t id[16], const char *dn, bool quiet)
@@ -119,7 +139,7 @@ void dir_groups_changed(
 	struct dir_groups *g, const uint8_t id[16], const char *dn, struct dir_changes *ch)
 {
 	if (todo_add(g, id, dn, false) < 0)
-		ch->all = true;
+		unread(g, id, ch);
 }
 
 void dir_groups_changed_often(
@@ -250,17 +270,28 @@ static void pass_end(struct dir_back *b, struct dir_changes *ch)
 		dir_seen_gone(b->seen, now);
 	}
 	g->whole = true;
+	g->failed = false;
+	g->tries = 0;
 	g->compared_ms = io_clock_real_ms();
 	g->took_ms = now - g->began_ms;
 	g->found_last = g->found;
 	g->ended = g->begun;
 }
 
+size_t dir_groups_less(const struct dir_groups *g, size_t n)
+{
+	n >>= 3 * g->tries;
+	return n ? n : 1;
+}
+
 /* what the server refuses is no reason to do without it: changed groups are read one by one */
 static int refused(struct dir_groups *g, int err, const char *why)
 {
-	if (err == -ECONNRESET || err == -ETIMEDOUT || err == -ENOMEM)
+	bool broken = err == -ECONNRESET || err == -ETIMEDOUT;
+
+	if (err == -ENOMEM || (broken && ++g->tries < DIR_TRIES_MAX))
 		return err;
+	g->tries = 0;
 	if (!g->failed)
 		gi_warn("directory: the groups cannot be listed (%s): a change of a group concerns "
 			"all who are in it; give bind-user the right, and no size limit",
@@ -268,11 +299,11 @@ static int refused(struct dir_groups *g, int err, const char *why)
 	g->failed = true;
 	g->passing = g->checking = false;
 	dldap_cursor_fini(&g->cursor);
-	if (g->whole) { /* why it ran still holds */
+	if (g->whole || broken) { /* why it ran still holds */
 		g->again = true;
-		g->next_ms = io_clock_mono_ms() + GROUPS_RETRY_MS;
+		g->next_ms = io_clock_mono_ms() + (g->whole ? GROUPS_RETRY_MS : GROUPS_BROKEN_MS);
 	}
-	return 0;
+	return broken ? err : 0;
 }
 
 /* somebody waits to be told of a change; nobody for what the first pass has left over */
@@ -291,16 +322,16 @@ static int work_todo(struct dir_back *b, struct dir_changes *ch, char why[DIR_WH
 	struct dir_todo *t = todo_next(g);
 	int err = dir_groups_read(b, t, ch, why);
 
-	if (err == -ECONNRESET || err == -ETIMEDOUT)
+	if ((err == -ECONNRESET || err == -ETIMEDOUT) && ++t->tries < DIR_TRIES_MAX)
 		return err; /* it stays, for the next connection */
 	if (err == -GI_ENOTFOUND) {
 		dir_groups_gone(g, t->id, ch);
 	} else if (err < 0) {
 		gi_warn("directory: a group that changed cannot be read: %s", why);
-		ch->all = true;
+		unread(g, t->id, ch);
 	}
 	todo_free(g, t);
-	return 0;
+	return err == -ECONNRESET || err == -ETIMEDOUT ? err : 0;
 }
 
 static int work_page(struct dir_back *b, struct dir_changes *ch, char why[DIR_WHY_MAX])
@@ -320,7 +351,7 @@ static int work_check(struct dir_back *b, struct dir_changes *ch, char why[DIR_W
 	static const uint8_t none[16];
 	struct dir_groups *g = b->groups;
 	uint8_t ids[DIR_SEEN_ASK][16], left[DIR_SEEN_ASK][16];
-	size_t i, n = dir_seen_next(b->seen, g->round, ids, DIR_SEEN_ASK);
+	size_t i, n = dir_seen_next(b->seen, g->round, ids, dir_groups_less(g, DIR_SEEN_ASK));
 	int err;
 
 	if (n == 0) {

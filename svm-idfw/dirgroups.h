@@ -22,7 +22,8 @@
 #define DIR_COMPARE_GAP 10  /* after a comparison for a write that is hidden: so often its time */
 #define DIR_TODO_MAX 200000 /* groups that wait to be read again; more: all */
 #define DIR_PLACES_MAX 100000
-#define DIR_TURN_MS 50 /* on groups that changed, before others have their turn */
+#define DIR_TURN_MS 50	/* on groups that changed, before others have their turn */
+#define DIR_TRIES_MAX 3 /* of one request; it may be what breaks the connection */
 
 struct dir_todo {
 	uint8_t id[16];
@@ -31,6 +32,7 @@ struct dir_todo {
 	bool doubt;	  /* written more than once, or it may be: what was between is not known */
 	uint64_t since;	  /* what was written after that was not looked at before */
 	uint64_t seen_ms; /* who was looked up before that has seen what was told until then */
+	unsigned int tries; /* that broke the connection, or were too slow for it */
 	UT_hash_handle hh;
 };
 
@@ -53,8 +55,9 @@ struct dir_groups {
 	bool blind;	   /* somebody went before the first pass was whole: nobody can say who */
 	uint64_t blind_ms; /* monotonic: not before */
 	uint64_t round;
-	uint64_t since;	  /* groups written after were not looked at yet: uSNChanged, entryCSN */
-	bool catching_up; /* what is told happened before this connection: any number of writes */
+	unsigned int tries; /* of this pass in vain: each asks for less at once */
+	uint64_t since;	    /* groups written after were not looked at yet: uSNChanged, entryCSN */
+	bool catching_up;   /* what is told happened before this connection: any number of writes */
 	uint64_t
 		looked_ms; /* monotonic: all that was written before is told, or on its way to be */
 	uint64_t doubt_ms; /* to be told: whose lookup ended since then; 0 nobody */
@@ -72,6 +75,13 @@ void dir_groups_free(struct dir_groups *g); /* NULL is fine */
 /* NULL is fine. The connection is new: a pass that ran begins again, or the first one begins.
  * @since: what was written later was not looked at yet, as a number that ascends */
 void dir_groups_connected(struct dir_groups *g, uint64_t since);
+/*
+ * dir_groups_forget - the picture says nothing any more: it is another server's, or changes were
+ * not looked at. A group that is as it was in the picture was another one in between, and whoever
+ * was looked up then would not be told. @read: the first pass begins anew, else at the next
+ * connection
+ */
+void dir_groups_forget(struct dir_groups *g, bool read);
 /* @id changed: it will be read again; @dn as in struct dir_todo, copied */
 void dir_groups_changed(
 	struct dir_groups *g, const uint8_t id[16], const char *dn, struct dir_changes *ch);
@@ -121,6 +131,9 @@ GI_MUST_CHECK int dir_groups_turn(
  * Before what was found is sent. Those whose lookup is still running are told when it has ended.
  */
 void dir_groups_between(struct dir_back *b, struct dir_changes *ch);
+
+/* how much is asked for at once, of @n: an eighth after each try in vain, at least 1 */
+size_t dir_groups_less(const struct dir_groups *g, size_t n);
 
 /* ---- dirgroupread.c ---- */
 

@@ -342,10 +342,10 @@ static int openldap_take(struct dir_back *b, struct dir_changes *ret, bool *ret_
 	int err = dldap_sync_read(b->watch, &ops, &t, why);
 
 	if (err == -GI_ESTATE && csn_read(b, &c, why) == 0 && c.len) {
-		gi_notice("directory: %s lost count of its changes: all is compared", b->server);
+		gi_notice("directory: %s lost count of its changes: all is read again", b->server);
 		memcpy(b->csn, c.text, sizeof(b->csn));
 		ret->all = true;
-		dir_groups_compare(b->groups, false);
+		dir_groups_forget(b->groups, true);
 		err = openldap_sync(b, b->csn, why);
 	} else if (err == -GI_ENOTFOUND || err == -GI_ESTATE) {
 		gi_notice("directory: %s no longer tells of changes (%s): it is asked for them",
@@ -354,7 +354,7 @@ static int openldap_take(struct dir_back *b, struct dir_changes *ret, bool *ret_
 	}
 	if (err == -ENOMEM) { /* of one message nobody knows what it was */
 		ret->all = true;
-		dir_groups_compare(b->groups, false);
+		dir_groups_forget(b->groups, true);
 	}
 	*ret_any = t.any || err < 0;
 	return err;
@@ -417,9 +417,8 @@ static int openldap_begin(struct dir_back *b, struct dir_changes *ret, char why[
 	if (all) {
 		memcpy(b->csn, c.text, sizeof(b->csn));
 		b->groups->looked_ms = now;
+		dir_groups_forget(b->groups, true);
 	}
-	if (b->moved)
-		dir_groups_compare(b->groups, false);
 	b->usn = io_clock_mono_ms();
 	dir_why(b->server, "%s", b->conf->uri);
 	dir_groups_connected(b->groups, dir_csn_number(b->csn));
@@ -475,13 +474,15 @@ static int openldap_scan(struct dir_back *b, struct dir_changes *ret, char why[D
 	if (err < 0) {
 		ret->all = true;
 		b->no_scan = err != -GI_ELIMIT;
+		dir_groups_forget(b->groups, !b->no_scan);
 	}
 	if (b->no_scan)
 		gi_notice("directory: %s does not say what changed (%s): each change concerns all",
 			b->server, why);
 	dir_memo_clear(b->memo);
 	dir_groups_doubt(b->groups);
-	dir_groups_compare(b->groups, true);
+	if (err == 0)
+		dir_groups_compare(b->groups, true);
 	return 0;
 }
 
@@ -489,12 +490,14 @@ static int openldap_scan(struct dir_back *b, struct dir_changes *ret, char why[D
 static int openldap_moved(
 	struct dir_back *b, const struct csn *c, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
-	bool scan = !ret->all && !b->no_scan && dir_csn_follows(c->text, b->csn);
+	bool scan = !b->no_scan && dir_csn_follows(c->text, b->csn);
 
 	if (strcmp(b->csn, c->text) == 0)
 		return 0;
-	if (!scan)
+	if (!scan) {
 		ret->all = true;
+		dir_groups_forget(b->groups, false); /* nobody reads what changes */
+	}
 	return scan ? openldap_scan(b, ret, why) : 0;
 }
 

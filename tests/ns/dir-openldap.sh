@@ -334,7 +334,7 @@ restore() { # with bob in eng instead of alice, and without any of the old chang
 }
 n=$(told)
 sees 'everybody is looked up again' 30000 '^changed all' restore
-if grep -q ' lost count of its changes: all is compared' "$W/err"; then ok 'it said that it has'; else bad 'it did not say so'; fi
+if grep -q ' lost count of its changes: all is read again' "$W/err"; then ok 'it said that it has'; else bad 'it did not say so'; fi
 again() { [ "$(told)" -ge $((n + 2)) ]; } # the old number, then the new one
 if lab_until again && [ "$(grep -c '^state down' <(tail -n +$((MARK + 1)) "$W/out"))" -le 1 ]; then
 	ok 'it began anew on the same connection'

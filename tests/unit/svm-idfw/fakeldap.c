@@ -487,6 +487,8 @@ static int take(const struct message *m, const struct dldap_sync_ops *ops, void 
 		err = ops->unsure(arg);
 	else if (m->what == FAKE_DELETED)
 		err = ops->deleted(arg, id);
+	else if (m->what == FAKE_LOST || m->what == FAKE_FAILS)
+		err = m->what == FAKE_LOST ? -GI_ESTATE : -ENOMEM;
 	else
 		err = ops->entry(arg, &e, id, m->what == FAKE_NEW);
 	if (err == 0 && m->cookie)

@@ -39,7 +39,16 @@ void fake_crowd(unsigned int id, unsigned int n);
 void fake_gone(unsigned int id);
 void fake_id(unsigned int id, uint8_t ret[16]);
 
-enum fake_sync { FAKE_NEW, FAKE_CHANGED, FAKE_DELETED, FAKE_UNSURE, FAKE_CURRENT };
+/* FAKE_LOST: the server has lost count; FAKE_FAILS: we have no memory for it */
+enum fake_sync {
+	FAKE_NEW,
+	FAKE_CHANGED,
+	FAKE_DELETED,
+	FAKE_UNSURE,
+	FAKE_CURRENT,
+	FAKE_LOST,
+	FAKE_FAILS
+};
 /* a message; @cookie: behind it, or NULL. What is told of an entry is what it is now */
 void fake_tell(enum fake_sync what, unsigned int id, const char *cookie);
 
