@@ -202,7 +202,7 @@ static bool account_told(const struct idfw_engine *e, const struct idfw_principa
 
 bool idfw_news_since(struct idfw_engine *e, struct idfw_principal *p)
 {
-	if (p->stale || p->asked == e->news.last)
+	if (p->asked == e->news.last)
 		return false;
 	if (p->presence == IDFW_P_NOT_FOUND && e->news.last_any > p->asked) {
 		p->stale = true;

@@ -488,13 +488,14 @@ void idfw_engine_principal(
 	struct idfw_engine *e, const char *key, const struct idfw_principal *found)
 {
 	struct idfw_principal *p = idfw_principal_find(e, key);
+	bool answered = found->presence == IDFW_P_FOUND || found->presence == IDFW_P_NOT_FOUND;
 
 	if (!p)
 		return;
 	idfw_cause(e, "directory %s", p->user);
 	plan_drain_begin(e);
 	p->lookup_running = p->waits = false;
-	if (found->presence == IDFW_P_FOUND || found->presence == IDFW_P_NOT_FOUND) {
+	if (answered) {
 		take(e, p, found);
 	} else {
 		p->held = false;
@@ -506,7 +507,7 @@ void idfw_engine_principal(
 		e->retry_ms = e->mono_ms + IDFW_RETRY_MS;
 		idfw_due(e, e->retry_ms);
 	}
-	if (p->lookup_again || idfw_news_since(e, p)) {
+	if (p->lookup_again || (answered && idfw_news_since(e, p))) {
 		p->lookup_again = false;
 		idfw_principal_lookup(e, p);
 	}

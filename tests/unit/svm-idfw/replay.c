@@ -17,8 +17,8 @@
  * - directory claims LABEL DOMAIN
  * - found KEY [GROUP[|LABEL],...|-] [in=LABEL] [name=N] [upn=U] [sid=S] [id=I]
  * [state=disabled,expired,locked,must-change] [revokes=the same] [expires=MS]; notfound KEY;
- * unavailable KEY; changed all|SID|account=ID|group=ID...: an id is the name, GROUP#ID is a group
- * that was called so
+ * unavailable KEY; changed all|SID|account=ID|group=ID... [times=N]: an id is the name, GROUP#ID is
+ * a group that was called so
  * - directory up|down; acks on|off; ack VM ok|stale|failed|restarted; durable VM SEQ [boot=other]
  * - store|pushes|lookups full|ok; kick DBID; restart [lost]; pass MS;
  *   clock MS: our real time jumps there; lapse VM S: its kernel ends marks with leases up to S s
@@ -254,6 +254,7 @@ static bool do_changed(struct run *r)
 	struct idfw_changes c = {
 		.sids = sids, .accounts = accounts, .groups = groups, .trusted_by = by
 	};
+	long times = 1;
 
 	for (int i = 1; i < (int)r->n && i < LIST_MAX; i++) {
 		const char *w = r->words[i];
@@ -268,10 +269,13 @@ static bool do_changed(struct run *r)
 			c.directory = w + 3;
 		else if (!strncmp(w, "trusted-by=", 11))
 			by[c.n_trusted_by++] = w + 11;
+		else if (!strncmp(w, "times=", 6))
+			times = strtol(w + 6, NULL, 10);
 		else
 			sids[c.n_sids++] = w;
 	}
-	idfw_engine_directory_changed(r->w.e, &c);
+	while (times-- > 0)
+		idfw_engine_directory_changed(r->w.e, &c);
 	return true;
 }
 
