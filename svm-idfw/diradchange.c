@@ -22,7 +22,8 @@
 #include "lib/base/text.h"
 #include "lib/io/loop.h"
 
-#define AD_SCAN_MAX 20000 /* objects of one look; more: everybody, and all groups are read again \
+#define AD_SCAN_MAX                                                                              \
+	20000		  /* objects of one look; more: everybody, and all groups are read again \
 			   */
 #define AD_SLOW_MS 600000 /* after a look that took too long */
 
