@@ -103,8 +103,7 @@ size_t na_found_group(const struct na_proc *list, size_t n)
 
 /* ---- is it one that we missed? ---- */
 
-/* all four of its uids; the owner of /proc/PID is root's also for others that cannot be dumped */
-static bool is_root(uint32_t pid)
+static bool may_lead(uint32_t pid)
 {
 	char path[32], *text;
 	bool yes;
@@ -113,7 +112,7 @@ static bool is_root(uint32_t pid)
 	snprintf(path, sizeof(path), "/proc/%u/status", pid);
 	if (conf_read_file(path, 65536, &text, &len) < 0)
 		return false;
-	yes = strstr(text, "\nUid:\t0\t0\t0\t0\n") != NULL;
+	yes = na_status_may_lead(text);
 	free(text);
 	return yes;
 }
@@ -190,7 +189,7 @@ static void take_group(struct na_agent *a, const struct na_proc *group, size_t n
 	bool placed;
 
 	/* one that began after us comes by PAM, if it comes at all */
-	if (group->start > a->found.our_start || !is_root(group->pid) || is_known(a, group, n) ||
+	if (group->start > a->found.our_start || !may_lead(group->pid) || is_known(a, group, n) ||
 		!name_of(group->loginuid, &ev) ||
 		na_leader_reopen(group->pid, group->start, &leader.pidfd) < 0)
 		return;

@@ -6,8 +6,9 @@
  * for us are told by PAM first. pam_loginuid(8) gives each login a number (audit session id) that
  * all its processes keep. A number that no live session's leader has, and none of whose processes
  * is in a session's cgroup, is a login that we missed: its oldest process, which must be root's
- * (sshd, login, cron), is the leader, and all of them are put into a cgroup. Whose it is, is what
- * the kernel says (loginuid), named by passwd(5).
+ * (sshd, login, cron) and of our own pid namespace, is the leader, and all of them are put into a
+ * cgroup. Whose it is, is what the kernel says (loginuid), named by passwd(5). Logins of containers
+ * are not ours: their uids are other people's here, and their cgroups somebody else's.
  * Nothing is found without cgroups (what is left of an ended session could not be told from a
  * session), or without audit in the kernel.
  * Source: proc(5) loginuid, sessionid; ADR 0014.

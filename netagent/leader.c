@@ -53,6 +53,23 @@ int na_stat_start_time(const char *line, uint64_t *ret)
 	return gi_text_u64(number, 0, UINT64_MAX, ret) < 0 ? -EPROTO : 0;
 }
 
+/*
+ * All four of its uids: the owner of /proc/PID is root's also for others that cannot be dumped. One
+ * pid only: who logs in to a container has the names and uids of that one, and is in its cgroups.
+ */
+bool na_status_may_lead(const char *status)
+{
+	static const char key[] = "\nNSpid:\t"; /* since Linux 4.1; here first, in its own last */
+	const char *pids = strstr(status, key);
+
+	if (!strstr(status, "\nUid:\t0\t0\t0\t0\n"))
+		return false;
+	if (!pids)
+		return true;
+	pids += strlen(key);
+	return !memchr(pids, '\t', strcspn(pids, "\n"));
+}
+
 int na_leader_start_time(uint32_t pid, uint64_t *ret)
 {
 	char path[32], line[1024];

@@ -39,5 +39,8 @@ void na_leader_free(struct na_leader *w); /* NULL is fine */
 
 /* pure: field 22 of a line of /proc/PID/stat; -EPROTO */
 GI_MUST_CHECK int na_stat_start_time(const char *line, uint64_t *ret);
+/* pure: /proc/PID/status of one of root's, in our own pid namespace: it may lead a session that
+ * nobody told us of */
+bool na_status_may_lead(const char *status);
 
 #endif

@@ -153,6 +153,16 @@ na_pids+=("$missed")
 await 60 grep -q kids "$dir/missed.out"
 read -r _ kid0 kid1 kid2 <"$dir/missed.out"
 na_pids+=("$kid0" "$kid1" "$kid2")
+# a container's own login: by its uids and cgroups it is somebody else's, whatever that uid is here
+unshare -p -f --kill-child python3 "$dir/audit.py" >"$dir/box.out" 2>&1 &
+box=$!
+na_pids+=("$box")
+await 60 grep -q kids "$dir/box.out"
+boxed=$(cat "/proc/$box/task/$box/children")
+boxed="$boxed $(cat /proc/${boxed% }/task/${boxed% }/children)"
+# shellcheck disable=SC2086
+places() { for p in $boxed; do cg_of "$p"; done; }
+placed=$(places)
 svm_mark
 agent_start
 svm_says " open .*user=daemon uid=1 service=found .*leader=$missed kind=0 cgroup=[1-9][0-9]* parent=0 found=1" \
@@ -168,7 +178,9 @@ all_in() { # SESSION PID... - and their children
 	done
 }
 await 60 all_in "$id" "$missed" && ok "its whole tree is in its cgroup" || fail "$(cg_of "$missed") $(cg_of "$kid1")"
-check "those that were known are not found" 1 "$(svm_count '^event .* open ')"
+check "those that were known are not found, nor a container's" 1 "$(svm_count '^event .* open ')"
+check "that one's processes are where they were" "$placed" "$(places)"
+kill9 "$box"
 echo "# found once: also by the next agent"
 svm_mark
 looks=$(looked)

@@ -383,6 +383,32 @@ static void test_stat_start_time(void **state)
 	}
 }
 
+static void test_status_may_lead_is_roots_and_here(void **state)
+{
+	static const struct {
+		const char *text;
+		bool may;
+	} cases[] = {
+		{ "Name:\tsshd\nNSpid:\t71\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n", true },
+		{ "Name:\tsshd\nUid:\t0\t0\t0\t0\nNSpid:\t71\n", true },
+		{ "Name:\tsshd\nUid:\t0\t0\t0\t0\nNSpid:\t71", true },
+		{ "Name:\tsshd\nUid:\t0\t0\t0\t0\nNSpid:\t71\nNSpgid:\t71\t1\n", true },
+		{ "Name:\tan old kernel\nUid:\t0\t0\t0\t0\n", true },
+		{ "Name:\tin a container\nUid:\t0\t0\t0\t0\nNSpid:\t71\t1\nNSpgid:\t71\t1\n",
+			false },
+		{ "Name:\tdeeper\nUid:\t0\t0\t0\t0\nNSpid:\t71\t12\t1\n", false },
+		{ "Name:\tdeeper\nUid:\t0\t0\t0\t0\nNSpid:\t71\t12\t1", false },
+		{ "Name:\tsudo\nUid:\t1\t0\t0\t0\nNSpid:\t71\n", false },
+		{ "Name:\ta user's\nUid:\t7\t7\t7\t7\nNSpid:\t71\n", false },
+		{ "Name:\\nUid:\t0\t0\t0\t0\nUid:\t7\t7\t7\t7\n", false },
+		{ "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(cases); i++)
+		assert_int_equal(na_status_may_lead(cases[i].text), cases[i].may);
+}
+
 static void test_leader_reopen_tells_pid_reuse(void **state)
 {
 	uint64_t start = 0;
@@ -413,6 +439,7 @@ int main(void)
 		cmocka_unit_test(test_snapshot_parts_are_legal_and_complete),
 		cmocka_unit_test(test_event_replay_is_idempotent),
 		cmocka_unit_test(test_stat_start_time),
+		cmocka_unit_test(test_status_may_lead_is_roots_and_here),
 		cmocka_unit_test(test_leader_reopen_tells_pid_reuse),
 	};
 
