@@ -109,17 +109,40 @@ static void change_u32(struct fw_push *p, const char *set, enum fw_change how, u
 	fw_mnl_change(p->mnl, set, how, &r, map);
 }
 
-/* the helper set of current base marks; the other family may have the same mark */
-static void change_base(struct fw_push *p, bool del, const struct fw_op *op)
+/* where the delta takes @mark from this family as well; n_ops: it does not */
+static size_t loses_base(const struct fw_delta *d, const struct fw_key *key, uint32_t mark)
 {
-	struct fw_elem other = fw_elem_base(op->elem.key.data[0] == 4 ? 6 : 4, 0);
-	uint32_t old, mark;
+	size_t i = 0;
 
-	if (!del)
-		change_u32(p, "base", FW_CHANGE_ADD, op->elem.mark, 0, false);
-	else if (fw_state_get(p->state, &op->elem.key, &old) &&
-		 !(fw_state_get(p->state, &other.key, &mark) && mark == old))
-		change_u32(p, "base", FW_CHANGE_DEL, old, 0, false);
+	while (i < d->n_ops && (fw_key_cmp(&d->ops[i].elem.key, key) != 0 ||
+				       (!d->ops[i].del && d->ops[i].elem.mark == mark)))
+		i++;
+	return i;
+}
+
+/*
+ * The helper set of current base marks. The other family may have the same mark: then it goes with
+ * the first of the two that lose it, and stays when only one does.
+ */
+static void change_base(struct fw_push *p, bool del, const struct fw_delta *d, size_t at)
+{
+	const struct fw_elem *e = &d->ops[at].elem;
+	struct fw_elem other = fw_elem_base(e->key.data[0] == 4 ? 6 : 4, 0);
+	uint32_t old, mark;
+	size_t i;
+
+	if (!del) {
+		change_u32(p, "base", FW_CHANGE_ADD, e->mark, 0, false);
+		return;
+	}
+	if (!fw_state_get(p->state, &e->key, &old))
+		return;
+	if (fw_state_get(p->state, &other.key, &mark) && mark == old) {
+		i = loses_base(d, &other.key, old);
+		if (i == d->n_ops || i < at)
+			return;
+	}
+	change_u32(p, "base", FW_CHANGE_DEL, old, 0, false);
 }
 
 /* the helper set of pairs (mark, the same mark), of all live ones */
@@ -199,7 +222,7 @@ static void delta_batch(
 		if (there && (op->del || (replaced && !(set == FW_LIVE && update))))
 			fw_push_change(p, FW_CHANGE_DEL, &op->elem);
 		if ((replaced || op->del) && set == FW_BASE_MARK)
-			change_base(p, true, op);
+			change_base(p, true, d, i);
 		if (op->del && set == FW_LIVE && (known || fw_mnl_has_destroy(p->mnl)))
 			change_own(p, FW_CHANGE_DEL, &op->elem);
 	}
@@ -214,7 +237,7 @@ static void delta_batch(
 			continue; /* a drain that is under way, or over */
 		fw_push_change(p, FW_CHANGE_ADD, &op->elem);
 		if (op->elem.key.set == FW_BASE_MARK)
-			change_base(p, false, op);
+			change_base(p, false, d, i);
 		if (op->elem.key.set == FW_LIVE)
 			change_own(p, FW_CHANGE_ADD, &op->elem);
 		if (op->elem.ends)

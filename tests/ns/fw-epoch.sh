@@ -209,3 +209,29 @@ for mode in drop reset; do
 	done
 	n=$((n + 2)) sport=$((sport + 1))
 done
+
+say "everybody's marks by deltas: the helper set of current ones holds these and no other"
+bases() { # WANTED
+	local got
+	got=$(on a nft list set inet idfw base | tr -d '\t\n' | sed -E 's/.*elements = \{([^}]*)\}.*/\1/; s/0x0*//g; s/ //g')
+	[ "$got" = "$1" ] || fail "base holds $got, not $1"
+}
+tool_ok a <<'END'
+ruleset
+generation 6
+version 1
+base 4 0xa1; base 6 0xa1; live 0xa1
+push
+END
+for kernel in '' 'old-kernel\n'; do
+	printf "${kernel}delta\nadd base %s\nadd base %s\nadd live 0xa2\ncommit\n" "4 0xa2" "6 0xa2" | tool_ok a
+	bases a2
+	printf 'delta\nadd base %s\nadd live 0xa3\ncommit\n' "6 0xa3" | tool_ok a
+	bases a2,a3
+	printf 'delta\nadd base %s\ncommit\n' "4 0xa3" | tool_ok a
+	bases a3
+	printf 'delta\nadd base %s\nadd base %s\nadd live 0xa1\ncommit\n' "6 0xa1" "4 0xa3" | tool_ok a
+	bases a1,a3
+	printf 'delta\nadd base %s\nadd base %s\ncommit\n' "6 0xa1" "4 0xa1" | tool_ok a
+	bases a1
+done
