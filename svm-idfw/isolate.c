@@ -171,10 +171,15 @@ static void subject_release(struct idfw_engine *e, struct idfw_vm *vm, struct pl
 
 void idfw_isolate_again(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *su)
 {
-	for (const struct idfw_session *s = su->sessions; s; s = s->s_next)
-		if (idfw_isolation_for(s))
-			return;
-	if (su->isolation && !idfw_remains_isolation(vm, su))
+	const struct idfw_isolation *other = idfw_remains_isolation(vm, su);
+
+	for (const struct idfw_session *s = su->sessions; s && !other; s = s->s_next)
+		other = idfw_isolation_for(s);
+	if (!su->isolation)
+		return;
+	if (other)
+		su->isolation = other; /* the one before may have been for who is gone */
+	else
 		subject_release(e, vm, su);
 }
 
