@@ -270,6 +270,24 @@ static void put_list(const char *what, const json_t *r, const char *key, const c
 	gi_buf_fini(&names);
 }
 
+/* the directory gave no answer: this serves */
+static void put_kept(const json_t *r)
+{
+	uint64_t groups = ctl_row_number(r, "groups"), sessions = ctl_row_number(r, "sessions");
+	char span[CTL_TIME_STRLEN], when[CTL_TIME_STRLEN];
+
+	printf("svm-idfw goes on with what it knew at %s (%s ago): ",
+		ctl_time_format(ctl_row_number(r, "since_ms"), when),
+		ctl_span_format(ctl_row_number(r, "age_ms"), span));
+	if (ctl_row_true(r, "found"))
+		printf("%" PRIu64 " group%s", groups, groups == 1 ? "" : "s");
+	else
+		printf("there is no such account");
+	if (sessions)
+		printf(", for %" PRIu64 " live session%s", sessions, sessions == 1 ? "" : "s");
+	putchar('\n');
+}
+
 static void put_cached(const json_t *r, bool color)
 {
 	enum ctl_tone tone = ctl_row_true(r, "same") ? CTL_PLAIN : CTL_BAD;
@@ -277,6 +295,10 @@ static void put_cached(const json_t *r, bool color)
 
 	if (!ctl_row_true(r, "known")) {
 		printf("svm-idfw has not asked for that name yet\n");
+		return;
+	}
+	if (json_is_null(json_object_get(r, "same"))) {
+		put_kept(r);
 		return;
 	}
 	printf("%ssvm-idfw knows %s%s, since %s (%s)", ctl_tone_on(tone, color),

@@ -196,6 +196,29 @@ static void put_cached(struct query_dir *d)
 			"n_not_yet", (json_int_t)n_new));
 }
 
+/* the directory gives no answer: what serves meanwhile, and how old it is */
+static void put_kept(struct query_dir *d)
+{
+	const struct query_env *env = &d->q->env;
+	const struct idfw_principal *had;
+	uint64_t as_of = 0, age = 0;
+
+	if (env->ops->round)
+		env->ops->round(env->arg);
+	had = idfw_engine_principal_of(env->engine, d->q->args[0], d->names_in);
+	if (had)
+		as_of = idfw_engine_confirmed(env->engine, had, &age);
+	if (!as_of) {
+		query_dir_row(d, json_pack("{s:s,s:b}", "type", "cached", "known", 0));
+		return;
+	}
+	query_dir_row(d, json_pack("{s:s,s:b,s:n,s:b,s:I,s:I,s:I,s:b,s:I}", "type", "cached",
+				 "known", 1, "same", "found", (int)(had->presence == IDFW_P_FOUND),
+				 "groups", (json_int_t)had->n_in, "since_ms", (json_int_t)as_of,
+				 "age_ms", (json_int_t)age, "stale", (int)had->stale, "sessions",
+				 (json_int_t)had->n_sessions));
+}
+
 /* ---- what the policy says ---- */
 
 static int policy_groups(const struct query_dir *d, const struct pol_policy *p,
@@ -430,6 +453,8 @@ static void lookup_result(void *arg, const Idfw__DirResult *r)
 	}
 	if (r->status != IDFW__DIR_RESULT__STATUS__UNAVAILABLE)
 		put_cached(d);
+	else
+		put_kept(d);
 	query_dir_over(d);
 }
 
@@ -438,5 +463,7 @@ static void lookup_failed(void *arg, const char *why)
 	struct query_dir *d = arg;
 
 	query_fail(d->q, 1, "%.240s", why);
+	if (!d->sorted) /* else the account was found, and only not traced */
+		put_kept(d);
 	query_dir_over(d);
 }

@@ -144,6 +144,7 @@ check "carol is recorded" lab_wait_for 30 live carol
 check "and has no access yet" loses carol
 check "dir status says why" dir_says 1 'refuses connections on port 636' status
 check "so does dir lookup" dir_says 1 'refuses connections on port 636' lookup alice
+check "and what serves meanwhile" dir_says 1 '^svm-idfw goes on with what it knew at .* ago\): [0-9]+ groups, for 1 live session$' lookup alice
 check "and dir sync" dir_says 1 'refuses connections on port 636' sync --full
 check "and dir groups" dir_says 1 'refuses connections on port 636' groups
 lab_dc_run

@@ -176,6 +176,8 @@ static void child_lookup(struct child *c)
 		child_report(c, 1, 0, true); /* nobody asked */
 		return;
 	}
+	if (strcmp(c->does, "ldaps://gone") == 0)
+		_exit(1);
 	child_result(c, strcmp(c->does, "ldaps://long") == 0 ? LONG_NAMES : 1);
 	if (strcmp(c->does, "ldaps://twice") == 0)
 		child_result(c, 1);
@@ -513,6 +515,28 @@ static void test_lookup_of_many_long_names_fits_frames(void **state)
 	end(f);
 }
 
+/* the directory gives no answer: what serves meanwhile, and how old that is */
+static void test_lookup_without_an_answer_tells_what_is_known(void **state)
+{
+	struct fix *f = begin("ldaps://gone");
+	struct idfw_principal had = { .presence = IDFW_P_FOUND,
+		.name = (char *)(uintptr_t) "alice",
+		.resolved_ms = io_clock_real_ms() - 21600000 };
+
+	(void)state;
+	answer(f, "dir-lookup", "alice", NULL);
+	assert_int_equal(f->status, 1);
+	has(f, "{\"type\":\"cached\",\"known\":false}");
+	had.upn = had.dn = had.sid = (char *)(uintptr_t) "";
+	had.key = had.name;
+	assert_int_equal(idfw_engine_restore_principal(f->w.e, &had), 0);
+	answer(f, "dir-lookup", "alice", "trace");
+	assert_int_equal(f->status, 1);
+	has(f, "\"known\":true,\"same\":null,\"found\":true,\"groups\":0,\"since_ms\":");
+	has(f, "\"age_ms\":2160"); /* some 6 h */
+	end(f);
+}
+
 static void test_what_is_said_is_cut_between_characters(void **state)
 {
 	struct fix *f = begin("ldaps://well");
@@ -738,6 +762,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lookup_answers_out_of_turn_end_it),
 		cmocka_unit_test(test_lookup_of_many_long_names_fits_frames),
+		cmocka_unit_test(test_lookup_without_an_answer_tells_what_is_known),
 		cmocka_unit_test(test_what_is_said_is_cut_between_characters),
 		cmocka_unit_test(test_groups_shows_names_and_what_is_missing),
 		cmocka_unit_test(test_groups_of_a_large_directory_all_come),
