@@ -369,6 +369,7 @@ plain() { printf 'dn: cn=%s,ou=groups,%s\nobjectClass: %s\n' "$1" "$BASE" "$2"; 
 		"$(plain unique-top groupOfUniqueNames)" $BASE $BASE
 	printf '%s\nobjectClass: posixGroup\ngidNumber: 4713\nmember: cn=by-uid,ou=groups,%s\n\n' "$(plain bis groupOfNames)" $BASE
 	printf '%s\nobjectClass: ipaUserGroup\nmember: cn=pia,ou=people,%s\n\n' "$(plain ipa groupOfNames)" $BASE
+	printf '%s\nmember: cn=pia,ou=people,%s\n\n' "$(plain role groupOfNames)" $BASE # memberOf names it, too
 } | modify -a
 conf 2307 's/poll/schema rfc2307; &/'
 conf ipa 's/poll/schema freeipa; &/'
@@ -380,9 +381,9 @@ while read -r name want text; do
 	[ "$name" != ipa ] || says 'by the Kerberos principal' ' found - pia ipa$' pia@IPA.EXAMPLE
 	dir_stop
 done <<-'E'
-	good bis.by-uid.ipa.primary.unique.unique-top rfc2307bis: member, uniqueMember, memberUid, nested, a cycle, the primary group
+	good bis.by-uid.ipa.primary.role.unique.unique-top rfc2307bis: member, uniqueMember, memberUid, nested, a cycle, the primary group
 	2307 by-uid.primary rfc2307: memberUid and the primary group
-	ipa ipa freeipa: memberOf of ipaUserGroup
+	ipa ipa freeipa: memberOf of ipaUserGroup, and no role
 	own unique.unique-top names of its own
 E
 conf people "s/base \"/&ou=people,/"

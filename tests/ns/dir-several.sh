@@ -81,6 +81,12 @@ member() {
 berta=$(samba_sid b.example berta)
 member add below "$berta"
 member add via-group "$(samba_sid b.example odd)"
+# what counts for its own accounts only, or for nobody: a builtin group, a distribution list
+printf 'dn: CN=Print Operators,CN=Builtin,DC=a,DC=example\nchangetype: modify\nadd: member\nmember: <SID=%s>\n\n' "$berta" |
+	samba_modify a.example
+printf 'dn: CN=mailing,CN=Users,DC=a,DC=example\nchangetype: add\nobjectClass: group\nsAMAccountName: mailing\n%s\n\n' \
+	'groupType: 4' | samba_modify a.example
+member add mailing "$berta"
 # a cycle: around is above, and below
 printf 'dn: CN=below,CN=Users,DC=a,DC=example\nchangetype: modify\nadd: member\nmember: %s\n' \
 	CN=around,CN=Users,DC=a,DC=example | samba_modify a.example
@@ -207,7 +213,7 @@ echo '== groups in a directory that is trusted (foreign security principals)'
 dir_start "$W/trusts.conf"
 up a b l
 own='Domain_Users Users'
-says 'of the account, nested, with a cycle' " berta $own above around below eng\$" berta@b.example
+says 'of the account, nested, with a cycle; no builtin one, no distribution list' " berta $own above around below eng\$" berta@b.example
 says 'of its group' " #a\(b\)&c $own odd via-group\$" '#a(b)&c'
 says 'of somebody who is in none' " alice $own\$" alice@b.example
 says 'they trust nobody back' " anna $own eng\$" anna
