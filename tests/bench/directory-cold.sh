@@ -25,12 +25,14 @@ cold_database() { # LIVE - sessions of so many, on 100 VMs
 }
 
 cold_run() { # CONNECTIONS DELAY LIVE WORD
+	local slapd
 	proxy delay "$2"
 	cold_database "$3"
 	: >"$W/cold.log"
+	slapd=$(ticks "$slapd_pid")
 	# shellcheck disable=SC2086
 	${BENCH_LOCK:+flock "$BENCH_LOCK"} python3 - "$IDFW_BUILD/svm-idfw/svm-idfw" "$W/cold.conf" "$W/cold.log" \
-		"$IDFWCTL" "$W/run/sock" "$3" "$4" <<-'P' | as slapd "$1" "$2"
+		"$IDFWCTL" "$W/run/sock" "$3" "$4" <<-'P' >"$W/said"
 		import json, os, re, subprocess, sys, time
 		daemon, conf, log, ctl, sock, live, word = sys.argv[1:]
 		def proc(pid, name):
@@ -49,6 +51,9 @@ cold_run() { # CONNECTIONS DELAY LIVE WORD
 		def cpu(pid):
 		    s = proc(pid, "stat").rpartition(")")[2].split()
 		    return (int(s[11]) + int(s[12])) / os.sysconf("SC_CLK_TCK") if s else 0
+		def moved(pid): # MB that it has read and written
+		    m = re.findall(r"^[rw]char: (\d+)", proc(pid, "io"), re.M)
+		    return [int(n) / 1e6 for n in m] or [0, 0]
 		began = time.monotonic()
 		d = subprocess.Popen([daemon, "-c", conf], stderr=open(log, "a"), stdin=subprocess.DEVNULL)
 		kid = kid_peak = kid_cpu = started = confirmed = whole = 0
@@ -68,12 +73,14 @@ cold_run() { # CONNECTIONS DELAY LIVE WORD
 		    if not confirmed and row["accounts_unconfirmed"] == 0 and all(x["state"] == "up" for x in row["directories"]):
 		        confirmed = now
 		print('"phase":"cold start, %s","n":%s,"loaded_s":%.1f,"seconds":%.1f,"picture_s":%.1f,"service_mib":%.0f,'
-		      '"child_mib":%.0f,"service_cpu_s":%.1f,"child_cpu_s":%.1f,"per_second":%d' % (word, live, started, confirmed, whole,
-		      peak(d.pid), kid_peak, cpu(d.pid), kid_cpu, int(live) / confirmed if confirmed else 0))
+		      '"child_mib":%.0f,"service_cpu_s":%.1f,"child_cpu_s":%.1f,"read_mb":%.0f,"written_mb":%.0f,"per_second":%d' % (
+		      word, live, started, confirmed, whole, peak(d.pid), kid_peak, cpu(d.pid), kid_cpu, *moved(d.pid),
+		      int(live) / confirmed if confirmed else 0))
 		d.terminate()
 		d.wait(60)
 		sys.exit(0 if confirmed and whole else 1)
 	P
+	sed "\$s/\$/,\"slapd_cpu_s\":$(($(ticks "$slapd_pid") - slapd))e-2/" "$W/said" | as slapd "$1" "$2"
 }
 
 cold_benches() { # CONNECTIONS DELAY
