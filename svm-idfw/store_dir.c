@@ -2,7 +2,7 @@
 /*
  * store_dir.c - the database file: what the directory said of accounts, each group once
  *
- * A row of an account has the numbers of its groups, not the groups: 100,000 accounts are 15 MB
+ * A row of an account has the numbers of its groups, not the groups: 100,000 accounts are 18 MB
  * instead of 480. The writer (its thread) knows the number of each group by a keyed hash of all of
  * it, so that an account costs no query; what it knows is dropped when a transaction was rolled
  * back, and read anew. Groups that nobody is in any more go when it reads them, once a start.
