@@ -62,6 +62,17 @@ static void test_queue_fresh_before_known(void **state)
 		assert_string_equal(dir_queue_start(&q)->key, order[i]);
 	assert_int_equal(q.n_running, 4);
 	assert_int_equal(q.n_waiting, 0);
+	/* their server is gone: in front of those that came later, in their order */
+	assert_int_equal(dir_queue_put(&q, "new3", "new3", "", true), 0);
+	assert_int_equal(dir_queue_put(&q, "old3", "old3", "", false), 0);
+	while (q.running)
+		dir_queue_again(&q, q.running->prev);
+	for (i = 0; i < 6; i++) {
+		static const char *const again[] = { "new1", "new2", "new3", "old1", "old2",
+			"old3" };
+
+		assert_string_equal(dir_queue_start(&q)->key, again[i]);
+	}
 	dir_queue_fini(&q);
 }
 
