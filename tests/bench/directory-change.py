@@ -57,7 +57,6 @@ if base:
     floor = spawn([bench + "/ldap_told", uri, w + "/ca.crt", admin, password, base])
     assert floor.stdout.readline() == b"ready\n"
 mod = spawn([bench + "/ldap_member", uri, w + "/ca.crt", admin, password, group_dn, member_dn], stdin=subprocess.PIPE)
-time.sleep(2)  # the picture of all groups
 ours, its = tree(load.pid), tree(int(server))
 all_, seen = [], []
 for n in range(int(count)):

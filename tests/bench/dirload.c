@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -52,6 +53,7 @@ struct load {
 	unsigned int asked, answered, found, failed, degraded;
 	uint64_t began_us, due_us; /* of this turn; of the lookup at hand */
 	uint64_t *took_us;	   /* owned; by number */
+	uint64_t *late_us;	   /* owned; logins: begun so long after they were due */
 	char (*sids)[64];	   /* owned; resolve: known since the first turn */
 	/* logins */
 	struct idfw_engine *e;
@@ -59,6 +61,9 @@ struct load {
 	size_t n_acks;
 	unsigned int hits;
 	uint64_t lookups;
+	double cpu_s, child_cpu_s; /* at the beginning */
+	uint64_t ran_us, answered_us,
+		last_us; /* directory up; last login answered, account known */
 	bool up, ran, said;
 	const char *group; /* change: what the policy names */
 };
@@ -125,14 +130,24 @@ static void child_figures(double *ret_mib, double *ret_cpu_s)
 		(void)fclose(f);
 }
 
+static double cpu_s(const struct rusage *u)
+{
+	return (double)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) +
+	       (double)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) / 1e6;
+}
+
 static void report(struct load *l)
 {
 	static const char *const modes[] = { "resolve", "flood", "logins", "change" };
-	double s = (double)(io_clock_mono_us() - l->began_us) / 1e6, mib, cpu;
+	double s = (double)(l->answered_us - l->began_us) / 1e6, mib, cpu;
 	unsigned int n = l->answered;
 	struct idfw_stats st;
+	struct rusage used;
 
+	if (!l->e)
+		s = (double)(io_clock_mono_us() - l->began_us) / 1e6;
 	child_figures(&mib, &cpu);
+	cpu -= l->child_cpu_s;
 	qsort(l->took_us, n, sizeof(*l->took_us), by_time);
 	(void)printf("\"phase\":\"%s\",\"turn\":%u,\"n\":%u,\"found\":%u,\"failed\":%u,"
 		     "\"seconds\":%.2f,\"per_second\":%.0f,\"p50_us\":%llu,\"p99_us\":%llu,"
@@ -142,6 +157,14 @@ static void report(struct load *l)
 		(unsigned long long)(n ? l->took_us[n * 99UL / 100] : 0), mib, cpu);
 	if (l->e) {
 		idfw_engine_stats(l->e, &st);
+		(void)getrusage(RUSAGE_SELF, &used);
+		qsort(l->late_us, l->asked, sizeof(*l->late_us), by_time);
+		(void)printf(",\"known_per_second\":%.0f",
+			l->found * 1e6 /
+				(double)(l->last_us > l->began_us ? l->last_us - l->began_us : 1));
+		(void)printf(",\"engine_cpu_s\":%.2f,\"late_p50_us\":%llu,\"late_p99_us\":%llu",
+			cpu_s(&used) - l->cpu_s, (unsigned long long)l->late_us[l->asked / 2],
+			(unsigned long long)l->late_us[l->asked * 99UL / 100]);
 		(void)printf(",\"offered_per_second\":%u,\"accounts\":%u,\"degraded\":%u,"
 			     "\"lookups\":%llu,\"cache_hits\":%u,\"coalesced\":%lld",
 			l->rate, l->accounts, l->degraded,
@@ -232,6 +255,7 @@ static void out_send(void *arg, struct idfw_vm *vm, const Idfw__Envelope *e)
 	must(n < l->count, "an answer for nobody");
 	l->took_us[n] = io_clock_mono_us() - (l->began_us + (uint64_t)n * 1000000 / l->rate);
 	l->answered++;
+	l->answered_us = io_clock_mono_us();
 	l->degraded += e->session_ready->state == IDFW__SESSION_READY__STATE__DEGRADED;
 }
 
@@ -396,23 +420,59 @@ static void login(struct load *l, unsigned int n)
 	say(l, idfw_engine_vm(l->e, vm), &env);
 }
 
+/* as in a service that runs: all groups are known to the child, which reads them at its start */
+static bool begun(struct load *l, uint64_t now)
+{
+	struct idfw_dir_info in;
+	struct idfw_stats st;
+	struct rusage used;
+
+	if (l->began_us)
+		return true;
+	idfw_dir_info(idfw_dirs_get(l->dirs, 0), &in);
+	if (in.picture.picture == IDFW__DIR_STATE__PICTURE__READING)
+		return false;
+	l->began_us = now;
+	idfw_engine_stats(l->e, &st);
+	l->lookups = st.lookups;
+	(void)getrusage(RUSAGE_SELF, &used);
+	l->cpu_s = cpu_s(&used);
+	child_figures(&(double){ 0 }, &l->child_cpu_s);
+	return true;
+}
+
+/* every login, and every lookup: also those whose logins were told DEGRADED */
+static bool done(struct load *l)
+{
+	struct idfw_stats st;
+
+	idfw_engine_stats(l->e, &st);
+	return l->answered == l->count && l->found + l->failed >= st.lookups - l->lookups;
+}
+
 static void tick_cb(struct io_timer *w)
 {
 	struct load *l = w->arg;
-	uint64_t now = io_clock_mono_us(), due = (now - l->began_us) * l->rate / 1000000;
+	uint64_t now = io_clock_mono_us(), due;
 
+	must(l->said || now - l->ran_us < GIVE_UP_US, "not all logins are answered");
+	if (!begun(l, now))
+		return;
+	due = (now - l->began_us) * l->rate / 1000000;
 	engine_round(l);
-	while (l->asked < l->count && l->asked < due)
-		login(l, l->asked++);
+	for (; l->asked < l->count && l->asked < due; l->asked++) {
+		l->late_us[l->asked] =
+			io_clock_mono_us() - l->began_us - (uint64_t)l->asked * 1000000 / l->rate;
+		login(l, l->asked);
+	}
 	if (l->mode == LOAD_CHANGE && l->answered == l->count && !l->said) {
 		l->said = true;
 		io_timer_start(l->loop, &l->tick, SLOW_TICK_MS, SLOW_TICK_MS, tick_cb, l);
 		(void)printf("ready\n");
-	} else if (l->mode != LOAD_CHANGE && l->answered == l->count) {
+	} else if (l->mode != LOAD_CHANGE && done(l)) {
 		report(l);
 		io_loop_stop(l->loop);
 	}
-	must(l->said || now - l->began_us < GIVE_UP_US, "not all logins are answered");
 }
 
 /* ---- of the directory ---- */
@@ -429,6 +489,7 @@ static void on_principal(void *arg, const char *key, const struct idfw_principal
 	engine_round(l);
 	l->found += p->presence == IDFW_P_FOUND;
 	l->failed += p->presence == IDFW_P_UNAVAILABLE;
+	l->last_us = io_clock_mono_us();
 	idfw_engine_principal(l->e, key, p);
 }
 
@@ -458,7 +519,6 @@ static void on_collision(
 static void on_state(void *arg, const char *label, bool up, const char *why)
 {
 	struct load *l = arg;
-	struct idfw_stats st;
 
 	if (l->e) {
 		engine_round(l);
@@ -468,10 +528,8 @@ static void on_state(void *arg, const char *label, bool up, const char *why)
 	if (!up || l->ran)
 		return;
 	l->ran = true;
-	l->began_us = io_clock_mono_us();
 	if (l->e) {
-		idfw_engine_stats(l->e, &st);
-		l->lookups = st.lookups;
+		l->ran_us = io_clock_mono_us();
 		io_timer_start(l->loop, &l->tick, TICK_MS, TICK_MS, tick_cb, l);
 	} else {
 		turn_begin(l);
@@ -542,8 +600,9 @@ int main(int argc, char **argv)
 		l.turns = number(argv[7]);
 	}
 	l.took_us = calloc(l.count + 1, sizeof(*l.took_us));
+	l.late_us = calloc(l.count + 1, sizeof(*l.late_us));
 	l.sids = calloc(l.count + 1, sizeof(*l.sids));
-	must(l.took_us && l.sids &&
+	must(l.took_us && l.late_us && l.sids &&
 			idfw_dirs_new(l.loop, argv[2], d, 1, &no_maps, &ops, &l, &l.dirs) == 0,
 		"cannot start");
 	io_loop_run(l.loop);
@@ -551,6 +610,7 @@ int main(int argc, char **argv)
 	idfw_engine_free(l.e);
 	io_loop_free(l.loop);
 	free(l.took_us);
+	free(l.late_us);
 	free(l.sids);
 	conf_free(&table, &conf);
 	return 0;
