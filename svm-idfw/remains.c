@@ -65,7 +65,8 @@ static void remain(
 		return;
 	}
 	vm->plan->n_remains += !su->remains;
-	if (su->remains < row) {
+	/* one that nothing hits any more says nothing: another user's, of the same cgroup */
+	if (su->remains < row || !idfw_remains_isolation(vm, su)) {
 		su->remains = row;
 		su->remains_uid = uid;
 	}
