@@ -139,6 +139,7 @@ if ! sh -c 'echo 1 >/proc/self/loginuid' 2>/dev/null || [ ! -e /proc/self/sessio
 fi
 looked() { grep -c 'logins looked at, ' "$dir/agent.log" || :; } # 1.5 s after each agent's start
 looked_since() { [ "$(looked)" -gt "$1" ]; }
+found() { sed -nE 's/.*logins looked at, ([0-9]+) of them.*/\1/p' "$dir/agent.log" | tail -1; } # by the last look; told later
 echo "# logins of while all of the agent was down"
 login t root
 known=$leader
@@ -178,7 +179,7 @@ all_in() { # SESSION PID... - and their children
 	done
 }
 await 60 all_in "$id" "$missed" && ok "its whole tree is in its cgroup" || fail "$(cg_of "$missed") $(cg_of "$kid1")"
-check "those that were known are not found, nor a container's" 1 "$(svm_count '^event .* open ')"
+check "those that were known are not found, nor a container's" "1, 1" "$(found), $(svm_count '^event .* open ')"
 check "that one's processes are where they were" "$placed" "$(places)"
 kill9 "$box"
 echo "# found once: also by the next agent"
@@ -187,7 +188,7 @@ looks=$(looked)
 role_kill agent
 svm_says "^in-snapshot open id=$id .* found=1" "goes on as it is"
 await 60 looked_since "$looks" && ok "the next agent looked" || fail "the next agent does not look"
-check "not found again" 0 "$(svm_count '^event .* open ')"
+check "not found again" "0, 0" "$(found), $(svm_count '^event .* open ')"
 echo "# its end; what it leaves behind is no session, whoever is started again"
 svm_mark
 kill9 "$missed"
@@ -201,7 +202,24 @@ looks=$(looked)
 agent_start
 svm_says '^snapshot .* n=2 '
 await 60 looked_since "$looks" && ok "the next agent looked" || fail "the next agent does not look"
-check "nothing is found" 0 "$(svm_count '^event .* open ')"
+check "nothing is found" "0, 0" "$(found), $(svm_count '^event .* open ')"
+echo "# the same by an agent that has forgotten all: ours tell by their names whose they were"
+agent_stop
+rm -rf "${dir:?}/spool/"*
+looks=$(looked)
+svm_mark
+agent_start
+svm_says '^snapshot .* n=0 ' "it knows of no session"
+await 60 looked_since "$looks" && ok "the next agent looked" || fail "the next agent does not look"
+check "nothing is found" "0, 0" "$(found), $(svm_count '^event .* open ')"
+: >"$dir/login.out"
+# shellcheck disable=SC2016
+sh -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' sh "$deep" \
+	python3 "$dir/session.py" t daemon >"$dir/login.out" 2>&1 &
+inner=$!
+na_pids+=("$inner")
+svm_says " open .*user=daemon .*leader=$inner .* cgroup=0 parent=$id " "su in what is left is nested in what is over"
+logout "$inner"
 kill9 "$kid0"
 kill9 "$kid1"
 kill9 "$kid2"
