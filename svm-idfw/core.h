@@ -107,6 +107,7 @@ struct plan_ready {
 	uint64_t began_ms, deadline_ms; /* monotonic */
 	uint32_t waiting;		/* acknowledgements, and 1 while its groups are not known */
 	bool resolving, sent, listed;
+	bool late; /* it was told of when PAM may have let it go on already */
 	uint32_t n_vms;
 	const struct idfw_vm *vms[IDFW_READY_NAMES];
 	struct plan_ready *prev, *next; /* all that have a deadline, in its order */

@@ -31,6 +31,7 @@
 #define IDFW_SESSIONS_VM_MAX 200000 /* on one VM */
 #define IDFW_EPOCHS_MAX 16	    /* old marks of a subject that are still remapped */
 #define IDFW_BASE_EPOCHS_MAX 64	    /* the same of everybody's: it changes with each of them */
+#define IDFW_LOGIN_WAITS_MS 250	    /* below pam_gi's timeout_ms, if nothing is said there */
 #define IDFW_PRINCIPALS_MAX 400000  /* cached; those without sessions make room */
 #define IDFW_ISOLATIONS_VM_MAX 4096 /* of one VM */
 #define IDFW_REMAINS_VM_MAX 1024    /* cgroups of isolated sessions that are over, of one VM */

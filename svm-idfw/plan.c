@@ -185,12 +185,21 @@ static bool is_somebody(const struct plan_subject *s)
 	return s->n_counted || s->is_service || (s->isolation && (s->sessions || s->remains));
 }
 
+/* PAM holds it, if it has `wait`, for its timeout and no longer; then it is nobody and goes on */
+static bool login_waits(const struct idfw_engine *e, const struct idfw_session *s)
+{
+	const struct plan_ready *r = s->ready;
+
+	return r && !r->sent && !r->late && !s->found && !s->is_unit &&
+	       e->mono_ms - r->began_ms <= IDFW_LOGIN_WAITS_MS;
+}
+
 /* may a subject that had no mark have flows, nobody's? Not while its login waits to be answered */
-static bool may_have_run(const struct plan_subject *s)
+static bool may_have_run(const struct idfw_engine *e, const struct plan_subject *s)
 {
 	const struct idfw_session *se = s->sessions;
 
-	while (se && se->ready && !se->ready->sent && !se->found && !se->is_unit)
+	while (se && login_waits(e, se))
 		se = se->s_next;
 	return se || !s->sessions;
 }
@@ -224,8 +233,8 @@ void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_sub
 	plan_subject_set(e, vm, s, e->scratch, user_groups(e, vm, s));
 	if (before)
 		return;
-	s->strays = s->key.set == FW_UID_MARK || may_have_run(s);
-	if (may_have_run(s) && may_less(vm, s))
+	s->strays = s->key.set == FW_UID_MARK || may_have_run(e, s);
+	if (may_have_run(e, s) && may_less(vm, s))
 		plan_rejudge_base(e, vm);
 }
 

@@ -14,6 +14,15 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+/* by the guest's clock: one that goes wrong makes it late, which costs an epoch and no more */
+static bool is_late(const struct idfw_engine *e, const struct idfw_session *s)
+{
+	uint64_t apart =
+		e->real_ms > s->opened_ms ? e->real_ms - s->opened_ms : s->opened_ms - e->real_ms;
+
+	return apart > IDFW_LOGIN_WAITS_MS;
+}
+
 int ready_new(struct idfw_engine *e, struct idfw_session *s)
 {
 	struct plan_ready *r = calloc(1, sizeof(*r));
@@ -23,6 +32,7 @@ int ready_new(struct idfw_engine *e, struct idfw_session *s)
 	r->session = s;
 	r->began_ms = e->mono_ms;
 	r->deadline_ms = e->mono_ms + e->conf.ready_timeout_ms;
+	r->late = is_late(e, s);
 	r->resolving = true;
 	r->waiting = 1;
 	r->listed = true;
