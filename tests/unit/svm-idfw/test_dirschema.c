@@ -34,8 +34,8 @@ static const struct conf_table table = { .sections = sections,
 	"directory d {\n uri \"ldaps://h\"; base \"dc=x\"; bind-user \"cn=b\"; password-file " \
 	"/p; ca /c;\n"
 
-/* parses a block with @more in it; @ret_said: diagnostics, or what idfw_dir_conf_check() says */
-static int parse(const char *more, struct test_conf *ret, char said[1024])
+/* parses a block; @ret_said: diagnostics, or what idfw_dir_conf_check() says */
+static int parse_block(const char *head, const char *more, struct test_conf *ret, char said[1024])
 {
 	struct conf_diags diags;
 	struct gi_buf text, out;
@@ -45,7 +45,7 @@ static int parse(const char *more, struct test_conf *ret, char said[1024])
 	*ret = (struct test_conf){ .directories = { NULL, 0 } };
 	gi_buf_init(&text, 8192);
 	gi_buf_init(&out, 8192);
-	gi_buf_printf(&text, MUST "%s\n}\n", more);
+	gi_buf_printf(&text, "%s%s\n}\n", head, more);
 	assert_int_equal(gi_buf_error(&text), 0);
 	conf_diags_init(&diags, "t", gi_buf_str(&text), text.len);
 	err = conf_parse(&table, gi_buf_str(&text), text.len, &diags, ret);
@@ -57,6 +57,12 @@ static int parse(const char *more, struct test_conf *ret, char said[1024])
 	gi_buf_fini(&out);
 	gi_buf_fini(&text);
 	return err;
+}
+
+/* with @more in it */
+static int parse(const char *more, struct test_conf *ret, char said[1024])
+{
+	return parse_block(MUST, more, ret, said);
 }
 
 static void good(const char *more, struct test_conf *conf, struct dir_schema *s)
@@ -184,6 +190,86 @@ static void test_attrs_each_once(void **state)
 	conf_free(&table, &c);
 }
 
+/* what nobody has set decides who keeps his groups, and whose groups count */
+static void test_conf_defaults(void **state)
+{
+	struct test_conf conf;
+	char said[1024];
+	struct idfw_dir_conf *d;
+
+	(void)state;
+	assert_int_equal(parse("type ad;", &conf, said), 0);
+	d = conf.directories.elems;
+	assert_int_equal(idfw_dir_conf_revokes(d), IDFW_ACCT_DISABLED | IDFW_ACCT_EXPIRED);
+	assert_string_equal(d->sids, "own");
+	assert_string_equal(d->bind, "simple");
+	assert_false(d->is_default);
+	assert_int_equal(d->compare_ms, 3600000);
+	conf_free(&table, &conf);
+}
+
+static void test_conf_mistakes_in_words(void **state)
+{
+	static const struct {
+		const char *block, *said;
+	} rows[] = {
+		{ "type x; uri \"ldaps://h\";", "type is neither ad nor openldap" },
+		{ "type ad;", "neither uri nor discover says" },
+		{ "type ad; uri \"ldaps://h\"; discover x.y;", "exclude each other" },
+		{ "type ad; uri \"ldaps://h\"; site S;", "are for discover" },
+		{ "type openldap; discover x.y; site S;", "site is for type ad" },
+		{ "type ad; uri \"https://h\";", "uri must begin with ldaps://" },
+		{ "type ad; uri \"ldaps://h\", \"ldaps://h\";", "uri names a server twice" },
+		{ "type ad; uri \"ldaps://h\";", "needs bind-user and password-file" },
+		{ "type ad; uri \"ldaps://h\"; bind-user u;", "needs bind-user and password-file" },
+		{ "type ad; uri \"ldap://h\"; bind-user u; password-file /p;", "ca is missing" },
+		{ "type ad; uri \"ldap://h\"; bind gssapi; bind-user u;",
+			"needs bind-user and keytab" },
+		{ "type ad; uri \"ldap://h\", \"ldaps://i\"; bind gssapi; bind-user u; keytab /k;",
+			"ca is missing" },
+		{ "type ad; discover x.y; bind gssapi; bind-user u; keytab /k;", "ca is missing" },
+		{ "type ad; uri \"ldap://h\"; bind gssapi; bind-user u; keytab /k; password-file "
+		  "/p;",
+			"password-file is for bind simple" },
+		{ "type ad; uri \"ldaps://h\"; bind certificate; ca /c;",
+			"needs client-certificate and client-key" },
+		{ "type ad; uri \"ldaps://h\"; bind certificate; client-certificate /c; "
+		  "client-key /k;",
+			"ca is missing" },
+		{ "type ad; uri \"ldaps://h\"; bind certificate; client-certificate /c; "
+		  "client-key /k; ca /c; bind-user u;",
+			"leave out bind-user" },
+		{ "type ad; uri \"ldaps://h\"; bind-user u; password-file /p; ca /c; keytab /k;",
+			"keytab and krb5-config are for bind gssapi" },
+		{ "type ad; uri \"ldaps://h\"; bind-user u; password-file /p; ca /c; client-key "
+		  "/k;",
+			"are for bind certificate" },
+		{ "type ad; uri \"ldaps://h\"; bind digest; ca /c;", "bind" },
+		{ "type ad; uri \"ldaps://h\"; bind-user u; password-file /p; ca /c; on-locked "
+		  "maybe;",
+			"maybe" },
+		{ "type ad; uri \"ldaps://h\"; bind-user u; password-file /p; ca /c; sids some;",
+			"own or any" },
+	};
+	struct test_conf conf;
+	char said[1024];
+
+	(void)state;
+	for (size_t i = 0; i < GI_ARRAY_SIZE(rows); i++) {
+		if (parse_block("directory d {\n base \"dc=x\";\n", rows[i].block, &conf, said) ==
+				0 ||
+			!strstr(said, rows[i].said))
+			fail_msg("%s: %s", rows[i].block, said);
+		conf_free(&table, &conf);
+	}
+	/* a base that is none */
+	assert_true(parse_block("directory d {\n base x; uri \"ldaps://h\"; bind-user u; "
+				"password-file /p; ca /c;\n",
+			    "type ad;", &conf, said) < 0);
+	assert_non_null(strstr(said, "base is no DN"));
+	conf_free(&table, &conf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +278,8 @@ int main(void)
 		cmocka_unit_test(test_mistakes_are_told_where_they_stand),
 		cmocka_unit_test(test_filters_escape_values),
 		cmocka_unit_test(test_attrs_each_once),
+		cmocka_unit_test(test_conf_defaults),
+		cmocka_unit_test(test_conf_mistakes_in_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
