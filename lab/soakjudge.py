@@ -7,7 +7,7 @@ import re
 import time
 
 import soakcheck
-from soaklab import ADDRESSES, PEOPLE, UNIT, VMS
+from soaklab import ADDRESSES, PEOPLE, UNIT, VMS, LabError
 
 # what is tried, behind the address: a TCP port, a UDP port, an echo request
 PORTS = {"jump01": ("22", "80", "udp:7007", "icmp"), "web01": ("22", "80", "udp:7007", "icmp"),
@@ -124,13 +124,19 @@ class Judge:
             newest, differs = self.audit(rows) if not text else (None, [])
             text += problem + differs
             now = time.monotonic()
-            if text or newest != last:
-                last, since = newest, now
+            # where sessions are is not recorded: pushes of it are, if there are any
+            seen = newest, [] if text else self.placed()
+            if text or seen != last:
+                last, since = seen, now
             if not text and now - since >= still and now - self.lab.changed >= CHANGE_S:
                 return rows, newest, []
             if now > until:
                 return rows, newest, text or ["the audit trail does not come to rest"]
             time.sleep(0.2)
+
+    def placed(self):
+        """Whose is which cgroup, and who counts."""
+        return sorted((r["vm"], r["session"], r["cgroup"] or 0, r["refused"], r["kicked"]) for r in self.shown)
 
     def expected(self, answers, rows):
         """World and, for each actor, whose session its process is in."""
@@ -153,6 +159,10 @@ class Judge:
         users = {}
         for name, (machine, login) in lab.actors.items():
             one, answer = lab.logins.get(login), answers.get(name) or {}
+            # seen from inside: it is not below the machine's own any more. No agent of the lab did that
+            if answer.get("cgroup", "").startswith("/.."):
+                raise LabError("%s was taken out of %s, to %s: by another agent of this machine?" % (
+                    name, machine, answer["cgroup"]))
             user = one.user if one and one.live and one.sure else None
             if one and one.live and not one.sure:
                 user = live.get((machine, answer.get("cgroup_id")))
@@ -195,8 +205,8 @@ class Judge:
                 found.append(("gone", "%s on %s does not answer" % (name, machine)))
                 continue
             one = self.lab.logins.get(login)
-            who = "%s on %s (uid %d, %s%s)" % (
-                name, machine, answer["uid"], "of %s" % (login or "no session") if not one else
+            who = "%s on %s (uid %d, in %s, %s%s)" % (
+                name, machine, answer["uid"], answer["cgroup"], "of %s" % (login or "no session") if not one else
                 "%s's %s session%s" % (one.user, one.how, "" if one.live else ", ended"), ", isolated" if is_cut else "")
             for target in TARGETS:
                 address, port = target.rsplit("/", 1)
