@@ -12,7 +12,7 @@ cp "$W/srv.key" "$S/key"
 for f in password l.password; do install -m 400 -o nobody "$W/$f" "$S/$f"; done
 chmod 644 "$W"/{ca,srv}.crt
 
-svm_conf() { # MORE: vm blocks
+svm_conf() { # MORE: vm blocks [of b]
 	{
 		cat <<-E
 			listen "unix:$S/run/listen"; ca "$W/ca.crt"; cert "$W/srv.crt"; key "$S/key";
@@ -20,7 +20,7 @@ svm_conf() { # MORE: vm blocks
 			control-socket "$S/run/ctl";
 		E
 		block_a 'on-disabled keep;' # they have no passwords
-		block_b 'netbios "BEE"; on-disabled keep;'
+		block_b "netbios \"BEE\"; on-disabled keep; ${2:-}"
 		block_l
 		echo "$1"
 	} | sed "s,$W/\([l.]*password\),$S/\1," >"$S/conf"
@@ -71,6 +71,13 @@ its() {
 who_is() {
 	ctl --json who | grep "\"session\": *$1," | grep -q "\"groups\": *\[${3:+\"${3// /\", *\"}\"}\].*\"account_in\": *\"$2\""
 }
+live() { # "ID,'VM','USER'"... - sessions that the database has of before
+	for row; do
+		echo "INSERT INTO session(id,vm,agent_id,user,boot_id,uid,service,tty,rhost,auth,leader_pid,leader_start,opened_ms,seen_ms)
+		SELECT v.*,x'000102030405060708090a0b0c0d0e0f',5000,'ssh','','','',1,1,1,1
+		FROM (SELECT $(sed "s/,/,${row%%,*}+100,/2;" <<<"$row" | awk -F, '{ print $1","$2","$3","$4 }')) v;"
+	done | sqlite3 "$S/state/svm.db"
+}
 names_policy() {
 	cat <<-'E'
 		group all-eng { directory "eng"; }
@@ -94,11 +101,7 @@ svm_start
 # what the database has of before: sessions of one name on two VMs, and of a name with its domain
 until_true 'it runs' ctl policy show
 svm_stop
-for row in "1,'plain','alice'" "2,'bee','Alice'" "3,'bee','LENA@l.example'" "4,'bee','nobody-else'"; do
-	echo "INSERT INTO session(id,vm,agent_id,user,boot_id,uid,service,tty,rhost,auth,leader_pid,leader_start,opened_ms,seen_ms)
-		SELECT v.*,x'000102030405060708090a0b0c0d0e0f',5000,'ssh','','','',1,1,1,1
-		FROM (SELECT $(sed "s/,/,${row%%,*}+100,/2;" <<<"$row" | awk -F, '{ print $1","$2","$3","$4 }')) v;"
-done | sqlite3 "$S/state/svm.db"
+live "1,'plain','alice'" "2,'bee','Alice'" "3,'bee','LENA@l.example'" "4,'bee','nobody-else'"
 svm_start
 until_true 'alice there is the first block'\''s' who_is 1 a 'all-eng a-eng a-alice'
 until_true 'alice on a VM of b is another account' who_is 2 b 'b-alice'
@@ -162,4 +165,38 @@ else
 	ok 'nothing of it comes out'
 fi
 grep -qP '\x1b|\x07' "$W/err" && bad 'it is in the log' || ok 'nor into the log'
+svm_stop
+
+echo '== svm-idfw: whose groups count'
+kept() { [ "$(cat "$S/state/directory-$1.domain")" = "$2" ]; }
+first=$(samba_sid a.example alice)
+until_true 'the domain of each is remembered' kept a "${first%-*}"
+until_true 'of the second, too' kept b "${berta%-*}"
+svm_stop
+# as if the first block had said that it is the second one's domain, before that one ever did
+echo "${berta%-*}" >"$S/state/directory-a.domain"
+rm "$S/state/directory-b.domain"
+names_policy >"$S/policy"
+live "5,'bee','berta'"
+from=$(($(wc -l <"$W/err") + 1))
+logged() { tail -n +$from "$W/err" | grep -q -- "$1"; }
+svm_conf 'vm bee { directory b; }'
+svm_start
+until_true 'another block'\''s domain is refused' logged "directory b: says that its domain is ${berta%-*}, which is directory a's"
+until_true 'and what it says of accounts there' logged "directory b: what it says about ${berta%-*}-.* does not count, that is of directory a"
+until_true 'whose account is nobody'\''s' who_is 5 '' ''
+until_true 'whom it knew before keeps what he had' who_is 2 b 'b-alice'
+until_true 'the first one says another domain than it did' logged 'directory a: says that its domain is .*, and said another one'
+kept a "${berta%-*}" && [ ! -e "$S/state/directory-b.domain" ] && ok 'nothing is remembered of that' || bad "$(tail "$S"/state/*.domain)"
+svm_stop
+svm_conf 'vm bee { directory b; }' 'sids any;'
+svm_start
+until_true 'with sids any he is who he is' who_is 5 b 'all-eng b-eng'
+svm_stop
+rm "$S/state/directory-a.domain"
+svm_conf 'vm bee { directory b; }'
+svm_start
+until_true 'without that memory each is its own domain again' kept b "${berta%-*}"
+until_true 'the first, too' kept a "${first%-*}"
+until_true 'and everybody who he is' who_is 5 b 'all-eng b-eng'
 svm_stop
