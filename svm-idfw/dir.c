@@ -309,8 +309,9 @@ static void dir_closed(void *arg, struct io_chan *c, int err, const char *why)
 	struct dir_kid *k = arg;
 
 	(void)c;
-	(void)err;
-	(void)why;
+	if (err == -GI_EPROTO)
+		gi_err("directory %s: the child sends what nobody can read: %s", k->d->conf->label,
+			why);
 	io_chan_free(k->chan);
 	k->chan = NULL;
 	k->ready = false;

@@ -238,12 +238,13 @@ static void find_closed(void *arg, struct io_chan *c, int err, const char *why)
 	struct dir_find *f = arg;
 
 	(void)c;
-	(void)err;
-	(void)why;
 	io_chan_free(f->chan);
 	f->chan = NULL;
 	if (f->heard)
 		return;
+	if (err == -GI_EPROTO)
+		gi_err("directory %s: the discovery child sends what nobody can read: %s",
+			f->conf->label, why);
 	f->heard = true;
 	find_failed(f, "the discovery child ended without a word; see the log");
 }

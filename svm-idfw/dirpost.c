@@ -3,7 +3,8 @@
  * dirpost.c - the directory child's channel to its parent, in a thread of its own
  *
  * Senders encode, append to a list under a lock and wake this thread's loop; it alone touches the
- * channel. Invariant: at most POST_BYTES_MAX wait. Source: lib/wire/idfw.proto.
+ * channel. Invariant: at most max_bytes wait here, and as many at the channel. Source:
+ * lib/wire/idfw.proto.
  */
 #include "svm-idfw/dirpost.h"
 
@@ -14,8 +15,8 @@
 #include "lib/base/log.h"
 #include "lib/io/chan.h"
 
-#define POST_BYTES_MAX (256u << 20) /* ten of the largest answers (DIR_ANSWER_GROUPS_MAX) */
-#define POST_ROOM_BYTES (2u << 20)  /* who can wait does so with more than that */
+#define POST_TICK_MS 10
+#define POST_ROOM_BYTES (2u << 20) /* who can wait does so with more than that */
 
 struct post_frame {
 	struct post_frame *next;
@@ -27,10 +28,12 @@ struct dir_post {
 	struct io_loop *loop; /* the thread's */
 	struct io_chan *chan;
 	struct io_wake wake;
+	struct io_timer tick; /* while much is at the channel: who waits for room hears of less */
 	pthread_t thread;
 	const struct dir_post_ops *ops;
 	void *arg;
 	bool ended;		 /* said so */
+	size_t max;		 /* bytes that wait */
 	pthread_mutex_t lock;	 /* of the rest */
 	pthread_cond_t room;	 /* there is less to send, or nothing will be sent any more */
 	size_t queued;		 /* at the channel */
@@ -54,8 +57,8 @@ int dir_post_new(int fd, const struct dir_post_ops *ops, void *arg, struct dir_p
 	static const struct io_chan_ops chan_ops = {
 		.frame = post_frame, .closed = post_closed, .drained = post_drained
 	};
-	static const struct io_chan_conf conf = { .max_frame = WIRE_FRAME_MAX,
-		.max_queue = POST_BYTES_MAX };
+	const struct io_chan_conf conf = { .max_frame = WIRE_FRAME_MAX,
+		.max_queue = ops->max_bytes ? ops->max_bytes : DIR_POST_BYTES_MAX };
 	struct dir_post *p = calloc(1, sizeof(*p));
 	int err;
 
@@ -66,6 +69,7 @@ int dir_post_new(int fd, const struct dir_post_ops *ops, void *arg, struct dir_p
 	(void)pthread_cond_init(&p->room, NULL);
 	p->ops = ops;
 	p->arg = arg;
+	p->max = conf.max_queue;
 	err = io_loop_new(&p->loop);
 	if (err == 0)
 		err = io_chan_new(p->loop, fd, NULL, &conf, &chan_ops, p, &p->chan);
@@ -97,6 +101,7 @@ void dir_post_free(struct dir_post *p)
 	io_wake_send(p->loop, &p->wake);
 	(void)pthread_join(p->thread, NULL);
 	io_wake_stop(p->loop, &p->wake);
+	io_timer_stop(p->loop, &p->tick);
 	io_chan_free(p->chan);
 	io_loop_free(p->loop);
 	LL_FOREACH_SAFE (p->out, f, next)
@@ -117,6 +122,7 @@ void dir_post_room(struct dir_post *p)
 void dir_post_send(struct dir_post *p, const Idfw__Envelope *e)
 {
 	struct post_frame *f = NULL;
+	bool told = false;
 	struct gi_buf out;
 	int err;
 
@@ -133,7 +139,7 @@ void dir_post_send(struct dir_post *p, const Idfw__Envelope *e)
 	}
 	gi_buf_fini(&out);
 	(void)pthread_mutex_lock(&p->lock);
-	if (err == 0 && p->bytes + f->len > POST_BYTES_MAX)
+	if (err == 0 && p->bytes + f->len > p->max)
 		err = -GI_EFULL;
 	if (err == 0) {
 		if (p->out)
@@ -144,11 +150,12 @@ void dir_post_send(struct dir_post *p, const Idfw__Envelope *e)
 		p->bytes += f->len;
 		f = NULL;
 	} else {
+		told = p->failed;
 		p->failed = true; /* the parent starts us again and tells the engine */
 	}
 	(void)pthread_mutex_unlock(&p->lock);
 	free(f);
-	if (err < 0)
+	if (err < 0 && !told)
 		gi_err("directory: cannot answer: %s", gi_strerror(err));
 	io_wake_send(p->loop, &p->wake);
 }
@@ -184,7 +191,7 @@ static void post_wake_cb(struct io_wake *w)
 			err = io_chan_send(p->chan, f->bytes, f->len);
 		free(f);
 	}
-	if (err < 0)
+	if (err < 0 && !failed)
 		gi_err("directory: cannot answer: %s", gi_strerror(err));
 	if (err < 0 || failed)
 		post_end(p, true);
@@ -222,10 +229,20 @@ static void post_drained(void *arg, struct io_chan *c)
 	post_queued(arg);
 }
 
+static void post_tick_cb(struct io_timer *w)
+{
+	post_queued(w->arg);
+}
+
 static void post_queued(struct dir_post *p)
 {
+	size_t queued = p->chan ? io_chan_queued(p->chan) : 0;
+
+	/* drained() comes at half of max_bytes only */
+	if (queued > POST_ROOM_BYTES)
+		io_timer_start(p->loop, &p->tick, POST_TICK_MS, 0, post_tick_cb, p);
 	(void)pthread_mutex_lock(&p->lock);
-	p->queued = p->chan ? io_chan_queued(p->chan) : 0;
+	p->queued = queued;
 	p->over = !p->chan;
 	(void)pthread_cond_broadcast(&p->room);
 	(void)pthread_mutex_unlock(&p->lock);

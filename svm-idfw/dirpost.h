@@ -5,7 +5,7 @@
  * Everything else in the child blocks (dirchild.c looks for changes, dirwork.c looks up), so what
  * comes from the parent and what goes to it is moved by a thread that does nothing else.
  * Invariants: messages leave in the order of dir_post_send(), at once; what cannot be sent ends the
- * child, since half an answer must not stay.
+ * child, since half an answer must not stay; it is in the log once.
  */
 #ifndef SVM_IDFW_DIRPOST_H
 #define SVM_IDFW_DIRPOST_H
@@ -14,6 +14,8 @@
 #include "lib/io/loop.h"
 #include "lib/wire/wire.h"
 
+#define DIR_POST_BYTES_MAX (256u << 20) /* ten of the largest answers (DIR_ANSWER_GROUPS_MAX) */
+
 struct dir_post;
 
 struct dir_post_ops { /* both in the post's thread; short, they do not wait */
@@ -21,6 +23,7 @@ struct dir_post_ops { /* both in the post's thread; short, they do not wait */
 	bool (*message)(void *arg, Idfw__Envelope *e);
 	/* once: the parent is gone or at fault (@failed) */
 	void (*ended)(void *arg, bool failed);
+	size_t max_bytes; /* that wait to be sent, then it is the end; 0: DIR_POST_BYTES_MAX */
 };
 
 /* @fd: takes (also on error); @ops, @arg: borrowed until dir_post_free() */
