@@ -59,7 +59,11 @@
 #define IDFW_SNAP_BYTES_MAX (32u << 20)
 #define IDFW_MARKS_MAX 1000000 /* elements that a guest may report */
 #define IDFW_ADOPT_MS 10000    /* reported marks that nobody claims live so long */
-#define IDFW_REJUDGE_MS 1000   /* between two times that nobody's flows are judged for a late one */
+/* nobody's flows are judged again for a late subject each second at most, and each minute when that
+ * has been so IDFW_REJUDGE_BURST times: each costs silent ones one of IDFW_BASE_EPOCHS_MAX marks */
+#define IDFW_REJUDGE_MS 1000
+#define IDFW_REJUDGE_LONG_MS 60000
+#define IDFW_REJUDGE_BURST 16
 #define IDFW_ORPHAN_LOOK_MS 250 /* meanwhile: whether somebody is left who could */
 #define IDFW_HOLD_MS 1000	/* the database is full: a guest's events are refused so long */
 #define IDFW_HOLD_STORE "events could not be recorded; send them again"
@@ -85,7 +89,6 @@ struct plan_subject {
 		key; /* its element in CG_MARK, UID_MARK, ADDR*_MARK; hashed from key.len on */
 	uint8_t n_old, n_lapses;
 	bool is_service; /* a uid that the policy names; it has no session then */
-	bool strays;	 /* flows of it may have nobody's mark */
 	uint16_t n_groups;
 	uint32_t mark;	    /* 0: judged as nobody */
 	uint32_t lease_s;   /* of the mark; 0: for good */
@@ -186,8 +189,9 @@ struct idfw_plan {
 	uint64_t stamp;
 	uint64_t watch; /* hash of what ServiceWatch said last */
 	bool touched, rejudge;
-	bool rejudge_base;    /* nobody's flows, some of which are somebody's by now */
-	uint64_t base_due_ms; /* monotonic; not before that */
+	bool rejudge_base;     /* nobody's flows, some of which are somebody's by now */
+	uint64_t base_due_ms;  /* monotonic; not before that */
+	uint64_t base_paid_ms; /* monotonic; a minute for each time, so many are used up */
 	struct idfw_vm *touched_next;
 	/* pushing */
 	bool broken; /* the wanted state could not be kept: nothing is pushed until the next policy

@@ -208,9 +208,11 @@ static bool may_have_run(const struct idfw_engine *e, const struct plan_subject 
 static bool may_less(const struct idfw_vm *vm, const struct plan_subject *s)
 {
 	const struct pol_compiled *c = vm->compiled;
-	bool is_person = s->sessions && !s->sessions->is_unit;
+	const struct idfw_session *person = s->sessions;
 
-	for (size_t i = 0; is_person && i < c->n_groups; i++)
+	while (person && person->is_unit)
+		person = person->s_next;
+	for (size_t i = 0; person && i < c->n_groups; i++)
 		if (c->use[i] & POL_USE_OUT_FROM && vm->plan->deny[i])
 			return true;
 	for (size_t i = 0; i < s->n_groups; i++)
@@ -233,7 +235,6 @@ void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_sub
 	plan_subject_set(e, vm, s, e->scratch, user_groups(e, vm, s));
 	if (before)
 		return;
-	s->strays = s->key.set == FW_UID_MARK || may_have_run(e, s);
 	if (may_have_run(e, s) && may_less(vm, s))
 		plan_rejudge_base(e, vm);
 }
@@ -252,10 +253,7 @@ void plan_user_isolate(struct idfw_engine *e, struct idfw_vm *vm, struct plan_su
 		plan_subject_live(e, vm, s, false);
 		if (!s->mark)
 			plan_user_update(e, vm, s);
-		if (!s->strays)
-			return;
-		vm->plan->base_due_ms = 0; /* at once: what he has begun as nobody */
-		plan_rejudge_base(e, vm);
+		plan_rejudge_base(e, vm); /* what he has begun as nobody is cut, too */
 		return;
 	}
 	plan_subject_revoke(e, vm, s); /* what was cut stays cut */
@@ -367,7 +365,12 @@ void plan_rejudge_due(struct idfw_engine *e, struct idfw_vm *vm)
 		return;
 	}
 	p->rejudge_base = false;
+	if (p->base_paid_ms < e->mono_ms)
+		p->base_paid_ms = e->mono_ms;
+	p->base_paid_ms += IDFW_REJUDGE_LONG_MS;
 	p->base_due_ms = e->mono_ms + IDFW_REJUDGE_MS;
+	if (p->base_paid_ms > p->base_due_ms + IDFW_REJUDGE_BURST * IDFW_REJUDGE_LONG_MS)
+		p->base_due_ms = p->base_paid_ms - IDFW_REJUDGE_BURST * IDFW_REJUDGE_LONG_MS;
 	base_epoch(e, vm);
 }
 
