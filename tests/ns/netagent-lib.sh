@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# netagent-lib.sh - verbs of the gi-netagent tests. Sourced; makes private mount and network
+# netagent-lib.sh - verbs of the gi-netagent tests. Sourced; makes private mount, network and pid
 # namespaces (re-executes the test), a real gi-netagent in them, and netagent_svm, which plays the
 # mux and the SVM by script. Everything ends with the test: traps, and PDEATHSIG behind them.
 set -eu
@@ -13,7 +13,9 @@ if [ -z "${IDFW_INSIDE:-}" ]; then
 	for p in pamtester unshare nsenter ip nft python3; do
 		command -v $p >/dev/null || skip "needs $p"
 	done
-	IDFW_INSIDE=1 exec unshare -m -n --propagation private bash "$0" "$@"
+	# processes of its own, too: an agent that starts looks for logins that it missed, and would take
+	# those of a test beside it
+	IDFW_INSIDE=$$ exec unshare -m -n -p -f --kill-child --mount-proc --propagation private bash "$0" "$@"
 fi
 
 dir=$(mktemp -d /tmp/netagent.XXXXXX)
@@ -23,7 +25,7 @@ na_keeper='' na_svm='' na_fails=0
 
 # a tree of cgroups of the test's own; "" where there is no cgroup v2
 cg=$(awk '/ - cgroup2 / && $4 == "/" { print $5 }' /proc/self/mountinfo | tail -1)
-cg=${cg:+$cg/idfw-test-$$}
+cg=${cg:+$cg/idfw-test-$IDFW_INSIDE}
 [ -z "$cg" ] || mkdir "$cg" 2>/dev/null || cg=
 cg_remove() { # and what runs there
 	[ -n "$cg" ] && [ -d "$cg" ] || return 0
@@ -51,12 +53,6 @@ trap na_cleanup EXIT
 trap 'echo "FAIL: line $LINENO of ${BASH_SOURCE[0]##*/}: $BASH_COMMAND"' ERR
 set -E
 trap 'exit 1' INT TERM
-
-# An agent that starts looks for logins that it missed, and sees all processes of the machine: who plays
-# such logins (na_alone=1) does not run beside another test of these
-exec 8<"${BASH_SOURCE[0]}"
-if [ -n "${na_alone:-}" ]; then na_lock=-x; else na_lock=-s; fi
-flock $na_lock -w 240 8 || echo "(beside another test that does not end)"
 
 ok() { echo "ok: $*"; }
 fail() {

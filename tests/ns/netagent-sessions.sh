@@ -136,6 +136,8 @@ kill -CONT "$na_keeper"
 svm_says "event [0-9]+ close id=$id2 reason=2" "the one whose leader died is ended"
 svm_says "^snapshot .* n=1 .* ids $id1\$" "the one that lives is told with its number"
 check "nothing is replayed that was acknowledged" 0 "$(svm_count '^event .* open ')"
+files_are() { [ "$(ls -A "$dir/run/sessions")" = "$1" ]; }
+await 60 files_are "$lives" || :
 check "the files are those of the sessions that live" "$lives" "$(ls -A "$dir/run/sessions")"
 logout "$lives"
 svm_says "close id=$id1 reason=1" "and can be closed by number"

@@ -4,7 +4,6 @@
 # gone; what is opened below it is nested; logins of while the whole agent was down are found by their
 # audit session id, with their whole tree, once; what an ended session has left behind is not, root's
 # neither; services that the SVM watches come and go with their cgroups; policy refuses a user.
-na_alone=1
 . "$(dirname "$0")/netagent-lib.sh"
 [ -n "$cg" ] || skip "needs a writable cgroup v2"
 base=${cg##*/}

@@ -3,7 +3,6 @@
 # The table of docs/sessions.md with the real programs: what sshd, su, sudo, login, at, cron, tmux and
 # a shared ssh connection are to the agent: which sessions, whose, nested in what, when they end, and
 # in whose cgroup their processes are.
-na_alone=1
 . "$(dirname "$0")/netagent-lib.sh"
 [ -n "$cg" ] || skip "needs a writable cgroup v2"
 for p in /usr/sbin/sshd ssh scp sftp su sudo login script tmux atd at cron; do
