@@ -59,8 +59,7 @@
 #define IDFW_SNAP_BYTES_MAX (32u << 20)
 #define IDFW_MARKS_MAX 1000000 /* elements that a guest may report */
 #define IDFW_ADOPT_MS 10000    /* reported marks that nobody claims live so long */
-/* nobody's flows are judged again for a late subject each second at most, and each minute when that
- * has been so IDFW_REJUDGE_BURST times: each costs silent ones one of IDFW_BASE_EPOCHS_MAX marks */
+/* nobody's flows are judged for late subjects each second at most, after so many each minute */
 #define IDFW_REJUDGE_MS 1000
 #define IDFW_REJUDGE_LONG_MS 60000
 #define IDFW_REJUDGE_BURST 16
@@ -544,8 +543,7 @@ void plan_peer_update(struct idfw_engine *e, struct idfw_vm *vm, const struct id
 void plan_rejudge(
 	struct idfw_engine *e, struct idfw_vm *vm); /* every flow, at the end of the event */
 void plan_rejudge_now(struct idfw_engine *e, struct idfw_vm *vm);
-/* nobody's flows: whose subject came late is found by their next packet; at once, the next time a
- * second later: a directory that comes back has many */
+/* nobody's flows: whose subject came late is found by their next packet (IDFW_REJUDGE_*) */
 void plan_rejudge_base(struct idfw_engine *e, struct idfw_vm *vm);
 void plan_rejudge_due(struct idfw_engine *e, struct idfw_vm *vm);
 /* a new ruleset is in vm->want: every subject anew, old marks remapped */
