@@ -534,12 +534,19 @@ int world_marks(struct world *w, const char *vm)
 		abort();
 	marks.generation = a->generation;
 	marks.version = a->version;
-	marks.first = marks.last = true;
-	marks.elem = m.ptrs;
-	marks.n_elem = m.n;
 	env.body_case = IDFW__ENVELOPE__BODY_MARKS;
 	env.marks = &marks;
+	/* in two parts, as a large one comes */
+	marks.first = true;
+	marks.elem = m.ptrs;
+	marks.n_elem = m.n / 2;
 	r = world_say(w, vm, &env);
+	marks.first = false;
+	marks.last = true;
+	marks.elem += marks.n_elem;
+	marks.n_elem = m.n - marks.n_elem;
+	if (r == 0)
+		r = world_say(w, vm, &env);
 	free(m.elems);
 	free(m.ptrs);
 	free(m.keep);
