@@ -178,6 +178,17 @@ works 'simple, StartTLS' simple-starttls
 works 'client certificate, LDAPS' cert
 works 'client certificate, StartTLS' cert-starttls
 
+# a password that is good for one second, counted in whole ones
+expires() {
+	local end=$(($(now_ms) + 60000))
+	while LDAPTLS_CACERT=$W/ca.crt timeout 20 ldapwhoami -x -H ldaps://127.0.0.1 -D "cn=expired,ou=people,$BASE" \
+		-w Svc-Passw0rd >/dev/null 2>&1; do
+		[ "$(now_ms)" -lt $end ] || return 1
+		sleep 0.1
+	done
+}
+expires || bad 'the password of expired does not expire'
+
 echo '== faults, in words: NAME KIND SED|what is said'
 while IFS='|' read -r name kind edit want; do
 	$kind "$name" "$edit"
