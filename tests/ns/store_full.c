@@ -73,7 +73,7 @@ static void put(struct full *f)
 
 static bool until(struct full *f, bool (*done)(const struct full *))
 {
-	uint64_t end = io_clock_mono_ms() + 30000;
+	uint64_t end = io_clock_mono_ms() + 120000;
 
 	while (!done(f) && io_clock_mono_ms() < end)
 		io_loop_run_once(f->loop, 100);

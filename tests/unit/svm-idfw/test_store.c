@@ -142,7 +142,7 @@ static int put(struct fix *f, enum idfw_record_kind kind, uint64_t seq,
 
 static void wait_durable(struct fix *f, uint64_t seq)
 {
-	uint64_t until = io_clock_mono_ms() + 30000;
+	uint64_t until = io_clock_mono_ms() + 120000;
 
 	while (f->durable < seq && io_clock_mono_ms() < until)
 		io_loop_run_once(f->loop, 100);
@@ -426,7 +426,7 @@ static void sql(struct fix *f, const char *text, int want, const char *say)
 	char *msg = NULL;
 
 	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-	(void)sqlite3_busy_timeout(db, 5000);
+	(void)sqlite3_busy_timeout(db, 60000);
 	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, &msg), want);
 	if (say)
 		assert_non_null(strstr(msg, say));
@@ -459,7 +459,7 @@ static void test_store_removed_file_takes_nothing(void **state)
 {
 	struct fix *f = *state;
 	struct idfw_store_stats st;
-	uint64_t until = io_clock_mono_ms() + 20000;
+	uint64_t until = io_clock_mono_ms() + 120000;
 
 	assert_int_equal(put(f, IDFW_REC_GUEST_UP, 1, NULL, ""), 0);
 	wait_durable(f, 1);

@@ -63,7 +63,7 @@ static void sql(struct fix *f, const char *text)
 	char *why = NULL;
 
 	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-	(void)sqlite3_busy_timeout(db, 5000);
+	(void)sqlite3_busy_timeout(db, 60000);
 	if (sqlite3_exec(db, text, NULL, NULL, &why) != SQLITE_OK)
 		fail_msg("%s: %s", text, why);
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);

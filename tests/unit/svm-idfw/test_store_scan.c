@@ -86,7 +86,7 @@ static int teardown(void **state)
 
 static void wait_scan(struct fix *f, uint64_t seq)
 {
-	uint64_t until = io_clock_mono_ms() + 20000;
+	uint64_t until = io_clock_mono_ms() + 120000;
 
 	while (f->durable != seq && io_clock_mono_ms() < until)
 		io_loop_run_once(f->loop, 100);
