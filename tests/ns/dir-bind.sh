@@ -132,7 +132,7 @@ pwdPolicySubentry: cn=short,$BASE
 "
 	person alice alice
 	printf 'dn: cn=eng,ou=groups,%s\nobjectClass: groupOfNames\nmember: cn=alice,ou=people,%s\n\n' $BASE $BASE
-} | LDAPTLS_CACERT=$W/ca.crt timeout 60 ldapmodify -a -x -H ldaps://127.0.0.1 -D "cn=admin,$BASE" -w admin >/dev/null
+} | LDAPTLS_CACERT=$W/ca.crt timeout 120 ldapmodify -a -x -H ldaps://127.0.0.1 -D "cn=admin,$BASE" -w admin >/dev/null
 
 # conf NAME SED - a variant of the good configuration; cert NAME SED - of the one with a certificate
 conf() {
@@ -145,7 +145,7 @@ conf() {
 			password-file "$W/password";
 			ca "$W/ca.crt";
 			poll 500ms;
-			deadline 5s;
+			deadline 40s;
 		}
 	E
 }
@@ -164,7 +164,7 @@ chmod 440 "$W/open" "$W/open.key"
 
 works() { # TEXT CONF
 	dir_start "$W/$2.conf"
-	if wait_line 30 '^state up'; then says "$1" ' found - alice eng$' alice; else bad "$1: ${LINE:-$(tail -n 1 "$W/out")}"; fi
+	if wait_line 90 '^state up'; then says "$1" ' found - alice eng$' alice; else bad "$1: ${LINE:-$(tail -n 1 "$W/out")}"; fi
 	dir_stop
 }
 
@@ -243,7 +243,7 @@ whole() {
 tries() {
 	local text=$1 want=$2 rc=0 r
 	shift 2
-	IDFW_SVM_IDFW=$top_builddir/svm-idfw/svm-idfw timeout 60 "$top_builddir/idfwctl/idfwctl" \
+	IDFW_SVM_IDFW=$top_builddir/svm-idfw/svm-idfw timeout 120 "$top_builddir/idfwctl/idfwctl" \
 		dir test "$W/whole.conf" "${ARGS[@]}" >"$W/try" 2>&1 || rc=$?
 	[ $rc = "$want" ] || {
 		bad "$text: exit code $rc: $(cat "$W/try")"

@@ -126,6 +126,8 @@ broke=$(grep -c '^broke' "$W/liar.out") || true
 end=$(($(now_ms) + 60000))
 until [ "$(grep -c '^broke' "$W/liar.out")" -ge $((broke + 5)) ] || [ "$(now_ms)" -gt $end ]; do sleep 0.02; done
 # it may be down for one reason and then for another
+is_down() { grep -q '^state down' < <(tail -n +$from "$W/out"); }
+soon is_down || true
 states=$(tail -n +$from "$W/out" | grep '^state' | cut -d' ' -f2 | uniq | paste -sd' ') || true
 if [ "$states" = down ]; then ok 'all lookups break: down, and not up in between'; else bad "all lookups break: ${states:-nothing}"; fi
 if honest_again; then ok 'honest again'; else bad "never well again: $LINE"; fi
@@ -160,7 +162,7 @@ if kill -0 "$parent" 2>/dev/null; then ok 'the service lives'; else bad 'the ser
 echo "   $(grep -c 'child ended unexpectedly' "$W/err" || true) children ended by themselves," \
 	"$(grep -c 'did not answer within' "$W/err" || true) were killed at the deadline"
 exec {DIR_FD}>&-
-if wait_line 20 '^children max-rss' && [ "${LINE##* }" -le $MEMORY_KIB ]; then
+if wait_line 90 '^children max-rss' && [ "${LINE##* }" -le $MEMORY_KIB ]; then
 	ok "the largest child had ${LINE##* } KiB"
 else
 	bad "${LINE:-nothing about memory}: not below $MEMORY_KIB KiB"

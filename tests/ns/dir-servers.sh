@@ -37,13 +37,13 @@ if wait_line 60 "$ON_A"; then ok 'the preferred one answers'; else bad "no start
 says 'it is it' " found - alice on-$A\$" alice
 mark
 logins 'killed: the second answers' "$ON_B" slapd_kill $A
-if wait_line 20 '^changed all'; then ok 'whoever is known is looked up again'; else bad 'nobody is looked up again'; fi
+if wait_line 90 '^changed all'; then ok 'whoever is known is looked up again'; else bad 'nobody is looked up again'; fi
 says 'by the second' " found - alice on-$B\$" alice
 
 echo '== back to the preferred one'
 mark
 logins 'started: it answers' "$ON_A" slapd_start $A
-if wait_line 20 '^changed all'; then ok 'whoever is known is looked up again'; else bad 'nobody is looked up again'; fi
+if wait_line 90 '^changed all'; then ok 'whoever is known is looked up again'; else bad 'nobody is looked up again'; fi
 says 'by it' " found - alice on-$A\$" alice
 
 echo '== it stands still in mid-connection'
@@ -61,8 +61,11 @@ echo '== a start while the preferred one stalls in the TLS handshake'
 comes 'the second answers' "$ON_B.*did not answer within" dir_start "$W/two.conf"
 says 'lookups work' " found - alice on-$B\$" alice
 child_kill() { kill -KILL "$(pgrep -P "$DIR_PID" -f "ldaps://$B\$")" || true; }
-kill -CONT "${SLAPD_PID[$A]}"
-comes 'the child of the second is killed: the first' "^state up ldaps://$A answers" child_kill
+both_go() { # or the first is gone back to before that
+	kill -CONT "${SLAPD_PID[$A]}"
+	child_kill
+}
+comes 'the child of the second is killed: the first' "^state up ldaps://$A answers" both_go
 says 'by it' " found - alice on-$A\$" alice
 dir_stop
 
@@ -75,7 +78,7 @@ slapd_kill $A
 comes 'one is down: the other answers' '^state up' dir_start "$W/both.conf"
 slapd_start $A
 connections() { ss -Htn state established dst "$1" dport = 636 | wc -l; }
-end=$(($(now_ms) + 30000))
+end=$(($(now_ms) + 90000))
 until [ $(($(connections $A) + $(connections $B))) -ge 4 ] || [ "$(now_ms)" -gt $end ]; do
 	printf '%s\n' {a,A}{l,L}{i,I}{c,C}{e,E} >&"$DIR_FD" # at one time: more connections are needed
 	sleep 0.2
@@ -86,17 +89,12 @@ else
 	bad "$(connections $A) connections to the one, $(connections $B) to the other"
 fi
 mark
-asks=0
-end=$(($(now_ms) + 30000))
-until [ "$(tail -n +$((MARK + 1)) "$W/out" | grep -c "^answer .* found - alice on-$B\$")" -ge 32 ] || [ "$(now_ms)" -gt $end ]; do
-	[ $asks = 1 ] || printf '%s\n' {a,A}{l,L}{i,I}{c,C}{e,E} >&"$DIR_FD"
-	asks=1
-	sleep 0.05
-done
-if grep -q "^answer .* on-$A\$" <(tail -n +$((MARK + 1)) "$W/out"); then
-	bad 'answers of the one, changes of the other'
-else
+printf '%s\n' {a,A}{l,L}{i,I}{c,C}{e,E} >&"$DIR_FD"
+all_on_b() { [ "$(news | grep -c "^answer .* found - alice on-$B\$")" -ge 32 ]; }
+if soon all_on_b && ! grep -q "^answer .* on-$A\$" < <(news); then
 	ok 'all answers are of one server'
+else
+	bad "answers of the one, changes of the other: $(news | sort | uniq -c)"
 fi
 comes 'it dies: the other one, and whoever is known is looked up again' '^changed all' slapd_kill $B
 says 'by it' " found - alice on-$A\$" alice
@@ -113,8 +111,7 @@ cat >"$W/dns" <<-E
 E
 /usr/bin/python3 "$top_srcdir/tests/ns/dns_answers.py" 127.0.0.53 "$W/dns" >"$W/dns.out" 2>&1 &
 dns_ready() { grep -q ready "$W/dns.out"; }
-end=$(($(now_ms) + 30000))
-until dns_ready || [ "$(now_ms)" -gt $end ]; do sleep 0.02; done
+soon dns_ready || bad 'no name server'
 conf dns '"ldaps://none"'
 sed -i 's/uri .*/discover corp.example; dns-server 127.0.0.53;/' "$W/dns.conf"
 sed 's/discover c/discover-tls starttls; &/' "$W/dns.conf" >"$W/dns-none.conf"

@@ -5,7 +5,8 @@
  *   dir_check -c FILE [LABEL]
  * FILE has `directory LABEL { ... }` blocks and map-names; all of them, or the one. Standard
  * input: "NAME", "NAME SID", "NAME SID LABEL" or "in LABEL NAME" a line is a lookup (%20 in NAME is
- * a blank; the last one is NAME|LABEL in what is printed); its end ends the program.
+ * a blank; the last one is NAME|LABEL in what is printed); its end, or "end", ends the program.
+ * "say WORD" prints "said WORD": what was written before has been read.
  * Standard output, one line each, as it happens:
  *   state up|down WHY
  *   changed all | changed SID... account=ID... group=ID...
@@ -443,7 +444,11 @@ static void on_input(struct io_fd *w, unsigned int events)
 		sid = strchr(c->line, ' ');
 		if (sid)
 			*sid++ = '\0';
-		if (sid && strcmp(c->line, "trace") == 0)
+		if (!sid && strcmp(c->line, "end") == 0)
+			io_loop_stop(c->loop);
+		else if (sid && strcmp(c->line, "say") == 0)
+			(void)printf("said %s\n", sid);
+		else if (sid && strcmp(c->line, "trace") == 0)
 			trace(c, sid);
 		else if (sid && strcmp(c->line, "in") == 0)
 			(void)ask_in(c, sid);

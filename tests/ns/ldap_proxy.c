@@ -5,7 +5,7 @@
  *   ldap_proxy LISTEN-ADDRESS LISTEN-PORT SERVER-ADDRESS SERVER-PORT
  * Passes bytes (TLS as it is) between clients and one server. Connections are numbered from 1 as
  * they come. Commands, one a line, on standard input; its end ends the program:
- *   delay US      what comes from the server waits so long
+ *   delay US      what comes from the server waits so long, what is on its way no longer than that
  *   hang N        nothing more passes from the server on connection N; it may be one to come
  *   cut N         connection N is reset
  *   calm          no hang for those to come
@@ -242,12 +242,23 @@ static void deliver(void)
 	arm();
 }
 
+static void delay(uint64_t us)
+{
+	uint64_t latest = now_us() + us;
+
+	p.delay_us = us;
+	for (struct chunk *k = p.first; k; k = k->next)
+		if (k->due_us > latest)
+			k->due_us = latest;
+	arm();
+}
+
 static void command(const char *line)
 {
 	unsigned long n = strtoul(line + strcspn(line, " "), NULL, 10);
 
 	if (strncmp(line, "delay ", 6) == 0) {
-		p.delay_us = n;
+		delay(n);
 	} else if (strncmp(line, "max ", 4) == 0) {
 		p.max = (unsigned int)n;
 	} else if (strncmp(line, "hang ", 5) == 0 && n <= CONNS_MAX) {

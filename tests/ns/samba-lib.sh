@@ -59,7 +59,7 @@ samba_provision() {
 	cp "$W/srv.key" "$d/srv.key"
 	chmod 600 "$d/srv.key"
 	samba_conf "$d" "DC-$nb" "$dom" "$nb" ldap "$ip/8" "$W/srv.crt" "$d/srv.key"
-	timeout 200 samba-tool domain provision -s "$d/smb.conf" --realm="${dom^^}" --domain="$nb" \
+	timeout 600 samba-tool domain provision -s "$d/smb.conf" --realm="${dom^^}" --domain="$nb" \
 		--host-name="dc-${nb,,}" --host-ip="$ip" --adminpass="$SAMBA_PASS" --server-role=dc \
 		--dns-backend=NONE >"$d/provision.log" 2>&1 || {
 		tail -n 20 "$d/provision.log" >&2
@@ -69,7 +69,7 @@ samba_provision() {
 
 # samba_run DOMAIN IP - until it answers
 samba_run() {
-	local end=$(($(now_ms) + 60000))
+	local end=$(($(now_ms) + 180000))
 	"$SAMBA" -s "$W/$1/smb.conf" -F --no-process-group -M single >>"$W/$1/out" 2>&1 9>&- &
 	SAMBA_PID[$1]=$! SAMBA_IP[$1]=$2
 	until samba_modify "$1" </dev/null 2>/dev/null; do
@@ -83,14 +83,14 @@ samba_run() {
 
 # samba_modify DOMAIN ARGS... - ldapmodify as its administrator, LDIF from standard input
 samba_modify() {
-	timeout 20 ldapmodify -x -o nettimeout=5 -H "ldaps://${SAMBA_IP[$1]}" -D "administrator@$1" \
+	timeout 120 ldapmodify -x -o nettimeout=30 -H "ldaps://${SAMBA_IP[$1]}" -D "administrator@$1" \
 		-w "$SAMBA_PASS" "${@:2}" >/dev/null
 }
 
 # samba_sid DOMAIN NAME - as S-1-...
 samba_sid() {
 	local value
-	value=$(timeout 20 ldapsearch -x -LLL -o ldif-wrap=no -H "ldaps://${SAMBA_IP[$1]}" -D "administrator@$1" \
+	value=$(timeout 120 ldapsearch -x -LLL -o ldif-wrap=no -H "ldaps://${SAMBA_IP[$1]}" -D "administrator@$1" \
 		-w "$SAMBA_PASS" -b "DC=${1//./,DC=}" "(sAMAccountName=$2)" objectSid | sed -n 's/^objectSid:: //p')
 	base64 -d <<<"$value" | od -An -v -tu1 -w200 | awk 'BEGIN { CONVFMT = OFMT = "%.0f" } {
 		n = $2; id = 0

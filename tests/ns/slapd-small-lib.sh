@@ -8,7 +8,7 @@ BASE=dc=corp,dc=example
 declare -A SLAPD_PID=()
 
 modify() { # IP LDAPMODIFY-ARGS
-	LDAPTLS_CACERT=$W/ca.crt timeout 20 ldapmodify -x -H "ldaps://$1" -D "cn=admin,$BASE" -w admin "${@:2}" >/dev/null
+	LDAPTLS_CACERT=$W/ca.crt timeout 120 ldapmodify -x -H "ldaps://$1" -D "cn=admin,$BASE" -w admin "${@:2}" >/dev/null
 }
 slapd_start() { # IP
 	{
@@ -18,7 +18,7 @@ slapd_start() { # IP
 	} >"$W/slapd.$1.conf"
 	"${SLAPD:?}" -d 0 -f "$W/slapd.$1.conf" -h "ldaps://$1" >>"$W/slapd.$1.log" 2>&1 &
 	SLAPD_PID[$1]=$!
-	local end=$(($(now_ms) + 20000))
+	local end=$(($(now_ms) + 90000))
 	until modify "$1" </dev/null 2>/dev/null; do
 		[ "$(now_ms)" -lt $end ] || return 1
 		sleep 0.02
