@@ -121,9 +121,9 @@ check "SIGTERM: no worker is left" "" "$(fa_worker)"
 check "SIGTERM: nothing is watched" ok "$(fa_open "$dir/two/VIRUS")"
 
 # ---- refusals ----
-mkdir "$dir/rootdir" "$dir/viabind"
-mount --bind "$dir/rootdir" "$dir/viabind"
-for p in / "$dir/rootdir" "$dir/viabind"; do
+mkdir "$dir/viabind"
+mount --bind "$fa_rootdir" "$dir/viabind"
+for p in / "$fa_rootdir" "$dir/viabind"; do
 	fa_watch='path "'$p'";'
 	for opt in "" allow-root; do
 		fa_conf "${opt:+allow-root-filesystem yes;}"

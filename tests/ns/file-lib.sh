@@ -19,8 +19,11 @@ if [ -z "${IDFW_INSIDE:-}" ]; then
 	IDFW_INSIDE=1 exec unshare -m --propagation private bash "$0" "$@"
 fi
 
-dir=$(mktemp -d /tmp/fa.XXXXXX)
-chmod 755 "$dir"
+fa_base=$(mktemp -d /tmp/fa.XXXXXX)
+dir=$fa_base/t fa_rootdir=$fa_base/rootdir # the second is on the file system of /
+mkdir "$dir" "$fa_rootdir"
+mount -t tmpfs -o mode=755 tmpfs "$dir" # images too: a disk that is busy with others' matters holds nobody here
+chmod 755 "$fa_base"
 mnt=$dir/mnt
 fa_agent=${fa_agent:-$fa_build/tests/ns/fa_agent}
 fa_watchdog=${fa_watchdog:-100}
@@ -52,9 +55,9 @@ fa_cleanup() {
 		kill -9 "$p" 2>/dev/null || :
 	done
 	wait 2>/dev/null || :
-	awk -v top="$dir/" 'index($5, top) == 1 { print $5 }' /proc/self/mountinfo | tac |
+	awk -v top="$fa_base/" 'index($5, top) == 1 { print $5 }' /proc/self/mountinfo | tac |
 		while read -r p; do umount -l "$p" 2>/dev/null || :; done
-	rm -rf --one-file-system "$dir"
+	rm -rf --one-file-system "$fa_base"
 }
 trap fa_cleanup EXIT
 trap 'echo "FAIL: line $LINENO of ${BASH_SOURCE[0]##*/}: $BASH_COMMAND"' ERR
@@ -72,7 +75,8 @@ check() { # NAME WANTED GOT
 fa_end() {
 	! grep -E 'Sanitizer|runtime error' "$dir/agent.log" || fail "a sanitizer speaks"
 	[ "$fa_fails" = 0 ] && return
-	echo "--- agent"; tail -60 "$dir/agent.log"
+	echo "--- agent"; grep -vE ' (info|debug): ' "$dir/agent.log" | tail -40
+	echo "--- its last lines"; tail -60 "$dir/agent.log"
 	echo "$fa_fails failed"
 	exit 1
 }
