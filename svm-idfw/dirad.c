@@ -144,10 +144,33 @@ static int ad_domain(struct dir_back *b, char why[DIR_WHY_MAX])
 	return dldap_search(b->watch, &q, why);
 }
 
+/* once for each: it is what an administrator sees in repadmin /showrepl */
+static void ad_say_count(const struct dir_back *b, const char *server, const struct dir_usn_of *now,
+	bool other, const char *why)
+{
+	char text[DIR_INVOCATION_TEXT], before[DIR_INVOCATION_TEXT];
+	bool first = strcmp(b->server, server) != 0;
+
+	dir_ad_invocation_text(now, text);
+	dir_ad_invocation_text(&b->usn_of, before);
+	if (!now->known && (first || b->usn_of.known))
+		gi_notice("directory: %s does not say its invocationId (%s): that it was restored "
+			  "from a backup is only seen while its highestCommittedUSN is lower than "
+			  "before",
+			b->conf->uri, why[0] ? why : "no such attribute");
+	else if (first && now->known)
+		gi_info("directory: %s counts changes as %s", b->conf->uri, text);
+	else if (other)
+		gi_notice("directory: %s counts changes as %s, before as %s (restored from a "
+			  "backup?): all is compared",
+			b->conf->uri, text[0] ? text : "nobody", before[0] ? before : "nobody");
+}
+
 static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WHY_MAX])
 {
 	uint64_t now = io_clock_mono_ms();
 	struct dir_ad_root r = { .b = b };
+	struct dir_usn_of usn_of = { .known = false };
 	bool other;
 	int err;
 
@@ -175,8 +198,12 @@ static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WH
 	err = ad_domain(b, why);
 	if (err < 0 && err != -GI_ENOTFOUND)
 		return err;
+	err = dir_ad_usn_of(b->watch, r.server, &usn_of, why);
+	if (err < 0)
+		return err;
 	/* the same server: what happened meanwhile, poll() finds out */
-	other = strcmp(b->server, r.server) != 0;
+	other = !dir_ad_counts_on(b, r.server, &usn_of);
+	ad_say_count(b, r.server, &usn_of, other, why);
 	ret->all |= other;
 	if (other) {
 		dir_cache_clear(b->cache);
@@ -185,6 +212,8 @@ static int ad_begin(struct dir_back *b, struct dir_changes *ret, char why[DIR_WH
 		b->groups->looked_ms = now;
 	}
 	memcpy(b->server, r.server, sizeof(b->server));
+	b->usn_of = usn_of;
+	why[0] = '\0';
 	dir_groups_connected(b->groups, b->usn);
 	return 0;
 }

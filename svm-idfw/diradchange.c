@@ -8,7 +8,8 @@
  * takes one USN and an object shows its last one only, so as many objects as USNs means that
  * nothing is hidden. Fewer may mean a deletion, which an ordinary account cannot see, or an object
  * that was written twice: then the groups are compared with what is known, and the known accounts
- * are asked for. Source: MS-ADTS 3.1.1.1.9 (USNs).
+ * are asked for. The numbers are those of one database (invocationId): of a restored one they mean
+ * something else, though they may be higher. Source: MS-ADTS 3.1.1.1.9 (USNs).
  */
 #include "svm-idfw/dirad.h"
 #include "svm-idfw/dirgroups.h"
@@ -26,6 +27,60 @@
 	20000		  /* objects of one look; more: everybody, and all groups are read again \
 			   */
 #define AD_SLOW_MS 600000 /* after a look that took too long */
+
+/* ---- whose numbers they are ---- */
+
+static int ad_usn_of_entry(void *arg, struct dldap_entry *e)
+{
+	struct dir_usn_of *u = arg;
+	size_t len = 0;
+
+	u->known = dldap_entry_bytes(e, "invocationId", u->id, sizeof(u->id), &len) &&
+		   len == sizeof(u->id);
+	return 0;
+}
+
+int dir_ad_usn_of(
+	struct dldap *d, const char *server, struct dir_usn_of *ret, char why[DIR_WHY_MAX])
+{
+	static const char *const attrs[] = { "invocationId", NULL };
+	const struct dldap_query q = { .base = server,
+		.filter = "(objectClass=*)",
+		.scope = DLDAP_BASE,
+		.attrs = attrs,
+		.max = 1,
+		.entry = ad_usn_of_entry,
+		.arg = ret };
+	int err;
+
+	ret->known = false;
+	if (!*server) {
+		dir_why(why, "it has no dsServiceName");
+		return 0;
+	}
+	err = dldap_search(d, &q, why);
+	return err == -ECONNRESET || err == -ETIMEDOUT ? err : 0;
+}
+
+bool dir_ad_counts_on(const struct dir_back *b, const char *server, const struct dir_usn_of *now)
+{
+	if (!*server || strcmp(b->server, server) != 0 || b->usn_of.known != now->known)
+		return false;
+	return !now->known || memcmp(b->usn_of.id, now->id, sizeof(now->id)) == 0;
+}
+
+void dir_ad_invocation_text(const struct dir_usn_of *u, char ret[DIR_INVOCATION_TEXT])
+{
+	static const uint8_t order[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15 };
+	size_t at = 0;
+
+	ret[0] = '\0';
+	for (size_t i = 0; u->known && i < sizeof(order); i++)
+		at += (size_t)snprintf(ret + at, DIR_INVOCATION_TEXT - at, "%s%02x",
+			i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u->id[order[i]]);
+}
+
+/* ---- what changed ---- */
 
 struct ad_scan {
 	struct dir_back *b;

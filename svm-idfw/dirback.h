@@ -38,6 +38,13 @@ struct dir_answer {
 	size_t n_groups, cap;
 };
 
+/* AD: whose numbers uSNChanged and highestCommittedUSN are. Each time that a domain controller's
+ * database is restored it counts under another invocationId. */
+struct dir_usn_of {
+	bool known;
+	uint8_t id[16];
+};
+
 struct dir_many {	  /* one of several lookups */
 	const char *name; /* borrowed */
 	struct dir_answer *answer;
@@ -91,6 +98,7 @@ struct dir_back {
 	char *nc[DIR_NC_MAX];		/* owned: where changes may be */
 	size_t n_nc, nc_seen;		/* @nc_seen: how many there are */
 	uint64_t usn;			/* AD: highest that was looked at */
+	struct dir_usn_of usn_of;	/* AD: of that number */
 	uint64_t scan_ms;	   /* AD: what changed is not searched before, monotonic; 0 it is */
 	char csn[DIR_CSN_SET_MAX]; /* OpenLDAP: all is told up to there */
 	struct dir_cache *cache;

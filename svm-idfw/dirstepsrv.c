@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lib/io/loop.h"
+#include "svm-idfw/dirad.h"
 #include "svm-idfw/dirbase.h"
 #include "svm-idfw/dirgroups.h"
 
@@ -139,6 +140,21 @@ static int step_account(struct dir_step *s, const char *name, char why[DIR_WHY_M
 	return err;
 }
 
+static void step_changes_ad(struct dir_step *s, unsigned long long poll)
+{
+	char text[DIR_INVOCATION_TEXT];
+
+	dir_ad_invocation_text(&s->back.usn_of, text);
+	if (text[0])
+		dir_step_ok(s, "looked for every %llu ms by highestCommittedUSN; it counts as %s",
+			poll, text);
+	else
+		dir_step_ok(s,
+			"looked for every %llu ms by highestCommittedUSN; bind-user may not read "
+			"its invocationId, so a restored backup may not be seen",
+			poll);
+}
+
 static void step_changes(struct dir_step *s)
 {
 	unsigned long long poll = (unsigned long long)s->conf->poll_ms;
@@ -147,7 +163,7 @@ static void step_changes(struct dir_step *s)
 	if (s->back.told_by_fd)
 		dir_step_ok(s, "told at once by syncrepl, and looked for every %llu ms", poll);
 	else if (s->ad)
-		dir_step_ok(s, "looked for every %llu ms by highestCommittedUSN", poll);
+		step_changes_ad(s, poll);
 	else if (s->back.csn[0])
 		dir_step_ok(s, "looked for every %llu ms by contextCSN", poll);
 	else

@@ -17,12 +17,13 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "svm-idfw/dirad.h"
 #include "svm-idfw/dirgroups.h"
 #include "tests/unit/svm-idfw/fakeldap.h"
 
 #define DC(n) "CN=NTDS Settings,CN=DC" #n ",CN=Servers,CN=Berlin,CN=Sites,CN=Configuration,DC=corp"
 
-enum { ROOT = 1, DOMAIN, CROSS };
+enum { ROOT = 1, DOMAIN, CROSS, SETTINGS };
 
 struct t {
 	struct idfw_dir_conf conf;
@@ -136,6 +137,85 @@ static void test_begin_at_another_server_is_everything(void **state)
 	assert_int_equal(same(t), 0);
 }
 
+/* the entry of its settings has 16 bytes, or nothing that we may read */
+static void invocation(const char *id)
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "invocationId: %s", id);
+	fake_entry(SETTINGS, DC(1), "objectClass: nTDSDSA", *id ? text : "none: x", NULL);
+}
+
+static bool begins_anew(struct t *t)
+{
+	bool all;
+
+	assert_int_equal(begin(t), 0);
+	assert_string_equal(t->why, "");
+	all = t->ch.all;
+	dir_changes_fini(&t->ch);
+	return all;
+}
+
+/* a restored database counts under another name, whatever number it has come to */
+static void test_begin_after_a_restore_is_everything(void **state)
+{
+	static const struct {
+		const char *id, *usn;
+		bool all;
+	} steps[] = { { "0123456789abcdef", "700", true }, { "0123456789abcdef", "705", false },
+		{ "fedcba9876543210", "900", true }, { "fedcba9876543210", "900", false },
+		{ "", "901", true }, { "", "902", false }, { "fedcba9876543210", "903", true },
+		{ "too short", "904", true }, { "longer than sixteen", "904", false },
+		{ "0123456789abcdef", "904", true } };
+	struct t *t = *state;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		domain_controller(DC(1), steps[i].usn);
+		invocation(steps[i].id);
+		assert_int_equal(begins_anew(t), steps[i].all);
+		if (steps[i].all) /* what it counts now, from here on */
+			assert_int_equal(t->b.usn, strtoull(steps[i].usn, NULL, 10));
+	}
+	assert_int_equal(t->b.usn_of.known, true);
+	assert_memory_equal(t->b.usn_of.id, "0123456789abcdef", 16);
+}
+
+static void test_begin_without_settings_goes_by_the_name(void **state)
+{
+	struct t *t = *state;
+
+	domain_controller("", "700");
+	assert_true(begins_anew(t));
+	assert_int_equal(t->b.usn_of.known, false);
+	assert_true(begins_anew(t));	 /* who has not even a name may be anybody */
+	domain_controller(DC(1), "700"); /* there is no such entry */
+	assert_true(begins_anew(t));
+	assert_false(begins_anew(t));
+	fake.fail_filter = "CN=NTDS";
+	fake.fail_err = -EACCES;
+	assert_false(begins_anew(t));
+	fake.fail_err = -ECONNRESET; /* nobody knows then */
+	assert_int_equal(begin(t), -ECONNRESET);
+	fake.fail_err = -ETIMEDOUT;
+	assert_int_equal(begin(t), -ETIMEDOUT);
+}
+
+static void test_invocation_as_others_write_it(void **state)
+{
+	struct dir_usn_of u = { .known = true };
+	char text[DIR_INVOCATION_TEXT];
+
+	(void)state;
+	for (size_t i = 0; i < 16; i++)
+		u.id[i] = (uint8_t)(i * 17);
+	dir_ad_invocation_text(&u, text);
+	assert_string_equal(text, "33221100-5544-7766-8899-aabbccddeeff");
+	u.known = false;
+	dir_ad_invocation_text(&u, text);
+	assert_string_equal(text, "");
+}
+
 static void test_begin_takes_so_many_naming_contexts(void **state)
 {
 	struct t *t = *state;
@@ -169,6 +249,11 @@ int main(void)
 			test_same_with_a_lost_connection_is_that, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_begin_at_another_server_is_everything, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_begin_after_a_restore_is_everything, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_begin_without_settings_goes_by_the_name, setup, teardown),
+		cmocka_unit_test(test_invocation_as_others_write_it),
 		cmocka_unit_test_setup_teardown(
 			test_begin_takes_so_many_naming_contexts, setup, teardown),
 	};

@@ -11,6 +11,8 @@
 
 #include "tests/unit/svm-idfw/dirgroups_world.h"
 
+#define SETTINGS 30 /* of a domain controller */
+
 /* alice is looked up, and time goes by until the next change */
 static void looked_up_then_quiet(struct t *t)
 {
@@ -74,6 +76,39 @@ static void test_ad_numbers_went_back(void **state)
 	ad_server(100);
 	assert_string_equal(
 		ad_look(t), "a10 g10 g20 "); /* which groups there are is not known yet */
+}
+
+static void ad_counts_as(const char *id)
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "invocationId: %s", id);
+	fake_entry(SETTINGS, "CN=DC1", "objectClass: nTDSDSA", text, NULL);
+}
+
+/*
+ * Of yesterday's backup, where alice was out of eng; its count is ahead of what we knew when we
+ * look again, and eng's number there is one that we looked at long ago
+ */
+static void test_ad_restored_and_ahead_already(void **state)
+{
+	struct t *t = *state;
+
+	ad_counts_as("0123456789abcdef");
+	begin(t);
+	assert_string_equal(told(t), "all");
+	assert_int_equal(work(t), 0);
+	looked_up_then_quiet(t);
+	ad_group(70, NULL, NULL);
+	ad_server(140);
+	ad_counts_as("fedcba9876543210");
+	begin(t);
+	assert_string_equal(told(t), "all");
+	assert_int_equal(work(t), 0);
+	looked_up_then_quiet(t);
+	ad_group(141, AD_ALICE, NULL); /* the picture is the restored one's: she joins */
+	ad_server(141);
+	assert_string_equal(ad_look(t), "a10 ");
 }
 
 /* the first pass has read it as it is after the change: nobody was told of that */
@@ -435,6 +470,7 @@ int main(void)
 		T(test_another_server_knows_less),
 		A(test_ad_another_server_knows_less),
 		A(test_ad_numbers_went_back),
+		A(test_ad_restored_and_ahead_already),
 		T(test_changed_before_the_first_pass_read_it),
 		T(test_looked_up_between_context_and_message),
 		T(test_told_twice_before_it_is_read),
