@@ -66,7 +66,7 @@
 #define IDFW_ORPHAN_LOOK_MS 250 /* meanwhile: whether somebody is left who could */
 #define IDFW_HOLD_MS 1000	/* the database is full: a guest's events are refused so long */
 #define IDFW_HOLD_STORE "events could not be recorded; send them again"
-#define IDFW_RETRY_MS 5000	/* lookups that failed are asked again */
+#define IDFW_RETRY_MS 5000	/* lookups that failed are asked again, doubling */
 #define IDFW_BACKOFF_MIN_MS 200 /* whole states after a refused one */
 #define IDFW_BACKOFF_MAX_MS 30000
 #define IDFW_MARKS_OF_MAX (IDFW_EPOCHS_MAX + 1 + FW_LAPSES_MAX) /* of one subject */

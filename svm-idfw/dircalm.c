@@ -8,6 +8,10 @@
  */
 #include "svm-idfw/dircalm.h"
 
+#include <errno.h>
+
+#include "svm-idfw/dirserver.h"
+
 void dir_calm_init(struct dir_calm *c)
 {
 	*c = (struct dir_calm){ .shorts = 0 };
@@ -45,6 +49,42 @@ uint64_t dir_calm_lost(struct dir_calm *c, uint64_t answers)
 		return io_backoff_next(&c->lookups);
 	io_backoff_init(&c->lookups, DIR_CALM_MAX_MS);
 	return 0;
+}
+
+unsigned int dir_calm_request_ms(uint64_t deadline_ms, bool several)
+{
+	uint64_t ms = deadline_ms * 2 / 5;
+
+	return (unsigned int)(several && ms > DIR_CONNECT_MS ? DIR_CONNECT_MS : ms);
+}
+
+static uint64_t left_of(uint64_t all, uint64_t spent, uint64_t least)
+{
+	return spent + least < all ? all - spent : least;
+}
+
+uint64_t dir_calm_lookup_ms(uint64_t deadline_ms, uint64_t spent_ms)
+{
+	return left_of(deadline_ms * 4 / 5, spent_ms, deadline_ms / 5);
+}
+
+uint64_t dir_calm_try_ms(uint64_t deadline_ms, uint64_t spent_ms)
+{
+	return left_of(deadline_ms * 9 / 10, spent_ms, deadline_ms / 10);
+}
+
+enum dir_calm_blame dir_calm_blame(const struct dir_calm_failed *f)
+{
+	if (f->answered)
+		return DIR_CALM_LOOKUP;
+	if (f->err == -ETIMEDOUT && !f->heard && (f->several || !f->silent))
+		return DIR_CALM_SERVER;
+	return DIR_CALM_ASK;
+}
+
+bool dir_calm_leaves(int err, bool several, bool answered)
+{
+	return err == -ETIMEDOUT && several && !answered;
 }
 
 bool dir_calm_gives_up(const struct dir_calm *c)

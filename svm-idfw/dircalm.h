@@ -6,7 +6,8 @@
  * made says little: it was a good one when all was looked at on it, for lookups when one was
  * answered. One that was not is followed by the next after a pause (100 ms, doubling to 5 s), and
  * after lookups failed the server is up when one is answered: so nobody hears "up", "down" without
- * end. Of several servers dirserver.h chooses.
+ * end. Of several servers dirserver.h chooses. And one lookup that stands still, while the server
+ * answers others, is not the server's failure: whose it is, is decided here.
  * Source: docs/directory.md "Several servers".
  */
 #ifndef SVM_IDFW_DIRCALM_H
@@ -37,6 +38,33 @@ uint64_t dir_calm_refused(struct dir_calm *c);
 uint64_t dir_calm_broken(struct dir_calm *c);
 /* lookups failed; 0 when one had been answered since it was up */
 uint64_t dir_calm_lost(struct dir_calm *c, uint64_t answers);
+/*
+ * How long what may take, in ms. One request (connecting is one), the same for lookups and changes:
+ * this comes first, so that the parent has to kill only what has no limit. @several servers: the
+ * next one is to answer soon
+ */
+unsigned int dir_calm_request_ms(uint64_t deadline_ms, bool several);
+/* all requests of a lookup, which has taken @spent_ms before (with others, on a lost connection) */
+uint64_t dir_calm_lookup_ms(uint64_t deadline_ms, uint64_t spent_ms);
+/* behind that, whether the server answers for another account: what is left before we are killed */
+uint64_t dir_calm_try_ms(uint64_t deadline_ms, uint64_t spent_ms);
+
+struct dir_calm_failed { /* a lookup */
+	int err;	 /* -ECONNRESET twice, or -ETIMEDOUT */
+	bool answered;	 /* another lookup, since it began */
+	bool heard;	 /* the server, where changes are looked for, by a request since it began */
+	bool silent;	 /* nobody would ask there so soon */
+	bool several;	 /* servers */
+};
+enum dir_calm_blame {
+	DIR_CALM_LOOKUP, /* this one alone has no answer */
+	DIR_CALM_ASK,	 /* another account tells */
+	DIR_CALM_SERVER	 /* a server that stands still; nobody asks it again, that would hang */
+};
+enum dir_calm_blame dir_calm_blame(const struct dir_calm_failed *f);
+/* the look at the changes failed by @err: does the whole server stand still, and is there another?
+ * @answered: a lookup was, meanwhile */
+bool dir_calm_leaves(int err, bool several, bool answered);
 /* nothing was ever looked at on the last connections: not a server to stay with */
 bool dir_calm_gives_up(const struct dir_calm *c);
 

@@ -78,7 +78,6 @@ static void child_news_cb(struct io_wake *w);
 static int child_memory(void);
 static void child_answer(struct child *s);
 static void child_poll_cb(struct io_timer *w);
-static unsigned int child_timeout(const struct child *s);
 static void child_watch_cb(struct io_fd *w, unsigned int events);
 static void child_told_cb(struct io_timer *w);
 static void child_look(struct child *s);
@@ -122,6 +121,8 @@ static int child_start(struct child *s)
 	static const struct dir_post_ops ops = { .message = child_message, .ended = child_ended };
 	struct dir_work_conf work = { .connections = (unsigned int)s->conf.connections,
 		.deadline_ms = s->conf.deadline_ms,
+		.poll_ms = s->conf.poll_ms,
+		.several = s->several,
 		.open = child_open_look,
 		.lost = child_lost,
 		.arg = s };
@@ -234,7 +235,7 @@ static int child_open(
 	char kept[DIR_SRV_ADDRESSES_MAX], addresses[DIR_SRV_ADDRESSES_MAX + DLDAP_PEER_MAX];
 	struct dldap_conf conf;
 
-	idfw_dir_conf_ldap(&s->conf, child_timeout(s), &conf);
+	idfw_dir_conf_ldap(&s->conf, dir_calm_request_ms(s->conf.deadline_ms, s->several), &conf);
 	conf.cert_domain = s->trust == DIR_SRV_DOMAIN ? s->conf.discover : NULL;
 	dir_kept_addresses(&s->conf, s->conf.uri, kept);
 	(void)snprintf(addresses, sizeof(addresses), "%s%s%s", peer, peer[0] ? "," : "", kept);
@@ -324,7 +325,7 @@ static void child_told_cb(struct io_timer *w)
 
 static void child_look(struct child *s)
 {
-	uint64_t answers;
+	uint64_t answers, began = io_clock_mono_ms();
 	int err;
 
 	if (!s->up) {
@@ -340,9 +341,10 @@ static void child_look(struct child *s)
 	answers = dir_work_answers(s->work);
 	err = s->back.ops->poll(&s->back, &s->changes, s->why);
 	if (err == 0) {
+		dir_work_heard(s->work, began);
 		child_compare(s);
 		child_work(s);
-	} else if (err == -ETIMEDOUT && s->several && answers == dir_work_answers(s->work)) {
+	} else if (dir_calm_leaves(err, s->several, answers != dir_work_answers(s->work))) {
 		child_disconnect(s); /* it stands still: another server can be had sooner */
 		dir_work_down(s->work, &s->back, s->why);
 	} else {
@@ -393,14 +395,6 @@ static void child_looked(struct child *s)
 	dir_calm_looked(&s->calm);
 	if (child_synced(s))
 		child_send_state(s);
-}
-
-/* libldap's own limits come first, so that the parent has to kill only what has none */
-static unsigned int child_timeout(const struct child *s)
-{
-	uint64_t ms = s->conf.deadline_ms * 2 / 5;
-
-	return (unsigned int)(s->several && ms > DIR_CONNECT_MS ? DIR_CONNECT_MS : ms);
 }
 
 /* the full comparison: all groups with what is known, and everybody is looked up again */

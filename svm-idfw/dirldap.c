@@ -140,6 +140,11 @@ bool dldap_entry_text(struct dldap_entry *e, const char *attr, char *buf, size_t
 	return ok;
 }
 
+void dldap_until(struct dldap *d, uint64_t until_ms)
+{
+	d->until_ms = until_ms;
+}
+
 unsigned int dldap_requests(const struct dldap *d)
 {
 	return d->requests;
@@ -180,6 +185,8 @@ static int dldap_take(struct dldap *d, const struct dldap_query *q, int id, unsi
 	uint64_t now = io_clock_mono_ms(), end = now + d->timeout_ms;
 	int type, err = 0;
 
+	if (d->until_ms && d->until_ms < end)
+		end = d->until_ms;
 	for (; err == 0; now = io_clock_mono_ms()) {
 		uint64_t left = end > now ? end - now : 0;
 		struct timeval tv = { .tv_sec = (time_t)(left / 1000),

@@ -107,6 +107,9 @@ void dldap_whoami(struct dldap *d, char ret_text[DIR_WHY_MAX]);
  */
 GI_MUST_CHECK int dldap_search(struct dldap *d, const struct dldap_query *q, char why[DIR_WHY_MAX]);
 
+/* searches from now on end by then with -ETIMEDOUT, monotonic ms; 0: each has its own time only */
+void dldap_until(struct dldap *d, uint64_t until_ms);
+
 /* one page of it more; @c: zero to begin with, and when the connection was made anew */
 GI_MUST_CHECK int dldap_search_page(struct dldap *d, const struct dldap_query *q,
 	struct dldap_cursor *c, char why[DIR_WHY_MAX]);

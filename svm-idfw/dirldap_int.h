@@ -19,6 +19,7 @@
 struct dldap {
 	LDAP *ld;
 	unsigned int timeout_ms;
+	uint64_t until_ms; /* all searches end by then, monotonic; 0: none has to */
 	unsigned int requests;
 	int sync;	   /* message number of the search that goes on; 0 none */
 	bool sync_current; /* it has come to the present */

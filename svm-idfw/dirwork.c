@@ -4,9 +4,8 @@
  *
  * Threads block in libldap without the lock; all they share is here, under it. A lookup that lost
  * its connection goes back to the front of the queue, once. One connection that broke is made again
- * and no outage as long as others answer; only when none is left, or one stands still and nobody
- * else got an answer meanwhile, the child is down. Nor is one account whose lookup breaks every
- * connection, if another one's is answered. Answers are dirreply.c's.
+ * and no outage as long as others answer; only when none is left, or lookups have no answer and it
+ * is the server (dirworkfail.c), the child is down. Answers are dirreply.c's.
  * A thread that hangs (TLS handshake, name service) cannot be ended: the others go on without it,
  * and the parent finds out by the lookup that it has (dir.c). Source: docs/directory.md, ADR 9.
  */
@@ -17,6 +16,7 @@
 #include <time.h>
 
 #include "lib/base/log.h"
+#include "lib/base/text.h"
 #include "lib/io/loop.h"
 #include "svm-idfw/dirreply.h"
 
@@ -28,9 +28,6 @@ static void *worker_main(void *arg);
 static void worker_wait(struct worker *k);
 static void worker_open(struct worker *k);
 static void worker_lookup(struct worker *k);
-static bool worker_broken(
-	struct worker *k, struct work_job *job, int err, uint64_t answers, const char *why);
-static bool worker_try(struct worker *k);
 static int worker_start(struct worker *k);
 static struct worker *work_in_state(struct dir_work *w, enum worker_state state, unsigned int *ret);
 static bool work_has_connection(struct dir_work *w);
@@ -195,6 +192,13 @@ void dir_work_state(struct dir_work *w, const struct dir_back *b, bool up, const
 		dir_reply_state(w->conf.post, b, false, w->why, picture);
 	else
 		dir_reply_state(w->conf.post, b, up, why, picture);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+void dir_work_heard(struct dir_work *w, uint64_t began_ms)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->heard_ms = began_ms;
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -445,9 +449,9 @@ static void worker_lookup(struct worker *k)
 	struct dir_work *w = k->work;
 	struct work_job job;
 	const Idfw__DirLookup *l;
-	uint64_t answers = w->answers, began = io_clock_mono_ms();
+	struct work_began began = { .ms = io_clock_mono_ms(), .answers = w->answers };
 	char why[DIR_WHY_MAX] = "";
-	bool answered = true;
+	bool answered = true, found;
 	size_t n;
 	int err;
 
@@ -468,75 +472,22 @@ static void worker_lookup(struct worker *k)
 	l = job.e->dir_lookup;
 	w->n_jobs--;
 	(void)pthread_mutex_unlock(&w->lock);
+	dldap_until(k->back.look, began.ms + dir_calm_lookup_ms(w->conf.deadline_ms, job.spent_ms));
 	err = worker_ask(&k->back, l, &a, why);
+	found = err == 0 && a.status == IDFW__DIR_RESULT__STATUS__OK;
 	if (err == 0)
-		dir_reply_answer(w->conf.post, l->id, &a, io_clock_mono_ms() - began);
+		dir_reply_answer(w->conf.post, l->id, &a, io_clock_mono_ms() - began.ms);
 	dir_answer_fini(&a);
 	(void)pthread_mutex_lock(&w->lock);
 	k->state = WORKER_IDLE;
+	if (found && !l->n_member_sid)
+		(void)!gi_text_copy(w->good, sizeof(w->good), l->name);
 	if (err == 0)
 		w->answers++;
 	else if (err == -ECONNRESET || err == -ETIMEDOUT)
-		answered = worker_broken(k, &job, err, answers, why);
+		answered = worker_broken(k, &job, err, &began, why);
 	if (err < 0 && answered)
 		dir_reply_unavailable(w->conf.post, l->id, why[0] ? why : gi_strerror(err));
 	if (answered)
 		wire_envelope_free(job.e);
-}
-
-/* @answers: of when it began; false: @job waits again */
-static bool worker_broken(
-	struct worker *k, struct work_job *job, int err, uint64_t answers, const char *why)
-{
-	struct dir_work *w = k->work;
-
-	if (err == -ECONNRESET)
-		work_suspect(w, false);
-	worker_close(k);
-	if (!w->up)
-		return true;
-	if (err == -ECONNRESET && !job->again) {
-		job->again = true;
-		w->first += WORK_WAITING_MAX - 1;
-		w->jobs[w->first % WORK_WAITING_MAX] = *job;
-		w->n_jobs++;
-		work_call(w);
-		return false;
-	}
-	if (w->answers == answers && !(err == -ECONNRESET && worker_try(k)) && w->up)
-		work_fail(w, why);
-	return true;
-}
-
-/*
- * A lookup has lost two connections: is it the server, or that one account? True: another account
- * is answered, on the connection that it has then
- */
-static bool worker_try(struct worker *k)
-{
-	struct dir_work *w = k->work;
-	uint64_t generation = w->generation;
-	struct dir_back back = w->back;
-	char why[DIR_WHY_MAX] = "";
-	struct dldap *look = NULL;
-	int err;
-
-	if (!back.sample[0])
-		return false;
-	k->state = WORKER_OPENING;
-	k->opening_ms = io_clock_mono_ms();
-	(void)pthread_mutex_unlock(&w->lock);
-	err = w->conf.open(w->conf.arg, &back, why, &look);
-	if (err == 0)
-		err = dir_work_try(&back, look, why);
-	if (err < 0)
-		dldap_close(look);
-	(void)pthread_mutex_lock(&w->lock);
-	k->state = err < 0 ? WORKER_CLOSED : WORKER_IDLE;
-	if (err < 0)
-		return false;
-	k->back.look = look;
-	k->suspect = generation != w->generation;
-	w->answers++;
-	return true;
 }

@@ -19,6 +19,8 @@ struct dir_work;
 struct dir_work_conf {
 	unsigned int connections; /* at most; 1 to DIR_CONNECTIONS_MAX */
 	uint64_t deadline_ms;	  /* an opening that takes longer hangs: another one may begin */
+	uint64_t poll_ms;	  /* how often dir_work_heard() may be expected */
+	bool several;		  /* servers: another one can be had */
 	struct dir_post *post;	  /* borrowed; answers go there */
 	/* a connection more; from any thread */
 	int (*open)(void *arg, const struct dir_back *b, char why[DIR_WHY_MAX], struct dldap **ret);
@@ -58,6 +60,8 @@ GI_MUST_CHECK int dir_work_try(const struct dir_back *b, struct dldap *look, cha
  * dir_reply_state() */
 void dir_work_state(struct dir_work *w, const struct dir_back *b, bool up, const char *why,
 	const struct dir_picture *picture);
+/* the server has answered on the watch connection what was asked there at @began_ms, monotonic */
+void dir_work_heard(struct dir_work *w, uint64_t began_ms);
 /* lookups that were answered by the server, so far */
 uint64_t dir_work_answers(struct dir_work *w);
 

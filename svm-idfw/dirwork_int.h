@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dirwork_int.h - what dirwork.c (connections, lookups) and dirworkmany.c (several at once) share
+ * dirwork_int.h - what dirwork.c (connections, lookups), dirworkmany.c (several at once) and
+ * dirworkfail.c (whose failure it is) share
  *
  * Runs in the directory child; nobody else includes it. All of struct dir_work is under its lock.
  */
@@ -10,6 +11,7 @@
 #include <pthread.h>
 
 #include "lib/io/sock.h"
+#include "svm-idfw/dircalm.h"
 #include "svm-idfw/dirwork.h"
 
 #define WORK_WAITING_MAX (2 * DIR_INFLIGHT_MAX)
@@ -38,6 +40,7 @@ struct work_job {
 	Idfw__Envelope *e; /* owned */
 	bool again;	   /* it has lost a connection already */
 	bool alone;	   /* not with others */
+	uint64_t spent_ms; /* on it, before */
 };
 
 struct dir_work {
@@ -48,7 +51,9 @@ struct dir_work {
 	struct dir_back back;  /* to be copied; no connection */
 	uint64_t generation;   /* of it */
 	uint64_t answers;
-	uint64_t open_ms; /* no further connection before */
+	uint64_t heard_ms;	     /* dir_work_heard() */
+	char good[DIR_NAME_MAX + 1]; /* an account that was found; "" none yet */
+	uint64_t open_ms;	     /* no further connection before */
 	struct io_backoff backoff;
 	unsigned int in_vain;			/* batches in a row that helped few */
 	struct work_job jobs[WORK_WAITING_MAX]; /* a ring */
@@ -65,6 +70,18 @@ void work_refuse(struct dir_work *w);
 /* to be closed as soon as they can; @busy: those at a lookup as well, after it */
 void work_suspect(struct dir_work *w, bool busy);
 void worker_close(struct worker *k);
+
+struct work_began { /* a lookup, or several */
+	uint64_t ms, answers;
+};
+
+/* ---- dirworkfail.c ---- */
+
+/* it failed by @err: whose failure is it? */
+enum dir_calm_blame work_blame(const struct dir_work *w, int err, const struct work_began *began);
+/* @job lost its connection, or had no answer in time; false: it waits again */
+bool worker_broken(struct worker *k, struct work_job *job, int err, const struct work_began *began,
+	const char *why);
 
 /* ---- dirworkmany.c ---- */
 

@@ -78,7 +78,8 @@ void dir_work_batch(struct worker *k, size_t n)
 	struct dir_many many[DIR_BATCH_MAX];
 	struct work_job jobs[DIR_BATCH_MAX];
 	struct dir_work *w = k->work;
-	uint64_t before = w->answers;
+	struct work_began began = { .ms = io_clock_mono_ms(), .answers = w->answers };
+	bool down;
 	char why[DIR_WHY_MAX] = "";
 	int err = -ENOMEM;
 	size_t left = n;
@@ -90,19 +91,24 @@ void dir_work_batch(struct worker *k, size_t n)
 	}
 	w->n_jobs -= n;
 	(void)pthread_mutex_unlock(&w->lock);
+	dldap_until(k->back.look, 0);
 	if (answers)
 		left = batch_run(k, jobs, many, n, &err, why);
 	free(answers);
 	(void)pthread_mutex_lock(&w->lock);
 	k->state = WORKER_IDLE;
+	for (size_t i = 0; i < left; i++)
+		jobs[i].spent_ms += io_clock_mono_ms() - began.ms;
 	w->answers += n - left;
 	w->in_vain = left * 2 > n ? w->in_vain + 1 : 0;
 	if (err == -ECONNRESET)
 		work_suspect(w, false);
 	if (err == -ECONNRESET || err == -ETIMEDOUT)
 		worker_close(k);
+	/* else it may be one of them: each alone tells */
+	down = err == -ETIMEDOUT && work_blame(w, err, &began) == DIR_CALM_SERVER;
 	work_put_back(w, jobs, left, err == -ECONNRESET);
-	if (w->up && err == -ETIMEDOUT && w->answers == before)
+	if (w->up && down)
 		work_fail(w, why);
 	else if (!w->up)
 		work_refuse(w);

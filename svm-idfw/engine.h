@@ -98,11 +98,13 @@ struct idfw_principal {
 	uint64_t asked;	      /* number of the last report (news.c) when it was last asked for */
 	uint64_t resolved_ms; /* when the directory last answered, real time; 0 never */
 	bool lookup_running, lookup_again;
-	bool ambiguous; /* in an answer: not found, since several fit */
-	bool stale;	/* the directory may know better: asked before the next login is served */
-	bool held;	/* cached groups wait for that answer */
-	bool waits;	/* a login waits for it */
-	bool is_unit;	/* a system service that the policy names, or named: no directory */
+	bool ambiguous;	  /* in an answer: not found, since several fit */
+	bool stale;	  /* the directory may know better: asked before the next login is served */
+	bool held;	  /* cached groups wait for that answer */
+	bool waits;	  /* a login waits for it */
+	bool is_unit;	  /* a system service that the policy names, or named: no directory */
+	uint8_t failures; /* lookups in a row, while its directory was up */
+	uint64_t retry_ms; /* behind one that failed: not before, monotonic */
 	struct idfw_account account;
 	struct pol_set member_of;      /* under the present policy */
 	size_t n_sessions;	       /* live ones */

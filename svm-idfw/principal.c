@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RETRY_MAX_MS 60000
+
 static int principal_at(struct idfw_engine *e, const char *key, struct idfw_principal **ret);
 
 static void fold(const char *user, char *out, size_t size)
@@ -321,6 +323,13 @@ int idfw_principal_groups(const struct idfw_engine *e, const struct pol_policy *
 
 /* ---- asking ---- */
 
+static void retry_at(struct idfw_engine *e, uint64_t ms)
+{
+	if (!e->retry_ms || ms < e->retry_ms)
+		e->retry_ms = ms;
+	idfw_due(e, e->retry_ms);
+}
+
 void idfw_principal_lookup(struct idfw_engine *e, struct idfw_principal *p)
 {
 	if (p->lookup_running) {
@@ -334,8 +343,7 @@ void idfw_principal_lookup(struct idfw_engine *e, struct idfw_principal *p)
 		p->lookup_running = false;
 		if (p->presence == IDFW_P_FOUND) /* else nobody tries again */
 			age_stale(e, p);
-		e->retry_ms = e->mono_ms + IDFW_RETRY_MS;
-		idfw_due(e, e->retry_ms);
+		retry_at(e, e->mono_ms + IDFW_RETRY_MS);
 	}
 }
 
@@ -374,15 +382,39 @@ bool idfw_principal_wanting(const struct idfw_principal *p)
 	       (p->stale || p->presence == IDFW_P_UNAVAILABLE || p->presence == IDFW_P_PENDING);
 }
 
+/*
+ * One account whose lookup stands still costs the directory a connection for seconds, each time: so
+ * while others are answered it is asked for less and less. A login asks at once all the same.
+ */
+static void retry_later(struct idfw_engine *e, struct idfw_principal *p)
+{
+	uint64_t wait;
+
+	if (idfw_dir_of(e, p) == IDFW_DIR_DOWN)
+		p->failures = 0;
+	wait = (uint64_t)IDFW_RETRY_MS << p->failures;
+	if (wait >= RETRY_MAX_MS)
+		wait = RETRY_MAX_MS;
+	else
+		p->failures++;
+	p->retry_ms = e->mono_ms + wait;
+	retry_at(e, p->retry_ms);
+}
+
 void idfw_principal_retry(struct idfw_engine *e)
 {
 	struct idfw_principal *p, *next;
 
 	e->retry_ms = 0;
-	HASH_ITER (hh, e->principals, p, next)
+	HASH_ITER (hh, e->principals, p, next) {
 		/* a directory that is down asks for all of its own when it returns */
-		if (idfw_principal_wanting(p) && idfw_dir_of(e, p) != IDFW_DIR_DOWN)
+		if (!idfw_principal_wanting(p) || idfw_dir_of(e, p) == IDFW_DIR_DOWN)
+			continue;
+		if (p->retry_ms > e->mono_ms)
+			retry_at(e, p->retry_ms);
+		else
 			idfw_principal_lookup(e, p);
+	}
 }
 
 /* ---- answers ---- */
@@ -496,6 +528,8 @@ void idfw_engine_principal(
 	plan_drain_begin(e);
 	p->lookup_running = p->waits = false;
 	if (answered) {
+		p->failures = 0;
+		p->retry_ms = 0;
 		take(e, p, found);
 	} else {
 		p->held = false;
@@ -504,8 +538,7 @@ void idfw_engine_principal(
 		else
 			p->presence = IDFW_P_UNAVAILABLE;
 		sync_all(e, p, &p->member_of, false);
-		e->retry_ms = e->mono_ms + IDFW_RETRY_MS;
-		idfw_due(e, e->retry_ms);
+		retry_later(e, p);
 	}
 	if (p->lookup_again || (answered && idfw_news_since(e, p))) {
 		p->lookup_again = false;

@@ -84,6 +84,25 @@ survives() {
 	if honest_again; then ok "$text; then honest again"; else bad "$text; never well again: $LINE"; fi
 }
 
+# two fifths of the deadline are waited; what is left has to do for another account, on a busy machine too
+echo '== one that stands still for one account'
+conf stalls "\"ldaps://$LIAR\"" 10s
+dir_start "$W/stalls.conf"
+wait_line 60 '^state up' || bad "no start: $LINE"
+lies stalls alice
+from=$(($(wc -l <"$W/out") + 1))
+if ask alice && [ "$LINE" = 'answer alice unavailable - -' ]; then ok 'alice waits in vain'; else bad "alice stalls: $LINE"; fi
+says 'svc is answered' '^answer svc found' svc
+if grep -q '^broke' "$W/liar.out"; then ok 'it was asked for alice'; else bad 'it was not asked for alice'; fi
+states=$(tail -n +$from "$W/out" | grep '^state') || true
+if [ -z "$states" ] && ! grep -q 'did not answer within 10000 ms' "$W/err"; then
+	ok 'no outage, and the child lives'
+else
+	bad "alice stalls: $states; $(grep 'did not answer' "$W/err" | tail -1)"
+fi
+dir_stop
+lies honest
+
 echo '== a server that lies'
 dir_start "$W/lies.conf"
 if honest_again; then ok 'through it as without it'; else bad "no start: $LINE"; fi

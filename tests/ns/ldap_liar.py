@@ -22,8 +22,9 @@ its answers on, message by message (RFC 4511), as DIR/mode says at that moment:
   controls        entries' names with a newline, NUL and broken UTF-8
   twice           each entry twice
   lookups [NAME]  who looks an account up (that one) is disconnected; others are served
+  stalls NAME     who looks that account up gets no answer to that; others, and all else, are served
 To standard output: "did MODE", once for each that was used; "sent KIB" after each length and endless;
-"broke" for each that was disconnected by lookups.
+"broke" for each that was disconnected by lookups, or not answered by stalls.
 """
 import os
 import random
@@ -149,7 +150,7 @@ class Liar:
         """is it (uid=NAME) in a filter? (uid=*), which asks for anybody, is not"""
         words = self.mode()
         name = words[1].encode() if words[1:] else b""
-        return words[0] == "lookups" and re.search(rb"\x04\x03uid\x04." + name, asked, re.S)
+        return words[0] in ("lookups", "stalls") and re.search(rb"\x04\x03uid\x04." + name, asked, re.S)
 
     def lie(self, s, content):
         """one message of the real server, on its way to the client"""
@@ -220,6 +221,8 @@ class Liar:
                     asked = read_message(client)
                     if self.breaks(asked):
                         print("broke", flush=True)
+                        if self.mode()[0] == "stalls":
+                            continue
                         raise Gone
                     real.sendall(tlv(0x30, asked))
                 else:

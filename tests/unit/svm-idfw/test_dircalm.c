@@ -8,6 +8,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "svm-idfw/dircalm.h"
 
 /* the n-th pause in a row, with half more or less by chance */
@@ -63,11 +65,75 @@ static void test_answers_no_lookup(void **state)
 	is_pause(dir_calm_lost(&c, 8), 0);
 }
 
+/* the parent kills at the deadline: whatever we do by ourselves is done before */
+static void test_times_end_before_the_deadline(void **state)
+{
+	static const uint64_t deadlines[] = { 1000, 4000, 5000, 40000, 600000 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++) {
+		uint64_t d = deadlines[i], spent = 0;
+
+		assert_int_equal(dir_calm_request_ms(d, false), d * 2 / 5);
+		assert_int_equal(dir_calm_request_ms(d, true), d * 2 / 5 > 2000 ? 2000 : d * 2 / 5);
+		/* with others in vain, then alone in vain, then another one */
+		spent += dir_calm_request_ms(d, false);
+		assert_int_equal(dir_calm_lookup_ms(d, spent), d * 2 / 5);
+		spent += dir_calm_lookup_ms(d, spent);
+		assert_int_equal(dir_calm_try_ms(d, spent), d / 10);
+		assert_true(spent + dir_calm_try_ms(d, spent) < d);
+		assert_int_equal(dir_calm_lookup_ms(d, 2 * d), d / 5); /* never nothing */
+		assert_int_equal(dir_calm_try_ms(d, 2 * d), d / 10);
+	}
+	assert_int_equal(dir_calm_lookup_ms(5000, 0), 4000);
+	assert_int_equal(dir_calm_try_ms(5000, 2000), 2500);
+}
+
+static void test_blame(void **state)
+{
+	static const struct {
+		struct dir_calm_failed f;
+		enum dir_calm_blame want;
+	} rows[] = {
+		/* others were answered: no more is asked */
+		{ { .err = -ETIMEDOUT, .answered = true }, DIR_CALM_LOOKUP },
+		{ { .err = -ECONNRESET, .answered = true, .several = true }, DIR_CALM_LOOKUP },
+		/* it breaks connections: a new one can be had, or refuses at once */
+		{ { .err = -ECONNRESET }, DIR_CALM_ASK },
+		{ { .err = -ECONNRESET, .several = true }, DIR_CALM_ASK },
+		/* it was heard while that one was not answered */
+		{ { .err = -ETIMEDOUT, .heard = true }, DIR_CALM_ASK },
+		{ { .err = -ETIMEDOUT, .heard = true, .several = true }, DIR_CALM_ASK },
+		/* nothing at all: it stands still */
+		{ { .err = -ETIMEDOUT }, DIR_CALM_SERVER },
+		{ { .err = -ETIMEDOUT, .several = true }, DIR_CALM_SERVER },
+		/* nobody has asked: an only server is asked, of several another has its turn */
+		{ { .err = -ETIMEDOUT, .silent = true }, DIR_CALM_ASK },
+		{ { .err = -ETIMEDOUT, .silent = true, .several = true }, DIR_CALM_SERVER },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(dir_calm_blame(&rows[i].f), rows[i].want);
+}
+
+static void test_leaves_a_server_that_stands_still(void **state)
+{
+	(void)state;
+	assert_true(dir_calm_leaves(-ETIMEDOUT, true, false));
+	assert_false(dir_calm_leaves(-ETIMEDOUT, true, true));	 /* only the changes stall */
+	assert_false(dir_calm_leaves(-ETIMEDOUT, false, false)); /* there is no other */
+	assert_false(dir_calm_leaves(-ECONNRESET, true, false)); /* closed when idle */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_takes_connections_and_breaks_them),
 		cmocka_unit_test(test_answers_no_lookup),
+		cmocka_unit_test(test_times_end_before_the_deadline),
+		cmocka_unit_test(test_blame),
+		cmocka_unit_test(test_leaves_a_server_that_stands_still),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

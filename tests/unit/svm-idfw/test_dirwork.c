@@ -20,9 +20,12 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/io/loop.h"
 #include "svm-idfw/dirwork.h"
 
-enum breaks { NOBODY, POISON, EVERYBODY };
+#define DEADLINE_MS 60000
+
+enum breaks { NOBODY, POISON, EVERYBODY, POISON_STALLS, EVERYBODY_STALLS, SOMEONE_STALLS };
 
 struct t {
 	int fd; /* the parent's end */
@@ -31,6 +34,7 @@ struct t {
 	struct dir_back b;
 	Idfw__Envelope *said; /* owned; the last that was read */
 	atomic_int breaks, opened;
+	atomic_uint_least64_t until_ms; /* what the last lookup was given */
 };
 
 static struct t *world;
@@ -41,6 +45,14 @@ void __wrap_dldap_close(struct dldap *d);
 void __wrap_dldap_close(struct dldap *d)
 {
 	free(d);
+}
+
+void __wrap_dldap_until(struct dldap *d, uint64_t until_ms);
+void __wrap_dldap_until(struct dldap *d, uint64_t until_ms)
+{
+	(void)d;
+	if (until_ms)
+		atomic_store(&world->until_ms, until_ms);
 }
 
 static struct dldap *connection(void)
@@ -79,6 +91,16 @@ static int lookup(struct dir_back *b, const char *name, const uint8_t *sid, size
 	if (breaks == EVERYBODY || (breaks == POISON && strcmp(name, "poison") == 0)) {
 		dir_why(why, "connection lost");
 		return -ECONNRESET;
+	}
+	if (breaks == EVERYBODY_STALLS ||
+		(breaks == POISON_STALLS && strcmp(name, "poison") == 0) ||
+		(breaks == SOMEONE_STALLS && strcmp(name, "someone") == 0)) {
+		dir_why(why, "nothing comes");
+		return -ETIMEDOUT;
+	}
+	if (strcmp(name, "carol") == 0) {
+		ret->status = IDFW__DIR_RESULT__STATUS__OK;
+		return 0;
 	}
 	dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__NOT_FOUND, "no %s", name);
 	return 0;
@@ -165,7 +187,7 @@ static int setup(void **state)
 {
 	static const struct dir_post_ops post_ops = { .message = on_message, .ended = on_ended };
 	struct dir_work_conf conf = {
-		.connections = 1, .deadline_ms = 60000, .open = on_open, .lost = on_lost
+		.connections = 1, .deadline_ms = DEADLINE_MS, .open = on_open, .lost = on_lost
 	};
 	struct t *t = calloc(1, sizeof(*t));
 	int fds[2];
@@ -249,6 +271,81 @@ static void test_without_a_sample_it_is_the_server(void **state)
 	is_answer(t, 1, IDFW__DIR_RESULT__STATUS__UNAVAILABLE);
 }
 
+/* the server answers where changes are looked for, so it is asked for somebody else */
+static void test_one_account_that_stalls_is_no_outage(void **state)
+{
+	struct t *t = *state;
+	uint64_t now = io_clock_mono_ms();
+	char why[DIR_WHY_MAX];
+
+	atomic_store(&t->breaks, POISON_STALLS);
+	dir_work_heard(t->work, UINT64_MAX);
+	for (uint64_t id = 1; id < 10; id += 2) {
+		ask(t, id, "poison");
+		is_answer(t, id, IDFW__DIR_RESULT__STATUS__UNAVAILABLE);
+		assert_string_equal(t->said->dir_result->text, "nothing comes");
+		ask(t, id + 1, "bob");
+		is_answer(t, id + 1, IDFW__DIR_RESULT__STATUS__NOT_FOUND);
+	}
+	assert_false(dir_work_lost(t->work, why));
+	assert_true(dir_work_connected(t->work));
+	assert_int_equal(dir_work_answers(t->work), 10);
+	assert_int_equal(atomic_load(&t->opened), 1 + 5); /* one for each that stood still */
+	/* no lookup may take so long that the parent has to end us */
+	assert_in_range(atomic_load(&t->until_ms), now, io_clock_mono_ms() + DEADLINE_MS * 4 / 5);
+}
+
+static void is_down(struct t *t, uint64_t id)
+{
+	const Idfw__Envelope *e = said(t);
+	char why[DIR_WHY_MAX];
+
+	assert_int_equal(e->body_case, IDFW__ENVELOPE__BODY_DIR_STATE);
+	assert_false(e->dir_state->up);
+	is_answer(t, id, IDFW__DIR_RESULT__STATUS__UNAVAILABLE);
+	assert_true(dir_work_lost(t->work, why));
+	assert_string_equal(why, "nothing comes");
+}
+
+static void test_a_server_that_stalls_for_all_is_down(void **state)
+{
+	struct t *t = *state;
+
+	atomic_store(&t->breaks, EVERYBODY_STALLS);
+	dir_work_heard(t->work, UINT64_MAX);
+	ask(t, 1, "bob");
+	is_down(t, 1);
+	assert_int_equal(atomic_load(&t->opened), 1 + 1);
+}
+
+/* where changes are looked for it does not answer either: nobody tries to connect */
+static void test_a_server_that_stands_still_is_down_at_once(void **state)
+{
+	struct t *t = *state;
+
+	atomic_store(&t->breaks, POISON_STALLS);
+	dir_work_heard(t->work, 1);
+	ask(t, 1, "poison");
+	is_down(t, 1);
+	assert_int_equal(atomic_load(&t->opened), 1);
+}
+
+/* the account that would be tried is the one that stalls: then one that was found before */
+static void test_the_one_that_stalls_is_not_its_own_sample(void **state)
+{
+	struct t *t = *state;
+	char why[DIR_WHY_MAX];
+
+	ask(t, 1, "carol");
+	is_answer(t, 1, IDFW__DIR_RESULT__STATUS__OK);
+	atomic_store(&t->breaks, SOMEONE_STALLS);
+	dir_work_heard(t->work, UINT64_MAX);
+	ask(t, 2, "someone");
+	is_answer(t, 2, IDFW__DIR_RESULT__STATUS__UNAVAILABLE);
+	assert_false(dir_work_lost(t->work, why));
+	assert_int_equal(dir_work_answers(t->work), 2);
+}
+
 static void test_try(void **state)
 {
 	struct t *t = *state;
@@ -273,6 +370,14 @@ int main(void)
 			test_a_server_that_answers_nobody_is_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_without_a_sample_it_is_the_server, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_one_account_that_stalls_is_no_outage, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_server_that_stalls_for_all_is_down, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_server_that_stands_still_is_down_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_one_that_stalls_is_not_its_own_sample, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_try, setup, teardown),
 	};
 
