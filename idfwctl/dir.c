@@ -26,11 +26,16 @@ static void put_state(const json_t *r, bool color)
 {
 	bool up = strcmp(ctl_row_text(r, "state"), "up") == 0;
 	enum ctl_tone tone = up ? CTL_GOOD : CTL_BAD;
+	char when[CTL_TIME_STRLEN], span[CTL_TIME_STRLEN];
 
 	ctl_putf("%s: ", ctl_row_text(r, "directory"));
 	printf("%s", ctl_tone_on(tone, color));
 	ctl_putf("%s", ctl_row_text(r, "state"));
-	printf("%s\n", ctl_tone_off(tone, color));
+	printf("%s", ctl_tone_off(tone, color));
+	if (ctl_row_number(r, "since_ms"))
+		printf(" since %s, for %s", ctl_time_format(ctl_row_number(r, "since_ms"), when),
+			ctl_span_format(ctl_row_number(r, "since_age_ms"), span));
+	putchar('\n');
 }
 
 static double real_of(const json_t *row, const char *key)

@@ -59,6 +59,7 @@ int idfw_dir_new(struct io_loop *l, const char *conf_file, const struct idfw_dir
 		}
 	}
 	d->loop = l;
+	d->state_ms = io_clock_mono_ms();
 	d->conf = conf;
 	d->ops = *ops;
 	d->arg = arg;
@@ -374,6 +375,8 @@ void dir_set_state(struct idfw_dir *d, enum dir_state state, const char *why)
 	/* another reason is news as well: the first fault mended, the next one shows */
 	if (same && strcmp(d->why, why) == 0)
 		return;
+	if (!same)
+		d->state_ms = io_clock_mono_ms();
 	d->state = state;
 	(void)snprintf(d->why, sizeof(d->why), "%s", why); /* differs from d->why here */
 	if (state == DIR_DOWN)

@@ -147,7 +147,9 @@ struct idfw_dir_info {
 	struct idfw_dir_picture picture;
 	uint64_t poll_ms;
 	const char *label, *type, *domain;
-	bool known, up; /* known: it has spoken */
+	bool known, up;	    /* known: it has spoken */
+	uint64_t since_ms;  /* so, real time; of one that has not: the start */
+	uint64_t so_for_ms; /* for so long: by a clock that nobody sets */
 	const char *why;
 	size_t running, waiting;
 	uint64_t lookups, failed; /* answered in all; of them: with no answer */

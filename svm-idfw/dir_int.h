@@ -50,6 +50,7 @@ struct idfw_dir {
 	struct io_idle pump;
 	struct dir_queue queue;
 	enum dir_state state;
+	uint64_t state_ms;     /* since when, monotonic; of one that is not known: the start */
 	char why[DIR_WHY_MAX]; /* as last reported */
 	uint64_t oldest_id;    /* of those at the child, when it was last looked for; 0: none */
 	uint64_t oldest_ms;    /* since when it is the oldest */

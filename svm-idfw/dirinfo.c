@@ -51,12 +51,16 @@ static void info_server(const struct idfw_dir *d, size_t i, struct idfw_dir_serv
 
 void idfw_dir_info(const struct idfw_dir *d, struct idfw_dir_info *ret)
 {
+	uint64_t now = io_clock_mono_ms();
+
 	*ret = (struct idfw_dir_info){ .label = d->conf->label,
 		.type = d->conf->type,
 		.domain = d->domain,
 		.known = d->state != DIR_UNKNOWN,
 		.up = d->state == DIR_UP,
 		.why = d->why,
+		.since_ms = info_real(d->state_ms, now, io_clock_real_ms()),
+		.so_for_ms = now - d->state_ms,
 		.running = d->queue.n_running,
 		.waiting = d->queue.n_waiting,
 		.lookups = d->took.count,

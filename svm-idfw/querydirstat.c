@@ -34,13 +34,14 @@ static json_t *status_picture(const struct idfw_dir_info *in)
 
 static void status_directory(struct query_dir *d, const struct idfw_dir_info *in)
 {
-	json_t *row = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:I}", "type",
-		"directory", "directory", in->label, "kind", in->type, "domain", in->domain,
+	json_t *row = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:I}",
+		"type", "directory", "directory", in->label, "kind", in->type, "domain", in->domain,
 		"state",
 		in->up	    ? "up"
 		: in->known ? "down"
 			    : "starting",
-		"why", in->why, "lookups", (json_int_t)in->lookups, "failed",
+		"why", in->why, "since_ms", time_or_null(in->since_ms), "since_age_ms",
+		(json_int_t)in->so_for_ms, "lookups", (json_int_t)in->lookups, "failed",
 		(json_int_t)in->failed, "running", (json_int_t)in->running, "waiting",
 		(json_int_t)in->waiting, "p50_ms", json_real((double)in->p50_us / 1000), "p99_ms",
 		json_real((double)in->p99_us / 1000), "changed_ms", time_or_null(in->changed_ms),

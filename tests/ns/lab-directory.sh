@@ -143,6 +143,7 @@ su_session carol
 check "carol is recorded" lab_wait_for 30 live carol
 check "and has no access yet" loses carol
 check "dir status says why" dir_says 1 'refuses connections on port 636' status
+check "and since when" dir_says 1 '^corp: down since 20[0-9-]+ [0-9:]+, for [0-9]+ ' status
 check "so does dir lookup" dir_says 1 'refuses connections on port 636' lookup alice
 check "and what serves meanwhile" dir_says 1 '^svm-idfw goes on with what it knew at .* ago\): [0-9]+ groups, for 1 live session$' lookup alice
 check "and dir sync" dir_says 1 'refuses connections on port 636' sync --full

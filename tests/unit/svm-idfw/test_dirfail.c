@@ -24,6 +24,7 @@
 
 #define STARTED "/tmp/idfw-dirfail-%d"
 #define GUARD_MS 60000
+#define HOUR_MS 3600000u
 
 static uint64_t skew_ms;
 
@@ -370,6 +371,37 @@ static void test_few_at_a_time(void **state)
 	end(&t);
 }
 
+/* how long it is so, whatever else is told meanwhile */
+static void test_since_when_it_is_down(void **state)
+{
+	struct idfw_dir_info info;
+	struct t t;
+
+	(void)state;
+	begin(&t, "ldaps://good.example", "ldaps://good.other.example");
+	idfw_dir_info(t.dir, &info);
+	assert_false(info.known);
+	assert_true(info.since_ms > 0); /* that it starts */
+	ask(&t, "alice");
+	run(&t);
+	skew_ms += HOUR_MS;
+	idfw_dir_info(t.dir, &info);
+	assert_true(info.up);
+	assert_in_range(info.so_for_ms, HOUR_MS, 2 * HOUR_MS - 1);
+	dir_set_state(t.dir, DIR_DOWN, "it refuses connections");
+	idfw_dir_info(t.dir, &info);
+	assert_in_range(info.so_for_ms, 0, HOUR_MS - 1);
+	skew_ms += HOUR_MS;
+	dir_set_state(t.dir, DIR_DOWN, "its certificate has expired"); /* as down as before */
+	idfw_dir_info(t.dir, &info);
+	assert_in_range(info.so_for_ms, HOUR_MS, 2 * HOUR_MS - 1);
+	assert_in_range(info.since_ms, io_clock_real_ms() - 2 * HOUR_MS, io_clock_real_ms());
+	dir_set_state(t.dir, DIR_UP, "");
+	idfw_dir_info(t.dir, &info);
+	assert_in_range(info.so_for_ms, 0, HOUR_MS - 1);
+	end(&t);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +411,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_other_one_beside_one_that_stalls),
 		cmocka_unit_test(test_lookup_under_way_at_the_return),
 		cmocka_unit_test(test_few_at_a_time),
+		cmocka_unit_test(test_since_when_it_is_down),
 	};
 
 	if (argc > 5 && strcmp(argv[1], "--directory") == 0)

@@ -687,6 +687,8 @@ static void test_sync_says_what_it_found(void **state)
 	assert_int_equal(f->status, 1);
 	f->queries.syncs = 0;
 	answer(f, "dir-status", NULL, NULL);
+	has(f, "\"state\":\"up\",\"why\":\"\",\"since_ms\":1"); /* in this century */
+	has(f, "\"since_age_ms\":");
 	has(f, "\"seen\":\"usn\",\"poll_ms\":60000,\"picture\":\"whole\",\"groups\":10,"
 	       "\"memberships\":70,\"compared_ms\":1700000000000,\"compare_took_ms\":12,"
 	       "\"compare_changed\":2,\"comparing\":false");
