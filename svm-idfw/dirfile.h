@@ -17,7 +17,10 @@
 GI_MUST_CHECK int dir_file_readable(const char *item, const char *path, char why[DIR_WHY_MAX]);
 /* the same, and -EACCES when group or others have any right to it */
 GI_MUST_CHECK int dir_file_secret(const char *item, const char *path, char why[DIR_WHY_MAX]);
-/* the same, and its first line; -EINVAL when that is empty; the caller erases @ret */
+/*
+ * the same, and its first line; -EINVAL when that is empty, longer than DIR_PASSWORD_MAX - 1 bytes,
+ * or has a zero byte: never a part of it. The caller erases @ret
+ */
 GI_MUST_CHECK int dir_file_password(
 	const char *path, char why[DIR_WHY_MAX], char ret[DIR_PASSWORD_MAX]);
 

@@ -41,7 +41,10 @@ int dldap_explain(const struct dldap_conf *conf, char why[DIR_WHY_MAX])
 	if (err < 0)
 		return err;
 	if (!dldap_is_tls(conf)) {
-		dir_why(why, "%.80s port %s takes connections and closes them", w.host, w.port);
+		dir_why(why,
+			"%.80s port %s takes connections and closes them; is it the directory's "
+			"port" DIR_WHY_TRY "ldapsearch -x -H %.100s -s base -b '' +",
+			w.host, w.port, conf->uri);
 		return -ECONNRESET;
 	}
 	f.host = w.host;

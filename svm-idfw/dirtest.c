@@ -236,24 +236,21 @@ static bool test_record(struct test *t, char *record)
 
 static void test_late(struct test *t)
 {
-	static const struct {
-		const char *step, *hint;
-	} hints[] = {
-		{ "dns", "does the name server answer" DIR_WHY_TRY "resolvectl status" },
-		{ "name", "does the name server answer" DIR_WHY_TRY "resolvectl status" },
-		{ "connect", "does a firewall drop it" },
-		{ "kerberos", "no KDC answers: is it up, is krb5.conf right" DIR_WHY_TRY
-			      "KRB5_TRACE=/dev/stderr kinit -kt KEYTAB PRINCIPAL" },
-		{ "tls", "the server takes the connection and stalls inside the TLS handshake" },
-	};
-	const char *hint = "the server stalls";
+	const struct idfw_dir_conf *c = t->dir;
+	const struct dir_late late = { .step = t->step,
+		.after_ms = c->deadline_ms,
+		.uri = t->uri,
+		.domain = c->discover,
+		.base = c->base,
+		.user = c->bind_user,
+		.account = t->account,
+		.file = c->ca_file ? c->ca_file : c->keytab,
+		.keytab = c->keytab,
+		.ad = strcmp(c->type, "ad") == 0,
+		.simple = strcmp(c->bind, "simple") == 0 };
 	char why[DIR_WHY_MAX];
 
-	for (size_t i = 0; i < GI_ARRAY_SIZE(hints); i++)
-		if (strcmp(hints[i].step, t->step) == 0)
-			hint = hints[i].hint;
-	dir_why(why, "nothing for %llu ms (deadline): %s", (unsigned long long)t->dir->deadline_ms,
-		hint);
+	dir_why_late(why, &late);
 	test_say(t, false, t->step[0] ? t->step : "test", why, io_clock_mono_ms() - t->began_ms);
 	t->step[0] = '\0';
 }

@@ -158,7 +158,20 @@ void dir_why_file(char out[DIR_WHY_MAX], enum dir_file_fault fault, const char *
 			item, path, mode & 0777, path);
 		break;
 	case DIR_FILE_EMPTY:
-		dir_why(out, "%s %.120s has no password in it", item, path);
+		dir_why(out, "%s %.120s has no password in it" DIR_WHY_TRY "ls -l %.120s", item,
+			path, path);
+		break;
+	case DIR_FILE_LONG:
+		dir_why(out,
+			"the first line of %s %.120s is longer than 1023 bytes; is it another "
+			"file" DIR_WHY_TRY "head -n 1 %.120s | wc -c",
+			item, path, path);
+		break;
+	case DIR_FILE_ZERO:
+		dir_why(out,
+			"the first line of %s %.120s has a zero byte in it: that is no text; is it "
+			"another file, or UTF-16" DIR_WHY_TRY "file %.120s",
+			item, path, path);
 		break;
 	}
 }
@@ -227,4 +240,128 @@ void dir_why_policy(
 			fault == DIR_POLICY_EXPIRED ? "has expired"
 						    : "must be changed before its first use",
 			uri, user);
+}
+
+/* ---- steps without an end ---- */
+
+enum late_next {
+	LATE_DNS,
+	LATE_NAME,
+	LATE_CONNECT,
+	LATE_FILES,
+	LATE_KERBEROS,
+	LATE_TLS,
+	LATE_BIND,
+	LATE_ROOT,
+	LATE_BASE,
+	LATE_ACCOUNT
+};
+
+/* ldaps://HOST:PORT, HOST may be in [] */
+static void late_where(const char *uri, char host[64], char port[8])
+{
+	const char *at = strstr(uri, "://"), *end;
+
+	at = at ? at + 3 : uri;
+	end = *at == '[' ? strchr(at, ']') : at + strcspn(at, ":/");
+	if (*at == '[' && end)
+		at++;
+	end = end ? end : at + strlen(at);
+	(void)snprintf(host, 64, "%.*s", (int)(end - at), at);
+	end += *end == ']';
+	if (*end == ':')
+		(void)snprintf(port, 8, "%.*s", (int)strcspn(end + 1, "/"), end + 1);
+	else
+		(void)snprintf(port, 8, "%s", strncmp(uri, "ldaps", 5) == 0 ? "636" : "389");
+}
+
+/* how one binds by hand */
+static void late_bind(const struct dir_late *l, char out[240])
+{
+	if (l->simple && l->user)
+		(void)snprintf(out, 240, "-x -W -H %.100s -D '%.100s'", l->uri, l->user);
+	else
+		(void)snprintf(
+			out, 240, "-Y %s -H %.100s", l->keytab ? "GSSAPI" : "EXTERNAL", l->uri);
+}
+
+static void late_command(const struct dir_late *l, enum late_next next, char out[400])
+{
+	const char *name = l->ad ? "sAMAccountName" : "uid";
+	const char *tls = strncmp(l->uri, "ldaps", 5) == 0 ? "" : " -starttls ldap";
+	char host[64], port[8], bind[240];
+
+	late_where(l->uri, host, port);
+	late_bind(l, bind);
+	switch (next) {
+	case LATE_DNS:
+		(void)snprintf(out, 400, "host -t srv _ldap._tcp%s.%.100s",
+			l->ad ? ".dc._msdcs" : "", l->domain ? l->domain : host);
+		break;
+	case LATE_NAME:
+		(void)snprintf(out, 400, "getent hosts %s", host);
+		break;
+	case LATE_CONNECT:
+		(void)snprintf(out, 400, "traceroute -T -p %s %s", port, host);
+		break;
+	case LATE_FILES:
+		(void)snprintf(out, 400, "timeout 5 head -c 1 %.120s | wc -c",
+			l->file ? l->file : "/etc/krb5.conf");
+		break;
+	case LATE_KERBEROS:
+		(void)snprintf(out, 400, "KRB5_TRACE=/dev/stderr kinit -kt %.80s %.80s",
+			l->keytab ? l->keytab : "KEYTAB", l->user ? l->user : "PRINCIPAL");
+		break;
+	case LATE_TLS:
+		(void)snprintf(out, 400, "openssl s_client -connect %s:%s%s", host, port, tls);
+		break;
+	case LATE_BIND:
+		(void)snprintf(out, 400, "ldapwhoami %s", bind);
+		break;
+	case LATE_ROOT:
+		(void)snprintf(out, 400, "ldapsearch -x -H %.100s -s base -b '' +", l->uri);
+		break;
+	case LATE_BASE:
+		(void)snprintf(out, 400, "ldapsearch %s -s base -b '%.100s' 1.1", bind, l->base);
+		break;
+	case LATE_ACCOUNT:
+		(void)snprintf(out, 400, "ldapsearch %s -b '%.80s' -z 1 '(%s=%.20s)' 1.1", bind,
+			l->base, name, l->account ? l->account : "*");
+		break;
+	}
+}
+
+void dir_why_late(char out[DIR_WHY_MAX], const struct dir_late *l)
+{
+	static const struct {
+		const char *step, *hint;
+		enum late_next next;
+	} steps[] = {
+		{ "dns", "does the name server answer", LATE_DNS },
+		{ "name", "does the name server answer", LATE_NAME },
+		{ "connect", "is the host up, does a firewall drop it", LATE_CONNECT },
+		{ "files", "are they on a file system that does not answer (NFS)", LATE_FILES },
+		{ "kerberos", "no KDC answers: is it up, is krb5.conf right", LATE_KERBEROS },
+		{ "tls", "the server takes the connection and stalls inside the TLS handshake",
+			LATE_TLS },
+		{ "bind", "the server stalls at the bind: what does it ask, is that up",
+			LATE_BIND },
+		{ "server", "the server stalls: it does not even say what it is", LATE_ROOT },
+		{ "base", "the server stalls at a search of the base", LATE_BASE },
+		{ "account", "the server stalls at the account: is there an index of its name",
+			LATE_ACCOUNT },
+	};
+	const char *hint = "the server stalls";
+	enum late_next next = l->uri[0] ? LATE_ROOT : LATE_DNS;
+	char command[400];
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		if (strcmp(steps[i].step, l->step) != 0)
+			continue;
+		hint = steps[i].hint;
+		next = steps[i].next;
+	}
+	late_command(l, next, command);
+	dir_why(out, "nothing for %llu ms (deadline): %s" DIR_WHY_TRY "%s",
+		(unsigned long long)l->after_ms, hint, command);
 }

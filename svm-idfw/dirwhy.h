@@ -41,10 +41,31 @@ struct dir_tls_facts { /* texts borrowed */
 /* one reason, the first of: not valid yet, expired, another name, unknown CA */
 void dir_why_tls(char out[DIR_WHY_MAX], const struct dir_tls_facts *f);
 
-enum dir_file_fault { DIR_FILE_UNREADABLE, DIR_FILE_OPEN, DIR_FILE_EMPTY };
+enum dir_file_fault {
+	DIR_FILE_UNREADABLE,
+	DIR_FILE_OPEN,
+	DIR_FILE_EMPTY,
+	DIR_FILE_LONG, /* its first line, for a password */
+	DIR_FILE_ZERO  /* a zero byte in it */
+};
 /* @item: its setting; @err: errno for UNREADABLE; @mode: its mode for OPEN; @uid: whom we run as */
 void dir_why_file(char out[DIR_WHY_MAX], enum dir_file_fault fault, const char *item,
 	const char *path, int err, unsigned int mode, unsigned int uid);
+
+struct dir_late { /* a step of `dir test` that had no end; texts borrowed */
+	const char *step;
+	uint64_t after_ms;
+	const char *uri;    /* "" DNS was asked for servers */
+	const char *domain; /* that DNS was asked for; NULL none */
+	const char *base;
+	const char *user;    /* NULL: certificate */
+	const char *account; /* NULL: anybody's */
+	const char *file;    /* of those that are read, the first; NULL none */
+	const char *keytab;  /* NULL: no GSSAPI */
+	bool ad, simple;
+};
+/* why it may be, and always a command that shows it */
+void dir_why_late(char out[DIR_WHY_MAX], const struct dir_late *l);
 
 /*
  * dir_why_bind - a simple bind that was refused

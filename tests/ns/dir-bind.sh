@@ -157,9 +157,10 @@ cert() {
 echo Svc-Passw0rd >"$W/password"
 echo wrong >"$W/wrong"
 : >"$W/empty"
+head -c 1024 /dev/zero | tr '\0' x >"$W/long"
 cp "$W/password" "$W/open"
 cp "$W/client.key" "$W/open.key"
-chmod 400 "$W/password" "$W/wrong" "$W/empty"
+chmod 400 "$W/password" "$W/wrong" "$W/empty" "$W/long"
 chmod 440 "$W/open" "$W/open.key"
 
 works() { # TEXT CONF
@@ -206,7 +207,8 @@ done <<-E
 	ca-missing|conf|s,/ca.crt,/none.crt,|cannot read ca $W/none.crt: No such file or directory; .*; try: ls -l $W/none.crt
 	password-missing|conf|s,/password",/none",|cannot read password-file $W/none: No such file or directory; it must belong to the user that svm-idfw runs as \(uid 0\)
 	password-open|conf|s,/password",/open",|password-file $W/open is open to others \(mode 440\); try: chmod 400 $W/open
-	password-empty|conf|s,/password",/empty",|password-file $W/empty has no password in it
+	password-empty|conf|s,/password",/empty",|password-file $W/empty has no password in it; try: ls -l $W/empty
+	password-long|conf|s,/password",/long",|the first line of password-file $W/long is longer than 1023 bytes; .*; try: head -n 1 $W/long
 	wrong-password|conf|s,/password",/wrong",|refuses cn=svc,ou=people,dc=corp,dc=example: wrong user name or password .*; try: ldapwhoami -x -W -H ldaps://127.0.0.1 -D 'cn=svc
 	account-locked|conf|s/cn=svc/cn=locked/|refuses cn=locked,ou=people,dc=corp,dc=example: the account is locked; .*; try: ldapsearch -x -W -H ldaps://127.0.0.1 -D ADMIN -s base -b 'cn=locked,
 	password-expired|conf|s/cn=svc/cn=expired/|refuses cn=expired,ou=people,dc=corp,dc=example: the password has expired; set a new one, .*; try: ldappasswd -x -W -S -H ldaps://127.0.0.1 -D 'cn=expired,
@@ -291,7 +293,8 @@ server stalls python3 -c 'import socket
 s, kept = socket.create_server(("127.0.0.1", 5636)), []
 while True: kept.append(s.accept())'
 listens 127.0.0.1 5636
-tries 'a server that stalls inside the TLS handshake' 1 '^  ok      connect' '^  FAILED  tls: nothing for 1000 ms .*stalls inside the TLS handshake'
+tries 'a server that stalls inside the TLS handshake' 1 '^  ok      connect' '^  FAILED  tls: nothing for 1000 ms .*stalls inside the TLS handshake' \
+	'^          try: openssl s_client -connect 127.0.0.1:5636$'
 whole simple | sed 's/user root/user nobody/' >"$W/whole.conf"
 chmod 755 "$W"
 tries 'as the user that svm-idfw will be' 1 '^  ok      user: nobody$' '^  FAILED  files: cannot read password-file .*: Permission denied; .* \(uid 65534\)'

@@ -233,10 +233,74 @@ static void test_cert_names(void **state)
 	assert_string_equal(names, "");
 }
 
+/* each step has a command, with what it needs */
+static void test_why_late_names_a_command(void **state)
+{
+	static const char pw[] = "svc@corp.example", key[] = "/etc/idfw/k";
+	static const struct {
+		struct dir_late l;
+		const char *next;
+	} t[] = {
+		{ { .step = "dns", .uri = "", .domain = "corp.example", .ad = true },
+			"host -t srv _ldap._tcp.dc._msdcs.corp.example" },
+		{ { .step = "dns", .uri = "", .domain = "corp.example" },
+			"host -t srv _ldap._tcp.corp.example" },
+		{ { .step = "name", .uri = "ldaps://dc1.corp.example" },
+			"getent hosts dc1.corp.example" },
+		{ { .step = "connect", .uri = "ldaps://dc1" }, "traceroute -T -p 636 dc1" },
+		{ { .step = "connect", .uri = "ldap://[fd77::1]/" },
+			"traceroute -T -p 389 fd77::1" },
+		{ { .step = "connect", .uri = "ldap://[fd77::1]:3268/" },
+			"traceroute -T -p 3268 fd77::1" },
+		{ { .step = "files", .uri = "ldap://dc1", .file = "/nfs/ca.crt" },
+			"timeout 5 head -c 1 /nfs/ca.crt | wc -c" },
+		{ { .step = "kerberos", .uri = "ldap://dc1", .user = pw, .keytab = key },
+			"KRB5_TRACE=/dev/stderr kinit -kt /etc/idfw/k svc@corp.example" },
+		{ { .step = "tls", .uri = "ldaps://dc1:1636" },
+			"openssl s_client -connect dc1:1636" },
+		{ { .step = "tls", .uri = "ldap://dc1" },
+			"openssl s_client -connect dc1:389 -starttls ldap" },
+		{ { .step = "bind", .uri = "ldaps://dc1", .user = pw, .simple = true },
+			"ldapwhoami -x -W -H ldaps://dc1 -D 'svc@corp.example'" },
+		{ { .step = "bind", .uri = "ldap://dc1", .user = pw, .keytab = key },
+			"ldapwhoami -Y GSSAPI -H ldap://dc1" },
+		{ { .step = "bind", .uri = "ldaps://dc1" },
+			"ldapwhoami -Y EXTERNAL -H ldaps://dc1" },
+		{ { .step = "server", .uri = "ldaps://dc1" },
+			"ldapsearch -x -H ldaps://dc1 -s base -b '' +" },
+		{ { .step = "base", .uri = "ldaps://dc1", .base = "dc=corp" },
+			"ldapsearch -Y EXTERNAL -H ldaps://dc1 -s base -b 'dc=corp' 1.1" },
+		{ { .step = "account", .uri = "ldaps://dc1", .base = "dc=corp", .ad = true },
+			"ldapsearch -Y EXTERNAL -H ldaps://dc1 -b 'dc=corp' -z 1 "
+			"'(sAMAccountName=*)' 1.1" },
+		{ { .step = "account", .uri = "ldaps://dc1", .base = "dc=corp", .account = "al" },
+			"ldapsearch -Y EXTERNAL -H ldaps://dc1 -b 'dc=corp' -z 1 '(uid=al)' 1.1" },
+		{ { .step = "", .uri = "ldaps://dc1" },
+			"ldapsearch -x -H ldaps://dc1 -s base -b '' +" },
+		{ { .step = "changes", .uri = "ldaps://dc1" },
+			"ldapsearch -x -H ldaps://dc1 -s base -b '' +" },
+	};
+	char out[DIR_WHY_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct dir_late l = t[i].l;
+		const char *next;
+
+		l.after_ms = 5000;
+		dir_why_late(out, &l);
+		assert_int_equal(strncmp(out, "nothing for 5000 ms (deadline): ", 32), 0);
+		next = strstr(out, DIR_WHY_TRY);
+		assert_non_null(next);
+		assert_string_equal(next + strlen(DIR_WHY_TRY), t[i].next);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_why_bind_names_the_reason),
+		cmocka_unit_test(test_why_late_names_a_command),
 		cmocka_unit_test(test_why_is_printable_and_bounded),
 		cmocka_unit_test(test_why_tls_gives_one_reason),
 		cmocka_unit_test(test_cert_read_a_real_one),
