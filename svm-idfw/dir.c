@@ -243,6 +243,7 @@ static void dir_watchdog_cb(struct io_timer *w)
 
 	dir_kid_watch(d->main, now);
 	dir_kid_watch(d->probe, now);
+	now = io_clock_mono_ms(); /* who failed just now may have done so later than that */
 	if (d->unready_ms && now - d->unready_ms > d->conf->deadline_ms) {
 		dir_set_state(d, DIR_DOWN,
 			d->servers.n ? "none of the servers answers in time; see the log"

@@ -3,7 +3,8 @@
  * test_dirfail.c - svm-idfw/dir.c: no lookup is lost when servers fail, stall, or are gone back to
  *
  * This program is the directory child too: what it does is its server's name. Time does not pass,
- * it is put forward (--wrap) when what is to be late has begun.
+ * it is put forward (--wrap) when what is to be late has begun; and each look at the clock is a
+ * millisecond after the one before, so that two looks in one place are never the same time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +33,7 @@ uint64_t __real_io_clock_mono_ms(void);
 uint64_t __wrap_io_clock_mono_ms(void);
 uint64_t __wrap_io_clock_mono_ms(void)
 {
-	return __real_io_clock_mono_ms() + skew_ms;
+	return __real_io_clock_mono_ms() + skew_ms++;
 }
 
 /* ---- the child ---- */
