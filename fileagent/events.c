@@ -332,6 +332,7 @@ static bool perm_one(struct worker *w)
 	uint32_t slot = 0;
 	int err, claim = 0;
 
+	worker_beat(w, now);
 	if (w->held_n >= w->conf.held_max) {
 		w->perm_paused = true;
 		io_fd_set(w->pub.loop, &w->perm, 0);

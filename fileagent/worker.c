@@ -183,7 +183,7 @@ static void beat_cb(struct io_timer *t)
 {
 	struct worker *w = t->arg;
 
-	atomic_store_explicit(&w->held->beat_ms, io_clock_mono_ms(), memory_order_release);
+	worker_beat(w, io_clock_mono_ms());
 	fa_rescans_pump(w->rescans);
 	fa_writes_resume(w);
 	log_soon(w);
@@ -229,6 +229,7 @@ static void message_cb(void *arg, const Idfw__Envelope *e)
 {
 	struct worker *w = arg;
 
+	worker_beat(w, io_clock_mono_ms());
 	switch (e->body_case) {
 	case IDFW__ENVELOPE__BODY_FILE_REPORT_ACK:
 		if (w->pub.reports)

@@ -104,6 +104,13 @@ bool fa_events_watched(
 int fa_events_stat(int fd, struct fa_ident *ret, uint32_t *ret_mode, uint64_t *ret_mnt);
 void fa_events_path(const struct worker *w, int fd, char *buf, size_t size);
 
+/* it moves: also in a long round, when a busy processor leaves it little time (keep.c) */
+static inline void worker_beat(struct worker *w, uint64_t now)
+{
+	if (w->held) /* the link may be up before the supervisor's table is here */
+		atomic_store_explicit(&w->held->beat_ms, now, memory_order_release);
+}
+
 /* ---- writes.c ---- */
 void fa_writes_start(struct worker *w);
 void fa_writes_stop(struct worker *w);
