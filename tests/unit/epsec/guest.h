@@ -16,7 +16,7 @@
 #include "epsec/epsec.h"
 #include "lib/wire/wire.h"
 
-#define TG_WAIT_MS 20000
+#define TG_WAIT_MS 60000
 #define TG_VMS_MAX 64
 #define TG_EVENTS 65536 /* ids are remembered for so many later ones */
 

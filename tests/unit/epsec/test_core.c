@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include "tests/unit/epsec/core.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 static struct core core;
 

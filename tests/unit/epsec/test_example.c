@@ -13,11 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "lib/io/loop.h"
+#include "lib/io/sock.h"
 #include "tests/unit/epsec/fix.h"
 
 extern char **environ;
@@ -102,13 +102,18 @@ static void start(struct example *x)
 		(char *)(uintptr_t) "host1", (char *)(uintptr_t) "-v",
 		(char *)(uintptr_t) "quarantine", (char *)(uintptr_t) "N33DLE", NULL };
 	uint64_t until = io_clock_mono_ms() + TG_WAIT_MS;
-	struct stat st;
+	struct io_endpoint ep;
+	int fd = -1;
 
 	x->pid = run(x, argv);
-	while (stat(x->bed.listen + strlen("unix:"), &st) != 0 && io_clock_mono_ms() < until) {
+	/* its socket may be there before it listens */
+	assert_int_equal(io_endpoint_parse(x->bed.listen, &ep), 0);
+	while (io_sock_connect(&ep, &fd) != 0 && io_clock_mono_ms() < until) {
 		assert_int_equal(waitpid(x->pid, NULL, WNOHANG), 0);
 		(void)sched_yield();
 	}
+	assert_true(fd >= 0);
+	(void)close(fd);
 	x->tg = tg_new(&x->bed, "host1");
 	tg_up(x->tg, "web01");
 }

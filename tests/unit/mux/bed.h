@@ -21,7 +21,7 @@
 #include "lib/io/tls.h"
 #include "lib/wire/wire.h"
 
-#define BED_WAIT_MS 15000
+#define BED_WAIT_MS 60000
 #define BED_SEEN_MAX 8192
 #define BED_GUESTS 4
 

@@ -359,6 +359,7 @@ static void test_slow_guest_is_dropped_others_go_on(void **state)
 struct race {
 	struct bed *bed;
 	uint64_t sent_us, worst_us; /* of the polite guest's round trips */
+	uint64_t sent_seq, worst;   /* and how many of the flood's came before one of his */
 	unsigned int pongs;
 	uint64_t flood_bytes, flood_last_seq, flood_sent;
 	struct io_timer breath;
@@ -399,6 +400,7 @@ static void flood_more(struct race *r)
 static void polite_ping(struct race *r)
 {
 	r->sent_us = now_us();
+	r->sent_seq = r->flood_last_seq;
 	bed_guest_ping(&r->bed->guests[1], r->pongs + 1);
 }
 
@@ -432,9 +434,11 @@ static void race_routed(struct bed *b, const Idfw__Routed *m)
 		}
 	} else {
 		uint64_t took = now_us() - r->sent_us;
+		uint64_t before = r->flood_last_seq - r->sent_seq;
 
 		assert_int_equal(e->body_case, IDFW__ENVELOPE__BODY_PING);
 		r->worst_us = took > r->worst_us ? took : r->worst_us;
+		r->worst = before > r->worst ? before : r->worst;
 		r->pongs++;
 		if (r->pongs < POLITE_PINGS)
 			polite_ping(r);
@@ -468,11 +472,13 @@ static void test_flood_does_not_starve_the_polite_guest(void **state)
 		io_loop_run_once(b->loop, 50);
 	}
 	io_timer_stop(b->loop, &r.breath);
-	print_message("flood: %llu events; polite: %u round trips, worst %llu us\n",
-		(unsigned long long)r.flood_last_seq, r.pongs, (unsigned long long)r.worst_us);
+	print_message("flood: %llu events; polite: %u round trips, worst %llu us, behind %llu\n",
+		(unsigned long long)r.flood_last_seq, r.pongs, (unsigned long long)r.worst_us,
+		(unsigned long long)r.worst);
 	assert_int_equal(r.pongs, POLITE_PINGS);
 	assert_int_equal(r.flood_last_seq, FLOOD_EVENTS);
-	assert_true(r.worst_us < 1000000); /* a loaded machine with sanitizers; 30 ms without */
+	/* what is on its way already; 39,000 when it has to wait until the loud one is through */
+	assert_true(r.worst < FLOOD_EVENTS / 10);
 	assert_false(b->guests[0].closed); /* paused, never dropped */
 	b->on_routed = NULL;
 	assert_true(bed_counter(b, "jump01", "pauses") > 0);

@@ -254,7 +254,7 @@ static void test_a_dead_scan_service_leaves_identity_alone(void **state)
 static void test_a_silent_scan_service_is_given_up_alone(void **state)
 {
 	(void)state;
-	bed_conf(&svm, "idle 100ms; deadline 300ms;", NULL);
+	bed_conf(&svm, "idle 100ms; deadline 2s;", NULL);
 	both_up();
 	scan.mute = true;
 	bed_until(&scan, scan.links == 2);

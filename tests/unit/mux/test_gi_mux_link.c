@@ -127,7 +127,7 @@ static void test_silence_is_asked_then_ended(void **state)
 {
 	struct bed *b = *state;
 
-	bed_conf(b, "idle 100ms; deadline 300ms;", NULL);
+	bed_conf(b, "idle 100ms; deadline 2s;", NULL);
 	bed_up(b);
 	bed_until(b, bed_count(b, "", IDFW__ROUTED__BODY_PING, 0) >= 4);
 	assert_int_equal(b->links, 1); /* Pongs keep it */
