@@ -15,7 +15,7 @@ mkfifo "$mnt/t/fifo"
 fa_conf "exclude-paths $mnt/x; fim site { paths $mnt/t; }"
 service_start bad=quarantine
 fa_start
-await 30 grep -q hello "$dir/service.log"
+await 30 since_has '^hello' || fail "the agent does not connect"
 
 service_again() { # ARGS... - another one, and the agent has found it
 	service_stop

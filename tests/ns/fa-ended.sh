@@ -38,7 +38,7 @@ fill() { # what changes next is in the baseline before
 }
 # known NAME RECORD PROGRAM - of the changes since the mark: who it was each time
 known() {
-	check "$1: each $3 is reported" "$rounds" "$(reports " $2 ")"
+	counted "$1: each $3 is reported" "$rounds" " $2 "
 	check "$1: whose session" "$rounds" "$(reports " $2 .* session=4711 user=alice ")"
 	check "$1: its program" "$rounds" "$(reports " $2 .* comm=$3( |$)")"
 }
@@ -83,7 +83,7 @@ change stopped still stopped
 echo "# parents that end before their children: who made whom counts"
 orphan() { # nobody has it but init when it makes its change
 	(setsid sh -c "sh -c 'sleep 0.1; chmod 751 $mnt/w/none2; : >$dir/orphan' & :" &)
-	await 1 test -e "$dir/orphan" || fail "no orphan"
+	await 30 test -e "$dir/orphan" || fail "no orphan"
 }
 mark
 stopped orphan

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Faults with openers waiting, strict and lenient: a worker that hangs, ends, stands still; a
 # supervisor that is stopped or killed; both. Strict: nobody gets in unscanned. Both: nobody waits
-# much beyond the deadline (500 ms here, 2 s until a worker that stands still is replaced).
+# much beyond the deadline (1.5 s here, 2 s until a worker that stands still is replaced).
 # shellcheck source=tests/ns/file-lib.sh
 . "$(dirname "$0")/file-lib.sh"
 
@@ -16,7 +16,7 @@ mount -o loop "$mnt.img" "$mnt" || skip "no loop devices"
 for f in clean VIRUS HANG CRASH LOST SLOW; do fa_put "$f" "$f"; done
 for i in 1 2 3 4 5; do fa_put "hang$i" HANG; done
 
-fa_deadlines='deadline-base 500ms; deadline-max 5s;'
+fa_deadlines='deadline-base 1500ms; deadline-max 5s;'
 faults() { # POLICY UNSCANNED - what an opener gets without a verdict
 	local name=$1 got=$2 i t
 	fa_conf "on-failure $name;"
@@ -25,11 +25,11 @@ faults() { # POLICY UNSCANNED - what an opener gets without a verdict
 	t=$(now_ms)
 	check "$name: hanging: at the deadline" "$got" "$(fa_open "$mnt/HANG")"
 	t=$(($(now_ms) - t))
-	[ $t -ge 500 ] && ok "$name: hanging: not before it" || fail "$name: hanging: after $t ms"
+	[ $t -ge 1490 ] && ok "$name: hanging: not before it" || fail "$name: hanging: after $t ms"
 
 	check "$name: the worker ends with it" "$got" "$(fa_open "$mnt/CRASH")"
 	await 30 fa_new_worker "$fa_wpid" || fail "$name: no new worker"
-	check "$name: the next one serves" EPERM "$(fa_open "$mnt/VIRUS")"
+	if await 30 worker_serves; then ok "$name: the next one serves"; else fail "$name: the next one does not serve"; fi
 	check "$name: clean files open" ok "$(fa_open "$mnt/clean")"
 	fa_wpid=$(fa_worker)
 	check "$name: the worker ends before it knows the number" "$got" "$(fa_open "$mnt/LOST")"
@@ -112,7 +112,7 @@ exec 8>"$dir/many.in"
 if await 60 grep -q open "$dir/many.out"; then
 	kill -STOP "$(fa_worker)"
 	echo >&8
-	await 20 grep -q closed "$dir/many.out" || fail "the writer hangs"
+	await 60 grep -q closed "$dir/many.out" || fail "the writer hangs"
 	check "17,000 unread notifications: infected is denied" EPERM "$(fa_open "$mnt/VIRUS")"
 else
 	fail "17,000 files: $(tail -1 "$dir/many.out")"

@@ -36,6 +36,7 @@ reported "CREATE $mnt/w/new before= after=$(sum "$mnt/w/new") mode=0,644" "a new
 mark
 echo outside >"$mnt/o/f"
 echo excluded >"$mnt/w/x/f"
+start=$(now_ms)
 python3 - "$mnt/w/a" <<'PY'
 import os, sys
 fd = os.open(sys.argv[1], os.O_WRONLY)
@@ -48,7 +49,9 @@ for i in range(300):
 PY
 last=$(sum "$mnt/w/a")
 reported "WRITE $mnt/w/a .*after=$last" "a storm of writes: its end is reported"
-[ "$(since | grep -c "WRITE $mnt/w/a")" -le 5 ] && ok "in few records" || fail "$(since | grep -c "WRITE $mnt/w/a") records of a storm"
+most=$((5 + 3 * ($(now_ms) - start) / 1000)) # on a busy machine it takes its time
+records=$(reports "WRITE $mnt/w/a")
+[ "$records" -le $most ] && [ "$records" -lt 100 ] && ok "in few records: $records" || fail "$records records of a storm"
 check "nothing of what is outside, or excluded" 0 "$(since | grep -cE "fim .*$mnt/(o|w/x)/f" || :)"
 
 echo "# a store into a mapping, seen when it is unmapped"
@@ -128,9 +131,13 @@ reported "DELETE $mnt/w/tree " "and itself"
 echo "# a session"
 mark
 session_open 4711 alice 1001
-sh -c "echo s >$mnt/w/by-alice; sleep 0.2"
-session_close
+# it is there until it has been looked at, whatever else runs on this machine
+sh -c "echo s >$mnt/w/by-alice; until [ -e $dir/looked ]; do sleep 0.05; done" &
+fa_pids+=($!)
 reported "CREATE $mnt/w/by-alice .* session=4711 user=alice" "whose session it was"
+: >"$dir/looked"
+wait "${fa_pids[-1]}"
+session_close
 
 echo "# kill -9 of the worker: nothing is lost, little is told twice"
 sleep 1 # what was said last has to be in the journal: looks of it are over

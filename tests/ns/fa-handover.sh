@@ -34,7 +34,7 @@ fa_pids+=("$try")
 
 # ---- a second one ----
 code=0
-timeout 20 "$fa_agent" -c "$dir/conf" >>"$dir/agent.log" 2>&1 || code=$?
+timeout 60 "$fa_agent" -c "$dir/conf" >>"$dir/agent.log" 2>&1 || code=$?
 check "a second supervisor: refused" 1 "$code"
 fa_says 'another gi-fileagent is running here' "a second supervisor: in words"
 cat >"$dir/connect.py" <<'PY'
@@ -97,7 +97,7 @@ fa_start
 check "a watch that went holds no more" ok "$(fa_open "$dir/two/VIRUS")"
 
 touch "$dir/enough"
-await 20 grep -q slowest "$dir/try.out" || fail "the one who tries hangs"
+await 60 grep -q slowest "$dir/try.out" || fail "the one who tries hangs"
 cat "$dir/try.out"
 check "never opened, through all of it" "opened 0" "$(grep opened "$dir/try.out")"
 check "and tried often" "denied many" "$(grep denied "$dir/try.out")"

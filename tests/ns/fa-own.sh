@@ -14,6 +14,7 @@ fa_start
 svc_up
 check "an opener is answered" ok "$(fa_open "$mnt/clean")"
 old=$(fa_worker)
+svc_mark
 kill -9 "$old"
 if await 30 fa_new_worker "$old"; then ok "a new worker"; else fail "no new worker"; fi
 svc_up

@@ -47,7 +47,7 @@ partner_start() {
 }
 mark() { says_line=$(wc -l <"$dir/partner.log"); }
 has() { tail -n +$((says_line + 1)) "$dir/partner.log" | grep -qE -- "$1"; }
-says() { if await "${3:-10}" has "$1"; then ok "${2:-partner: $1}"; else fail "${2:-partner} ($1)"; fi; }
+says() { if await "${3:-60}" has "$1"; then ok "${2:-partner: $1}"; else fail "${2:-partner} ($1)"; fi; }
 count() { tail -n +$((says_line + 1)) "$dir/partner.log" | grep -cE -- "$1" || :; }
 end_of() { # PID - kill -9
 	kill -9 "$1"
@@ -140,7 +140,7 @@ old=$(fa_worker)
 end_of "$fa_sup"
 kill -9 "$old"
 gone agent
-await 20 fa_opener_done agent || fail "the opener hangs"
+await 120 fa_opener_done agent || fail "the opener hangs"
 mark
 fa_start
 again agent

@@ -9,7 +9,7 @@
 fa_image
 mkdir -p "$dir/run/sessions"
 chmod 755 "$dir/run" "$dir/run/sessions"
-for f in stopped killed strict1 strict2; do echo "$f" >"$mnt/$f"; done
+for f in killed strict1 {stopped,strict2}{1,2,3,4,5}; do echo "$f" >"$mnt/$f"; done
 long=$mnt/$(printf 'd%.0s' $(seq 200))/$(printf 'e%.0s' $(seq 200))
 mkdir -p "$long"
 echo x >"$long/fff$(printf 'f%.0s' $(seq 150))"
@@ -23,7 +23,7 @@ except OSError as e:
     word = errno.errorcode[e.errno]
 with open(sys.argv[2], "w") as f:
     f.write(word + "\n")
-time.sleep(20)
+time.sleep(300)
 PY
 stay() { # NAME FILE
 	python3 "$dir/stay.py" "$2" "$dir/$1.out" &
@@ -56,12 +56,31 @@ killed() { # NAME FILE ANSWER - the worker is killed while it holds the opener
 	fa_wpid=$(fa_worker)
 	await 30 svc_has '^hello' || fail "it does not connect"
 }
-stopped() { # NAME FILE ANSWER - it stands still beyond its deadline, then goes on
-	svc_mark
-	stay "$1" "$2"
-	kill -STOP "$fa_wpid"
-	check "$1: answered" "$3" "$(fa_result "$1")"
-	kill -CONT "$fa_wpid"
+# stopped NAME FILE ANSWER WORD - it stands still beyond its deadline, then goes on. A busy machine may
+# come too late to stop it, or to let it go on: again, with another file
+stopped() {
+	local try file told_it=no
+	for try in 1 2 3 4 5; do
+		file=$2$try
+		svc_mark
+		rm -f "$dir/$1.out"
+		stay "$1" "$file"
+		kill -STOP "$fa_wpid" || :
+		check "$1: answered" "$3" "$(fa_result "$1")"
+		kill -CONT "$fa_wpid" || :
+		await 30 svc_has "^passed [a-z]+ [a-z]+.* $4 .*/$1$try\$" || :
+		! svc_has "^passed worker stopped $4 .*/$1$try\$" || told_it=yes
+		[ $told_it = no ] || break
+		if fa_new_worker "$fa_wpid"; then
+			fa_wpid=$(fa_worker)
+			await 30 svc_has '^hello' || fail "it does not connect"
+		fi
+	done
+	check "$1: told when it goes on" yes $told_it
+	told "by whom" "$stayed" '^passed worker stopped'
+	sleep 0.5
+	check "once, and for one reason" 1 "$(svc_count "^passed [a-z]+ [a-z]+.* .*/$1$try\$")"
+	check "the same worker" "$fa_wpid" "$(fa_worker)"
 }
 
 session_open 4711 alice 1001
@@ -82,12 +101,7 @@ told "by whom" "$stayed" '^passed worker ended'
 
 echo "# it stands still beyond the deadline"
 conf allow 700ms
-stopped stopped "$mnt/stopped" ok
-svc_says '^passed worker stopped allowed .*/stopped$' "told when it goes on" 30
-told "by whom" "$stayed" '^passed worker stopped'
-sleep 0.5
-check "once, and for one reason" 1 "$(svc_count '^passed [a-z]+ [a-z]+.* .*/stopped$')"
-check "the same worker" "$fa_wpid" "$(fa_worker)"
+stopped stopped "$mnt/stopped" ok allowed
 fa_stop
 svc_stop
 
@@ -100,9 +114,7 @@ killed strict1 "$mnt/strict1" EBUSY
 svc_says '^passed worker ended denied .*/strict1$' "told by the next" 30
 told "by whom" "$stayed" '^passed worker ended'
 conf deny 700ms
-stopped strict2 "$mnt/strict2" EBUSY
-svc_says '^passed worker stopped denied .*/strict2$' "told when it goes on" 30
-told "by whom" "$stayed" '^passed worker stopped'
+stopped strict2 "$mnt/strict2" EBUSY denied
 session_close
 fa_stop
 svc_stop

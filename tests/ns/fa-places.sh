@@ -48,12 +48,11 @@ mkfifo "$dir/log"
 while read -r line; do echo "$line" >>"$mnt/agentlog"; done <"$dir/log" &
 fa_pids+=($!)
 fa_conf 'debug-rate 1000;'
+svc_mark
 IDFW_FA_TEST=$dir "$fa_agent" -c "$dir/conf" >"$dir/log" 2>&1 &
 fa_sup=$!
 fa_pids+=("$fa_sup")
-svc_mark
 svc_says '^hello' "connected" 30
-sleep 0.2
 fa_put after fine
 check "still opened" ok "$(fa_open "$mnt/after")"
 check "still denied" EPERM "$(fa_open "$mnt/bad")"

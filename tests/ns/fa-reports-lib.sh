@@ -20,12 +20,18 @@ mark() { fa_mark=$(wc -l <"$dir/service.log"); } # what follows looks behind thi
 since() { tail -n +$((fa_mark + 1)) "$dir/service.log"; }
 since_has() { since | grep -qE -- "$1"; }
 reports() { since | grep -cE -- "$1" || :; } # how many lines
-reported() { # REGEX NAME - within 10 s
+reported() { # REGEX NAME
 	if await 30 since_has "$1"; then ok "$2"; else
 		fail "$2 ($1)"
 		since | tail -3
 	fi
 }
+# counted NAME N REGEX - so many lines come, and no more
+counted() {
+	await 30 come "$2" "$3" || :
+	check "$1" "$2" "$(reports "$3")"
+}
+come() { [ "$(reports "$2")" -ge "$1" ]; }
 order() { printf '%s\n' "$*" >&8; }
 : >"$dir/service.log"
 fa_mark=0

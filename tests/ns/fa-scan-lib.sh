@@ -11,7 +11,7 @@ svc='' svc_n=0
 
 fa_open() { # PATH [SECONDS] - as file-lib.sh's, but fast enough to measure what an opener waits
 	local code=0
-	timeout -s KILL "${2:-20}" "$fa_file" open "$1" || code=$?
+	timeout -s KILL "${2:-90}" "$fa_file" open "$1" || code=$?
 	[ "$code" -lt 2 ] || echo hang
 }
 
@@ -43,8 +43,7 @@ svc_mute() { # and back
 }
 svc_more() { [ "$(svc_count "$1")" -gt "$2" ]; }
 svc_up() { # the agent is connected and has its settings
-	await 30 grep -q hello "$svc_log" || fail "the agent does not connect"
-	sleep 0.1
+	await 30 svc_has '^hello' || fail "the agent does not connect"
 }
 
 # counters come every two seconds, when they changed
@@ -52,10 +51,10 @@ counter() { sed -n "s/^$1 //p" "$dir/counters" 2>/dev/null; }
 counter_is() { [ "$(counter "$1")" = "$2" ]; }
 counter_min() { [ "$(counter "$1")" -ge "$2" ] 2>/dev/null; }
 check_counter() { # NAME VALUE
-	if await 20 counter_is "$1" "$2"; then ok "$1 $2"; else fail "$1: wanted $2, got $(counter "$1")"; fi
+	if await 60 counter_is "$1" "$2"; then ok "$1 $2"; else fail "$1: wanted $2, got $(counter "$1")"; fi
 }
 check_counter_min() { # NAME VALUE
-	if await 20 counter_min "$1" "$2"; then ok "$1 at least $2"; else fail "$1: wanted at least $2, got $(counter "$1")"; fi
+	if await 60 counter_min "$1" "$2"; then ok "$1 at least $2"; else fail "$1: wanted at least $2, got $(counter "$1")"; fi
 }
 gone() { [ ! -e "$1" ]; }
 fa_scan_end() {

@@ -34,7 +34,9 @@ fa_says 'answers again'
 svc_says '^event .* op 4 .*/f[12]$' "what was let through is looked at"
 check_counter rescans_waiting 0
 check_counter_min rescans_done 2
-check "and the service decides again" EPERM "$(fa_open "$mnt/bad")"
+# within 500 ms: on a busy machine not the first time
+decides() { [ "$(fa_open "$1")" = "$2" ]; }
+if await 30 decides "$mnt/bad" EPERM; then ok "and the service decides again"; else fail "and it does not decide"; fi
 
 # stopped: the same, by a socket that nobody reads
 kill -STOP "$svc"
@@ -43,6 +45,14 @@ kill -CONT "$svc"
 check_counter_min rescans_done 3
 
 # killed with openers waiting: another one takes over within the deadline
+deadline() { # TIME ON-FAILURE - read anew
+	fa_deadlines="deadline-base $1; deadline-max 60s;"
+	fa_conf "on-failure $2;"
+	fa_mark_log
+	kill -HUP "$fa_sup"
+	fa_says 'configuration read anew'
+}
+deadline 60s allow
 svc_mute
 svc_mark
 fa_opener k1 "$mnt/f4"
@@ -55,6 +65,7 @@ check "killed, another one comes: judged" ok "$(fa_result k1)"
 check "killed, another one comes: denied" EPERM "$(fa_result k2)"
 
 # killed, none comes
+fa_mark_log
 svc_stop
 await 30 fa_has 'no connection'
 check "no service: let through" ok "$(fa_open "$mnt/f5")"
@@ -80,9 +91,9 @@ done
 check "an inode is used again" yes $reused
 sleep 0.1
 svc_start bad=delete
-svc_says '^event .* op 4 .*/meanwhile$' "saved without a service: looked at later" 20
+svc_says '^event .* op 4 .*/meanwhile$' "saved without a service: looked at later"
 for i in meanwhile renamed reused; do
-	if await 20 gone "$mnt/$i"; then ok "and deleted: $i"; else fail "it stays: $i"; fi
+	if await 30 gone "$mnt/$i"; then ok "and deleted: $i"; else fail "it stays: $i"; fi
 done
 check_counter_min rescans_gone 1
 svc_says '^passed service down allowed .*/f5$' "nobody waited for it: reported" 30
@@ -90,6 +101,7 @@ fa_stop
 svc_stop
 
 # ---- strict: nothing passes unscanned ----
+fa_deadlines='deadline-base 500ms; deadline-max 5s;'
 fa_conf 'on-failure deny;'
 svc_start bad=deny mute=yes
 fa_start
@@ -102,7 +114,9 @@ check "strict, the next one" EBUSY "$(fa_open "$mnt/f7")"
 svc_says '^passed service down denied .*/f7$' "it does not wait, too"
 svc_mute
 fa_says 'answers again'
+deadline 60s deny
 check "judged again" ok "$(fa_open "$mnt/f6")"
+deadline 500ms deny
 svc_mute
 svc_mark
 fa_opener k3 "$mnt/f8"
@@ -115,14 +129,12 @@ check "strict, no service: denied" EBUSY "$(fa_open "$mnt/f9")"
 for seed in 1 2 3; do
 	fa_mark_log
 	svc_start hostile=$seed
-	svc_says hello "connected" 30
-	sleep 0.1
+	svc_says '^hello' "connected" 30
 	check "strict, hostile service $seed: denied" EBUSY "$(fa_open "$mnt/f9")"
 	svc_stop
 done
 svc_start
-svc_says hello "a good one again" 30
-sleep 0.1
-check "judged" ok "$(fa_open "$mnt/f9")"
+svc_says '^hello' "a good one again" 30
+if await 30 decides "$mnt/f9" ok; then ok "judged"; else fail "not judged"; fi
 fa_stop
 fa_scan_end

@@ -39,6 +39,7 @@ check "nor in another mount namespace, where names mean nothing" EPERM "$(unshar
 fa_mark_log
 check "marked: the first open is asked" ok "$(fa_open "$mnt/MARK")"
 check "marked: the second is not" ok "$(fa_open "$mnt/MARK")"
+await 30 fa_has 'open .*/MARK' || :
 check "one event for two opens" 1 "$(fa_since | grep -c 'open .*/MARK' || :)"
 printf 'VIRUS\n' >"$mnt/MARK" # the ignore mark goes with the write
 check "a write takes the mark away" EIO "$(fa_open "$mnt/MARK")"
@@ -117,6 +118,8 @@ check "reload: the new one is watched" EPERM "$(fa_open "$dir/two/VIRUS")"
 check "reload: the old one is not" ok "$(fa_open "$mnt/VIRUS")"
 fa_stop
 check "SIGTERM: exit code" 0 "$fa_code"
+no_worker() { [ -z "$(fa_worker)" ]; }
+await 30 no_worker || :
 check "SIGTERM: no worker is left" "" "$(fa_worker)"
 check "SIGTERM: nothing is watched" ok "$(fa_open "$dir/two/VIRUS")"
 
@@ -129,13 +132,13 @@ for p in / "$fa_rootdir" "$dir/viabind"; do
 		fa_conf "${opt:+allow-root-filesystem yes;}"
 		fa_mark_log
 		code=0
-		timeout 20 "$fa_agent" -c "$dir/conf" >>"$dir/agent.log" 2>&1 || code=$?
+		timeout 60 "$fa_agent" -c "$dir/conf" >>"$dir/agent.log" 2>&1 || code=$?
 		check "refused: $p ${opt:-told never}" 78 "$code"
 		fa_says 'is on the file system of /' "refused: in words"
 	done
 	fa_conf
 	code=0
-	timeout 20 "$fa_agent" -c "$dir/conf" --i-know-it-is-the-root >>"$dir/agent.log" 2>&1 || code=$?
+	timeout 60 "$fa_agent" -c "$dir/conf" --i-know-it-is-the-root >>"$dir/agent.log" 2>&1 || code=$?
 	check "refused: $p told by the command line alone" 78 "$code"
 done
 umount "$dir/viabind"

@@ -18,7 +18,7 @@ busy() { # both processors have work, and files are opened and written all the w
 		busy_pids+=("$!")
 	done
 	for i in 1 2 3; do
-		"$fa_file" writer "$mnt/busy$i" 90 >/dev/null &
+		"$fa_file" writer "$mnt/busy$i" 500 >/dev/null &
 		fa_pids+=("$!")
 		busy_pids+=("$!")
 	done
@@ -47,10 +47,10 @@ late() { # until one had to go although others worked
 	sleep 0.2
 	counter_min deferred_late 1
 }
-if await 30 late; then ok "some went although nobody paused"; else fail "deferred_late is $(counter deferred_late)"; fi
+if await 60 late; then ok "some went although nobody paused"; else fail "deferred_late is $(counter deferred_late)"; fi
 svc_mark
 "$fa_file" many "$mnt/b" 300 clean >/dev/null
-if await 20 seen b 300; then ok "all 300 of a burst are looked at while others work"; else fail "only $(svc_count '/b/f[0-9]+$') were"; fi
+if await 60 seen b 300; then ok "all 300 of a burst are looked at while others work"; else fail "only $(svc_count '/b/f[0-9]+$') were"; fi
 check_counter_min deferred 1
 
 # ---- infected, in the midst of a burst: never readable, and gone ----

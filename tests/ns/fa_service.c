@@ -282,9 +282,11 @@ static void take_report(struct service *s, const Idfw__FileReport *m)
 	send_env(s, IDFW__ENVELOPE__BODY_FILE_REPORT_ACK, &a);
 }
 
+/* its answer to the ping says that it has taken the settings before it: "hello" is said then */
 static void take_hello(struct service *s, const Idfw__Hello *m)
 {
 	Idfw__HelloAck a = IDFW__HELLO_ACK__INIT;
+	Idfw__Ping ping = IDFW__PING__INIT;
 	char software[] = "fa_service";
 
 	(void)m;
@@ -293,7 +295,7 @@ static void take_hello(struct service *s, const Idfw__Hello *m)
 	a.acked_seq = s->acked;
 	send_env(s, IDFW__ENVELOPE__BODY_HELLO_ACK, &a);
 	send_settings(s);
-	printf("hello\n");
+	send_env(s, IDFW__ENVELOPE__BODY_PING, &ping);
 }
 
 static void take(struct service *s, const Idfw__Envelope *e)
@@ -307,6 +309,9 @@ static void take(struct service *s, const Idfw__Envelope *e)
 	case IDFW__ENVELOPE__BODY_PING:
 		pong.token = e->ping->token;
 		send_env(s, IDFW__ENVELOPE__BODY_PONG, &pong);
+		break;
+	case IDFW__ENVELOPE__BODY_PONG:
+		printf("hello\n");
 		break;
 	case IDFW__ENVELOPE__BODY_FILE_EVENT:
 		take_event(s, e->file_event);

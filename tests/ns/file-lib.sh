@@ -26,7 +26,7 @@ mount -t tmpfs -o mode=755 tmpfs "$dir" # images too: a disk that is busy with o
 chmod 755 "$fa_base"
 mnt=$dir/mnt
 fa_agent=${fa_agent:-$fa_build/tests/ns/fa_agent}
-fa_watchdog=${fa_watchdog:-100}
+fa_watchdog=${fa_watchdog:-600}
 fa_pids=() # ours, to be ended
 fa_sup='' fa_fails=0 fa_dog=''
 
@@ -102,7 +102,7 @@ fa_image() { # [PATH] - an ext4 image of our own, mounted there
 
 # fa_conf LINE... - the configuration: what every test needs, and these lines. The watch is fa_watch.
 fa_watch='path "'$mnt'";'
-fa_deadlines='deadline-base 20s; deadline-max 30s;' # a loaded machine does not run into them
+fa_deadlines='deadline-base 30s; deadline-max 40s;' # a loaded machine does not run into them
 fa_conf() {
 	{
 		printf 'mux "unix:%s/mux"; user "nobody"; run-dir "%s/run"; state-dir "%s/state";\n' "$dir" "$dir" "$dir"
@@ -173,14 +173,14 @@ try:
 except OSError as e:
     print(errno.errorcode[e.errno])
 PY
-fa_open() { timeout -s KILL "${2:-20}" python3 "$dir/open.py" "$1" || echo hang; }
+fa_open() { timeout -s KILL "${2:-90}" python3 "$dir/open.py" "$1" || echo hang; }
 fa_opener() { # NAME PATH [SECONDS] - in the background; result in $dir/NAME.out, its pid in $fa_opened
-	fa_open "$2" "${3:-30}" >"$dir/$1.out" &
+	fa_open "$2" "${3:-120}" >"$dir/$1.out" &
 	fa_opened=$!
 	fa_pids+=("$fa_opened")
 }
 fa_opener_done() { [ -s "$dir/$1.out" ]; }
 fa_result() { # NAME - waits for the opener
-	await 20 fa_opener_done "$1" || echo hang >"$dir/$1.out"
+	await 120 fa_opener_done "$1" || echo hang >"$dir/$1.out"
 	cat "$dir/$1.out"
 }
