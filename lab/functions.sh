@@ -268,7 +268,7 @@ lab_reboot() {
 	# its end of the wire goes with its namespace, sooner or later: make it now
 	lab_in host ip link del dev "$1" 2>/dev/null || true
 	lab_machine_start "$1"
-	lab_wait_for 30 lab_machine_ready "$1" || lab_die "$1 does not come up again"
+	lab_wait_for 60 lab_machine_ready "$1" || lab_die "$1 does not come up again"
 	lab_wire "$1"
 	lab_services_of "$1"
 	lab_configure_vm "$1" # its /etc is in memory
@@ -314,7 +314,7 @@ lab_ended() { ! lab_pid "$1" "$2" >/dev/null; }
 
 lab_tcp_open() {
 	# shellcheck disable=SC2016
-	lab_in "$1" timeout 1 bash -c 'exec 3<>"/dev/tcp/$1/$2"' _ "$2" "$3" 2>/dev/null
+	lab_in "$1" timeout "${4:-3}" bash -c 'exec 3<>"/dev/tcp/$1/$2"' _ "$2" "$3" 2>/dev/null
 }
 
 # ---- the directory -------------------------------------------------------------------------------
@@ -336,20 +336,20 @@ lab_dc_start() {
 }
 lab_dc_run() {
 	lab_spawn dc samba /run/lab/bin/dc run
-	lab_wait_for 30 lab_dc_answers || {
+	lab_wait_for 90 lab_dc_answers || {
 		tail -n 20 "$LAB_DIR"/log/dc-samba.log "$LAB_DIR"/m/dc/var/samba/log/samba.log >&2
 		lab_die 'the domain controller does not answer'
 	}
 }
 lab_dc_answers() {
-	lab_in dc env LDAPTLS_CACERT=/etc/idfw/tls/ca.crt timeout 2 ldapsearch -x -LLL -o nettimeout=1 \
+	lab_in dc env LDAPTLS_CACERT=/etc/idfw/tls/ca.crt timeout 10 ldapsearch -x -LLL -o nettimeout=5 \
 		-H ldaps://dc1.corp.example -s base -b '' defaultNamingContext >/dev/null 2>&1 &&
 		lab_tcp_open dc 10.77.8.10 88
 }
 
 # lab_ldapmodify - LDIF on stdin, as Administrator.
 lab_ldapmodify() {
-	lab_in dc env LDAPTLS_CACERT=/etc/idfw/tls/ca.crt timeout 10 ldapmodify -x -o nettimeout=5 \
+	lab_in dc env LDAPTLS_CACERT=/etc/idfw/tls/ca.crt timeout 60 ldapmodify -x -o nettimeout=30 \
 		-H ldaps://dc1.corp.example -D Administrator@corp.example -w "$LAB_ADMIN_PASS" >/dev/null
 }
 lab_ad_member() {
@@ -373,7 +373,7 @@ lab_ssh() {
 	SSHPASS=${LAB_PASSWORD[$user]} lab_in client sshpass -e ssh "${LAB_SSH_OPTIONS[@]}" "$user@$vm" "$@"
 }
 LAB_SSH_OPTIONS=(-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR
-	-o PreferredAuthentications=keyboard-interactive -o NumberOfPasswordPrompts=1 -o ConnectTimeout=10)
+	-o PreferredAuthentications=keyboard-interactive -o NumberOfPasswordPrompts=1 -o ConnectTimeout=30)
 
 # A login that stays: lab_login NAME VM USER opens it, lab_run NAME CMD... runs commands in it,
 # lab_logout NAME ends it as "exit" does. The shell there reads its commands from our pipe.
@@ -404,12 +404,12 @@ lab_send() {
 	printf '%s\necho "end-%d $?"\n' "$*" $count >&"${LAB_LOGIN_FD[$name]}"
 	echo $count >"$LAB_DIR/login/$name.sent"
 }
-lab_answered() { grep -q "^end-$2 " "$LAB_DIR/login/$1.out"; }
+lab_answered() { grep -qE "^end-$2 [0-9]+\$" "$LAB_DIR/login/$1.out"; }
 # lab_answer NAME - prints what the last command printed; its exit status, or 255 when none came.
 lab_answer() {
 	local count out=$LAB_DIR/login/$1.out status
 	count=$(<"$LAB_DIR/login/$1.sent")
-	lab_wait_for 30 lab_answered "$1" "$count" || return 255
+	lab_wait_for 60 lab_answered "$1" "$count" || return 255
 	sed -n "/^end-$((count - 1)) /,/^end-$count /p" "$out" | grep -v '^end-' || true
 	status=$(sed -n "s/^end-$count //p" "$out")
 	return "$status"
@@ -476,7 +476,7 @@ lab_up() {
 		lab_machine_start "$m"
 	done
 	for m in "${LAB_MACHINES[@]}"; do
-		lab_wait_for 30 lab_machine_ready "$m" || {
+		lab_wait_for 60 lab_machine_ready "$m" || {
 			cat "$LAB_DIR/log/machine-$m.log" >&2
 			lab_die "machine $m did not come up"
 		}

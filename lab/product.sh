@@ -66,6 +66,7 @@ lab_conf_file() {
 		state-dir "/var/lib/idfw/file";
 		run-dir "/run/idfw";
 		quarantine-dir "/var/lib/idfw/quarantine";
+		deadline-base 4s;	# machines of a lab are slow together
 		watch home {
 			path "/home";
 		}
@@ -170,7 +171,7 @@ lab_scan_ready() {
 	local rows m
 	rows=$(lab_ctl --json scan status 2>/dev/null) || return 1
 	for m in "${LAB_FILE_VMS[@]}"; do
-		grep "\"vm\": *\"$m\"" <<<"$rows" | grep -q '"connected": *true' || return 1
+		grep "\"vm\": *\"$m\"" <<<"$rows" | grep '"connected": *true' >/dev/null || return 1
 	done
 }
 
@@ -187,12 +188,12 @@ lab_daemons() {
 	for m in svm host "${LAB_VMS[@]}"; do
 		lab_daemon "$m"
 	done
-	lab_wait_for 30 lab_in_sync || {
+	lab_wait_for 90 lab_in_sync || {
 		lab_logs
 		lab_ctl status >&2 || true
 		lab_die 'the VMs do not run the policy'
 	}
-	lab_wait_for 30 lab_scan_ready || {
+	lab_wait_for 90 lab_scan_ready || {
 		lab_logs
 		lab_ctl scan status >&2 || true
 		lab_die 'the file path is not up'

@@ -23,7 +23,7 @@ DAEMONS = {"svm": ("svm", "svm-idfw"), "mux": ("host", "gi-mux"), "scan": ("svm"
 PROBE = "/usr/bin/python3 /run/lab/soakprobe.py"
 UNIT = "feed.service"
 BACKGROUND = "setsid nohup %s </dev/null >/dev/null 2>&1 &"
-LOGIN_S = 25
+LOGIN_S = 60
 # docs/adr/0008: a connection that is silent through 64 changes is cut, also one that is open to all
 ALIVE = "-o ServerAliveInterval=2 -o ServerAliveCountMax=100000"
 # in a machine: anybody may ping, and what was sent to an isolated VM comes each second until it is released
@@ -54,7 +54,7 @@ class Lab:
         self.logins = {}        # id -> Login
         self.actors = {}        # name -> (machine, id of the login that it came from, or None)
         self.down, self.stopped, self.cut = set(), {}, False
-        self.policy_text, self.policy_sure, self.changed = None, True, 0.0
+        self.policy_text, self.policy_sure, self.changed, self.directory_changed = None, True, 0.0, 0.0
         self.parts = set()      # VMs whose agent has a stopped process
         self.units = set()      # VMs on which the service runs
         self.isolated = {}      # id of a login -> (VM, number of its session)
@@ -63,7 +63,7 @@ class Lab:
 
     # ---- the shell's verbs ---------------------------------------------------------------------
 
-    def sh(self, script, *args, timeout=60, given=None, fail=True):
+    def sh(self, script, *args, timeout=180, given=None, fail=True):
         """A line of bash with lab/functions.sh; its output. @fail: LabError when it fails."""
         text = 'set -euo pipefail; . "$0/lab/functions.sh"; ' + script
         run = subprocess.Popen(["bash", "-c", text, TOP, *args], env=self.env, text=True,
@@ -87,7 +87,7 @@ class Lab:
 
     def up(self):
         self.clear()
-        self.sh("lab_up; lab_daemons", timeout=180)
+        self.sh("lab_up; lab_daemons", timeout=400)
         with open(os.path.join(TOP, "lab", "policy.idfw"), encoding="utf-8") as text:
             self.policy_text = text.read()
         for vm in VMS:
@@ -129,7 +129,7 @@ class Lab:
     def destroy(self):
         for login in self.logins.values():
             end(login.client)
-        self.sh("lab_down", timeout=120, fail=False)
+        self.sh("lab_down", timeout=300, fail=False)
 
     # ---- people --------------------------------------------------------------------------------
 
@@ -285,7 +285,7 @@ class Lab:
         if who not in self.down:
             return
         if who == "dc":
-            self.sh("lab_dc_run", timeout=90)
+            self.sh("lab_dc_run", timeout=180)
         else:
             self.sh('lab_daemon "$@"', *DAEMONS[who])
         self.down.discard(who)
@@ -358,7 +358,7 @@ class Lab:
             return
         # already so: no error to us
         self.sh('lab_ad_group_%s "$@"' % step["op"], step["group"], step["user"], fail=False)
-        self.changed = time.monotonic()
+        self.changed = self.directory_changed = time.monotonic()
 
     def do_account(self, step):
         if "dc" in self.down or "dc" in self.stopped:
@@ -366,7 +366,7 @@ class Lab:
         self.sh('lab_ldapmodify', fail=False, given="dn: CN=%s,OU=People,DC=corp,DC=example\n"
                 "changetype: modify\nreplace: userAccountControl\nuserAccountControl: %d\n" %
                 (step["user"], 512 if step["enable"] else 514))
-        self.changed = time.monotonic()
+        self.changed = self.directory_changed = time.monotonic()
 
     def do_policy(self, step):
         if {"svm"} & {*self.down, *self.stopped}:

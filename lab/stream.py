@@ -6,8 +6,8 @@ serve PORT...             to each connection, IPv4 or IPv6: a numbered line each
                           lines that come are sent back
 pull HOST PORT FILE [S]   connect, write "<unix ms> <line>" to FILE for each line that arrives;
                           ends when the peer ends or when S seconds passed without a byte
-probe HOST PORT [MS]      one connection: exit 0 and the first line when data arrives within MS
-                          (1000), else exit 1 and why not
+probe HOST PORT [MS]      one connection: exit 0 and the first line when it is made within MS (1000; the
+                          kernels alone do that), else exit 1 and why not
 until HOST PORT open|shut [MS]
                           probe again and again until the answer is that; print the unix ms then
 watch FLOW...             FLOW is NAME:LEASE_S:HOST:PORT: hold a connection and open new ones, and tell
@@ -27,6 +27,7 @@ import time
 
 PERIOD_S = 0.02
 ONE_TRY_S = 0.05
+LINE_S = 30 # once there is a connection, its other end may be a busy process
 NEW_TRY_S = 1.0
 NEW_EVERY_S = 0.1
 
@@ -71,6 +72,7 @@ def first_line(host, port, timeout_s):
     """The first line from the service, or None and the reason."""
     try:
         with socket.create_connection((host, int(port)), timeout_s) as conn:
+            conn.settimeout(LINE_S)
             line = conn.makefile().readline().rstrip("\n")
             return (line, "") if line else (None, "closed")
     except (TimeoutError, socket.timeout):
@@ -80,7 +82,7 @@ def first_line(host, port, timeout_s):
 
 
 def pull(host, port, path, quiet_s=30.0):
-    with socket.create_connection((host, int(port)), 5) as conn, open(path, "w") as out:
+    with socket.create_connection((host, int(port)), 30) as conn, open(path, "w") as out:
         conn.settimeout(float(quiet_s))
         rest = b""
         try:

@@ -13,13 +13,14 @@ set -euo pipefail
 . "$LAB_TOP/lab/drills.sh"
 lab_test
 echo "== each once, for less than half the shortest lease or a little more: no connection is cut"
+# a machine that mends slowly may take longer than a lease: what has one of 24 h never ends
 once() { # COMPONENT HOW [OPTION...]
 	local fault=$1 how=$2
 	shift 2
 	drill 0 "$fault" "$@" --vm jump01 --for 3s && ok "$fault $how is as the table says" || differing
 	check "$fault $how: facts" facts "o['type'] == 'drill' and o['fault'] == '$fault' and o['how'] == '$how' and o['as_expected'] and \
-		3000 <= o['broken_ms'] < 10000 and sorted(flows) == ['close', 'hold-20s', 'lasting'] and \
-		flows['lasting']['shut'] == 0 and flows['lasting']['opened'] > 5 and not flows['lasting']['ended']"
+		3000 <= o['broken_ms'] and sorted(flows) == ['close', 'hold-20s', 'lasting'] and \
+		flows['lasting']['shut'] == 0 and flows['lasting']['opened'] > 2 and not flows['lasting']['ended']"
 }
 for fault in agent mux svm directory; do
 	once $fault kill
@@ -67,6 +68,6 @@ rc=0
 wait $pid || rc=$?
 check "status 2" [ $rc = 2 ]
 check "the mux runs" lab_pid host gi-mux >/dev/null
-check "all is in sync" lab_in_sync
+check "all is in sync" lab_wait_for 30 lab_in_sync
 check "it says so" grep -q 'all is in sync again' "$OUT"
 check "the former policy is back" [ "$(lab_ctl policy show | grep -c drill-close)" = 0 ]

@@ -33,11 +33,14 @@ agent_pids() {
 		case $(readlink "$p/exe") in */gi-fileagent) [ "${p#/proc/}" = "$1" ] || echo "${p#/proc/}" ;; esac
 	done' pids "$sup"
 }
-has_worker() { [ "$(agent_pids | wc -l)" -ge 2 ]; }
+worker_signal() { # SIGNAL - there may be none for a moment
+	local pid
+	pid=$(agent_pids | sed -n 2p) && [ -n "$pid" ] && lab_in web01 kill "-$1" "$pid"
+}
 part_signal() { # PART SIGNAL
 	case $1 in
 	supervisor) lab_in web01 kill "-$2" "$(agent_pids | sed -n 1p)" ;;
-	worker) lab_wait_for 30 has_worker && lab_in web01 kill "-$2" "$(agent_pids | sed -n 2p)" ;;
+	worker) lab_wait_for 30 worker_signal "$2" ;;
 	mux) lab_signal host gi-mux "$2" ;;
 	service) lab_signal svm svm-scan "$2" ;;
 	esac
@@ -52,7 +55,7 @@ part_restart() { # PART: what systemd would do; a worker is its supervisor's
 
 lab_put web01 /run/lab/opener.py <"$LAB_TOP/tests/ns/opener.py"
 openers() { # DIR SECONDS LOG
-	lab_in web01 timeout 60 setpriv --reuid 2001 --regid 2001 --clear-groups \
+	lab_in web01 timeout 120 setpriv --reuid 2001 --regid 2001 --clear-groups \
 		python3 /run/lab/opener.py "$1" "$2" >"$LAB_DIR/$3" 2>&1 &
 }
 answered() { # a clean file can be read in the strict place

@@ -39,7 +39,7 @@ set -m
 env --default-signal=INT "$demo" >"$out" 2>&1 &
 pid=$!
 set +m
-for _ in {1..600}; do
+for _ in {1..1800}; do
 	grep -q '^4\.' "$out" && break
 	sleep 0.05
 done

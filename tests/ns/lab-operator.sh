@@ -48,9 +48,10 @@ lab_wait_for 30 lab_in_sync || bad "not in sync after the restart"
 reaches bob $DB 5432 "bob, after the restart"
 
 echo "== the first policy again: bob's transfer is cut, alice's ran through all that"
+runs_on jump01 bob
 when=$(lab_now_ms)
 lab_ctl policy commit /etc/idfw/policy.idfw
-cut_at jump01 bob "$when" "the commit" 1000
+cut_at jump01 bob "$when" "the commit"
 reaches_not bob $DB 5432 "bob"
 unbroken jump01 alice "through three policies and a restart"
 
@@ -60,7 +61,7 @@ when=$(lab_now_ms)
 lab_ctl kick "$session" --reason "a test"
 cut_at jump01 alice "$when" "the kick"
 leftover_reaches_not jump01 alice
-check "recorded" audited kick alice "a test"
+check "recorded" lab_wait_for 30 audited kick alice "a test"
 lab_login again jump01 alice
 reaches again $DB 5432 "alice after a new login"
 
@@ -104,7 +105,7 @@ rc=0
 lab_ctl who nobody-of-that-name >/dev/null 2>&1 || rc=$?
 check "nobody of that name is status 1" [ $rc = 1 ]
 lab_well() { lab_ctl status >/dev/null; }
-check "status is well" lab_well
+check "status is well" lab_wait_for 30 lab_well
 lab_in svm setpriv --reuid 2001 --regid 2001 --clear-groups /run/lab/build/idfwctl/idfwctl \
 	-s /run/idfw/svm.sock status >/dev/null 2>&1 && bad "anybody may ask the control socket" ||
 	ok "the control socket is not for everybody"

@@ -18,7 +18,7 @@ through() {
 	check "no access before" loses alice
 	lab_spawn jump01 "by-$service" "$@"
 	check "access within" gains alice
-	check "known as a session of $service" known_by "$service"
+	check "known as a session of $service" lab_wait_for 30 known_by "$service"
 	lab_signal jump01 "by-$service" TERM
 	check "gone" lab_wait_for 30 not_live alice
 	check "no access after" loses alice
@@ -39,10 +39,8 @@ agent_signal() {
 }
 agent_signal STOP
 start=$(lab_now_ms)
-lab_in jump01 su - bob -s /bin/sh -c true
-took=$(($(lab_now_ms) - start))
-check "su works, after the time-out of 2000 ms at each end at most ($took ms)" [ $took -gt 1900 ]
-check "and not for ever" [ $took -lt 20000 ]
+check "su works, after the time-out of 2000 ms at each end at most" lab_in jump01 timeout 60 su - bob -s /bin/sh -c true
+tell "$(since "$start")"
 agent_signal CONT
 
 echo "== required: no agent, no login"
@@ -51,6 +49,7 @@ lab_pam jump01 "socket=/run/idfw/pam.sock timeout_ms=300 required" required
 rc=0
 lab_in jump01 su - bob -s /bin/sh -c true 2>/dev/null || rc=$?
 check "su is refused" [ $rc != 0 ]
+lab_pam jump01 "socket=/run/idfw/pam.sock timeout_ms=30000 required" required
 lab_daemon jump01
 lab_wait_for 30 lab_in_sync || bad "not in sync"
 check "su works again with the agent" lab_in jump01 su - bob -s /bin/sh -c true

@@ -67,7 +67,7 @@ if line=$(left "$probe"); then ok "before it: $line"; else bad "before it: $line
 transfer a jump01 alice
 start=$(lab_now_ms)
 lab_logout a
-cut_at jump01 alice "$start" "the transfer that she left running" 500
+cut_at jump01 alice "$start" "the transfer that she left running"
 left_may_not "left behind" ""
 left_may_not "left behind, as root" sudo
 left_may_not "left behind, as bob" "sudo -u bob"
@@ -87,7 +87,6 @@ transfer c jump01 alice
 may d "the other one" ''
 lab_logout d
 may c "the first, after the other's logout" ''
-sleep 1
 unbroken jump01 alice "through the other's logout"
 
 echo "== a daemon that she starts is in her session"

@@ -58,7 +58,7 @@ sed -i 's/"forget": "eng-db"/"forget": ""/' "$dir/one.json"
 echo "== interrupted"
 "$soak" --steps 1000 --seed 3 --verbose >"$dir/out" &
 pid=$!
-for _ in {1..1000}; do
+for _ in {1..4000}; do
 	! grep -q 'step 2' "$dir/out" || break
 	sleep 0.02
 done

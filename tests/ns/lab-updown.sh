@@ -52,7 +52,7 @@ done
 echo "== killed while it comes up; down finds what is there"
 IDFW_LAB=$one setsid "$lab" up bare &
 pid=$!
-for _ in {1..1000}; do
+for _ in {1..3000}; do
 	[ ! -e "/tmp/idfw-lab-$one/pid/jump01" ] || break
 	sleep 0.01
 done
