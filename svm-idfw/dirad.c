@@ -538,6 +538,13 @@ static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, s
 		t.wrong_name = false;
 		err = ad_by_name(b, &n, &t, why);
 	}
+	/* each account has a primary group: no group at all is an attribute that is kept from us */
+	if (err == 0 && ret->status == IDFW__DIR_RESULT__STATUS__OK && t.n_sids == 0)
+		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,
+			"the directory does not say which groups \"%.100s\" is in: may bind-user "
+			"read "
+			"tokenGroups? See the group \"Windows Authorization Access Group\"",
+			name);
 	if (err == 0 && ret->status == IDFW__DIR_RESULT__STATUS__OK)
 		err = ad_groups(b, &t, why);
 	if (err == 0)

@@ -181,7 +181,7 @@ void ad_person(const char *dn, unsigned int usn)
 
 	(void)snprintf(text, sizeof(text), "uSNChanged: %u", usn);
 	fake_entry(ALICE, dn, "objectClass: user", "sAMAccountName: alice",
-		"objectSid: S-1-5-21-1-2-3-1001", text, NULL);
+		"tokenGroups: S-1-5-21-1-2-3-513", "objectSid: S-1-5-21-1-2-3-1001", text, NULL);
 }
 
 void ad_group(unsigned int usn, const char *a, const char *b)

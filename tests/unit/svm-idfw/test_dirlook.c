@@ -29,7 +29,7 @@ enum { ALICE = 10, BOB, ENG = 20, STAFF };
 struct t {
 	struct idfw_dir_conf conf;
 	struct dir_back b;
-	char said[8192], why[DIR_WHY_MAX];
+	char said[8192], why[DIR_WHY_MAX], text[DIR_WHY_MAX];
 	unsigned int turn; /* of before(): the search at which something happens */
 	void (*happens)(void);
 };
@@ -112,6 +112,7 @@ static const char *look(struct t *t, const char *name, const char *known)
 
 	assert_true(!known || sid_from_text(known, sid, &len) == 0);
 	err = dir_back_ad.lookup(&t->b, name, sid, len, &a, t->why);
+	memcpy(t->text, a.text, sizeof(t->text));
 	at = (size_t)snprintf(t->said, sizeof(t->said), "%s%s%s",
 		err < 0 ? "broken" : words[a.status], a.name && err == 0 ? " " : "",
 		a.name && err == 0 ? a.name : "");
@@ -292,6 +293,32 @@ static void test_lookup_rubbish_is_no_answer(void **state)
 	assert_string_equal(look(t, "alice", NULL), "broken");
 }
 
+static void hidden(void)
+{
+	fake_entry(ALICE, "CN=alice," PEOPLE, "objectClass: user", "sAMAccountName: alice",
+		"objectSid: " SID(1100), NULL);
+}
+
+static void in_parts(void)
+{
+	fake_entry(ALICE, "CN=alice," PEOPLE, "objectClass: user", "sAMAccountName: alice",
+		"objectSid: " SID(1100), "tokenGroups;range=0-1499: " SID(513), NULL);
+}
+
+/* everybody has a primary group: who seems to be in none is one whose groups are not shown */
+static void test_lookup_groups_that_may_not_be_read_are_no_answer(void **state)
+{
+	struct t *t = *state;
+
+	at(t, 2, hidden);
+	assert_string_equal(look(t, "alice", NULL), "unavailable");
+	assert_non_null(strstr(t->text, "tokenGroups"));
+	assert_non_null(strstr(t->text, "\"alice\""));
+	assert_string_equal(look(t, "alice", SID(1100)), "unavailable");
+	at(t, 2, in_parts);
+	assert_string_equal(look(t, "alice", NULL), "unavailable");
+}
+
 static void test_lookup_refused_is_no_answer(void **state)
 {
 	static const char *const at_what[] = { "sAMAccountName", "<GUID=", "objectSid" };
@@ -321,6 +348,7 @@ int main(void)
 		T(test_lookup_deleted_meanwhile),
 		T(test_lookup_another_account_than_asked_for),
 		T(test_lookup_rubbish_is_no_answer),
+		T(test_lookup_groups_that_may_not_be_read_are_no_answer),
 		T(test_lookup_refused_is_no_answer),
 	};
 
