@@ -40,8 +40,7 @@ int dir_claim_domain(
 	if (c->sid[at][0])
 		return strcmp(c->sid[at], domain) == 0 ? 0 : -GI_ESTATE;
 	for (size_t i = 0; i < c->n; i++) {
-		if (i == at || strcmp(c->sid[i], domain) != 0 ||
-			claim_same(&c->dirs[i], &c->dirs[at]))
+		if (strcmp(c->sid[i], domain) != 0 || claim_same(&c->dirs[i], &c->dirs[at]))
 			continue;
 		*ret_owner = i;
 		return -EEXIST;

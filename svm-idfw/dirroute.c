@@ -94,7 +94,7 @@ static size_t map_stars(const char *s, size_t len)
 	return n;
 }
 
-/* @ret: what the star stands for, in @name; empty without one */
+/* @ret: what the star stands for, in @name; empty without one: both sides have one, or none */
 static bool map_fits(const struct map_rule *r, const char *name, const char **ret, size_t *ret_len)
 {
 	const char *star = memchr(r->from, '*', r->from_len);
@@ -121,7 +121,6 @@ static int map_write(
 	size_t head = star ? (size_t)(star - r->to) : r->to_len;
 	size_t tail = star ? r->to_len - head - 1 : 0;
 
-	len = star ? len : 0;
 	if (head + len + tail > DIR_NAME_MAX)
 		return -GI_ELIMIT;
 	memcpy(ret, r->to, head);

@@ -287,9 +287,8 @@ static int set_ask_new(struct dir_set *s, const char *key, const char *name, con
 	a->names_in = strdup(names_in);
 	if (dir_map_apply(s->maps, name, mapped) == 0)
 		name = mapped;
+	/* what is no name of an account has none: the first block says so */
 	dir_route(s->dirs, s->n, name, names_in, &a->route);
-	if (a->route.n == 0) /* no name of an account: who is asked first says so */
-		a->route.n = 1;
 	a->known = -1;
 	a->first = !known || known->waits ||
 		   (known->presence != IDFW_P_FOUND && known->presence != IDFW_P_NOT_FOUND);
@@ -338,16 +337,39 @@ static bool set_ask_next(struct dir_set *s, struct set_ask *a, struct idfw_princ
 	return false;
 }
 
+/* once more; known of it by then is @found, or what was before if that is no answer */
+static int set_ask_again(
+	struct dir_set *s, const struct set_ask *a, const struct idfw_principal *found)
+{
+	const struct idfw_principal *p = found->presence == IDFW_P_FOUND ? found
+					 : a->trusts			 ? &a->trusts->prior
+									 : NULL;
+	struct idfw_principal known = { .sid = a->sid, .presence = found->presence };
+	const struct idfw_group **in = calloc(p ? p->n_groups + 1 : 1, sizeof(*in));
+	int err;
+
+	if (!in)
+		return -ENOMEM;
+	if (a->known >= 0)
+		known.directory = s->dirs[a->known].label;
+	if (p == found) {
+		known.sid = found->sid;
+		known.directory = found->directory;
+	}
+	for (size_t i = 0; p && i < p->n_groups; i++)
+		in[known.n_in++] = &p->groups[i];
+	known.in = in;
+	err = dir_set_lookup(s, a->key, a->login, a->names_in, &known);
+	free(in);
+	return err;
+}
+
 /* @a: takes */
 static void set_ask_done(struct dir_set *s, struct set_ask *a, const struct idfw_principal *found)
 {
-	struct idfw_principal known = { .sid = a->sid, .presence = found->presence };
-
 	HASH_DEL(s->asks, a);
-	if (a->known >= 0)
-		known.directory = s->dirs[a->known].label;
 	/* before the answer: whoever asks again from within waits for the same */
-	if (a->again && dir_set_lookup(s, a->key, a->login, a->names_in, &known) < 0)
+	if (a->again && set_ask_again(s, a, found) < 0)
 		a->again = false; /* this answer is the last then */
 	s->ops.principal(s->arg, a->key, found);
 	set_ask_free(a);

@@ -85,6 +85,7 @@ static void test_route_default_takes_bare_names(void **state)
 	assert_string_equal(order(d, "BB\\alice", buf), "a b ldap ");
 }
 
+static char *catalogs[] = { (char *)"ldap://dc1.b.example:3268", (char *)"ldap://dc1:3269/" };
 static char *catalog[] = { (char *)"ldaps://dc1.b.example:3269" };
 
 static void test_route_check_trusts(void **state)
@@ -100,6 +101,10 @@ static void test_route_check_trusts(void **state)
 	d[1].uris = (struct conf_list){ catalog, 1 };
 	assert_int_equal(dir_route_check(d, 3, why), -EINVAL);
 	assert_non_null(strstr(why, "Global Catalog"));
+	for (size_t i = 0; i < GI_ARRAY_SIZE(catalogs); i++) {
+		d[1].uris = (struct conf_list){ &catalogs[i], 1 };
+		assert_int_equal(dir_route_check(d, 3, why), -EINVAL);
+	}
 	d[0].trusts = (struct conf_list){ trust_self, 1 };
 	assert_int_equal(dir_route_check(d, 3, why), -EINVAL);
 	assert_non_null(strstr(why, "directory a: trusts: \"a\""));
@@ -162,6 +167,8 @@ static void test_map_apply_too_long(void **state)
 	list.n = 0;
 	assert_int_equal(dir_map_apply(&list, name, made), 0);
 	assert_string_equal(made, name);
+	name[DIR_NAME_MAX] = 'a';
+	assert_int_equal(dir_map_apply(&list, name, made), -GI_ELIMIT);
 }
 
 static void test_map_check_bad_refused(void **state)
@@ -172,7 +179,7 @@ static void test_map_check_bad_refused(void **state)
 		"a -> \xff" };
 	static const char *const good[] = { "a -> b", "* -> CORP\\*", "*@x -> *@y.example",
 		"X\\* -> *" };
-	char why[CONF_WHY_MAX];
+	char why[CONF_WHY_MAX], text[DIR_NAME_MAX + 16];
 
 	(void)state;
 	for (size_t i = 0; i < GI_ARRAY_SIZE(bad); i++) {
@@ -182,6 +189,14 @@ static void test_map_check_bad_refused(void **state)
 	}
 	for (size_t i = 0; i < GI_ARRAY_SIZE(good); i++)
 		assert_int_equal(dir_map_check(good[i], why), 0);
+	assert_int_equal(dir_map_check("*-* -> *", why), -EINVAL);
+	assert_non_null(strstr(why, "one * on a side at most"));
+	assert_int_equal(dir_map_check("* -> *-*", why), -EINVAL);
+	assert_non_null(strstr(why, "one * on a side at most"));
+	memset(text, 'a', DIR_NAME_MAX + 1);
+	(void)snprintf(text + DIR_NAME_MAX + 1, sizeof(text) - DIR_NAME_MAX - 1, " -> b");
+	assert_int_equal(dir_map_check(text, why), -EINVAL);
+	assert_int_equal(dir_map_check(text + 1, why), 0);
 }
 
 /* ---- names with a domain in a policy ---- */
@@ -265,19 +280,21 @@ static void test_has_below_the_base(void **state)
 	assert_false(dir_route_has(d, 3, "a", "CN=x\\,DC=eu,DC=a,DC=example", "eu.a.example"));
 	assert_true(dir_route_has(d, 3, "a", "CN=x\\,DC=eu,DC=a,DC=example", "a.example"));
 	assert_true(dir_route_has(d, 3, "a", NULL, "eu.a.example"));
+	realm[0] = (char *)"xa.example"; /* ends like it, and is not below it: another name of it */
+	assert_true(dir_route_has(d, 3, "a", "CN=eng,DC=a,DC=example", "xa.example"));
 }
 
 static void test_vm_rule_first_that_fits(void **state)
 {
 	static char *rules[] = { (char *)"lab-* -> lab", (char *)"*-lab -> b", (char *)"x*y -> c",
-		(char *)"db01 -> d", (char *)"z* -> e" };
+		(char *)"db01 -> d", (char *)"z* -> e", (char *)"ab*ba -> f" };
 	static const struct {
 		const char *vm, *label;
 	} t[] = { { "lab-1", "lab" }, { "lab-", "lab" }, { "lab", NULL }, { "LAB-1", NULL },
 		{ "a-lab", "b" }, { "lab-lab", "lab" }, { "xy", "c" }, { "x1y", "c" },
 		{ "x", NULL }, { "db01", "d" }, { "db011", NULL }, { "db0", NULL }, { "z", "e" },
-		{ "", NULL } };
-	const struct conf_list list = { rules, 5 };
+		{ "", NULL }, { "aba", NULL }, { "abba", "f" } };
+	const struct conf_list list = { rules, 6 };
 	char why[CONF_WHY_MAX];
 
 	(void)state;

@@ -138,6 +138,52 @@ static void test_known_is_gone(void **state)
 	assert_string_equal(w->said, "alice=not-found@ ");
 }
 
+/* whose SID is not known may be anybody there */
+static void test_known_without_a_sid_is_not_asked_for(void **state)
+{
+	struct idfw_principal p = { .sid = (char *)"", .directory = (char *)"c" };
+	struct world *w = *state;
+
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", "", &p), 0);
+	answer(w, 0, "alice", IDFW_P_UNAVAILABLE);
+	assert_string_equal(w->asked, "a:alice: ");
+	assert_string_equal(w->said, "alice=unavailable@ ");
+}
+
+/* past one that is down only the block is asked that had it: c may have another one of that name */
+static void test_known_is_asked_for_nowhere_else(void **state)
+{
+	struct idfw_principal p = { .sid = (char *)"S-1-5-7", .directory = (char *)"b" };
+	struct world *w = *state;
+
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", "", &p), 0);
+	answer(w, 0, "alice", IDFW_P_UNAVAILABLE);
+	answer(w, 1, "alice", IDFW_P_FOUND);
+	assert_string_equal(w->said, "alice=found@b ");
+	assert_string_equal(w->others, "");
+	w->asked[0] = w->said[0] = '\0';
+	assert_int_equal(dir_set_lookup(w->set, "alice", "alice", "", &p), 0);
+	answer(w, 0, "alice", IDFW_P_UNAVAILABLE);
+	answer(w, 1, "alice", IDFW_P_NOT_FOUND);
+	assert_string_equal(w->asked, "a:alice: b:alice:S-1-5-7 ");
+	assert_string_equal(w->said, "alice=not-found@ ");
+}
+
+static void test_lookup_so_many_at_a_time(void **state)
+{
+	struct world *w = *state;
+	char key[16];
+
+	for (size_t i = 0; i < DIR_QUEUE_MAX; i++) {
+		(void)snprintf(key, sizeof(key), "u%zu", i);
+		assert_int_equal(dir_set_lookup(w->set, key, key, "", NULL), 0);
+	}
+	assert_int_equal(dir_set_lookup(w->set, "more", "more", "", NULL), -GI_EFULL);
+	assert_int_equal(dir_set_lookup(w->set, "u7", "u7", "", NULL), 0);
+	answer(w, 0, "u9", IDFW_P_UNAVAILABLE);
+	assert_int_equal(dir_set_lookup(w->set, "more", "more", "", NULL), 0);
+}
+
 /* behind those that somebody waits for, until somebody logs in as one of them */
 static void test_known_is_in_no_hurry(void **state)
 {
@@ -196,7 +242,7 @@ static void test_twice_is_asked_once_more(void **state)
 	dirset_look(w, "alice@b.example");
 	assert_string_equal(w->asked, "b:alice@b.example: ");
 	answer(w, 1, "alice@b.example", IDFW_P_FOUND);
-	assert_string_equal(w->asked, "b:alice@b.example: b:alice@b.example: ");
+	assert_string_equal(w->asked, "b:alice@b.example: b:alice@b.example:S-1-5-7 ");
 	w->again = "alice@b.example";
 	answer(w, 1, "alice@b.example", IDFW_P_FOUND);
 	assert_string_equal(w->said, "alice@b.example=found@b alice@b.example=found@b ");
@@ -382,7 +428,7 @@ static void test_lookup_again_maps_the_login_name(void **state)
 	dirset_look(w, "alice@x.example");
 	dirset_look(w, "alice@x.example");
 	answer(w, 1, "alice@x.example", IDFW_P_FOUND);
-	assert_string_equal(w->asked, "b:alice@b.example: b:alice@b.example: ");
+	assert_string_equal(w->asked, "b:alice@b.example: b:alice@b.example:S-1-5-7 ");
 }
 
 static void test_trusts_unknown_and_down_is_unavailable(void **state)
@@ -422,6 +468,89 @@ static void test_trusts_known_and_down_stays_as_it_was(void **state)
 	dirset_b_has(w);
 	dirset_other_has(w, 2, NULL);
 	assert_string_equal(w->said, "alice@b.example=found@b stale own Users local other ");
+}
+
+/* asked for twice, and a is lost between the two answers: its group is not lost with it */
+static void test_trusts_down_at_the_second_answer_stays_as_it_was(void **state)
+{
+	struct world *w = *state;
+
+	w->d[1].trusts = (struct conf_list){ dirset_trusts, 2 };
+	for (int turn = 0; turn < 2; turn++) {
+		if (turn == 0)
+			dirset_look(w, "alice@b.example");
+		else
+			look_known(w);
+		assert_int_equal(
+			dir_set_lookup(w->set, "alice@b.example", "alice@b.example", "", NULL), 0);
+		dirset_b_has(w);
+		dirset_other_has(w, 0, &dirset_g_local);
+		dirset_other_has(w, 2, NULL);
+		assert_string_equal(w->said, "alice@b.example=found@b own Users local ");
+		w->said[0] = '\0';
+		dirset_b_has(w);
+		other_down(w, 0);
+		dirset_other_has(w, 2, &dirset_g_third);
+		assert_string_equal(
+			w->said, "alice@b.example=found@b stale own Users third local ");
+		w->asked[0] = w->said[0] = '\0';
+	}
+	/* and one that was no answer is not what is known of it */
+	look_known(w);
+	assert_int_equal(dir_set_lookup(w->set, "alice@b.example", "alice@b.example", "", NULL), 0);
+	answer(w, 1, "alice@b.example", IDFW_P_UNAVAILABLE);
+	w->said[0] = '\0';
+	dirset_b_has(w);
+	other_down(w, 0);
+	dirset_other_has(w, 2, NULL);
+	assert_string_equal(w->said, "alice@b.example=found@b stale own Users local other ");
+}
+
+/* its domain is known by an account of its own as well */
+static void test_trusts_down_that_said_something_before(void **state)
+{
+	struct idfw_principal p = { .presence = IDFW_P_FOUND, .sid = (char *)SID_A "5" };
+	struct world *w = *state;
+
+	w->d[1].trusts = (struct conf_list){ dirset_trusts, 2 };
+	dirset_look(w, "carl@a.example");
+	dir_set_answer(w->set, 0, "carl@a.example", &p);
+	look_known(w);
+	dirset_b_has(w);
+	other_down(w, 0);
+	dirset_other_has(w, 2, NULL);
+	assert_string_equal(w->said, "alice@b.example=found@b stale own Users local other ");
+}
+
+/* the same SID, known from another block that trusts nobody: what she is in there was never asked
+ */
+static void test_trusts_known_by_another_block_is_not_known(void **state)
+{
+	struct idfw_principal known = { .directory = (char *)"c", .sid = (char *)SID_B "9" };
+	struct world *w = *state;
+
+	test_trusts_down_that_said_something_before(state);
+	w->said[0] = '\0';
+	assert_int_equal(
+		dir_set_lookup(w->set, "alice@b.example", "alice@b.example", "", &known), 0);
+	dirset_b_has(w);
+	other_down(w, 0);
+	dirset_other_has(w, 2, NULL);
+	assert_string_equal(w->said, "alice@b.example=unavailable@b stale own Users ");
+}
+
+static void test_trusts_are_hurried_as_well(void **state)
+{
+	struct idfw_principal p = { .presence = IDFW_P_FOUND };
+	struct world *w = *state;
+
+	w->d[1].trusts = (struct conf_list){ dirset_trusts, 2 };
+	assert_int_equal(dir_set_lookup(w->set, "alice@b.example", "alice@b.example", "", &p), 0);
+	dirset_b_has(w);
+	dirset_other_has(w, 0, NULL);
+	assert_false(w->first);
+	dir_set_hurry(w->set, "alice@b.example");
+	assert_string_equal(w->hurried, "b:alice@b.example c:alice@b.example ");
 }
 
 static void test_trusts_known_as_somebody_else_is_not_him(void **state)
@@ -631,6 +760,13 @@ int main(void)
 		cmocka_unit_test(test_add_many_takes_each_once),
 		T(test_trusts_unknown_and_down_is_unavailable),
 		T(test_trusts_known_and_down_stays_as_it_was),
+		T(test_trusts_down_at_the_second_answer_stays_as_it_was),
+		T(test_trusts_down_that_said_something_before),
+		T(test_trusts_known_by_another_block_is_not_known),
+		T(test_trusts_are_hurried_as_well),
+		T(test_known_without_a_sid_is_not_asked_for),
+		T(test_known_is_asked_for_nowhere_else),
+		T(test_lookup_so_many_at_a_time),
 		T(test_trusts_known_as_somebody_else_is_not_him),
 		T(test_trusts_of_nobody_are_not_asked),
 	};
