@@ -192,8 +192,11 @@ static int start(struct svm *s)
 	idfw_guests_set_engine(s->guests, s->engine);
 	snprintf(path, sizeof(path), "%s/svm.db", s->conf.state_dir);
 	r = idfw_store_open(s->loop, path, &svm_store_ops, s, why, &s->store);
-	if (r == 0)
+	if (r == 0) {
 		r = idfw_store_load(s->store, s->engine);
+		if (r < 0)
+			idfw_store_why_load(s->store, r, why);
+	}
 	if (r < 0) {
 		gi_err("database: %s", *why ? why : gi_strerror(r));
 		return r;

@@ -215,6 +215,11 @@ int idfw_store_read(struct idfw_store *s, const struct store_load_ops *ops, void
 	return store_sql_load(s->reader, ops, arg);
 }
 
+void idfw_store_why_load(struct idfw_store *s, int err, char ret_why[256])
+{
+	store_sql_why_load(s->reader, err, ret_why);
+}
+
 void idfw_store_stats(struct idfw_store *s, struct idfw_store_stats *ret)
 {
 	(void)pthread_mutex_lock(&s->lock);

@@ -35,6 +35,8 @@ GI_MUST_CHECK int idfw_store_open(struct io_loop *l, const char *path,
 void idfw_store_close(struct idfw_store *s); /* flushes what is queued */
 GI_MUST_CHECK int idfw_store_load(struct idfw_store *s,
 	struct idfw_engine *e); /* restore_* calls; before the thread starts writing */
+/* @err: of idfw_store_load(), in words with what to do; @ret_why: 256 bytes */
+void idfw_store_why_load(struct idfw_store *s, int err, char ret_why[256]);
 /* copies; -GI_EFULL: not taken (the caller counts; the agent sends the event again later) */
 GI_MUST_CHECK int idfw_store_put(struct idfw_store *s, const struct idfw_record *r);
 GI_MUST_CHECK int idfw_store_put_principal(struct idfw_store *s, const struct idfw_principal *p);

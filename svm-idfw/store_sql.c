@@ -18,6 +18,8 @@
 
 #include "svm-idfw/store_sqlint.h"
 
+#define SQL_DAMAGED "; restore a backup of it, or move it away"
+
 static int sql_open(const char *path, int flags, char why[STORE_WHY_MAX], struct store_sql **ret);
 static int sql_migrate(struct store_sql *db, const char *path, char why[STORE_WHY_MAX]);
 static int sql_error(struct store_sql *db, const char *what, char why[STORE_WHY_MAX]);
@@ -170,7 +172,8 @@ static int sql_error(struct store_sql *db, const char *what, char why[STORE_WHY_
 	(void)snprintf(why, STORE_WHY_MAX, "%.110s: %.90s%s", what, sqlite3_errmsg(db->db),
 		code == SQLITE_FULL    ? "; make room on that file system"
 		: code == SQLITE_IOERR ? "; is that file system full, or failing?"
-				       : "");
+		: code == SQLITE_NOTADB || code == SQLITE_CORRUPT ? SQL_DAMAGED
+								  : "");
 	switch (code) {
 	case SQLITE_FULL:
 		return -ENOSPC;
@@ -182,6 +185,16 @@ static int sql_error(struct store_sql *db, const char *what, char why[STORE_WHY_
 	default:
 		return -EIO;
 	}
+}
+
+void store_sql_why_load(struct store_sql *db, int err, char why[STORE_WHY_MAX])
+{
+	const char *path = sqlite3_db_filename(db->db, "main");
+	bool damaged = err == -EBADF || err == -EIO;
+
+	(void)snprintf(why, STORE_WHY_MAX, "%.110s: %s%s", path ? path : "",
+		damaged ? "what is in it cannot be read" : gi_strerror(err),
+		damaged ? SQL_DAMAGED : "");
 }
 
 /* ---- writing ---- */

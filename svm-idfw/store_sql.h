@@ -66,6 +66,8 @@ struct store_load_ops { /* each: 0, or negative to stop */
 	void (*next_db_id)(void *arg, uint64_t next);
 };
 GI_MUST_CHECK int store_sql_load(struct store_sql *db, const struct store_load_ops *ops, void *arg);
+/* why that failed, and what to do about it */
+void store_sql_why_load(struct store_sql *db, int err, char why[STORE_WHY_MAX]);
 /* store.c: the same on the store's own reader */
 GI_MUST_CHECK int idfw_store_read(
 	struct idfw_store *s, const struct store_load_ops *ops, void *arg);

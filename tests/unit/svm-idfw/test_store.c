@@ -509,8 +509,37 @@ static void test_store_no_database_refused(void **state)
 	assert_int_equal(fwrite(junk, sizeof(junk), 1, file), 1);
 	assert_int_equal(fclose(file), 0);
 	assert_int_equal(idfw_store_open(f->loop, path, &store_ops, f, why, &s), -EBADF);
-	assert_non_null(strstr(why, "not a database"));
+	assert_non_null(strstr(why, "not a database; restore a backup of it"));
 	assert_int_equal(unlink(path), 0);
+}
+
+/* nothing is served of half a database: a group that is missing may be one that a rule drops by */
+static void test_store_damaged_refused(void **state)
+{
+	struct fix *f = *state;
+	struct loaded l = { .next_db_id = 0 };
+	char why[256];
+	FILE *file;
+
+	sql(f,
+		"INSERT INTO principal(key,name,upn,dn,sid,guid,presence,resolved_ms,groups,"
+		"directory) VALUES('alice','','','','',zeroblob(16),1,5,'7','corp')",
+		SQLITE_OK, NULL);
+	assert_int_equal(idfw_store_read(f->store, &load_ops, &l), -EBADF);
+	idfw_store_why_load(f->store, -EBADF, why);
+	assert_non_null(strstr(why, f->path));
+	assert_non_null(strstr(why, "cannot be read; restore a backup of it, or move it away"));
+	idfw_store_why_load(f->store, -ENOMEM, why);
+	assert_null(strstr(why, "restore"));
+	idfw_store_close(f->store);
+	f->store = NULL;
+	file = fopen(f->path, "r+"); /* all but the first page */
+	assert_non_null(file);
+	assert_int_equal(ftruncate(fileno(file), 4096), 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(idfw_store_open(f->loop, f->path, &store_ops, f, why, &f->store), -EBADF);
+	assert_null(f->store);
+	assert_non_null(strstr(why, "malformed; restore a backup of it, or move it away"));
 }
 
 /* ---- a disk that does not take writes ---- */
@@ -668,6 +697,7 @@ int main(void)
 		T(test_store_removed_file_takes_nothing),
 		T(test_store_newer_version_refused),
 		T(test_store_no_database_refused),
+		T(test_store_damaged_refused),
 		T(test_store_full_queue_refuses_then_recovers),
 		T(test_store_bad_record_is_left_out_not_retried),
 		T(test_store_killed_writer_loses_nothing),
