@@ -331,7 +331,7 @@ static int tell(struct grp *r, char why[DIR_WHY_MAX])
 	bool doubt = r->doubt || r->ahead || (same && !named && !removed);
 	int err = 0;
 
-	if (named || removed || same || doubt)
+	if (named || removed || doubt)
 		dir_changes_group(r->out, r->head.id);
 	if (r->old && doubt)
 		between(r);

@@ -278,7 +278,7 @@ bool dldap_entry_range(
 	}
 	if (!e->e->crowd || !e->to || strcmp(attr, "member") != 0)
 		return false;
-	*ret_next = n > e->to + 1 ? e->to + 1 : 0;
+	*ret_next = n <= e->to + 1 ? 0 : fake.stuck && e->from ? e->from : e->to + 1;
 	if (*ret_next)
 		(void)snprintf(ret_name, DLDAP_RANGE_MAX, "member;range=%zu-%zu", e->from, e->to);
 	else

@@ -22,8 +22,8 @@ struct fake {
 	char log[2048];		 /* "SCOPE BASE FILTER\n" of each */
 	const char *fail_filter; /* a search with that in its filter or base fails; NULL: none */
 	int fail_err;
-	size_t groups;		   /* values of memberOf in one answer; 0: all */
-	bool stuck;		   /* the rest of memberOf begins where the part before did */
+	size_t groups; /* values of memberOf in one answer; 0: all */
+	bool stuck;    /* the rest of memberOf, member begins where the part before did */
 	void (*before)(void *arg); /* each search: the world goes on meanwhile; NULL */
 	void *arg;
 };

@@ -469,6 +469,132 @@ static void test_ad_large_group_in_parts(void **state)
 	assert_string_equal(ad_look(t), "a10 ");
 }
 
+/* the picture was made of it when it was as large already */
+static void test_ad_large_group_in_the_picture(void **state)
+{
+	struct t *t = *state;
+
+	ad_group(61, AD_ALICE, NULL);
+	fake_crowd(ENG, 2000);
+	ad_server_of("DC2", 70);
+	begin(t);
+	assert_int_equal(work(t), 0);
+	assert_true(t->b.groups->whole);
+	look(t);
+	dir_changes_fini(&t->ch);
+	ad_group(71, AD_ALICE, NULL);
+	fake_crowd(ENG, 1999);
+	ad_server_of("DC2", 71);
+	assert_string_equal(ad_look(t), "g20 ");
+}
+
+static void not_for_ever(void *arg)
+{
+	(void)arg;
+	assert_true(fake.searches < 1000);
+}
+
+/* a directory that gives the same part again and again is not asked for ever */
+static void test_ad_large_group_without_end(void **state)
+{
+	struct t *t = *state;
+
+	fake.stuck = true;
+	fake.before = not_for_ever;
+	ad_group(101, AD_ALICE, NULL);
+	fake_crowd(ENG, 5000);
+	ad_server(101);
+	look(t);
+	(void)work(t);
+	assert_string_equal(told(t), "all");
+}
+
+static void test_ad_renamed_and_joined_at_once(void **state)
+{
+	struct t *t = *state;
+
+	fake_entry(ENG, "CN=dev,DC=corp,DC=example", "objectClass: group", "sAMAccountName: dev",
+		"groupType: -2147483646", "uSNChanged: 101", AD_ALICE, AD_BOB, NULL);
+	ad_server(101);
+	assert_string_equal(ad_look(t), "a11 g20 ");
+}
+
+/* an ordinary account sees no deletion, only that there was a write more */
+static void test_ad_deleted_is_missed(void **state)
+{
+	struct t *t = *state;
+
+	ad_group(101, AD_ALICE, NULL);
+	ad_server(101);
+	(void)ad_look(t);
+	looked_up(t, ALICE);
+	fake.now_ms += 1000;
+	fake_gone(ALICE);
+	ad_server(102); /* the last write that is seen is of 101 */
+	assert_string_equal(ad_look(t), "a10 ");
+}
+
+static bool is_cached(struct t *t)
+{
+	struct dir_group g = { .name = (char *)"eng", .dn = (char *)"CN=eng" };
+	uint8_t sid[SID_BYTES_MAX];
+	uint64_t epoch;
+	bool found;
+
+	assert_int_equal(sid_from_text("S-1-5-21-1-2-3-1200", sid, &g.sid_len), 0);
+	memcpy(g.sid, sid, g.sid_len);
+	epoch = dir_cache_hold(t->b.cache);
+	found = dir_cache_get(t->b.cache, sid, g.sid_len) != NULL;
+	dir_cache_release(t->b.cache);
+	if (!found)
+		assert_int_equal(dir_cache_put(t->b.cache, &g, epoch), 0);
+	return found;
+}
+
+/* a name that is remembered is one that nobody has changed */
+static void test_ad_names_are_forgotten(void **state)
+{
+	struct t *t = *state;
+
+	assert_false(is_cached(t));
+	assert_true(is_cached(t));
+	fake_entry(ENG, "CN=dev,DC=corp,DC=example", "objectClass: group", "sAMAccountName: dev",
+		"objectSid: S-1-5-21-1-2-3-1200", "uSNChanged: 101", NULL);
+	ad_server(101);
+	look(t);
+	assert_false(is_cached(t)); /* renamed */
+	ad_ou("a", 10, 102);
+	look(t);
+	assert_false(is_cached(t)); /* what is below it has another DN */
+	ad_server(99);
+	look(t);
+	assert_false(is_cached(t)); /* restored from a backup */
+	assert_true(t->ch.all);
+	ad_server_of("DC2", 99);
+	begin(t);
+	assert_false(is_cached(t)); /* another one, which may not have it yet */
+}
+
+/* more than one look takes: it concerns all, and the picture is made anew */
+static void test_ad_too_much_at_once(void **state)
+{
+	struct t *t = *state;
+
+	fake.fail_filter = "uSNChanged";
+	fake.fail_err = -GI_ELIMIT;
+	ad_group(101, AD_BOB, NULL);
+	ad_server(101);
+	look(t);
+	assert_true(t->ch.all);
+	fake.fail_filter = NULL;
+	assert_int_equal(work(t), 0);
+	dir_changes_fini(&t->ch);
+	assert_true(t->b.groups->whole);
+	ad_group(102, AD_BOB, AD_ALICE);
+	ad_server(102);
+	assert_string_equal(ad_look(t), "a10 ");
+}
+
 /* two writes of one object */
 static void test_ad_left_and_joined_tells_who_was_looked_up(void **state)
 {
@@ -552,6 +678,12 @@ int main(void)
 		A(test_ad_left_and_joined_tells_who_was_looked_up),
 		A(test_ad_written_while_it_is_read),
 		A(test_ad_moved_out_of_base_is_not_found),
+		A(test_ad_large_group_in_the_picture),
+		A(test_ad_large_group_without_end),
+		A(test_ad_renamed_and_joined_at_once),
+		A(test_ad_deleted_is_missed),
+		A(test_ad_names_are_forgotten),
+		A(test_ad_too_much_at_once),
 	};
 
 	gi_log_init("test_dirgroups", GI_LOG_ERR);
