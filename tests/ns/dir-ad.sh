@@ -168,12 +168,8 @@ attribute bob pwdLastSet 0
 is_state 'a password that must be changed' 'must-change 0' bob
 attribute bob pwdLastSet -1
 is_state 'and was' '' bob
-lab_ldapmodify <<-E
-	dn: $LAB_BASE
-	changetype: modify
-	replace: lockoutThreshold
-	lockoutThreshold: 2
-E
+lockout() { printf 'dn: %s\nchangetype: modify\nreplace: lockoutThreshold\nlockoutThreshold: %s\n' "$LAB_BASE" "$1" | lab_ldapmodify; }
+lockout 2
 wrong_password() {
 	LDAPTLS_CACERT=/etc/idfw/tls/ca.crt lab_in svm ldapwhoami -H ldaps://dc1.corp.example \
 		-x -D bob@corp.example -w wrong-password >/dev/null 2>&1 || true
@@ -183,6 +179,7 @@ sees 'two wrong passwords lock it' 20000 '^concerns .*bob' wrong_password
 is_state 'bob is locked' 'locked 0' bob
 sees 'and it is unlocked' 20000 '^concerns .*bob' attribute bob lockoutTime 0
 is_state 'not any more' '' bob
+lockout 0 # wrong keys of svc-idfw come below, tried again until we have seen what is said
 
 echo '== changes concern whom they concern'
 add() { printf 'dn: %s\nchangetype: modify\nadd: member\nmember: %s\n' "$1" "$2" | lab_ldapmodify; }
@@ -269,7 +266,7 @@ RESTORED=5ca1ab1e-0000-4000-8000-00000000beef
 [ "$(invocation $RESTORED)" = $RESTORED ] || bad 'cannot be restored'
 sees 'back, with a restored database: up' 30000 '^state up' lab_dc_run
 anew() { [ "$(counts_as)" = $RESTORED ] && grep -q 'restored from a backup' "$W/err"; }
-if lab_wait_for 30 anew && wait_line 30 '^changed all'; then ok 'all is compared'; else bad "not compared: $(tail -3 "$W/err")"; fi
+if lab_wait_for 90 anew && wait_line 90 '^changed all'; then ok 'all is compared'; else bad "not compared: $(tail -3 "$W/err")"; fi
 says 'and lookups work' " found $alice alice .* eng " alice
 
 echo '== the server stalls'
