@@ -95,8 +95,8 @@ class Judge:
         return text
 
     def isolated(self, rows):
-        """docs/adr/0013, naively: session numbers that have no network, and (VM, cgroup) and (VM, uid) of
-        those that left something behind so. By the audit trail's order."""
+        """docs/adr/0013, naively: session numbers that have no network, (VM, cgroup) where such have left something
+        behind, and (VM, uid): outside of the sessions that go on. By the audit trail's order."""
         begun = {r["session"]: r["id"] for r in self.trail if r["kind"] == "login"}
         uids = {r["session"]: (r["vm"], r["uid"]) for r in rows}
         over = {r["session"] for r in self.trail if r["kind"] == "logout" and r["detail"]["reason"] not in ("cgroup", "reboot")}
@@ -107,12 +107,11 @@ class Judge:
             orders = [r for r in self.trail if r["kind"] == "isolated" and r["session"] == number and r["vm"] == vm]
             at, uid = orders[0]["id"], orders[0]["detail"]["uid"]  # the newest: it has been released in between
             out |= {s for s, who in uids.items() if who == (vm, uid) and (s == number or begun[s] > at)}
+            out |= {r["session"] for r in rows if not r["cgroup"] and uids[r["session"]] == (vm, uid)}
+            by_uid.add((vm, uid))
             for r in left:
                 if (r["vm"], r["detail"]["uid"]) == (vm, uid) and (r["session"] == number or r["id"] > at):
-                    if "cgroup" in r["detail"]:
-                        cgroups.add((vm, r["detail"]["cgroup"]))
-                    else:
-                        by_uid.add((vm, uid))
+                    cgroups.add((vm, r["detail"].get("cgroup")))
         return out, cgroups, by_uid
 
     def wait_quiet(self):
@@ -156,6 +155,8 @@ class Judge:
         # (in a session that does not count, of somebody refused or kicked, too: docs/policy.md)
         shut = {(r["vm"], r["cgroup"]) for r in self.shown if r["refused"] or r["kicked"]}
         inside = {(r["vm"], r["cgroup"]) for r in self.shown if r["cgroup"]} - shut
+        marked = {(r["vm"], r["cgroup"]) for r in self.shown if r["parent"] is None and (
+            r["kind"] == "service" or r["directory"] == "found")} - shut
         persons = {(r["vm"], r["uid"]) for r in self.shown if r["kind"] == "login" and
                    (not r["cgroup"] or ((r["refused"] or r["kicked"]) and r["directory"] == "found"))}
         users = {}
@@ -175,7 +176,8 @@ class Judge:
             is_cut = (machine, answer.get("cgroup_id")) in cut_cgroups
             if not user and not is_cut:
                 user = by_uid.get((machine, answer.get("uid")))
-                is_cut = (machine, answer.get("uid")) in cut_uids
+            if (machine, answer.get("cgroup_id")) not in marked:
+                is_cut |= (machine, answer.get("uid")) in cut_uids
             if not user and (machine, answer.get("cgroup_id")) not in left_cgroups and (machine, answer.get("cgroup_id")) not in inside and (machine, answer.get("uid")) not in persons:
                 user = "%s%s" % (soakcheck.UID, answer.get("uid"))
             users[name] = (user, is_cut)

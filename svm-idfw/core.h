@@ -98,7 +98,7 @@ struct plan_subject {
 	uint64_t unit;				/* that changed it last */
 	struct idfw_session *sessions;		/* of this VM: list by s_next */
 	const struct idfw_isolation *isolation; /* of this VM: its mark is not live; or NULL */
-	uint64_t remains;     /* row of an isolated session that is over, its newest; 0 none */
+	uint64_t remains;     /* remains.c: row of an isolated session that is over; 0 none */
 	uint32_t remains_uid; /* its uid */
 	struct plan_subject *prev, *next; /* all with an isolation */
 	UT_hash_handle hh;
@@ -168,7 +168,7 @@ struct idfw_plan {
 	/* subjects */
 	struct plan_subject base, *users, *peers; /* users: of this VM, by cgroup or uid */
 	struct plan_subject *isolated;		  /* list of those users */
-	size_t n_remains;			  /* of them are of sessions that are over */
+	size_t n_remains;			  /* cgroups of sessions that are over */
 	struct plan_orphan *orphans;
 	uint64_t orphans_until_ms;
 	struct plan_retired *retired; /* owned; a queue, oldest first */

@@ -194,11 +194,13 @@ static int isolation_begin(struct idfw_engine *e, struct idfw_isolation *i)
 			DL_DELETE(i->vm->isolations, i);
 		return r;
 	}
-	i->vm->plan->base_due_ms = 0; /* an order is carried out at once: plan_rejudge_base() */
 	for (struct idfw_session *s = i->vm->sessions; s; s = s->v_next)
 		if (s->subject && idfw_isolation_hits(i, s))
 			idfw_isolate_subject(e, i->vm, s->subject, i);
+	idfw_remains_uid(e, i);
 	idfw_remains_look(e, i->vm);
+	i->vm->plan->base_due_ms = 0; /* an order is carried out at once */
+	plan_rejudge_base(e, i->vm);  /* what he has begun as nobody is cut, too */
 	return 0;
 }
 

@@ -233,9 +233,8 @@ void plan_user_update(struct idfw_engine *e, struct idfw_vm *vm, struct plan_sub
 	if (!vm->compiled || !vm->plan->has_out)
 		return;
 	plan_subject_set(e, vm, s, e->scratch, user_groups(e, vm, s));
-	if (before)
-		return;
-	if (may_have_run(e, s) && may_less(vm, s))
+	/* of an isolated one the order has done that, and his uid stands since then */
+	if (!before && !s->isolation && may_have_run(e, s) && may_less(vm, s))
 		plan_rejudge_base(e, vm);
 }
 
@@ -253,7 +252,6 @@ void plan_user_isolate(struct idfw_engine *e, struct idfw_vm *vm, struct plan_su
 		plan_subject_live(e, vm, s, false);
 		if (!s->mark)
 			plan_user_update(e, vm, s);
-		plan_rejudge_base(e, vm); /* what he has begun as nobody is cut, too */
 		return;
 	}
 	plan_subject_revoke(e, vm, s); /* what was cut stays cut */
@@ -356,6 +354,7 @@ void plan_rejudge_base(struct idfw_engine *e, struct idfw_vm *vm)
 
 void plan_rejudge_due(struct idfw_engine *e, struct idfw_vm *vm)
 {
+	const uint64_t burst = IDFW_REJUDGE_BURST * IDFW_REJUDGE_LONG_MS;
 	struct idfw_plan *p = vm->plan;
 
 	if (!p->rejudge_base || !vm->connected || !vm->compiled)
@@ -365,12 +364,15 @@ void plan_rejudge_due(struct idfw_engine *e, struct idfw_vm *vm)
 		return;
 	}
 	p->rejudge_base = false;
+	/* a minute for each; an order does not wait, so what is owed may be more than that: forgiven */
 	if (p->base_paid_ms < e->mono_ms)
 		p->base_paid_ms = e->mono_ms;
+	if (p->base_paid_ms > e->mono_ms + burst)
+		p->base_paid_ms = e->mono_ms + burst;
 	p->base_paid_ms += IDFW_REJUDGE_LONG_MS;
 	p->base_due_ms = e->mono_ms + IDFW_REJUDGE_MS;
-	if (p->base_paid_ms > p->base_due_ms + IDFW_REJUDGE_BURST * IDFW_REJUDGE_LONG_MS)
-		p->base_due_ms = p->base_paid_ms - IDFW_REJUDGE_BURST * IDFW_REJUDGE_LONG_MS;
+	if (p->base_paid_ms > p->base_due_ms + burst)
+		p->base_due_ms = p->base_paid_ms - burst;
 	base_epoch(e, vm);
 }
 

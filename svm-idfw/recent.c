@@ -115,6 +115,5 @@ int idfw_engine_restore_recent(
 		return r;
 	memcpy(of.boot_id, from->boot_id, sizeof(of.boot_id));
 	idfw_recent_add(e, &of);
-	plan_event_end(e);
 	return 0;
 }

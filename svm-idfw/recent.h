@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * recent.h - sessions that are over (recent.c), and what isolated ones left behind (remains.c)
+ * recent.h - sessions that are over (recent.c), and what isolated users have without one (remains.c)
  *
  * Among the engine's own files, as core.h. What remains of an isolated session is a subject of its
  * VM without a session: struct plan_subject's remains.
@@ -37,6 +37,8 @@ void idfw_recents_free(struct idfw_engine *e);
 /* ---- remains.c ---- */
 /* @s ends: is what it leaves behind isolated? Before it leaves its subject */
 void idfw_remains_begin(struct idfw_engine *e, const struct idfw_session *s, bool left);
+/* the isolation of a session begins: its user's uid, outside of every session that goes on */
+void idfw_remains_uid(struct idfw_engine *e, const struct idfw_isolation *i);
 /* an isolation came or went: those that are over and remembered */
 void idfw_remains_look(struct idfw_engine *e, struct idfw_vm *vm);
 void idfw_remains_end(struct idfw_engine *e, struct idfw_vm *vm); /* another boot */

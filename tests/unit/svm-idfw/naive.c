@@ -48,15 +48,19 @@ static struct fw_elem elem_of(const struct idfw_session *s)
 	return s->cgroup ? fw_elem_cgroup(s->cgroup, 0) : fw_elem_uid(s->uid, 0);
 }
 
-static struct fw_elem elem_of_left(const struct idfw_recent *r)
+/* what an isolated user begins outside of all sessions that go on */
+static bool uid_isolated(const struct idfw_vm *vm, uint32_t uid)
 {
-	return r->cgroup ? fw_elem_cgroup(r->cgroup, 0) : fw_elem_uid(r->uid, 0);
+	for (const struct idfw_isolation *i = vm->isolations; i; i = i->next)
+		if (!i->whole_vm && i->uid == uid && uid >= the_world->e->conf.min_uid)
+			return true;
+	return false;
 }
 
-/* a session that is over may have left something behind that an isolation hits */
+/* a session that is over may have left something behind in its cgroup that an isolation hits */
 static bool left_isolated(const struct idfw_vm *vm, const struct idfw_recent *r)
 {
-	if (r->vm != vm || !r->left || r->uid < the_world->e->conf.min_uid ||
+	if (r->vm != vm || !r->left || !r->cgroup || !uid_isolated(vm, r->uid) ||
 		memcmp(r->boot_id, vm->boot_id, sizeof(r->boot_id)) != 0)
 		return false;
 	for (const struct idfw_isolation *i = vm->isolations; i; i = i->next)
@@ -71,7 +75,7 @@ static bool left_by_isolated(const struct idfw_vm *vm, const struct fw_elem *key
 	const struct idfw_recent *r = vm->isolations ? the_world->e->recent_head : NULL;
 
 	for (; r; r = r->next) { /* thousands: asked for each session */
-		struct fw_elem el = elem_of_left(r);
+		struct fw_elem el = fw_elem_cgroup(r->cgroup, 0);
 
 		if (same_key(&el, key) && left_isolated(vm, r))
 			return true;
@@ -84,7 +88,7 @@ static bool isolated(const struct idfw_vm *vm, const struct idfw_session *of)
 {
 	struct fw_elem el = elem_of(of);
 
-	if (left_by_isolated(vm, &el))
+	if (of->cgroup ? left_by_isolated(vm, &el) : uid_isolated(vm, of->uid))
 		return true;
 	for (const struct idfw_isolation *i = vm->isolations; i; i = i->next)
 		for (const struct idfw_session *s = vm->sessions; s; s = s->v_next)
@@ -320,27 +324,27 @@ static bool service_uid(
 	return false;
 }
 
-/* the keys of what isolated sessions have left behind, each once; behind the limit by uid */
+static size_t key_add(struct fw_elem *keys, size_t n, struct fw_elem el)
+{
+	size_t k = 0;
+
+	while (k < n && !same_key(&keys[k], &el))
+		k++;
+	keys[k] = el;
+	return k == n ? n + 1 : n;
+}
+
+/* the keys of what isolated users have outside of sessions, each once */
 static size_t left_keys(const struct idfw_vm *w, struct fw_elem *keys, size_t max)
 {
 	size_t n = 0;
 
-	for (const struct idfw_recent *r = the_world->e->recent_head; r; r = r->next) {
-		struct fw_elem el = elem_of_left(r);
-		size_t k = 0;
-
-		if (!left_isolated(w, r))
-			continue;
-		while (k < n && !same_key(&keys[k], &el))
-			k++;
-		if (k == n && n >= IDFW_REMAINS_VM_MAX) {
-			el = fw_elem_uid(r->uid, 0);
-			for (k = 0; k < n && !same_key(&keys[k], &el);)
-				k++;
-		}
-		if (k == n && n < max)
-			keys[n++] = el;
-	}
+	for (const struct idfw_recent *r = the_world->e->recent_head; r; r = r->next)
+		if (left_isolated(w, r) && n < IDFW_REMAINS_VM_MAX)
+			n = key_add(keys, n, fw_elem_cgroup(r->cgroup, 0));
+	for (const struct idfw_isolation *i = w->isolations; i && n < max; i = i->next)
+		if (uid_isolated(w, i->uid))
+			n = key_add(keys, n, fw_elem_uid(i->uid, 0));
 	return n;
 }
 
@@ -368,7 +372,7 @@ static const char *remains(const struct world *world, struct idfw_vm *w, struct 
 		if (s || service_uid(world, w, &keys[k]))
 			continue; /* was looked at */
 		if (!fw_state_get(w->want, &keys[k].key, &mark))
-			return "what an isolated session left behind has no mark";
+			return "what an isolated user has outside of sessions has no mark";
 		t->by_set[keys[k].key.set]++;
 		wrong = marks(world, w, mark, in, true, t);
 		if (wrong)
@@ -397,7 +401,7 @@ static const char *services(const struct world *world, struct idfw_vm *w, struct
 		if (!fw_state_get(w->want, &el.key, &mark))
 			return "a service has no mark";
 		t->by_set[el.key.set]++;
-		wrong = marks(world, w, mark, in, left_by_isolated(w, &el), t);
+		wrong = marks(world, w, mark, in, uid_isolated(w, uid), t);
 		if (wrong)
 			return wrong;
 	}
@@ -473,7 +477,10 @@ static bool isolated_mark(const struct idfw_vm *w, uint32_t mark)
 			return true;
 	}
 	for (const struct idfw_recent *r = the_world->e->recent_head; r; r = r->next)
-		if (left_isolated(w, r) && leads_to(w, elem_of_left(r), mark))
+		if (left_isolated(w, r) && leads_to(w, fw_elem_cgroup(r->cgroup, 0), mark))
+			return true;
+	for (const struct idfw_isolation *i = w->isolations; i; i = i->next)
+		if (uid_isolated(w, i->uid) && leads_to(w, fw_elem_uid(i->uid, 0), mark))
 			return true;
 	return false;
 }
