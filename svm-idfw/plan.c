@@ -364,7 +364,7 @@ void plan_rejudge_due(struct idfw_engine *e, struct idfw_vm *vm)
 		return;
 	}
 	p->rejudge_base = false;
-	/* a minute for each; an order does not wait, so what is owed may be more than that: forgiven */
+	/* a minute for each; an order does not wait: what is owed beyond is forgiven */
 	if (p->base_paid_ms < e->mono_ms)
 		p->base_paid_ms = e->mono_ms;
 	if (p->base_paid_ms > e->mono_ms + burst)

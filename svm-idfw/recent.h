@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * recent.h - sessions that are over (recent.c), and what isolated users have without one (remains.c)
+ * recent.h - sessions that are over (recent.c), what isolated users have beside them (remains.c)
  *
  * Among the engine's own files, as core.h. What remains of an isolated session is a subject of its
  * VM without a session: struct plan_subject's remains.

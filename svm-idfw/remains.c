@@ -103,7 +103,7 @@ void idfw_remains_end(struct idfw_engine *e, struct idfw_vm *vm)
 
 	for (su = vm->plan->isolated; su; su = next) {
 		next = su->next;
-		if (!su->remains || !is_cgroup(su))
+		if (!is_cgroup(su))
 			continue;
 		idfw_remains_forget(vm, su);
 		idfw_isolate_again(e, vm, su);

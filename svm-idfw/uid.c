@@ -107,15 +107,14 @@ static bool wanted(const struct idfw_engine *e, const struct idfw_vm *vm, const 
 
 static void service_end(struct idfw_engine *e, struct idfw_vm *vm, struct plan_subject *s)
 {
-	if (s->isolation) /* of what a user left behind */
-		plan_subject_revoke(e, vm, s);
-	else
-		plan_subject_retire(e, vm, s);
 	s->is_service = false;
-	if (!s->sessions && !s->remains)
-		plan_user_drop(e, vm, s);
-	else if (s->remains)
+	if (s->isolation) { /* of a user: it stays a subject without it */
 		plan_user_update(e, vm, s);
+		return;
+	}
+	plan_subject_retire(e, vm, s);
+	if (!s->sessions)
+		plan_user_drop(e, vm, s);
 }
 
 /* the subject, made when it is to be and is not; without memory it is nobody: closed */
@@ -164,8 +163,6 @@ void uid_update(struct idfw_engine *e, struct idfw_vm *vm, uint32_t uid)
 
 void uid_fan(struct idfw_engine *e, struct idfw_vm *vm)
 {
-	if (!e->uids.n || !vm->plan->count)
-		return;
 	e->n_changed = 0;
 	for (size_t g = 0; g < e->n_groups; g++)
 		if (pol_set_has(&e->uids.any, g))
