@@ -110,8 +110,9 @@ class Judge:
             out |= {r["session"] for r in rows if not r["cgroup"] and uids[r["session"]] == (vm, uid)}
             by_uid.add((vm, uid))
             for r in left:
-                if (r["vm"], r["detail"]["uid"]) == (vm, uid) and (r["session"] == number or r["id"] > at):
-                    cgroups.add((vm, r["detail"].get("cgroup")))
+                if (r["vm"], r["detail"]["uid"]) == (vm, uid) and (r["session"] == number or r["id"] > at) and \
+                        "cgroup" in r["detail"]:
+                    cgroups.add((vm, r["detail"]["cgroup"]))
         return out, cgroups, by_uid
 
     def wait_quiet(self):
@@ -155,7 +156,7 @@ class Judge:
         # (in a session that does not count, of somebody refused or kicked, too: docs/policy.md)
         shut = {(r["vm"], r["cgroup"]) for r in self.shown if r["refused"] or r["kicked"]}
         inside = {(r["vm"], r["cgroup"]) for r in self.shown if r["cgroup"]} - shut
-        marked = {(r["vm"], r["cgroup"]) for r in self.shown if r["parent"] is None and (
+        marked = {(r["vm"], r["cgroup"]) for r in self.shown if r["cgroup"] and r["parent"] is None and (
             r["kind"] == "service" or r["directory"] == "found")} - shut
         persons = {(r["vm"], r["uid"]) for r in self.shown if r["kind"] == "login" and
                    (not r["cgroup"] or ((r["refused"] or r["kicked"]) and r["directory"] == "found"))}
