@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# file-lib.sh - verbs of the file agent's tests. Sourced; makes a private mount namespace
+# file-lib.sh - verbs of the file agent's tests. Sourced; makes private mount and pid namespaces
 # (re-executes the test), an ext4 image of its own at $mnt, a configuration, and starts the agent
 # that $fa_agent names. Permission marks are only ever set on that image. A watchdog kills the
 # agent, and with it every hold, $fa_watchdog seconds after the start, whatever the test does.
@@ -16,7 +16,8 @@ if [ -z "${IDFW_INSIDE:-}" ]; then
 	for p in unshare mkfs.ext4 mount; do
 		command -v $p >/dev/null || skip "needs $p"
 	done
-	IDFW_INSIDE=1 exec unshare -m --propagation private bash "$0" "$@"
+	# of pids, too: one that is killed twice may be another test's by then
+	IDFW_INSIDE=1 exec unshare -m -p -f --kill-child --mount-proc --propagation private bash "$0" "$@"
 fi
 
 fa_base=$(mktemp -d /tmp/fa.XXXXXX)

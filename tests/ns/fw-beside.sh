@@ -15,7 +15,7 @@ prerm=$(readlink -f "${top_srcdir:-.}/etc/package-prerm.example")
 unshare -n sleep 600 &
 other=$!
 na_pids+=("$other")
-await 20 eval '[ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
+await 60 eval '[ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
 on_other() { nsenter --net="/proc/$other/ns/net" "$@"; }
 # answers of kernels are rare by default
 limits=(net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0)
@@ -36,7 +36,7 @@ serve() { # WORDS BEFORE PYTHON... - as a server of the test's
 	out=$(mktemp "$dir/serve.XXXXXX")
 	"$@" >"$out" 2>&1 &
 	na_pids+=($!)
-	await 20 grep -q '^ready' "$out" || fail "$*: $(cat "$out")"
+	await 60 grep -q '^ready' "$out" || fail "$*: $(cat "$out")"
 }
 serve "$PY" "$NET" serve 22 80 443 9999
 serve "$PY" "$NET" feed 5433
@@ -44,13 +44,26 @@ serve nsenter --net="/proc/$other/ns/net" "$PY" "$NET" serve 5432 80 443 9999
 serve nsenter --net="/proc/$other/ns/net" "$PY" "$NET" feed 5433
 
 # ---- packets: both, ours alone, theirs alone, neither ----
+patience() { # WANT - what is shut is waited for a moment, an answer for long: one number, or one a port
+	local w all=()
+	for w in $1; do
+		case $w in
+		shut) all+=(0.4) ;;
+		*:shut) all+=("${w%:*}:0.4") ;;
+		*:*) all+=("${w%:*}:30") ;;
+		*) all+=(30) ;;
+		esac
+	done
+	echo "${all[@]}"
+}
 probes() { # lines "here|there;WANTED;PROBE-ARGUMENTS", all at the same time
 	local where want rest got n=0 jobs=()
 	while IFS=';' read -r where want rest; do
 		n=$((n + 1))
 		(
 			trap - EXIT
-			[ "$want" != open ] || export FW_NET_PATIENCE=20
+			FW_NET_PATIENCE=$(patience "$want")
+			export FW_NET_PATIENCE
 			# shellcheck disable=SC2086
 			case $where in
 			here) got=$("$PY" "$NET" probe $rest 2>&1) ;;
@@ -88,7 +101,7 @@ svm_ruleset() { # VERSION
 		"rule app/db out accept from eng tcp:5432-5433" "rule app/out out accept from eng tcp:80" \
 		"rule app/in in accept tcp:22 tcp:80 tcp:5433 tcp:8080" \
 		"base 4 16; base 6 16; live 16" "uid 1001 17; live 17 3600; sg eng 17" push
-	if await 20 svm_has "^applied gen=1 ver=$1 result=0"; then ok "ruleset, version $1"; else fail "ruleset, version $1"; fi
+	if await 60 svm_has "^applied gen=1 ver=$1 result=0"; then ok "ruleset, version $1"; else fail "ruleset, version $1"; fi
 	svm "lease 1 $1" # from here on it is known how long leases last
 }
 # theirs: all but our table; ours: all but what differs from one push to the next
@@ -113,14 +126,14 @@ more() { [ "$(counted "$1")" -gt "$2" ]; }
 goes_on() { # FILE - more counters come, and none was missed
 	local n
 	n=$(counted "$1")
-	await 20 more "$1" $((n + 5)) && [ "$(cut -d' ' -f2 "$1")" = run ]
+	await 60 more "$1" $((n + 5)) && [ "$(cut -d' ' -f2 "$1")" = run ]
 }
 running() { # NAME - a transfer each way, whose every byte is checked
 	(trap - EXIT; exec "$PY" "$NET" drain 10.9.1.2 5433 "$dir/run.$1.out" uid 1001) >"$dir/run.log" 2>&1 &
 	na_pids+=($!)
 	(trap - EXIT; exec nsenter --net="/proc/$other/ns/net" "$PY" "$NET" drain fd09:1::1 5433 "$dir/run.$1.in") >"$dir/run.log" 2>&1 &
 	na_pids+=($!)
-	await 20 test -s "$dir/run.$1.out" && await 20 test -s "$dir/run.$1.in" || fail "no transfer: $(cat "$dir/run.log")"
+	await 60 test -s "$dir/run.$1.out" && await 60 test -s "$dir/run.$1.in" || fail "no transfer: $(cat "$dir/run.log")"
 }
 still() { # NAME WHAT
 	if goes_on "$dir/run.$1.out" && goes_on "$dir/run.$1.in"; then ok "$2"; else fail "$2: $(cat "$dir/run.$1".*)"; fi
@@ -136,7 +149,7 @@ beside() {
 	check "$1: there is something" yes "$([ -s "$dir/own.$1" ] && echo yes)"
 	svm_start
 	agent_start
-	await 20 svm_has '^snapshot' || fail "no agent"
+	await 60 svm_has '^snapshot' || fail "no agent"
 	svm_mark
 	version=$((version + 1))
 	svm_ruleset $version
@@ -150,7 +163,7 @@ beside() {
 	svm_mark
 	"load_$1"
 	svm "lease 1 $version"
-	if await 20 is_whole; then ok "$1: ours stands after theirs was loaded again"; else
+	if await 60 is_whole; then ok "$1: ours stands after theirs was loaded again"; else
 		fail "$1: ours does not stand"
 		table | diff "$dir/ours" - | head -20
 	fi
@@ -255,7 +268,7 @@ beside nft
 echo "# what is translated: ours looks at the port that was connected to, theirs at the one behind it"
 svm_start
 agent_start
-await 20 svm_has '^snapshot' || fail "no agent"
+await 60 svm_has '^snapshot' || fail "no agent"
 svm_mark
 svm_ruleset 1
 probes <<-E
@@ -264,7 +277,7 @@ probes <<-E
 E
 agent_stop
 svm_stop
-await 20 "$na_build/netagent/gi-netagent" --remove-rules || fail "the table cannot be removed"
+await 60 "$na_build/netagent/gi-netagent" --remove-rules || fail "the table cannot be removed"
 nft flush ruleset
 
 echo "# ---- ufw, the real one"

@@ -177,7 +177,7 @@ for mode in drop reset; do
 		flow_stopped "$TMP/k.tcp.$mode.$addr" || fail "a connection with a dead mark goes on"
 	done
 	if [ $mode = drop ]; then
-		got=$(net a raw 10.9.1.2 5432 s sport $sport)
+		got=$(FW_NET_PATIENCE=30 net a raw 10.9.1.2 5432 s sport $sport)
 		[ "$got" = segment ] || fail "a SYN from a port that has an old entry: $got"
 	fi
 	say "$mode: who is not entitled any more is not let in by that, whoever else has his address is"
@@ -204,9 +204,7 @@ for mode in drop reset; do
 	for addr in 10.9.1.2 fd09:1::2; do
 		flow_runs "$TMP/k.eng.$mode.$addr" || fail "k.eng.$mode.$addr is shut out by its old mark"
 	done
-	for p in "${PIDS[@]}"; do
-		grep -aq '/k[.]' "/proc/$p/cmdline" 2>/dev/null && kill "$p"
-	done
+	flow_stop '/k[.]'
 	n=$((n + 2)) sport=$((sport + 1))
 done
 

@@ -1,13 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fw-lib.sh - what the fw-*.sh namespace tests share: two or three "VMs" joined by veth, the push
 # tool in each, clients and servers (fw_net.py). Sourced; needs root. Everything it makes goes by
-# namespaces named after this process and is removed on any exit.
+# namespaces named after this process and is removed on any exit. Executes the test anew in a pid
+# namespace: a pid that it kills twice is somebody else's by then, and that may be a test beside it.
 set -eu
 top_srcdir=${top_srcdir:-.}
 top_builddir=${top_builddir:-.}
 NET="$top_srcdir/tests/ns/fw_net.py"
 TOOL="$top_builddir/tests/ns/fw_push_tool"
-ID=fw$$
+skip() {
+	echo "SKIP: $*"
+	exit 77
+}
+[ "$(id -u)" = 0 ] || skip "needs root for network namespaces"
+for c in ip nft conntrack python3 unshare; do
+	command -v "$c" >/dev/null || skip "needs $c"
+done
+if [ -z "${IDFW_INSIDE:-}" ]; then
+	IDFW_INSIDE=$$ exec unshare -m -p -f --kill-child --mount-proc --propagation private bash "$0" "$@"
+fi
+ID=fw$IDFW_INSIDE
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/idfw-fw.XXXXXX")
 chmod 1777 "$TMP" # clients under other uids write their counts here
 VMS=()
@@ -26,10 +38,6 @@ fail() {
 	done
 	exit 1
 }
-skip() {
-	echo "SKIP: $*"
-	exit 77
-}
 cleanup() {
 	local p
 	for p in "${PIDS[@]}"; do kill "$p" 2>/dev/null || true; done
@@ -41,10 +49,6 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 
-[ "$(id -u)" = 0 ] || skip "needs root for network namespaces"
-for c in ip nft conntrack python3; do
-	command -v "$c" >/dev/null || skip "needs $c"
-done
 PY=$(python3 -c 'import sys; print(sys.executable)') # wrappers would cost 100 ms a call
 
 on() { # on VM CMD...
@@ -60,8 +64,8 @@ cg_start() { # a cgroup (v2) of the test's own: $CGROOT
 	local top
 	top=$(awk '/ - cgroup2 / && $4 == "/" { print $5 }' /proc/self/mountinfo | tail -1)
 	[ -n "$top" ] || skip "needs a mounted cgroup v2"
-	mkdir "$top/idfw-test-$$" 2>/dev/null || skip "needs a cgroup v2 that can be written"
-	CGROOT=$top/idfw-test-$$
+	mkdir "$top/idfw-test-$IDFW_INSIDE" 2>/dev/null || skip "needs a cgroup v2 that can be written"
+	CGROOT=$top/idfw-test-$IDFW_INSIDE
 }
 cg_new() { mkdir -p "$CGROOT/$1"; } # cg_new PATH
 cg_id() { stat -c %i "$CGROOT/$1"; }
@@ -82,7 +86,11 @@ vm_new() { # vm_new NAME
 	ip netns add "$ID$1"
 	VMS+=("$1")
 	on "$1" sysctl -qw net.ipv4.ping_group_range="0 2147483647" net.ipv6.conf.default.accept_dad=0 \
-		net.ipv6.conf.all.accept_dad=0 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+		net.ipv6.conf.all.accept_dad=0 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0 \
+		net.ipv4.icmp_ratemask=0 net.ipv6.icmp.ratemask=0 # some kernels share the rest of their limits among all namespaces
+	# an idle UDP flow is forgotten after 30 s, and a slow machine makes many before it comes to the point
+	on "$1" sysctl -qew net.netfilter.nf_conntrack_{udp_timeout,udp_timeout_stream,icmp_timeout}=900 \
+		net.netfilter.nf_conntrack_{icmpv6_timeout,tcp_timeout_{last_ack,close_wait,fin_wait}}=900
 	on "$1" ip link set lo up
 }
 link() { # link A B N: 10.9.N.1 and fd09:N::1 at A, .2 and ::2 at B
@@ -159,8 +167,32 @@ expect_all() { # lines of expect's arguments on stdin, all at the same time
 	done
 	for p in "${jobs[@]}"; do wait "$p" || exit 1; done
 }
-# patience WANT - seconds that a probe waits: an answer is waited for, silence has to be believed
-patience() { case $1 in silent) echo 0.4 ;; *silent*) echo 2 ;; *) echo 20 ;; esac; }
+# patience WANT - seconds that a probe waits: an answer is waited for, silence has to be believed. WANT
+# is one word, or one a port
+patience() {
+	local w all=()
+	for w in $1; do
+		case $w in
+		silent) all+=(0.4) ;;
+		*:silent) all+=("${w%:*}:0.4") ;;
+		*:*) all+=("${w%:*}:30") ;;
+		*) all+=(30) ;;
+		esac
+	done
+	echo "${all[@]}"
+}
+while_renewed() { # while_renewed VM CMD...: with a heartbeat each 0.3 s, so that it may take its time
+	local vm=$1 p
+	shift
+	tool_ok "$vm" <<<renew
+	(trap - EXIT; "$@") &
+	p=$!
+	while kill -0 $p 2>/dev/null; do
+		sleep 0.3
+		tool_ok "$vm" <<<renew
+	done
+	wait $p
+}
 expect() { # expect VM WANT PROBE-ARGS...
 	local vm=$1 want=$2 got
 	shift 2
@@ -173,11 +205,19 @@ flow_count() { cut -d' ' -f1 "$1"; }
 flow_runs() { # flow_runs FILE [TRIES]: more bytes come in
 	local a
 	a=$(flow_count "$1")
-	for _ in $(seq "${2:-1000}"); do
+	for _ in $(seq "${2:-1500}"); do
 		sleep 0.02
 		[ "$(flow_count "$1")" -gt $((a + 3)) ] && return 0
 	done
 	return 1
+}
+flow_stop() { # flow_stop PATTERN: ends those of our processes whose words match, and returns when they have
+	local p gone=()
+	for p in "${PIDS[@]}"; do
+		! grep -aq -- "$1" "/proc/$p/cmdline" 2>/dev/null || gone+=("$p")
+	done
+	[ ${#gone[@]} = 0 ] || kill "${gone[@]}" 2>/dev/null || true
+	for p in "${gone[@]}"; do wait "$p" 2>/dev/null || true; done
 }
 flow_whole() { # every counter in order, and no segment lost on the way (the next would be early)
 	local count state gap early

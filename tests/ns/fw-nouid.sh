@@ -66,6 +66,7 @@ del live 0x11
 commit
 END
 echo go >"$GO"
+for _ in $(seq 1500); do on b ss -Htan | grep -q CLOSE-WAIT || break; sleep 0.02; done # it has closed its half
 sleep 0.3
 on b ss -Htan | grep -q 'LAST-ACK' || fail "a packet without a uid passed for a flow that is not live"
 say "not live: refused, the server still waits for it"

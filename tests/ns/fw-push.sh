@@ -203,7 +203,7 @@ generation 4294967306
 version 3
 group eng s
 rule r/one out accept from eng tcp:5432
-base 4 1; live 1; uid 1001 0x11; live 0x11 60; sg eng 0x11; cgroup 7 0x11
+base 4 1; live 1; uid 1001 0x11; live 0x11 3600; sg eng 0x11; cgroup 7 0x11
 push
 END
 expect a open tcp 10.9.1.2 5432 uid 1001

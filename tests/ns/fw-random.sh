@@ -9,7 +9,7 @@ seed=${FW_SEED:-$RANDOM$RANDOM}
 say "seed $seed"
 vm_new a
 "$PY" "$top_srcdir/tests/ns/fw_random.py" "$seed" 60 >"$TMP/script"
-on a timeout 60 "$TOOL" <"$TMP/script" >"$TMP/answers" || fail "push tool: $(tail -n 3 "$TMP/answers")"
+on a timeout 600 "$TOOL" <"$TMP/script" >"$TMP/answers" || fail "push tool: $(tail -n 3 "$TMP/answers")"
 if grep -vn '^ok$' "$TMP/answers" >"$TMP/bad"; then
 	fail "seed $seed, ruleset $(head -n 1 "$TMP/bad")"
 fi

@@ -39,9 +39,10 @@ add remark 0x11 0x21
 commit
 END
 expect a open icmp 10.9.1.2 # ICMP as such is allowed
-errors() { on a nstat -az IcmpInDestUnreachs | sed -n 's/^IcmpInDest[A-Za-z]* *\([0-9]*\).*/\1/p'; }
+errors() { on a awk '$1 == "Icmp:" && $5 ~ /^[0-9]+$/ { print $5 }' /proc/net/snmp; }
 before=$(errors)
 for _ in 1 2 3; do net b icmperr 10.9.1.1 33333 5432; done
+expect a open icmp 10.9.1.2 # what was sent before this answer has come
 [ "$(errors)" = "$before" ] || fail "the error got through"
 on a conntrack -L -f ipv4 -p tcp --orig-port-src 33333 2>/dev/null | grep -q 'mark=17 ' ||
 	fail "the flow was given a new mark by the rules for ICMP"
@@ -52,4 +53,8 @@ add live 0x11
 commit
 END
 net b icmperr 10.9.1.1 33333 5432
+for _ in $(seq 1500); do
+	[ "$(errors)" = "$before" ] || break
+	sleep 0.02
+done
 [ "$(errors)" = $((before + 1)) ] || fail "the control error did not arrive: $(errors), before $before"

@@ -11,7 +11,7 @@ link a b 1
 background b serve 22
 tool_start b
 for addr in 10.9.1.2 fd09:1::2; do
-	got=$(net a raw $addr 22 a)
+	got=$(FW_NET_PATIENCE=30 net a raw $addr 22 a)
 	[ "$got" = rst ] || fail "control: without rules a bare ACK gets a reset, here: $got"
 done
 tool_ok b <<'END'
@@ -27,7 +27,7 @@ for addr in 10.9.1.2 fd09:1::2; do
 		got=$(net a raw $addr 22 $flags sport $((30000 + RANDOM)))
 		[ "$got" = silent ] || fail "$flags to $addr: $got"
 	done
-	got=$(net a raw $addr 22 s sport $((20000 + RANDOM % 9000)))
+	got=$(FW_NET_PATIENCE=30 net a raw $addr 22 s sport $((20000 + RANDOM % 9000)))
 	[ "$got" = synack ] || fail "SYN to $addr: $got"
 	expect a open tcp $addr 22
 done

@@ -16,10 +16,11 @@
   raw ADDR PORT FLAGS [sport N]     one bare TCP segment; what comes back: rst, synack or silent
   icmperr ADDR SPORT DPORT          an ICMP error for the TCP flow ADDR:SPORT -> us:DPORT, to ADDR
   onlo ADDR SPORT ADDR PORT [uid N]   one UDP packet from there to there, over loopback
-  storm ADDR PORT SECONDS FILE      UDP echo as fast as it goes, until FILE.stop is there or the time is
-                                    over; counts answers and refusals
+  storm ADDR PORT SECONDS FILE [LEAST]   UDP echo as fast as it goes, until FILE.stop is there and LEAST
+                                    were sent, or the time is over; counts answers and refusals;
+                                    FILE.sent says how many up to now
   dhcpd DEV                         answers on UDP 67 to the broadcast address, on 547 from DEV's own
-  dhcp DEV [wait]                   asks as DHCP and DHCPv6 clients do: "offered" or "silent" of each
+  dhcp DEV                          asks as DHCP and DHCPv6 clients do: "offered" or "silent" of each
 """
 import errno
 import os
@@ -30,8 +31,15 @@ import sys
 import threading
 import time
 
-# seconds that a probe and a raw segment wait for an answer
-PATIENCE = float(os.environ.get("FW_NET_PATIENCE", "0.4"))
+# seconds that a probe, a raw segment, a storm's packet wait for an answer: "20", or "22:20 80:2" where
+# ports differ
+WAITS = os.environ.get("FW_NET_PATIENCE", "0.4")
+
+
+def patience(port=None):
+    if ":" not in WAITS:
+        return float(WAITS)
+    return float(dict(w.split(":") for w in WAITS.split())[str(port)])
 
 
 def family(addr):
@@ -130,7 +138,7 @@ def drain(args):
     (addr, port, path), opts = options(args)
     become(opts)
     s = socket.socket(family(addr), socket.SOCK_STREAM)
-    s.settimeout(2)
+    s.settimeout(30)
     if "sport" in opts:
         s.bind(("" if family(addr) == socket.AF_INET else "::", opts["sport"]))
     s.connect((addr, int(port)))
@@ -198,7 +206,7 @@ def hold(args):
     (proto, addr, port, path), opts = options(args)
     become(opts)
     s = socket.socket(family(addr), socket.SOCK_STREAM if proto == "tcp" else socket.SOCK_DGRAM)
-    s.settimeout(2)
+    s.settimeout(30)
     s.connect((addr, int(port)))
     if proto == "udp":
         s.send(b"?")
@@ -302,7 +310,7 @@ def probe_one(proto, addr, port, opts):
     else:
         s = socket.socket(fam, socket.SOCK_DGRAM,
                           socket.IPPROTO_ICMP if fam == socket.AF_INET else socket.IPPROTO_ICMPV6)
-    s.settimeout(PATIENCE)
+    s.settimeout(patience(port))
     try:
         if "sport" in opts:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -347,7 +355,7 @@ def raw(args):
     tcp = struct.pack("!HHIIBBHHH", sport, int(port), 1000, 2000 if bits & 16 else 0, 5 << 4, bits, 1024, 0, 0)
     pseudo = src + dst + (struct.pack("!BBH", 0, 6, 20) if len(src) == 4 else struct.pack("!II", 20, 6))
     s.send(tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:])
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience()
     while time.monotonic() < end:
         if not select.select([s], [], [], end - time.monotonic())[0]:
             break
@@ -384,14 +392,15 @@ def onlo(args):
 
 
 def storm(args):
-    (addr, port, seconds, path), opts = options(args)
+    args, opts = options(args)
+    addr, port, seconds, path = args[:4]
+    least = int(args[4]) if len(args) > 4 else 1
     become(opts)
     sent = answered = refused = eperm = 0
     end = time.monotonic() + float(seconds)
-    print("ready", flush=True)
-    while time.monotonic() < end and not os.path.exists(path + ".stop"):
+    while time.monotonic() < end and not (sent >= least and os.path.exists(path + ".stop")):
         s = socket.socket(family(addr), socket.SOCK_DGRAM)
-        s.settimeout(0.3)
+        s.settimeout(patience())
         sent += 1
         try:
             s.connect((addr, int(port)))
@@ -405,6 +414,10 @@ def storm(args):
         except OSError:
             refused += 1
         s.close()
+        if sent == 1 or sent % 50 == 0:
+            put(path + ".sent", "%d\n" % sent)
+        if sent == 1:
+            print("ready", flush=True)
     put(path, "%d %d %d %d\n" % (sent, answered, refused, eperm))
 
 
@@ -437,14 +450,14 @@ def dhcpd(args):
 
 
 def dhcp(args):
-    dev, said = args[0], []
+    dev, said = args[0], []  # who asks again is what they do, too
     scope = socket.if_nametoindex(dev)
     for fam, mine, server in ((socket.AF_INET, 68, ("255.255.255.255", 67)),
                               (socket.AF_INET6, 546, (DHCP6_SERVERS, 547, 0, scope))):
         s = on_dev(fam, dev, mine)
         s.settimeout(0.5)
         said.append("silent")
-        for _ in range(6 if "wait" in args else 1):
+        for _ in range(60):
             try:
                 s.sendto(b"discover", server)
                 if s.recv(100) == b"offer":

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # pam_gi.so under a real libpam (pamtester) against agents of every manner: what the module sends,
-# whom it lets in, and how long it takes at most. Root; a mount namespace of its own.
+# whom it lets in, and how long it takes at most. Root; namespaces of its own.
 set -eu
 skip() { echo "SKIP: $*"; exit 77; }
 
@@ -10,7 +10,8 @@ if [ -z "${IDFW_INSIDE:-}" ]; then
 	for p in pamtester python3 unshare; do
 		command -v $p >/dev/null || skip "needs $p"
 	done
-	IDFW_INSIDE=1 exec unshare -m --propagation private bash "$0" "$@"
+	# and of pids: one that is killed twice may be another test's by then
+	IDFW_INSIDE=1 exec unshare -m -p -f --kill-child --mount-proc --propagation private bash "$0" "$@"
 fi
 
 so=$(readlink -f "${top_builddir:-.}/pam_gi/.libs/pam_gi.so")
@@ -34,10 +35,11 @@ fails=0
 check() { # NAME WANTED GOT
 	if [ "$2" = "$3" ]; then echo "ok: $1"; else echo "FAIL: $1: wanted $2, got $3"; fails=$((fails + 1)); fi
 }
-within() { # NAME LOW HIGH MS
-	if [ "$4" -ge "$2" ] && [ "$4" -le "$3" ]; then echo "ok: $1: $4 ms"
-	else echo "FAIL: $1: $4 ms is not in $2..$3"; fails=$((fails + 1)); fi
+waited() { # NAME LEAST MS
+	if [ "$3" -ge "$2" ]; then echo "ok: $1: $3 ms"
+	else echo "FAIL: $1: $3 ms are less than $2"; fails=$((fails + 1)); fi
 }
+now_ms() { awk '{ print int($1 * 1000) }' /proc/uptime; } # of a clock that nobody sets
 
 # An agent: accepts, writes what it got to $dir/got, then does what its manner says.
 cat >"$dir/agent.py" <<'PY'
@@ -102,18 +104,17 @@ pam() { # the session lines of service "t"
 	{ printf 'auth required pam_permit.so\naccount required pam_permit.so\n'
 	for line; do echo "session $line"; done; } >"$dir/pam.d/t"
 }
-login() { # sets rc and ms
-	local t0 t1
-	t0=$(date +%s%N); rc=0
-	timeout 60 pamtester "$@" >"$dir/out" 2>&1 || rc=$?
-	t1=$(date +%s%N)
-	ms=$(((t1 - t0) / 1000000))
-	[ $rc = 0 ] || rc=1
+login() { # sets rc (0, 1, hangs) and ms
+	local t0
+	t0=$(now_ms) rc=0
+	timeout 40 pamtester "$@" >"$dir/out" 2>&1 || rc=$?
+	ms=$(($(now_ms) - t0))
+	case $rc in 0) ;; 124) rc=hangs ;; *) rc=1 ;; esac
 }
-slack=15000 # start of pamtester and scheduling of a busy machine: this finds what hangs
+long=60000 # who waits as long is found hanging
 
 echo "# what is sent"
-pam "required $so socket=$sock timeout_ms=5000"
+pam "required $so socket=$sock timeout_ms=$long"
 start_agent ok
 login -I rhost=client.example -I tty=pts/7 -E SSH_CONNECTION='fd77::7 50000 fd77::1 22' \
 	-E 'SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAA' t root open_session close_session
@@ -124,7 +125,7 @@ check "the blocks" "$(printf '%s\n' IDFW=1 EVENT=open USER=root UID=0 SERVICE=t 
 	'AUTH=publickey ssh-ed25519 AAAA' PEER=fd77::7 SESSION=4711 TIMEOUT_MS=N --)" \
 	"$(sed 's/^TIMEOUT_MS=[0-9]*$/TIMEOUT_MS=N/' "$dir/got")"
 check "nothing printed" "" "$(grep -v '^pamtester: ' "$dir/out" || :)"
-pam "required $so socket=$sock timeout_ms=5000 wait"
+pam "required $so socket=$sock timeout_ms=$long wait"
 rm -f "$dir/got"
 login t root open_session
 check "wait is said" WAIT=1 "$(grep WAIT "$dir/got")"
@@ -136,18 +137,18 @@ for manner in none ok degraded timeout refused silent closed garbage oversize st
 	*) need=1 ;;
 	esac
 	case $manner in
-	silent | stopped | none) low=280 high=$((300 + slack)) ;;
-	*) low=0 high=$slack ;;
+	silent | stopped | none) limit=300 low=280 ;;
+	*) limit=$long low=0 ;;
 	esac
 	if [ $manner = none ]; then stop_agent; rm -f "$sock"; else start_agent $manner; fi
-	pam "required $so socket=$sock timeout_ms=300"
+	pam "required $so socket=$sock timeout_ms=$limit"
 	login t root open_session
 	check "$manner, not required: let in" 0 $rc
-	within "$manner, delay" $low $high "$ms"
-	pam "required $so socket=$sock timeout_ms=300 required"
+	waited "$manner, delay" $low "$ms"
+	pam "required $so socket=$sock timeout_ms=$limit required"
 	login t root open_session
 	check "$manner, required" $need $rc
-	within "$manner, delay" $low $high "$ms"
+	waited "$manner, delay" $low "$ms"
 	login t root close_session
 	check "$manner, close never fails" 0 $rc
 done
@@ -156,7 +157,7 @@ stop_agent
 echo "# an agent that goes away under an event, and the next one on the same listener"
 start_agent closed
 rm -f "$dir/got"
-pam "required $so socket=$sock timeout_ms=300 required"
+pam "required $so socket=$sock timeout_ms=$long required"
 login t root open_session
 check "asked three times in all" 3 "$(grep -c '^EVENT=open' "$dir/got")"
 check "and says so" 2 "$(grep -c '^RETRY=1' "$dir/got")"
@@ -168,7 +169,7 @@ for before in nothing leftover; do
 	rm -f "$sock"
 	[ $before = nothing ] || python3 -c 'import socket, sys
 socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(sys.argv[1])' "$sock" # nobody listens
-	pam "required $so socket=$sock timeout_ms=20000 required"
+	pam "required $so socket=$sock timeout_ms=$long required"
 	login t root open_session &
 	waiting=$!
 	sleep 0.3
@@ -182,7 +183,7 @@ done
 stop_agent
 rm -f "$sock"
 login t root close_session
-within "a logout does not wait" 0 $slack "$ms"
+check "a logout does not wait" 0 $rc
 
 echo "# wrong arguments change nothing"
 pam "required $so socket=relative timeout_ms=abc requierd"
@@ -191,6 +192,5 @@ check "let in" 0 $rc
 pam "required $so socket=$sock timeout_ms=0"
 login t root open_session
 check "timeout 0, let in" 0 $rc
-within "timeout 0, delay" 0 $slack "$ms"
 
 [ $fails = 0 ] || { echo "$fails failed"; exit 1; }

@@ -8,7 +8,7 @@ if [ -z "${IDFW_INSIDE:-}" ]; then
 		echo 'SKIP: needs root'
 		exit 77
 	}
-	IDFW_INSIDE=1 exec unshare -n bash "$0"
+	IDFW_INSIDE=1 exec unshare -n -m -p -f --kill-child --mount-proc --propagation private bash "$0"
 fi
 coproc FLOOD { exec "${top_builddir:-.}/tests/ns/pusher_flood"; }
 end() { # and its pusher with it
@@ -25,8 +25,8 @@ left() { # seconds of the lease
 		sed -n 's/.*0x0*11 .*expires \(\([0-9]*\)m\)\{0,1\}\(\([0-9]*\)s\).*/\2 \4/p' |
 		awk '{ print NF == 2 ? $1 * 60 + $2 : $1 }'
 }
-read -r -t 20 line <&"${FLOOD[0]}" && [ "$line" = pushed ] || fail "no ruleset"
-for _ in $(seq 200); do # more than 2 of its 100 seconds are over
+read -r -t 60 line <&"${FLOOD[0]}" && [ "$line" = pushed ] || fail "no ruleset"
+for _ in $(seq 600); do # more than 2 of its 100 seconds are over
 	[ "$(left)" -ge 98 ] || break
 	sleep 0.1
 done

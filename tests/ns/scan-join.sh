@@ -5,7 +5,7 @@
 set -euo pipefail
 [ "$(id -u)" = 0 ] || { echo "needs root"; exit 77; }
 # loopback of its own: fixed ports, beside any other test
-[ -n "${JOIN_NS:-}" ] || exec env JOIN_NS=1 unshare -n bash "$0"
+[ -n "${JOIN_NS:-}" ] || exec env JOIN_NS=1 unshare -n -m -p -f --kill-child --mount-proc --propagation private bash "$0"
 ip link set lo up
 build=$(realpath "${top_builddir:-.}") fails=0
 dir=$(mktemp -d /tmp/idfw-join-XXXXXX)

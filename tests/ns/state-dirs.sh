@@ -8,7 +8,7 @@ src=$(readlink -f "${top_srcdir:-.}")
 build=$(readlink -f "${top_builddir:-.}")
 [ "$(id -u)" = 0 ] || { echo "SKIP: needs root"; exit 77; }
 if [ -z "${IDFW_INSIDE:-}" ]; then # whatever starts by mistake starts here
-	IDFW_INSIDE=1 exec unshare -m -n --propagation private bash "$0" "$@"
+	IDFW_INSIDE=1 exec unshare -m -n -p -f --kill-child --mount-proc --propagation private bash "$0" "$@"
 fi
 dir=$(mktemp -d /tmp/statedirs.XXXXXX)
 trap 'rm -rf --one-file-system "$dir"' EXIT
