@@ -29,6 +29,7 @@ sessions 100 && ok "100 logins on a full disk" || fail "logins on a full disk"
 all_there() { each_once_up_to 206; }
 await 60 all_there && ok "all events came, in time" || fail "events: $(seqs | tail -3 | tr '\n' ' ')"
 check "said once" 1 "$(grep -c 'takes no more events' "$dir/agent.log")"
+svm_mark
 login t root
 svm_says ' open id='
 id=$(svm_field ' open ' id)
@@ -140,8 +141,8 @@ sessions 1 && ok "and serve"
 check "a new start refuses it" 78 $rc
 
 echo "# a mux that does not answer: dropped after the deadline, logins do not care"
-svm 'mute on' drop
 svm_mark
+svm 'mute on' drop
 svm_says '^connected'
 sessions 1 && ok "login"
 agent_stop
@@ -168,10 +169,10 @@ opens_are() { [ "$(svm_count ' open id=')" = "$1" ]; }
 agent_start
 kill -STOP "$(role_pid agent)"
 pam q timeout_ms=300
-t0=$(date +%s%N)
+t0=$(now_ms)
 pamtester q root open_session >/dev/null && ok "let in" || fail "let in"
-ms=$((($(date +%s%N) - t0) / 1000000))
-[ $ms -ge 300 ] && [ $ms -lt 20000 ] && ok "after $ms ms" || fail "after $ms ms"
+ms=$(($(now_ms) - t0))
+[ $ms -ge 280 ] && ok "after $ms ms" || fail "without waiting: after $ms ms"
 svm_mark
 login q root && ok "let in" || fail "let in"
 kill -CONT "$(role_pid agent)"
@@ -188,7 +189,7 @@ mkdir "$dir/victim" "$dir/theirs"
 ln -s ../victim "$dir/theirs/link"
 chown -h nobody "$dir/theirs" "$dir/theirs/link"
 sed -i "s,^spool-dir .*,spool-dir \"$dir/theirs/link\";," "$dir/conf"
-timeout 10 "$na_build/netagent/gi-netagent" -c "$dir/conf" >>"$dir/agent.log" 2>&1 && rc=0 || rc=$?
+timeout 60 "$na_build/netagent/gi-netagent" -c "$dir/conf" >>"$dir/agent.log" 2>&1 && rc=0 || rc=$?
 check "refused" 1 $rc
 check "and left alone" 0 "$(stat -c %u "$dir/victim")"
 na_end

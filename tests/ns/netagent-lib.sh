@@ -71,13 +71,14 @@ na_end() {
 	exit 1
 }
 await() { # await SECONDS CMD... - until it succeeds
-	local end=$(($(date +%s%N) + $1 * 1000000000))
+	local end=$((SECONDS + $1 + 1))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ "$(date +%s%N)" -lt "$end" ] || return 1
+		[ $SECONDS -lt $end ] || return 1
 		sleep 0.01
 	done
 }
+now_ms() { awk '{ print int($1 * 1000) }' /proc/uptime; } # of a clock that nobody sets
 
 # ---- PAM ----
 mkdir "$dir/pam.d" "$dir/spool" "$dir/run"

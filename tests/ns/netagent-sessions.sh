@@ -52,7 +52,7 @@ echo "# looked at later: who connects and says nothing; a second agent on the sa
 python3 - "$dir/run/pam.sock" >"$dir/silent.out" 2>&1 <<'PY' &
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-s.settimeout(60)
+s.settimeout(120)
 s.connect(sys.argv[1])
 print(s.recv(4096).replace(b"\0", b" ").decode())
 PY
@@ -88,11 +88,11 @@ check "no session, no file" "" "$(ls -A "$dir/run/sessions")"
 
 echo "# wait until enforced"
 svm_mark
-t0=$(date +%s%N)
 pam q required wait timeout_ms=400
+t0=$(now_ms)
 login q root && fail "required and nobody says ready: let in" || ok "required, not enforced in time: refused"
-ms=$((($(date +%s%N) - t0) / 1000000))
-[ $ms -ge 350 ] && [ $ms -lt 20000 ] && ok "after $ms ms" || fail "after $ms ms"
+ms=$(($(now_ms) - t0))
+[ $ms -ge 350 ] && ok "after $ms ms" || fail "without waiting: after $ms ms"
 pam q wait timeout_ms=400
 login q root && ok "not required: let in" || fail "not required: let in"
 logout "$leader"
@@ -116,6 +116,9 @@ svm 'kick 4711'
 await 60 grep -q 'spool-dir .*: Device or resource busy' "$dir/agent2.log" &&
 	ok "a second agent does not get the spool" || fail "second agent: $(cat "$dir/agent2.log")"
 kill9 "$second"
+
+await 60 grep -q . "$dir/silent.out" || fail "a silent peer is kept" # before its agent is killed
+check "a silent peer is dropped" "IDFW=1 STATUS=refused TEXT=sent nothing in time " "$(cat "$dir/silent.out")"
 
 echo "# kill -9 of the agent: sessions that live stay, with their numbers; the dead are ended"
 svm_mark
@@ -205,7 +208,7 @@ for bytes in 'b""' 'b"garbage"' 'b"IDFW=1\0"' 'b"IDFW=1\0EVENT=open\0USER=a\0UID
 	python3 - "$dir/run/pam.sock" <<-PY || fail "garbage on the PAM socket: $bytes"
 		import socket, sys
 		s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-		s.settimeout(10)
+		s.settimeout(60)
 		s.connect(sys.argv[1])
 		s.send($bytes)
 		r = s.recv(4096)
@@ -226,15 +229,12 @@ print(s.recv(4096).replace(b"\0", b" ").decode())
 PY
 )
 check "so many at once" "IDFW=1 STATUS=refused TEXT=too many connections at once " "$got"
-await 60 grep -q . "$dir/silent.out" || fail "a silent peer is kept"
-check "a silent peer is dropped" "IDFW=1 STATUS=refused TEXT=sent nothing in time " "$(cat "$dir/silent.out")"
 svm_mark
 pid=$(role_pid agent)
 # not protobuf; a Hello, an Event (not the SVM's to send); an EventAck of what was never sent; lengths
 for bad in 'raw ff' 'raw 0a00' 'raw 3200' 'raw 3a0408ffff3f' 'head ffffffff' 'head 00000000'; do
 	svm "$bad"
 	svm_says '^disconnected by the agent' "the link drops: $bad"
-	svm_mark
 	svm_says '^snapshot' "and comes back"
 	svm_mark
 done

@@ -12,7 +12,7 @@ svm_start
 agent_start
 svm_says '^snapshot'
 for s in sshd login su su-l sudo; do
-	pam $s required timeout_ms=3000
+	pam $s required timeout_ms=20000
 done
 echo "auth required pam_permit.so" >"$dir/pam.d/other"
 
@@ -76,7 +76,7 @@ CONF
 /usr/sbin/sshd -D -e -f "$dir/sshd_config" >"$dir/sshd.log" 2>&1 &
 na_pids+=($!)
 sshd_up() { (exec 3<>/dev/tcp/127.0.0.1/2222); }
-await 30 sshd_up
+await 60 sshd_up
 ssh_to() {
 	ssh -q -p 2222 -i "$dir/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
 		-o IdentitiesOnly=yes -o BatchMode=yes root@127.0.0.1 "$@"

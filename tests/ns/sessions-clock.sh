@@ -24,10 +24,10 @@ for by in $day -$day; do
 	clocks "$by" 0
 	svm_mark
 	pam q required wait timeout_ms=400
-	t0=$(date +%s%N)
+	t0=$(now_ms)
 	login q daemon && fail "let in" || ok "a login that waits is refused by its own deadline"
-	ms=$((($(date +%s%N) - t0) / 1000000))
-	[ $ms -ge 350 ] && [ $ms -lt 20000 ] && ok "after $ms ms" || fail "after $ms ms"
+	ms=$(($(now_ms) - t0))
+	[ $ms -ge 350 ] && ok "after $ms ms" || fail "without waiting: after $ms ms"
 	login t daemon && ok "logged in" || fail "refused"
 	svm_says " open .*user=daemon .*leader=$leader .*"
 	kill9 "$leader"
@@ -37,8 +37,8 @@ for by in $day -$day; do
 done
 
 echo "# suspended for an hour"
-clocks 3600000 3600000
 svm_mark
+clocks 3600000 3600000
 svm_says '^connected' "connects anew"
 svm_says "^snapshot .* n=1 .* ids $id\$" "and tells its sessions"
 log_says 'suspended for 3600 s'

@@ -103,8 +103,8 @@ svm_says "close id=$nginx reason=1" "not watched any more"
 echo "# policy does not let the user in"
 svm 'refuse on'
 svm_mark
-pam r wait timeout_ms=3000
-pam rr required wait timeout_ms=3000
+pam r wait timeout_ms=20000
+pam rr required wait timeout_ms=20000
 login r daemon && ok "without required: logged in, without access" || fail "without required: refused"
 logout "$leader"
 login rr daemon && fail "required: let in" || ok "required: refused"

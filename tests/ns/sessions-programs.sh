@@ -37,7 +37,7 @@ done
 stack() { # SERVICE MODULE-LINE
 	printf 'auth required pam_permit.so\naccount required pam_permit.so\n%s\n' "$2" >"$dir/pam.d/$1"
 }
-gi="session optional $na_build/pam_gi/.libs/pam_gi.so socket=$dir/run/pam.sock timeout_ms=3000"
+gi="session optional $na_build/pam_gi/.libs/pam_gi.so socket=$dir/run/pam.sock timeout_ms=20000"
 for s in sshd su su-l sudo sudo-i login atd cron systemd-user; do
 	stack $s "$gi"
 done
@@ -166,7 +166,7 @@ nested "sudo -u bob" bob sudo 1014 'sudo -u bob sleep 1014; true'
 
 echo "# what outlives the login: in its cgroup, and in no session"
 svm_mark
-s alice@127.0.0.1 'nohup sleep 1020 >/dev/null 2>&1 & setsid sleep 1021 >/dev/null 2>&1 & tmux -L t new -d "sleep 1022"; sudo setsid sleep 1023 >/dev/null 2>&1 </dev/null & sleep 0.5' &
+s alice@127.0.0.1 'nohup sleep 1020 >/dev/null 2>&1 & setsid sleep 1021 >/dev/null 2>&1 & tmux -S /home/alice/t new -d "sleep 1022"; sudo setsid sleep 1023 >/dev/null 2>&1 </dev/null & sleep 0.5' &
 waiter=$!
 told "ssh" 'user=alice .*service=sshd '
 outer=$id
@@ -178,7 +178,7 @@ for n in 1020 1021 1022 1023; do
 done
 echo "# and does not become somebody by a new PAM session, nor by a later login that attaches to it"
 svm_mark
-s alice@127.0.0.1 'tmux -L t new-window -d "sudo -u bob sleep 1024"; tmux -L t new-window -d "sleep 1025"'
+s alice@127.0.0.1 'tmux -S /home/alice/t new-window -d "sudo -u bob sleep 1024"; tmux -S /home/alice/t new-window -d "sleep 1025"'
 told "sudo in what was left behind" 'user=bob .*service=sudo '
 check "nested in the session that is over" "$outer 0" "$parent $cgroup"
 in_session "what the later login starts in tmux is still there, too" 'sleep 1025' "$outer"
@@ -239,7 +239,9 @@ stop 'sleep 1041'
 ends "over with the job" "$id" 1
 atd -f >/dev/null 2>&1 &
 na_pids+=($!)
-await 60 test -e /run/atd.pid
+atd=$!
+catches_hup() { test -s /run/atd.pid && grep -q '^SigCgt:.*[13579bdf]$' "/proc/$atd/status"; }
+await 60 catches_hup # it is how at tells it of a job
 svm_mark
 echo 'sleep 1040' >"$dir/job"
 setpriv --reuid alice --regid alice --clear-groups sh -c "cd /home/alice; at now <'$dir/job'" 2>"$dir/at.out" ||

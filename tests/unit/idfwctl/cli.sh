@@ -47,7 +47,7 @@ for file in "$golden"/*.case; do
 	grep -q '^row ' "$file" && ! grep -q '^args .*--json' "$file" || continue
 	sed -E 's/"('"$keys"')":"/&\\u001b[31m\\u009b2J\\u202e/g; s/":\["/&\\u001b[31m\\u009b2J\\u202e/g' "$file" >hostile.case
 	eval "args=($(sed -n 's/^args //p' "$file"))"
-	timeout 20 "$build/tests/unit/idfwctl/fake_svm" "$dir/sock" hostile.case request \
+	timeout 120 "$build/tests/unit/idfwctl/fake_svm" "$dir/sock" hostile.case request \
 		"$build/idfwctl/idfwctl" -s "$dir/sock" --scan-socket "$dir/sock" "${args[@]}" >out 2>&1 </dev/null
 	rc=$?
 	if [ $rc -ge 5 ] || grep -qaP '\x1b|\xc2\x9b|\xe2\x80\xae' out; then

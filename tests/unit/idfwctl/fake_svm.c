@@ -24,7 +24,7 @@
 #include "lib/io/sock.h"
 #include "lib/wire/wire.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 static void die(const char *what)
 {

@@ -312,7 +312,7 @@ static void client_data(struct client *cl, const char *data, size_t len)
 
 static void client_wait(struct fix *f, struct client *cl)
 {
-	uint64_t until = io_clock_mono_ms() + 20000;
+	uint64_t until = io_clock_mono_ms() + 120000;
 
 	while (!cl->ended && !cl->closed && !cl->refused && io_clock_mono_ms() < until)
 		io_loop_run_once(f->loop, 100);
@@ -554,7 +554,7 @@ static void test_ctl_render(void **state)
 static void put_audit(struct fix *f, uint64_t from, uint64_t to, const char *detail)
 {
 	static const uint8_t boot[16] = { 1 };
-	uint64_t i, until = io_clock_mono_ms() + 20000;
+	uint64_t i, until = io_clock_mono_ms() + 120000;
 
 	for (i = from; i <= to; i++) {
 		struct idfw_record r = { .kind = IDFW_REC_GUEST_UP,
