@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Isolation with real packets: an isolated session's running transfer stops at once and it gets nothing
-# new, nor does its user by a new login, nor what she leaves behind at her logout (not even what everybody
-# may), also after a restart of svm-idfw, while another user on the same VM loses no line; a whole VM:
+# new, nor does its user by a new login, nor what she leaves behind at her logout, nor her uid elsewhere (not even
+# what everybody may), also after a restart of svm-idfw, while another user on the same VM loses no line; a whole VM:
 # nothing in, nothing out; released: access is back.
 set -euo pipefail
 : "${IDFW_LAB:=i$$}" "${IDFW_BUILD:=${top_builddir:?}}"
@@ -34,6 +34,10 @@ left_may_not() {
 	if [ $rc = 1 ]; then ok "$1: $line"; else bad "$1: status $rc, $line"; fi
 }
 
+# what alice's uid does where no session is known: systemd --user, a cron without pam_gi
+outside() { lab_in jump01 setpriv --reuid alice --clear-groups /run/lab/stream.py probe "$WEB" 80 700 >/dev/null; }
+outside_not() { ! outside; }
+
 open="/run/lab/stream.py probe $WEB 80"
 lab_in jump01 sh -c 'echo "alice ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/lab; chmod 440 /etc/sudoers.d/lab'
 # behind the rules that ask who somebody is, web01 is open to all
@@ -47,6 +51,7 @@ transfer alice jump01 alice
 transfer bob jump01 bob
 left_begin alice
 left_may "before, what alice started, at web01"
+check "before, a job of alice's in no session" lab_wait_for 30 outside
 session=$(session_of alice)
 runs_on jump01 alice
 
@@ -56,6 +61,7 @@ when=$(lab_now_ms)
 lab_ctl isolate "$session" --reason "a test"
 cut_at jump01 alice "$when" "the isolation"
 check "one is not live any more" lab_wait_for 30 marks_are 2
+check "nor has a job of alice's in no session a network" lab_wait_for 30 outside_not
 leftover_reaches_not jump01 alice
 reaches_not alice $DB 5432 "alice's session, which goes on"
 reaches bob $DB 5432 "bob, on the same VM"
@@ -96,6 +102,7 @@ before=$(lab_pulled jump01 alice)
 lab_ctl release "$session" --reason clean
 reaches again $DB 5432 "alice"
 left_may "what was left behind is nobody's now, it"
+check "as is a job of alice's in no session" lab_wait_for 30 outside
 check "recorded" lab_wait_for 30 audited released alice clean
 check "her old transfer stays cut" [ "$(lab_pulled jump01 alice)" = "$before" ]
 
