@@ -16,8 +16,9 @@ if [ -z "${IDFW_INSIDE:-}" ]; then
 	for p in unshare mkfs.ext4 mount; do
 		command -v $p >/dev/null || skip "needs $p"
 	done
-	# of pids, too: one that is killed twice may be another test's by then
-	IDFW_INSIDE=1 exec unshare -m -p -f --kill-child --mount-proc --propagation private bash "$0" "$@"
+	# of pids, too: one that is killed twice may be another test's by then; init is not the test: what it adopts is nobody's
+	# shellcheck disable=SC2016
+	IDFW_INSIDE=1 exec unshare -m -p -f --kill-child --mount-proc --propagation private sh -c 'bash "$0" "$@"; exit $?' "$0" "$@"
 fi
 
 fa_base=$(mktemp -d /tmp/fa.XXXXXX)
