@@ -549,8 +549,8 @@ static int ad_lookup(struct dir_back *b, const char *name, const uint8_t *sid, s
 		err = ad_groups(b, &t, why);
 	if (err == 0)
 		err = dir_answer_upn(ret, b);
-	if (err == 0)
-		dir_left_found(b, ret, began_ms);
+	if (err == 0 && ret->status == IDFW__DIR_RESULT__STATUS__OK && ret->has_guid)
+		dir_seen_add(b->seen, ret->guid, began_ms, io_clock_mono_ms());
 	free(t.sids);
 	if (err == -GI_ELIMIT) {
 		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,

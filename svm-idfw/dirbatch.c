@@ -21,7 +21,7 @@
 #include "lib/io/loop.h"
 #include "svm-idfw/dirclimb_int.h"
 #include "svm-idfw/dirmatch.h"
-#include "svm-idfw/dirgroups.h"
+#include "svm-idfw/dirseen.h"
 
 #define BATCH_FILTER_MAX (4u << 20)
 #define BATCH_KEY_MAX 17      /* climb_key() of a group with an id */
@@ -399,8 +399,8 @@ static int batch_end(struct batch *w)
 			continue;
 		a->status = IDFW__DIR_RESULT__STATUS__OK;
 		err = dir_answer_upn(a, w->b);
-		if (err == 0)
-			dir_left_found(w->b, a, w->began_ms);
+		if (err == 0 && a->has_guid)
+			dir_seen_add(w->b->seen, a->guid, w->began_ms, io_clock_mono_ms());
 		o->of->done = err == 0;
 	}
 	return err;

@@ -61,19 +61,6 @@ void dir_changes_sid(struct dir_changes *c, const void *sid, size_t len)
 	c->sids[c->n_sids++].len = len;
 }
 
-void dir_changes_add(struct dir_changes *c, const struct dir_changes *from)
-{
-	size_t i;
-
-	c->all |= from->all;
-	for (i = 0; i < from->accounts.n; i++)
-		dir_changes_account(c, from->accounts.list[i]);
-	for (i = 0; i < from->groups.n; i++)
-		dir_changes_group(c, from->groups.list[i]);
-	for (i = 0; i < from->n_sids; i++)
-		dir_changes_sid(c, from->sids[i].bytes, from->sids[i].len);
-}
-
 bool dir_changes_any(const struct dir_changes *c)
 {
 	return c->all || c->accounts.n || c->groups.n || c->n_sids;

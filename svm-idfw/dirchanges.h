@@ -36,8 +36,6 @@ void dir_changes_account(struct dir_changes *c, const uint8_t id[16]);
 /* everybody who was in it */
 void dir_changes_group(struct dir_changes *c, const uint8_t id[16]);
 void dir_changes_sid(struct dir_changes *c, const void *sid, size_t len);
-/* all of @from, too */
-void dir_changes_add(struct dir_changes *c, const struct dir_changes *from);
 bool dir_changes_any(const struct dir_changes *c);
 void dir_changes_fini(struct dir_changes *c); /* none again */
 

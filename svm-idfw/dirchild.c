@@ -141,7 +141,7 @@ static int child_start(struct child *s)
 	if (err == 0)
 		err = dir_groups_new(&s->back.groups);
 	if (err == 0)
-		err = dir_seen_new(DIR_SEEN_MAX, s->back.groups->m.key, &s->back.seen);
+		err = dir_seen_new(DIR_SEEN_MAX, &s->back.seen);
 	if (err == 0)
 		err = io_priv_drop(NULL, 0);
 	if (err == 0)

@@ -21,8 +21,10 @@
 
 #include "lib/base/text.h"
 
+enum { KIND_ID = 1, KIND_DN, KIND_UID, KIND_GID }; /* of member values */
+
 struct grp_text { /* a new member whose id must be asked for */
-	enum dir_member_kind kind;
+	uint8_t kind;
 	char *text; /* owned */
 };
 
@@ -40,7 +42,7 @@ struct grp { /* one entry, or all that runs over it */
 	struct dir_changes added;
 	struct grp_text texts[DIR_ADDED_MAX];
 	size_t n_texts;
-	enum dir_member_kind kind; /* of the values at hand */
+	uint8_t kind; /* of the values at hand */
 	bool found, too_many;
 	size_t next; /* AD: members from here on are still to come; 0: all came */
 };
@@ -64,7 +66,7 @@ static bool is_ad(const struct dir_back *b)
 	return b->ops == &dir_back_ad;
 }
 
-const struct dir_schema *dir_groups_schema(const struct dir_back *b)
+static const struct dir_schema *schema(const struct dir_back *b)
 {
 	return is_ad(b) ? &dir_schema_ad : &b->schema;
 }
@@ -101,73 +103,51 @@ static bool extended(const char *v, size_t len, uint8_t ret_id[16], struct dir_s
 	return true;
 }
 
-/* ours are known by their ids, and told by their own entries when these change */
-static bool in_domain(const struct dir_back *b, const char *v, size_t len)
-{
-	size_t root = strlen(b->root), at;
-
-	if (!root || len <= root + 1 || strncasecmp(v + len - root, b->root, root) != 0 ||
-		v[len - root - 1] != ',')
-		return false;
-	for (at = len - root - 1; at > 0 && v[at - 1] != ',' && v[at - 1] != ';'; at--)
-		;
-	return strncasecmp(v + at, "DC=", 3) != 0; /* else of a domain below */
-}
-
 static int value_ad(void *arg, const uint8_t *value, size_t len)
 {
 	struct grp *r = arg;
-	struct dir_groups *g = r->b->groups;
-	const char *v = (const char *)value;
 	struct dir_sid sid;
 	uint8_t id[16];
-	bool new;
-	int err;
+	uint64_t h;
 
-	if (!extended(v, len, id, &sid)) {
-		err = dir_member_list_add(
-			&r->list, dir_member_text(&g->m, DIR_MEMBER_DN, value, len), &new);
-		r->too_many |= new;
-		return err;
+	if (!extended((const char *)value, len, id, &sid)) {
+		h = dir_member_hash(&r->b->groups->m, KIND_DN, value, len);
+		r->too_many |= !dir_member_has(r->old, h);
+		return dir_member_list_add(&r->list, h);
 	}
-	err = dir_member_list_add(
-		&r->list, dir_member_id(g->m.key, id, !sid.len && in_domain(r->b, v, len)), &new);
-	if (err == 0 && r->report && new) {
-		bool group = dir_groups_has(g, id);
+	h = dir_member_hash(&r->b->groups->m, KIND_ID, id, sizeof(id));
+	if (r->report && !dir_member_has(r->old, h)) {
+		bool whole = r->b->groups->whole, group = dir_groups_has(r->b->groups, id);
 
-		if (group || !g->whole)
+		if (group || !whole)
 			dir_changes_group(&r->added, id);
 		if (!group)
 			dir_changes_account(&r->added, id);
 		if (sid.len)
 			dir_changes_sid(&r->added, sid.bytes, sid.len);
 	}
-	return err;
+	return dir_member_list_add(&r->list, h);
 }
 
 static int value_text(void *arg, const uint8_t *value, size_t len)
 {
 	struct grp *r = arg;
-	const struct dir_members *m = &r->b->groups->m;
-	bool new;
-	int err = dir_member_list_add(&r->list,
-		r->kind == DIR_MEMBER_DN ? dir_member_dn(m->key, (const char *)value, len)
-					 : dir_member_text(m, r->kind, value, len),
-		&new);
+	uint64_t h = dir_member_hash(&r->b->groups->m, r->kind, value, len);
 
-	if (err < 0 || !r->report || !new)
-		return err;
-	if (r->n_texts == DIR_ADDED_MAX) {
-		r->too_many = true;
-		return 0;
+	if (r->report && !dir_member_has(r->old, h)) {
+		if (r->n_texts == DIR_ADDED_MAX) {
+			r->too_many = true;
+		} else {
+			r->texts[r->n_texts] = (struct grp_text){ .kind = r->kind,
+				.text = strndup((const char *)value, len) };
+			if (!r->texts[r->n_texts++].text)
+				return -ENOMEM;
+		}
 	}
-	r->texts[r->n_texts] =
-		(struct grp_text){ .kind = r->kind, .text = strndup((const char *)value, len) };
-	return r->texts[r->n_texts++].text ? 0 : -ENOMEM;
+	return dir_member_list_add(&r->list, h);
 }
 
-static int values_of(
-	struct grp *r, struct dldap_entry *e, enum dir_member_kind kind, const char *const *attrs)
+static int values_of(struct grp *r, struct dldap_entry *e, uint8_t kind, const char *const *attrs)
 {
 	int err = 0;
 
@@ -179,7 +159,7 @@ static int values_of(
 
 static int values(struct grp *r, struct dldap_entry *e)
 {
-	const struct dir_schema *s = dir_groups_schema(r->b);
+	const struct dir_schema *s = schema(r->b);
 	char name[DLDAP_RANGE_MAX];
 	int err;
 
@@ -189,11 +169,11 @@ static int values(struct grp *r, struct dldap_entry *e)
 			return dldap_entry_each(e, name, value_ad, r);
 		return dldap_entry_each(e, "member", value_ad, r);
 	}
-	err = values_of(r, e, DIR_MEMBER_DN, s->member);
+	err = values_of(r, e, KIND_DN, s->member);
 	if (err == 0)
-		err = values_of(r, e, DIR_MEMBER_UID, s->member_uid);
+		err = values_of(r, e, KIND_UID, s->member_uid);
 	if (err == 0)
-		err = values_of(r, e, DIR_MEMBER_GID, s->gid_number);
+		err = values_of(r, e, KIND_GID, s->gid_number);
 	return err;
 }
 
@@ -208,19 +188,16 @@ static int head(struct grp *r, struct dldap_entry *e)
 
 	if (err < 0)
 		return err;
-	if (!dir_entry_guid(e, dir_groups_schema(r->b), r->head.id))
+	if (!dir_entry_guid(e, schema(r->b), r->head.id))
 		return -GI_ENOTFOUND;
-	r->head.self = dir_member_hash(m, r->dn, strlen(r->dn));
-	r->head.as_member = is_ad(r->b) ? dir_member_id(m->key, r->head.id, true)
-					: dir_member_dn(m->key, r->dn, strlen(r->dn));
-	for (i = 0; dir_groups_schema(r->b)->group_name[i]; i++) {
-		(void)dldap_entry_text(
-			e, dir_groups_schema(r->b)->group_name[i], text, sizeof(text));
-		r->head.self = r->head.self * 31 + dir_member_hash(m, text, strlen(text));
+	r->head.self = dir_member_hash(m, 0, r->dn, strlen(r->dn));
+	for (i = 0; schema(r->b)->group_name[i]; i++) {
+		(void)dldap_entry_text(e, schema(r->b)->group_name[i], text, sizeof(text));
+		r->head.self = r->head.self * 31 + dir_member_hash(m, 0, text, strlen(text));
 	}
 	if (is_ad(r->b)) {
 		(void)dldap_entry_text(e, "groupType", text, sizeof(text));
-		r->head.kind = dir_member_hash(m, text, strlen(text));
+		r->head.kind = dir_member_hash(m, 0, text, strlen(text));
 		(void)dldap_entry_text(e, "uSNChanged", text, sizeof(text));
 		if (gi_text_u64(text, 0, UINT64_MAX, &r->head.stamp) < 0)
 			r->head.stamp = 0;
@@ -233,14 +210,13 @@ static int head(struct grp *r, struct dldap_entry *e)
 }
 
 /* what is remembered, unless it must not be compared with */
-static int old(struct grp *r)
+static void old(struct grp *r)
 {
 	const struct dir_member_group *o = dir_members_find(&r->b->groups->m, r->head.id);
 
 	if (o && (o->kind != r->head.kind || (o->quiet && o->stamp > r->since)))
 		o = NULL;
 	r->old = o;
-	return dir_member_list_begin(&r->list, o);
 }
 
 /* ---- telling ---- */
@@ -261,10 +237,10 @@ static int who_entry(void *arg, struct dldap_entry *e)
 {
 	struct grp_who *w = arg;
 	uint8_t id[16];
-	bool group = dldap_entry_each(e, "objectClass", who_class,
-			     (void *)(uintptr_t)dir_groups_schema(w->r->b)) != 0;
+	bool group = dldap_entry_each(
+			     e, "objectClass", who_class, (void *)(uintptr_t)schema(w->r->b)) != 0;
 
-	if (!dir_entry_guid(e, dir_groups_schema(w->r->b), id)) {
+	if (!dir_entry_guid(e, schema(w->r->b), id)) {
 		w->r->out->all = true;
 		return 0;
 	}
@@ -290,9 +266,9 @@ static int who_filter(struct gi_buf *f, const char *const *names, const char *te
 
 static int who(struct grp *r, const struct grp_text *t, char why[DIR_WHY_MAX])
 {
-	const struct dir_schema *s = dir_groups_schema(r->b);
+	const struct dir_schema *s = schema(r->b);
 	const char *attrs[DIR_SCHEMA_ALL];
-	struct grp_who w = { .r = r, .accounts = t->kind != DIR_MEMBER_DN };
+	struct grp_who w = { .r = r, .accounts = t->kind != KIND_DN };
 	struct gi_buf filter;
 	int err = 0;
 
@@ -300,7 +276,7 @@ static int who(struct grp *r, const struct grp_text *t, char why[DIR_WHY_MAX])
 	gi_buf_init(&filter, 64u << 10);
 	if (w.accounts)
 		err = who_filter(
-			&filter, t->kind == DIR_MEMBER_UID ? s->user_name : s->gid_number, t->text);
+			&filter, t->kind == KIND_UID ? s->user_name : s->gid_number, t->text);
 	else
 		gi_buf_printf(&filter, "(objectClass=*)");
 	if (err == 0) {
@@ -322,6 +298,19 @@ static int who(struct grp *r, const struct grp_text *t, char why[DIR_WHY_MAX])
 	return 0;
 }
 
+static void ids_move(struct dir_changes *to, const struct dir_changes *from)
+{
+	size_t i;
+
+	to->all |= from->all;
+	for (i = 0; i < from->accounts.n; i++)
+		dir_changes_account(to, from->accounts.list[i]);
+	for (i = 0; i < from->groups.n; i++)
+		dir_changes_group(to, from->groups.list[i]);
+	for (i = 0; i < from->n_sids; i++)
+		dir_changes_sid(to, from->sids[i].bytes, from->sids[i].len);
+}
+
 /*
  * As it was: somebody joined and left again, or left and joined again, and may have been looked up
  * in between. So it may be behind a difference, when it was written more than once.
@@ -336,19 +325,17 @@ static void between(struct grp *r)
 
 static int tell(struct grp *r, char why[DIR_WHY_MAX])
 {
-	uint64_t left[DIR_LEFT_MAX];
-	size_t i, removed = dir_member_list_gone(&r->list, left, DIR_LEFT_MAX);
+	size_t i, removed = dir_members_removed(&r->b->groups->m, r->head.id, &r->list);
 	bool named = !r->old || r->old->self != r->head.self;
-	bool same = !removed && !r->n_texts && !r->too_many && !dir_changes_any(&r->added);
-	bool doubt = r->doubt || r->ahead || (same && !named);
+	bool same = !r->n_texts && !r->too_many && !dir_changes_any(&r->added);
+	bool doubt = r->doubt || r->ahead || (same && !named && !removed);
 	int err = 0;
 
-	if (named || doubt || removed > DIR_LEFT_MAX ||
-		!dir_groups_left(r->b, left, removed, r->out))
+	if (named || removed || doubt)
 		dir_changes_group(r->out, r->head.id);
 	if (r->old && doubt)
 		between(r);
-	dir_changes_add(r->out, &r->added);
+	ids_move(r->out, &r->added);
 	r->out->all |= r->too_many;
 	for (i = 0; err == 0 && !r->out->all && i < r->n_texts; i++)
 		err = who(r, &r->texts[i], why);
@@ -433,7 +420,7 @@ static int page_entry(void *arg, struct dldap_entry *e)
 
 static int page_filter(const struct dir_back *b, struct gi_buf *f)
 {
-	const char *const *c = dir_groups_schema(b)->group_class;
+	const char *const *c = schema(b)->group_class;
 
 	if (is_ad(b))
 		return gi_buf_printf(f, "(objectClass=group)"), gi_buf_error(f);
@@ -488,9 +475,7 @@ static int read_entry(void *arg, struct dldap_entry *e)
 		err = head(r, e);
 		if (err < 0)
 			return err;
-		err = old(r);
-		if (err < 0)
-			return err;
+		old(r);
 		r->found = true;
 	}
 	return values(r, e);
@@ -535,5 +520,76 @@ int dir_groups_read(
 	if (err == 0)
 		err = finish(&r, why);
 	grp_reset(&r);
+	return err;
+}
+
+/* ---- accounts that may be gone ---- */
+
+struct ask {
+	struct dir_back *b;
+	uint8_t (*ids)[16];
+	size_t n;
+};
+
+static int ask_entry(void *arg, struct dldap_entry *e)
+{
+	struct ask *a = arg;
+	uint8_t id[16];
+	size_t i;
+
+	if (!dir_entry_guid(e, schema(a->b), id))
+		return 0;
+	for (i = 0; i < a->n; i++)
+		if (memcmp(a->ids[i], id, sizeof(id)) == 0)
+			memset(a->ids[i], 0, sizeof(id));
+	return 0;
+}
+
+static void ask_id(struct gi_buf *f, const struct dir_back *b, const uint8_t id[16])
+{
+	const char *const *attr = schema(b)->unique_id;
+
+	for (; *attr; attr++) {
+		gi_buf_printf(f, "(%s=", *attr);
+		if (is_ad(b))
+			dir_filter_escape(f, id, 16);
+		else
+			for (size_t i = 0; i < 16; i++)
+				gi_buf_printf(f,
+					i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+					id[i]);
+		gi_buf_append(f, ")", 1);
+	}
+}
+
+int dir_groups_ask(struct dir_back *b, uint8_t (*ids)[16], size_t n, char why[DIR_WHY_MAX])
+{
+	struct ask a = { .b = b, .ids = ids, .n = n };
+	const char *attrs[DIR_ATTRS_MAX + 1];
+	struct gi_buf filter;
+	size_t i;
+	int err;
+
+	for (i = 0; schema(b)->unique_id[i]; i++)
+		attrs[i] = schema(b)->unique_id[i];
+	attrs[i] = NULL;
+	gi_buf_init(&filter, 256u << 10);
+	gi_buf_printf(&filter, "(|");
+	for (i = 0; i < n; i++)
+		ask_id(&filter, b, ids[i]);
+	gi_buf_append(&filter, ")", 1);
+	err = gi_buf_error(&filter);
+	if (err == 0) {
+		const struct dldap_query q = { .base = b->root,
+			.filter = gi_buf_str(&filter),
+			.scope = DLDAP_SUBTREE,
+			.attrs = attrs,
+			.max = 2 * DIR_SEEN_ASK,
+			.entry = ask_entry,
+			.arg = &a };
+
+		err = dldap_search(b->watch, &q, why);
+	}
+	gi_buf_fini(&filter);
 	return err;
 }

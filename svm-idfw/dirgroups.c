@@ -161,7 +161,7 @@ void dir_groups_doubt(struct dir_groups *g)
 
 bool dir_groups_moved(struct dir_groups *g, const uint8_t id[16], const char *dn)
 {
-	uint64_t hash = dir_member_hash(&g->m, dn, strlen(dn));
+	uint64_t hash = dir_member_hash(&g->m, 0, dn, strlen(dn));
 	struct dir_place *p;
 	bool same;
 
@@ -188,7 +188,7 @@ void dir_groups_place(struct dir_groups *g, const uint8_t id[16], const char *dn
 		}
 	}
 	if (p)
-		p->dn = dir_member_hash(&g->m, dn, strlen(dn));
+		p->dn = dir_member_hash(&g->m, 0, dn, strlen(dn));
 }
 
 void dir_groups_later(struct dir_groups *g, const uint8_t id[16], const char *dn)

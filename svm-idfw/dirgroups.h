@@ -18,9 +18,8 @@
 #define DIR_GROUPS_PAGE 50  /* groups with their members */
 #define DIR_GROUPS_LIST 500 /* groups without */
 #define DIR_ADDED_MAX 100   /* members whose ids must be asked for; more at once: all */
-#define DIR_LEFT_MAX 64	   /* members who left, each looked for; more at once: all who were in it */
-#define DIR_SEEN_ASK 100   /* accounts in one filter */
-#define DIR_COMPARE_GAP 10 /* after a comparison for a write that is hidden: so often its time */
+#define DIR_SEEN_ASK 100    /* accounts in one filter */
+#define DIR_COMPARE_GAP 10  /* after a comparison for a write that is hidden: so often its time */
 #define DIR_TODO_MAX 200000 /* groups that wait to be read again; more: all */
 #define DIR_PLACES_MAX 100000
 #define DIR_TURN_MS 50	/* on groups that changed, before others have their turn */
@@ -144,22 +143,6 @@ GI_MUST_CHECK int dir_groups_page(
 /* one group, all of its members; -GI_ENOTFOUND: it is not there */
 GI_MUST_CHECK int dir_groups_read(struct dir_back *b, const struct dir_todo *t,
 	struct dir_changes *ch, char why[DIR_WHY_MAX]);
-/* what attributes are called; how AD calls them if it is one */
-const struct dir_schema *dir_groups_schema(const struct dir_back *b);
-
-/* ---- dirleft.c ---- */
-
-/*
- * dir_groups_left - members that a group has no more, by their hashes: tells whom that concerns
- * false: that cannot be said, nothing is told: everybody who was in the group
- */
-GI_MUST_CHECK bool dir_groups_left(
-	struct dir_back *b, const uint64_t *left, size_t n, struct dir_changes *ch);
-/* a lookup has found an account, which began then: dir_groups_left() will find it. Any thread */
-void dir_left_found(struct dir_back *b, const struct dir_answer *a, uint64_t began_ms);
-
-/* ---- dirgroupask.c ---- */
-
 /* which of these accounts are there: clears their ids */
 GI_MUST_CHECK int dir_groups_ask(
 	struct dir_back *b, uint8_t (*ids)[16], size_t n, char why[DIR_WHY_MAX]);

@@ -64,8 +64,8 @@ static int openldap_lookup(struct dir_back *b, const char *name, const uint8_t *
 	err = dir_climb(b, &n, ret, why);
 	if (err == 0)
 		err = dir_answer_upn(ret, b);
-	if (err == 0)
-		dir_left_found(b, ret, began_ms);
+	if (err == 0 && ret->status == IDFW__DIR_RESULT__STATUS__OK && ret->has_guid)
+		dir_seen_add(b->seen, ret->guid, began_ms, io_clock_mono_ms());
 	if (err == -GI_ELIMIT) {
 		dir_answer_fail(ret, IDFW__DIR_RESULT__STATUS__UNAVAILABLE,
 			"\"%.100s\" is in more than %d groups, or more than the directory tells "

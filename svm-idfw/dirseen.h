@@ -16,14 +16,12 @@
 #include <stdint.h>
 #include "lib/base/err.h"
 #include "svm-idfw/dirchanges.h"
-#include "svm-idfw/dirmember.h"
 
 #define DIR_SEEN_MAX 400000 /* as many as the engine has; more: the oldest make room */
 
 struct dir_seen;
 
-/* @key: of the picture (struct dir_members), for what accounts are called as members */
-GI_MUST_CHECK int dir_seen_new(size_t max, const uint64_t key[2], struct dir_seen **ret);
+GI_MUST_CHECK int dir_seen_new(size_t max, struct dir_seen **ret);
 void dir_seen_free(struct dir_seen *s);
 /*
  * dir_seen_add - a lookup has found it, which began and ended then
@@ -31,22 +29,6 @@ void dir_seen_free(struct dir_seen *s);
  * accounts
  */
 void dir_seen_add(struct dir_seen *s, const uint8_t id[16], uint64_t began_ms, uint64_t now_ms);
-/*
- * dir_seen_add_as - the same, and what it is called as a member of a group
- * @as_member: dir_member_id() or dir_member_dn() of dir_seen_key(); 0 is not known
- */
-void dir_seen_add_as(struct dir_seen *s, const uint8_t id[16], uint64_t as_member,
-	uint64_t began_ms, uint64_t now_ms);
-/* an account was found that has no id, so that it cannot be told here */
-void dir_seen_nameless(struct dir_seen *s);
-const uint64_t *dir_seen_key(const struct dir_seen *s);
-/*
- * dir_seen_left - a member that is called so is none any more: who was found that is, is told, or
- * at dir_seen_late() whose lookup is running at @now_ms; true: somebody is
- * @ret_sure: nobody is called so but might be called otherwise, too
- */
-bool dir_seen_left(struct dir_seen *s, uint64_t as_member, uint64_t now_ms, struct dir_changes *ret,
-	bool *ret_sure);
 /*
  * dir_seen_since - tells of all whose lookup ended at @since_ms or later; and at dir_seen_late() of
  * those whose lookup is running at @now_ms

@@ -192,7 +192,7 @@ static int step_memory(struct dir_back *b)
 	if (err == 0)
 		err = dir_groups_new(&b->groups);
 	if (err == 0)
-		err = dir_seen_new(STEP_CACHE_MAX, b->groups->m.key, &b->seen);
+		err = dir_seen_new(STEP_CACHE_MAX, &b->seen);
 	return err;
 }
 

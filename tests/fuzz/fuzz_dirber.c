@@ -577,7 +577,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	gi_buf_init(&s.out, 1u << 20);
 	if (dldap_init(NULL) < 0 || dir_cache_new(DIR_CACHE_MAX, &b.cache) < 0 ||
 		dir_memo_new(DIR_MEMO_BYTES_MAX, &b.memo) < 0 || dir_groups_new(&b.groups) < 0 ||
-		dir_seen_new(DIR_SEEN_MAX, b.groups->m.key, &b.seen) < 0)
+		dir_seen_new(DIR_SEEN_MAX, &b.seen) < 0)
 		abort();
 	b.look = b.watch = fuzz_open(&s);
 	fuzz_session(&b, head.op);

@@ -51,7 +51,7 @@ void back_new(struct t *t, const struct dir_back_ops *ops, const char *base)
 				 .range = 1500 } };
 	t->b = (struct dir_back){ .ops = ops, .conf = &t->conf, .page = 500 };
 	assert_int_equal(dir_groups_new(&t->b.groups), 0);
-	assert_int_equal(dir_seen_new(100, t->b.groups->m.key, &t->b.seen), 0);
+	assert_int_equal(dir_seen_new(100, &t->b.seen), 0);
 	assert_int_equal(dir_cache_new(100, &t->b.cache), 0);
 	assert_int_equal(dir_memo_new(1u << 16, &t->b.memo), 0);
 }

@@ -166,7 +166,7 @@ static size_t members(const struct entry *e)
 static int part(
 	struct dldap_entry *e, int (*cb)(void *arg, const uint8_t *value, size_t len), void *arg)
 {
-	char text[128];
+	char text[96];
 	size_t from = 0;
 	int rc = 0;
 
@@ -176,9 +176,8 @@ static int part(
 
 		if (i < e->e->crowd)
 			(void)snprintf(text, sizeof(text),
-				"<GUID=%02x%02x%02x%02x000000000000000000000000>;CN=m%u,"
-				"OU=People,DC=corp,DC=example",
-				id & 255, id >> 8 & 255, id >> 16 & 255, id >> 24, id);
+				"<GUID=%02x%02x%02x%02x000000000000000000000000>;CN=m%u", id & 255,
+				id >> 8 & 255, id >> 16 & 255, id >> 24, id);
 		else
 			v = value(e->e, "member", 6, &from);
 		if (i >= e->from)
@@ -223,12 +222,6 @@ int dldap_entry_each(struct dldap_entry *e, const char *attr,
 	if (strncmp(attr, "member;range=", 13) == 0)
 		return part(e, cb, arg);
 
-	for (size_t m = 0; rc == 0 && m < e->e->crowd && strcmp(attr, "member") == 0; m++) {
-		char text[64];
-
-		(void)snprintf(text, sizeof(text), "cn=m%zu,ou=people,dc=corp", m);
-		rc = cb(arg, (const uint8_t *)text, strlen(text));
-	}
 	while (rc == 0 && (v = value(e->e, attr, strlen(attr), &from)) != NULL) {
 		uint8_t sid[SID_BYTES_MAX];
 		size_t len;

@@ -49,8 +49,7 @@ static int setup(void **state)
 
 	t = (struct t){ .conf = { .uri = "ldaps://corp.example", .base = (char *)"dc=corp" } };
 	t.b = (struct dir_back){ .ops = &dir_back_ad, .conf = &t.conf, .page = 500 };
-	if (dir_groups_new(&t.b.groups) < 0 ||
-		dir_seen_new(100, t.b.groups->m.key, &t.b.seen) < 0 ||
+	if (dir_groups_new(&t.b.groups) < 0 || dir_seen_new(100, &t.b.seen) < 0 ||
 		dir_cache_new(100, &t.b.cache) < 0 || dir_memo_new(1u << 16, &t.b.memo) < 0)
 		return -1;
 	fake_reset();

@@ -76,7 +76,7 @@ static int setup(void **state)
 	person(ALICE, "CN=alice," PEOPLE, "alice", SID(1100), "alice@corp.example", SID(1200));
 	group(ENG, "eng", SID(1200));
 	group(STAFF, "staff", SID(513));
-	return dir_groups_new(&t.b.groups) || dir_seen_new(100, t.b.groups->m.key, &t.b.seen) ||
+	return dir_groups_new(&t.b.groups) || dir_seen_new(100, &t.b.seen) ||
 	       dir_cache_new(1000, &t.b.cache);
 }
 
